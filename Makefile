@@ -1,0 +1,93 @@
+# Two commands do everything: `make demo` and `make test`. Each does its own set-up.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# The code generator has its own environment: code from grpcio-tools 1.75 runs on every runtime
+# from protobuf 6.31 on, code from a newer generator would refuse the older ones.
+GEN    := .venv-proto
+PROTOS := $(wildcard proto/inferry/v1/*.proto)
+
+.PHONY: demo test serve bench proto lint check-proto unit format clean
+
+demo: $(VENV)/.run
+	$(BIN)/python examples/demo.py
+
+serve: $(VENV)/.run
+	$(BIN)/inferry serve
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+test: lint check-proto unit
+
+unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev .build/googleapis
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code proto
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix-only --quiet . || true
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write proto
+
+proto: $(GEN)/.ready
+	$(call generate,proto)
+
+# The committed code is what the protos give: nothing more, nothing less.
+check-proto: $(GEN)/.ready
+	rm -rf .build/generated && mkdir -p .build/generated
+	$(call generate,.build/generated)
+	for file in $$(cd .build/generated && find . -type f); do \
+		cmp .build/generated/$$file proto/$$file || { echo "run 'make proto' and commit"; exit 1; }; \
+	done
+
+define generate
+$(GEN)/bin/python -m grpc_tools.protoc -I proto -I $(GEN)/site-packages \
+	--plugin=protoc-gen-mypy=$(GEN)/bin/protoc-gen-mypy \
+	--plugin=protoc-gen-mypy_grpc=$(GEN)/bin/protoc-gen-mypy_grpc \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
+	$(PROTOS)
+endef
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.run
+
+$(GEN)/.ready: constraints-proto.txt
+	test -x $(GEN)/bin/python || $(PYTHON) -m venv $(GEN)
+	$(GEN)/bin/pip install --quiet --requirement constraints-proto.txt
+	ln -sfn "$$($(GEN)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(GEN)/site-packages
+	touch $@
+
+# buf reads google/api/*.proto from here: it reaches no network.
+.build/googleapis: $(VENV)/.dev
+	mkdir -p $@/google/api
+	cp "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"/google/api/annotations.proto \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"/google/api/http.proto $@/google/api/
+	touch $@
+
+# Node runs examples/express_backend and the gRPC client of another language in the tests.
+%/node_modules: %/package.json .build/node
+	cd $* && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
+.build/node:
+	mkdir -p .build
+	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm; }
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(GEN) .build

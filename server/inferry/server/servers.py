@@ -1,0 +1,108 @@
+"""Servers: what they registered, and how healthy they are.
+
+``HEALTH`` maps (health, probe) to the next health, as ``lifecycle.TRANSITIONS`` does for tasks;
+draining is an operator's word beside it, not a health. (Design sections 1 and 6.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class ServerStatus(IntEnum):
+    """Whether a server gets tasks; numbered as ``inferry.v1.Server.Status``."""
+
+    ACTIVE = 1
+    DEGRADED = 2
+    OFFLINE = 3
+    DRAINING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a server says of its load."""
+
+    #: Percent.
+    cpu: float = 0.0
+    #: Percent.
+    memory: float = 0.0
+    #: Tasks it works on, of whatever origin.
+    active_tasks: int = 0
+    #: Tasks that wait inside it.
+    queue_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """A registration, as it is stored."""
+
+    #: ``srv_`` and a ULID.
+    id: str
+    #: Where it is called, without a trailing slash.
+    url: str
+    #: Its name; url and name together make the server.
+    name: str
+    #: Types and capabilities; empty takes every type.
+    capabilities: frozenset[str]
+    #: Tasks it takes at once.
+    max_concurrent: int
+    #: The owner's own words, a JSON object.
+    metadata: bytes
+    #: An operator wants it to get no more tasks.
+    draining: bool
+    #: Whether its URL may lead to a private address: an admin registered it.
+    private_allowed: bool
+    #: When it first registered.
+    created_ms: int
+    #: When it last registered.
+    updated_ms: int
+
+
+class Probe(Enum):
+    """What a probe told, with the streak it made."""
+
+    GOOD = "good"
+    #: The second good one in a row, or a later one.
+    GOOD_AGAIN = "good again"
+    BAD = "bad"
+    #: The third bad one in a row, or a later one.
+    BAD_AGAIN = "bad again"
+
+
+HEALTH: Mapping[tuple[ServerStatus, Probe], ServerStatus] = {
+    (ServerStatus.ACTIVE, Probe.GOOD): ServerStatus.ACTIVE,
+    (ServerStatus.ACTIVE, Probe.GOOD_AGAIN): ServerStatus.ACTIVE,
+    (ServerStatus.ACTIVE, Probe.BAD): ServerStatus.DEGRADED,
+    (ServerStatus.ACTIVE, Probe.BAD_AGAIN): ServerStatus.OFFLINE,
+    (ServerStatus.DEGRADED, Probe.GOOD): ServerStatus.DEGRADED,
+    (ServerStatus.DEGRADED, Probe.GOOD_AGAIN): ServerStatus.ACTIVE,
+    (ServerStatus.DEGRADED, Probe.BAD): ServerStatus.DEGRADED,
+    (ServerStatus.DEGRADED, Probe.BAD_AGAIN): ServerStatus.OFFLINE,
+    (ServerStatus.OFFLINE, Probe.GOOD): ServerStatus.OFFLINE,
+    (ServerStatus.OFFLINE, Probe.GOOD_AGAIN): ServerStatus.ACTIVE,
+    (ServerStatus.OFFLINE, Probe.BAD): ServerStatus.OFFLINE,
+    (ServerStatus.OFFLINE, Probe.BAD_AGAIN): ServerStatus.OFFLINE,
+}
+
+GOOD_STREAK = 2
+BAD_STREAK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A server's health and the streak of probes that led to it."""
+
+    status: ServerStatus = ServerStatus.ACTIVE
+    #: Good probes in a row when positive, bad ones when negative.
+    streak: int = 0
+
+
+def observe(health: Health, *, good: bool) -> Health:
+    """Applies one probe to a server's health."""
+    if good:
+        streak = max(health.streak, 0) + 1
+        probe = Probe.GOOD_AGAIN if streak >= GOOD_STREAK else Probe.GOOD
+    else:
+        streak = min(health.streak, 0) - 1
+        probe = Probe.BAD_AGAIN if -streak >= BAD_STREAK else Probe.BAD
+    return Health(HEALTH[health.status, probe], streak)

@@ -1,0 +1,194 @@
+"""The store: what is on disk, behind one door for writes (design section 7).
+
+Every promise here holds for every implementation; ``tests/server/store/conformance.py`` checks
+them all. Reads see every commit that was acknowledged before they began.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferry.server.errors import InferryError
+from inferry.server.lifecycle import Transition
+from inferry.server.servers import ServerRecord
+from inferry.server.task import Attempt, Event, Outcome, Status, TaskRecord
+
+#: Events kept a task; older ones are dropped as new ones come.
+EVENTS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Adds a task with its payload and its first events. Result: the record."""
+
+    record: TaskRecord
+    #: A JSON object.
+    payload: bytes
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Changes one task as ``decide`` says. Result: the transition, or the record if it is None.
+
+    ``decide`` gets the record as of all operations before this one. It is pure and may raise an
+    ``InferryError``, which becomes the result; the rest of the batch goes on. A task that is not
+    there is a ``NotFoundError``, one whose retention is over a ``GoneError``.
+    """
+
+    task_id: str
+    decide: Callable[[TaskRecord], Transition | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Gives up to ``limit`` waiting tasks of some routes away. Result: a list of ``Claimed``.
+
+    Takes those whose time has come, highest priority first, then in the order of creation, and
+    applies ``decide`` to each.
+    """
+
+    #: See ``routing.route_of``.
+    routes: tuple[str, ...]
+    limit: int
+    now_ms: int
+    decide: Callable[[TaskRecord], Transition]
+
+
+@dataclass(frozen=True, slots=True)
+class PutServer:
+    """Adds or replaces a server. Result: None."""
+
+    record: ServerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DropServer:
+    """Removes a server; it is no error if there is none. Result: None."""
+
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Drops up to ``limit`` final tasks whose retention is over. Result: how many.
+
+    Their ids stay for ``tombstone_ms`` more, so that look-ups can say that they are gone.
+    """
+
+    now_ms: int
+    limit: int
+    tombstone_ms: int
+
+
+Operation = Insert | Change | Claim | PutServer | DropServer | Purge
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that a claim gave away."""
+
+    transition: Transition
+    payload: bytes
+
+
+Result = TaskRecord | Transition | list[Claimed] | int | InferryError | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks to list; None means any."""
+
+    tenant: str | None = None
+    status: Status | None = None
+    type: str | None = None
+    server_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many tasks of one route and tenant wait."""
+
+    route: str
+    tenant: str
+    count: int
+
+
+class Store(Protocol):
+    """A durable home for tasks, events and servers."""
+
+    async def open(self) -> None:
+        """Makes ready: locks, migrates, connects.
+
+        Raises:
+            StoreError: Somebody else has it open, or it is newer than this code.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of everything. Commits that wait are finished first."""
+        ...
+
+    async def commit(self, operations: Sequence[Operation]) -> list[Result]:
+        """Does all operations in one transaction and returns their results in order.
+
+        When this returns, all of it is on disk. When it raises, none of it is.
+
+        Raises:
+            StoreError: The transaction failed.
+        """
+        ...
+
+    async def task(self, task_id: str) -> TaskRecord | None:
+        """Reads a task; None if there is none.
+
+        Raises:
+            GoneError: It was purged not long ago.
+        """
+        ...
+
+    async def payload(self, task_id: str) -> bytes:
+        """Reads a task's payload, a JSON object."""
+        ...
+
+    async def outcome(self, task_id: str) -> Outcome:
+        """Reads what a task ended with."""
+        ...
+
+    async def events(self, task_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Reads a task's events after a sequence number, oldest first."""
+        ...
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """Reads a task's ended attempts, oldest first."""
+        ...
+
+    async def tasks(
+        self, wanted: TaskFilter, before: int | None, limit: int
+    ) -> list[tuple[int, TaskRecord]]:
+        """Lists tasks, newest first, each with its place; ``before`` continues after a place."""
+        ...
+
+    async def servers(self) -> list[ServerRecord]:
+        """Reads all servers."""
+        ...
+
+    async def backlog(self) -> list[Backlog]:
+        """Counts the waiting tasks, delayed ones included."""
+        ...
+
+    async def next_due_ms(self, now_ms: int) -> int | None:
+        """Tells when the next delayed task may run; None if none is delayed."""
+        ...
+
+    async def expired(self, now_ms: int, limit: int) -> list[str]:
+        """Lists ids of tasks whose ``deadline_ms`` is over, longest first."""
+        ...
+
+    async def held(self) -> list[TaskRecord]:
+        """Reads all tasks with an open attempt."""
+        ...
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message says why."""
