@@ -73,7 +73,7 @@ class IllegalTransitionError(InferryError):
 
 
 class StaleAttemptError(InferryError):
-    """The report belongs to an attempt that has ended; details carry ``attempt`` and ``current``."""
+    """The report's attempt has ended; details carry ``attempt`` and ``current``."""
 
     status = grpc.StatusCode.FAILED_PRECONDITION
     code = "STALE_ATTEMPT"

@@ -164,8 +164,13 @@ class Transition:
 
 def allowed(record: TaskRecord) -> list[str]:
     """Names the statuses that ``record`` can go to from where it is."""
-    return sorted({target.name for (status, _), target in TRANSITIONS.items()
-                   if status is record.status and target is not status})
+    return sorted(
+        {
+            target.name
+            for (status, _), target in TRANSITIONS.items()
+            if status is record.status and target is not status
+        }
+    )
 
 
 def create(spec: TaskSpec, not_before_ms: int, rules: Rules) -> tuple[TaskRecord, Event]:
@@ -330,8 +335,15 @@ def _close(record: TaskRecord, outcome: AttemptOutcome, error: str, now: int) ->
 
 def _event(record: TaskRecord, kind: EventKind, message: str, now: int) -> Event:
     return Event(
-        record.spec.id, record.seq, now, kind, record.status,
-        record.progress, message, record.attempt, record.server_id,
+        record.spec.id,
+        record.seq,
+        now,
+        kind,
+        record.status,
+        record.progress,
+        message,
+        record.attempt,
+        record.server_id,
     )
 
 

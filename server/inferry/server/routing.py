@@ -71,9 +71,7 @@ class Share:
     slots: int
 
 
-def share(
-    candidates: Sequence[Candidate], waiting: Mapping[str, int], limit: int
-) -> list[Share]:
+def share(candidates: Sequence[Candidate], waiting: Mapping[str, int], limit: int) -> list[Share]:
     """Divides a backlog among the servers with free slots, least loaded first.
 
     Args:

@@ -78,7 +78,7 @@ HEALTH: Mapping[tuple[ServerStatus, Probe], ServerStatus] = {
     (ServerStatus.DEGRADED, Probe.GOOD_AGAIN): ServerStatus.ACTIVE,
     (ServerStatus.DEGRADED, Probe.BAD): ServerStatus.DEGRADED,
     (ServerStatus.DEGRADED, Probe.BAD_AGAIN): ServerStatus.OFFLINE,
-    (ServerStatus.OFFLINE, Probe.GOOD): ServerStatus.OFFLINE,
+    (ServerStatus.OFFLINE, Probe.GOOD): ServerStatus.DEGRADED,
     (ServerStatus.OFFLINE, Probe.GOOD_AGAIN): ServerStatus.ACTIVE,
     (ServerStatus.OFFLINE, Probe.BAD): ServerStatus.OFFLINE,
     (ServerStatus.OFFLINE, Probe.BAD_AGAIN): ServerStatus.OFFLINE,

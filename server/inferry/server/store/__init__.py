@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inferry.server.errors import InferryError
+from inferry.server.errors import GoneError, InferryError
 from inferry.server.lifecycle import Transition
 from inferry.server.servers import ServerRecord
 from inferry.server.task import Attempt, Event, Outcome, Status, TaskRecord
@@ -33,7 +33,7 @@ class Change:
 
     ``decide`` gets the record as of all operations before this one. It is pure and may raise an
     ``InferryError``, which becomes the result; the rest of the batch goes on. A task that is not
-    there is a ``NotFoundError``, one whose retention is over a ``GoneError``.
+    there is a ``NotFoundError``, one whose retention is over a ``PurgedError``.
     """
 
     task_id: str
@@ -143,16 +143,20 @@ class Store(Protocol):
         """Reads a task; None if there is none.
 
         Raises:
-            GoneError: It was purged not long ago.
+            PurgedError: It was purged not long ago.
         """
         ...
 
     async def payload(self, task_id: str) -> bytes:
-        """Reads a task's payload, a JSON object."""
+        """Reads a task's payload, a JSON object.
+
+        Raises:
+            NotFoundError: There is no such task, or none any more.
+        """
         ...
 
     async def outcome(self, task_id: str) -> Outcome:
-        """Reads what a task ended with."""
+        """Reads what a task ended with; empty if it has not ended or is not there."""
         ...
 
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[Event]:
@@ -188,6 +192,15 @@ class Store(Protocol):
     async def held(self) -> list[TaskRecord]:
         """Reads all tasks with an open attempt."""
         ...
+
+
+class PurgedError(GoneError):
+    """A task was here; its time of retention is over. To any other tenant it is "not found"."""
+
+    def __init__(self, task_id: str, tenant: str) -> None:
+        super().__init__(f"task {task_id} was kept until its time of retention was over")
+        #: Whose it was; not a detail, for those go to the caller.
+        self.tenant = tenant
 
 
 class StoreError(Exception):

@@ -1,0 +1,117 @@
+"""The REST bridge, put together and run."""
+
+import asyncio
+
+import grpc.aio
+
+from inferry.bridge.config import BridgeConfig
+from inferry.bridge.connection import ConnectionServer
+from inferry.bridge.contract import CREATE_RPC, READ_RPC
+from inferry.bridge.exchange import Endpoint
+from inferry.bridge.handler import Handler
+from inferry.bridge.pages import Health, Page, docs_page, openapi_page
+from inferry.bridge.router import Router
+from inferry.bridge.routes import Route, read_routes
+from inferry.bridge.services import Service, services
+from inferry.bridge.stream import EventStream, Streams
+from inferry.bridge.transcode import Transcoder
+from inferry.bridge.unary import Call, Create, Unary
+
+_BACKLOG = 1024
+_SHORTEST_GRACE_S = 0.05
+
+
+class Bridge:
+    """Serves the REST interface over the gRPC of a gateway."""
+
+    def __init__(self, channel: grpc.aio.Channel, config: BridgeConfig) -> None:
+        """Reads the routes and compiles what they need.
+
+        Args:
+            channel: Where the gateway answers; the bridge neither opens nor closes it.
+            config: The settings.
+
+        Raises:
+            ValueError: An annotation in the protos asks for something that cannot be served.
+        """
+        self._config = config
+        self._streams = Streams()
+        self._handler = Handler(self._router(channel), config.cors_origins)
+        self._server: ConnectionServer | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Binds and serves; returns the host and port."""
+        address = await self.bind()
+        await self.serve()
+        return address
+
+    async def bind(self) -> tuple[str, int]:
+        """Takes the port, without accepting anybody yet; returns the host and port.
+
+        Raises:
+            OSError: The address cannot be had.
+        """
+        self._server = ConnectionServer(self._handler, self._config)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._server,
+            self._config.host,
+            self._config.port,
+            backlog=_BACKLOG,
+            start_serving=False,
+        )
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def serve(self) -> None:
+        """Begins to accept connections on the port that ``bind`` took."""
+        if self._listener is None:
+            raise RuntimeError("bind first")
+        await self._listener.start_serving()
+
+    async def stop(self, grace_s: float) -> None:
+        """Accepts nobody any more and ends streams; other requests have ``grace_s`` to end.
+
+        A second call, or one before ``bind``, does nothing.
+        """
+        listener, server = self._listener, self._server
+        self._listener = self._server = None
+        if listener is None or server is None:
+            return
+        listener.close()
+        server.pre_shutdown()
+        self._streams.end()
+        # aiohttp waits so long twice, and takes 0 for ever.
+        await server.shutdown(max(grace_s / 2, _SHORTEST_GRACE_S))
+        await listener.wait_closed()
+
+    def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
+        router: Router[Endpoint] = Router()
+        found = list(services())
+        routes = read_routes(service.descriptor for service in found)
+        calls = _calls(found, channel)
+        for route in routes:
+            router.add(route.verb, route.template, self._endpoint(route, calls))
+        router.add("GET", "/health", Health(channel))
+        router.add("GET", "/openapi.json", Page(openapi_page(routes), "application/json"))
+        router.add("GET", "/docs", Page(docs_page(routes), "text/html; charset=utf-8"))
+        return router
+
+    def _endpoint(self, route: Route, calls: dict[str, Call]) -> Endpoint:
+        transcoder = Transcoder(route, self._config)
+        call = calls[route.rpc]
+        if route.method.server_streaming:
+            keepalive_s = self._config.sse_keepalive_ms / 1_000
+            return EventStream(transcoder, call, self._streams, keepalive_s)
+        if route.rpc == CREATE_RPC:
+            return Create(transcoder, call, calls[READ_RPC])
+        return Unary(transcoder, call, reads=route.verb == "GET")
+
+
+def _calls(found: list[Service], channel: grpc.aio.Channel) -> dict[str, Call]:
+    calls: dict[str, Call] = {}
+    for service in found:
+        stub = service.stub(channel)
+        for method in service.descriptor.methods:
+            calls[method.full_name] = getattr(stub, method.name)
+    return calls

@@ -1,0 +1,145 @@
+"""Reads a request's body as JSON, within its limits."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+from google.protobuf.message import Message
+
+from inferry.bridge.decode import Decoder
+from inferry.bridge.errors import BridgeError, FieldError, invalid, show
+from inferry.bridge.values import MAX_DEPTH, ExactFloat, SuspectNumberError, check_integer
+
+_BOM = b"\xef\xbb\xbf"
+_JSON = "application/json"
+
+
+async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> bytes:
+    """Reads a body of JSON; empty when there is none.
+
+    Raises:
+        BridgeError: It is too large (413), too slow (408), or not called JSON (415).
+    """
+    content = request.content
+    if content.is_eof() and content.at_eof():
+        return b""
+    _check_headers(request.headers)
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    if content.is_eof():
+        # All of it came with the headers: the common case needs no timer.
+        body = content.read_nowait()
+    else:
+        body = await _read_slowly(content, limit, timeout_s)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _read_slowly(content: Any, limit: int, timeout_s: float) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while len(body) <= limit and not content.at_eof():
+                body += await content.readany()
+    except TimeoutError:
+        raise BridgeError(
+            408, "TIMEOUT", f"the body took longer than {timeout_s:g} s", headers=_CLOSE
+        ) from None
+    except web.RequestPayloadError:
+        raise BridgeError(
+            400, "INVALID_PAYLOAD", "the body is not what its headers say", headers=_CLOSE
+        ) from None
+    return bytes(body)
+
+
+_CLOSE = {"Connection": "close"}
+
+
+def _too_large(limit: int) -> BridgeError:
+    return BridgeError(
+        413,
+        "PAYLOAD_TOO_LARGE",
+        f"the body is larger than {limit} bytes",
+        details={"limit": limit},
+        headers=_CLOSE,
+    )
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
+        raise BridgeError(415, "INVALID_FORMAT", "send the body without Content-Encoding")
+    given = headers.get("Content-Type", _JSON)
+    if given == _JSON:
+        return
+    media = given.partition(";")[0].strip().lower()
+    if media == _JSON or (media.startswith("application/") and media.endswith("+json")):
+        return
+    hint = ""
+    if media == "application/x-www-form-urlencoded":
+        hint = " (with curl: -H 'Content-Type: application/json')"
+    raise BridgeError(
+        415, "INVALID_FORMAT", f"expected Content-Type: {_JSON}, got {show(media)}{hint}"
+    )
+
+
+def fill(message: Message, body: bytes, decode: Decoder) -> None:
+    """Fills a message from the JSON object in a body; an empty body is an empty object.
+
+    Raises:
+        BridgeError: The body is no JSON, no object, or not what the message takes (400).
+    """
+    if not body:
+        return
+    try:
+        try:
+            decode(message, _object(_parse(body)))
+        except SuspectNumberError:
+            message.Clear()
+            decode(message, _object(_parse_exactly(body)))
+    except FieldError as error:
+        raise error.refusal() from None
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if body.startswith(_BOM):
+            return _parse(body.removeprefix(_BOM))
+        raise invalid(
+            f"the body is no JSON: {error}",
+            position=error.pos,
+            line=error.lineno,
+            column=error.colno,
+        ) from None
+
+
+def _parse_exactly(body: bytes) -> Any:
+    """Parses JSON again, telling integers from other numbers whatever their size."""
+    try:
+        return json.loads(body, parse_int=_exact_integer, parse_float=ExactFloat)
+    except RecursionError:
+        raise FieldError(f"nested deeper than {MAX_DEPTH} levels") from None
+
+
+def _exact_integer(text: str) -> int:
+    if len(text) > 20:  # noqa: PLR2004 - no 64 bits are longer; int() refuses thousands of digits
+        raise FieldError(
+            f"an integer of {len(text)} digits is beyond +-2^53 and would be rounded: "
+            "send it as a string"
+        )
+    return check_integer(int(text))
+
+
+def _object(data: Any) -> dict[str, Any]:
+    if type(data) is dict:
+        return data
+    raise FieldError(f"the body has to be a JSON object, got {show(data)}")

@@ -1,0 +1,62 @@
+"""The bridge's settings: one frozen object, validated once, handed down.
+
+Names that the server's settings have too mean the same there.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_MIB = 1024 * 1024
+
+Wait = Annotated[int, Field(ge=1, le=3_600_000)]
+
+
+class BridgeConfig(BaseSettings):
+    """Everything that can be set about the bridge.
+
+    Raises:
+        ValidationError: A value is out of its bounds, or a name is unknown.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="INFERRY_", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    host: str = Field("127.0.0.1", description="Address that REST listens on.")
+    port: int = Field(8787, ge=0, le=65_535, description="Port of REST; 0 takes a free one.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins whose pages may call, separated by commas; `*` for all."
+    )
+
+    request_limit_bytes: int = Field(
+        _MIB, ge=1_024, le=64 * _MIB, description="Largest request to create or register."
+    )
+    result_limit_bytes: int = Field(
+        4 * _MIB, ge=1_024, le=64 * _MIB, description="Largest result of a task."
+    )
+    header_limit_bytes: int = Field(
+        8_190, ge=256, le=_MIB, description="Longest request line, and longest header."
+    )
+    header_limit: int = Field(128, ge=8, le=10_000, description="Headers of a request, at most.")
+
+    header_timeout_ms: Wait = Field(
+        10_000, description="From the connection, or the first byte, to the end of the headers."
+    )
+    body_timeout_ms: Wait = Field(
+        30_000, description="From the end of the headers to the end of the body."
+    )
+    keepalive_timeout_ms: Wait = Field(
+        75_000, description="How long a connection may be idle between two requests."
+    )
+    sse_keepalive_ms: Wait = Field(
+        15_000, description="Between two comments that keep a stream of events open."
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, origins: object) -> object:
+        if isinstance(origins, str):
+            return tuple(part.strip() for part in origins.split(",") if part.strip())
+        return origins

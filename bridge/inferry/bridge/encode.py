@@ -1,0 +1,121 @@
+"""Messages -> plain JSON: an encoder for each message type, compiled once from its descriptor.
+
+Canonical proto3 JSON in lowerCamelCase, printed for people: numbers, booleans, arrays and maps
+always; messages, optional fields and texts only when they are set; 64-bit integers as numbers.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from inferry.bridge.contract import PRINTED_WHEN_SET
+from inferry.bridge.scalars import Printer, enum_printer, print_timestamp
+from inferry.bridge.values import read_number, read_struct, read_value
+
+#: Prints a message as what orjson takes.
+Encoder = Callable[[Any], Any]
+
+_SILENT_WHEN_EMPTY = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM})
+_FLOATS = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
+
+
+@cache
+def encoder(descriptor: Descriptor) -> Encoder:
+    """Compiles the encoder of a message type.
+
+    Raises:
+        TypeError: A field is of a kind that JSON has no form for here.
+    """
+    known: dict[str, Encoder] = {
+        "google.protobuf.Value": read_value,
+        "google.protobuf.Struct": read_struct,
+        "google.protobuf.Timestamp": print_timestamp,
+    }
+    if descriptor.full_name in known:
+        return known[descriptor.full_name]
+    if descriptor.full_name.startswith("google.protobuf."):
+        return MessageToDict
+    return _plain(descriptor)
+
+
+def _plain(descriptor: Descriptor) -> Encoder:
+    table = {field.number: (field.json_name, _printer(field)) for field in descriptor.fields}
+    always = [(field.json_name, _empty(field)) for field in descriptor.fields if _always(field)]
+
+    def encode(message: Message) -> dict[str, Any]:
+        printed: dict[str, Any] = {}
+        for field, value in message.ListFields():
+            name, convert = table[field.number]
+            printed[name] = value if convert is None else convert(value)
+        for name, empty in always:
+            if name not in printed:
+                printed[name] = empty
+        return printed
+
+    return encode
+
+
+def _always(field: FieldDescriptor) -> bool:
+    if field.full_name in PRINTED_WHEN_SET:
+        return False
+    return field.is_repeated or not (field.has_presence or field.type in _SILENT_WHEN_EMPTY)
+
+
+def _empty(field: FieldDescriptor) -> Any:
+    if not field.is_repeated:
+        return False if field.type == FieldDescriptor.TYPE_BOOL else 0
+    return {} if field.message_type and field.message_type.GetOptions().map_entry else []
+
+
+def _printer(field: FieldDescriptor) -> Printer | None:
+    """Chooses what prints a field's value; None if it can stay as it is."""
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return _map_printer(_single(field.message_type.fields_by_name["value"]))
+    single = _single(field)
+    if not field.is_repeated:
+        return single
+    return list if single is None else _list_printer(single)
+
+
+def _single(field: FieldDescriptor) -> Printer | None:
+    if field.message_type:
+        return _nested(field.message_type)
+    if field.enum_type is not None:
+        return enum_printer(field.enum_type)
+    if field.type in _FLOATS:
+        return read_number
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        raise TypeError(f"{field.full_name}: this kind of field has no JSON form here")
+    return None
+
+
+def _nested(descriptor: Descriptor) -> Printer:
+    if descriptor.full_name.startswith("google.protobuf."):
+        return encoder(descriptor)
+
+    def print_message(message: Message) -> Any:
+        # Asked for when needed: a message may hold messages of its own type.
+        return encoder(descriptor)(message)
+
+    return print_message
+
+
+def _list_printer(single: Printer) -> Printer:
+    def print_list(values: Any) -> list[Any]:
+        return [single(value) for value in values]
+
+    return print_list
+
+
+def _map_printer(single: Printer | None) -> Printer:
+    if single is None:
+        return dict
+
+    def print_map(values: Any) -> dict[str, Any]:
+        return {key: single(value) for key, value in values.items()}
+
+    return print_map

@@ -1,0 +1,134 @@
+"""Every request comes through here: finds who answers, and makes every failure an answer."""
+
+import re
+from secrets import token_hex
+from time import perf_counter
+
+import grpc.aio
+import structlog
+from aiohttp import web
+
+from inferry.bridge.errors import BridgeError
+from inferry.bridge.exchange import Endpoint, Exchange, Metadata
+from inferry.bridge.router import Router
+from inferry.bridge.rpc_errors import http_error
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+#: What gRPC metadata may hold.
+_PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
+
+_ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID, Prefer, X-Request-ID"
+_EXPOSED_HEADERS = "Location, Preference-Applied, Retry-After, X-Request-ID"
+#: What a browser may remember of a preflight.
+_PREFLIGHT_AGE_S = 600
+
+
+class Handler:
+    """Answers requests."""
+
+    def __init__(self, router: Router[Endpoint], cors_origins: tuple[str, ...]) -> None:
+        self._router = router
+        self._cors_origins = frozenset(cors_origins)
+        # Bound once: a logger that is bound anew for each line costs more than the line.
+        self._log = structlog.get_logger(__name__).bind()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers one request; only a client that goes away makes it raise."""
+        began = perf_counter()
+        path = request.rel_url.raw_path
+        given = request.headers.get("X-Request-ID")
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else token_hex(8)
+        headers = {"X-Request-ID": request_id}
+        if self._cors_origins:
+            headers.update(self._cors(request))
+        try:
+            response = await self._answer(request, path, request_id, headers)
+        except BridgeError as error:
+            response = _refuse(error, headers)
+        except grpc.aio.AioRpcError as error:
+            response = _refuse(http_error(error), headers)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the last line of defence
+            self._log.exception("request failed", path=path, request_id=request_id)
+            if request.writer.output_size > 0:
+                raise ConnectionError("the answer has begun: it cannot become an error") from None
+            response = _refuse(BridgeError(500, "INTERNAL_ERROR", "internal error"), headers)
+        self._note(request, path, request_id, response.status, began)
+        return response
+
+    async def _answer(
+        self, request: web.BaseRequest, path: str, request_id: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return self._options(path, headers)
+        endpoint, variables = self._router.find(request.method, path)
+        metadata = _metadata(request, request_id)
+        return await endpoint(Exchange(request, headers, metadata, variables))
+
+    def _options(self, path: str, headers: dict[str, str]) -> web.StreamResponse:
+        allowed = ", ".join(self._router.allowed(path))
+        if not allowed:
+            self._router.find("OPTIONS", path)
+        headers["Allow"] = allowed
+        if "Access-Control-Allow-Origin" in headers:
+            headers["Access-Control-Allow-Methods"] = allowed
+            headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            headers["Access-Control-Max-Age"] = str(_PREFLIGHT_AGE_S)
+        return web.Response(status=204, headers=headers)
+
+    def _cors(self, request: web.BaseRequest) -> dict[str, str]:
+        origin = request.headers.get("Origin", "")
+        if "*" in self._cors_origins:
+            allowed = "*"
+        elif origin in self._cors_origins:
+            allowed = origin
+        else:
+            return {"Vary": "Origin"}
+        return {
+            "Vary": "Origin",
+            "Access-Control-Allow-Origin": allowed,
+            "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
+        }
+
+    def _note(
+        self, request: web.BaseRequest, path: str, request_id: str, status: int, began: float
+    ) -> None:
+        # Good answers are many: at the usual level they cost a call and no line.
+        log = self._log.debug
+        if status >= 400:  # noqa: PLR2004
+            log = self._log.warning if status >= 500 else self._log.info  # noqa: PLR2004
+        # Never the query: a callback's holds its token.
+        log(
+            "request",
+            method=request.method,
+            path=path,
+            status=status,
+            ms=round((perf_counter() - began) * 1_000, 1),
+            request_id=request_id,
+        )
+
+
+def _metadata(request: web.BaseRequest, request_id: str) -> Metadata:
+    token = request.headers.get("Authorization")
+    if token is None:
+        return (("x-request-id", request_id),)
+    if not _PRINTABLE.fullmatch(token):
+        raise BridgeError(
+            401,
+            "UNAUTHENTICATED",
+            "the Authorization header holds what no token does",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return (("authorization", token), ("x-request-id", request_id))
+
+
+def _refuse(error: BridgeError, headers: dict[str, str]) -> web.Response:
+    response = web.Response(
+        body=error.body(),
+        status=error.status,
+        headers={**headers, "Content-Type": "application/json", **error.headers},
+    )
+    if error.headers.get("Connection") == "close":
+        response.force_close()
+    return response

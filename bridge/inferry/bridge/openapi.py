@@ -1,0 +1,162 @@
+"""OpenAPI 3.1 of the REST interface, from the descriptors that it is served by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from inferry.bridge.contract import CREATE_RPC, LOWER_CASE_ENUMS
+from inferry.bridge.routes import Route
+
+Schema = dict[str, Any]
+
+_TIME = "google.protobuf.Timestamp"
+_WELL_KNOWN: Mapping[str, Schema] = {
+    _TIME: {"type": "string", "format": "date-time"},
+    "google.protobuf.Struct": {"type": "object"},
+    "google.protobuf.Value": {"description": "Any JSON value."},
+}
+_SCALARS: Mapping[int, Schema] = {
+    FieldDescriptor.TYPE_STRING: {"type": "string"},
+    FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
+    FieldDescriptor.TYPE_DOUBLE: {"type": "number"},
+    FieldDescriptor.TYPE_FLOAT: {"type": "number"},
+}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["status", "error", "code", "details"],
+    "properties": {
+        "status": {"const": "FAILED"},
+        "error": {"type": "string", "description": "One line for a person."},
+        "code": {"type": "string", "description": "One word for a program."},
+        "details": {"type": "object"},
+    },
+}
+
+
+class OpenApi:
+    """Collects the schemas of the messages that the operations name."""
+
+    def __init__(self, comments: Mapping[str, str]) -> None:
+        self._comments = comments
+        self._schemas: dict[str, Schema] = {"Error": _ERROR}
+
+    def document(self, routes: list[Route], version: str) -> Schema:
+        """Makes the whole document."""
+        paths: dict[str, dict[str, Schema]] = {}
+        taken: set[str] = set()
+        for route in routes:
+            operation = self._operation(route)
+            name = str(route.method.name)
+            # An RPC with two bindings is two operations.
+            operation["operationId"] = name if name not in taken else f"{name}{route.verb.title()}"
+            taken.add(name)
+            paths.setdefault(route.template, {})[route.verb.lower()] = operation
+        bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": "Inferry", "version": version},
+            "security": [{"token": []}],
+            "paths": paths,
+            "components": {
+                "schemas": dict(sorted(self._schemas.items())),
+                "securitySchemes": {"token": bearer},
+            },
+        }
+
+    def _operation(self, route: Route) -> Schema:
+        operation: Schema = {
+            "summary": self._comments.get(route.rpc, str(route.method.name)),
+            "tags": [str(route.method.containing_service.name)],
+            "parameters": [self._parameter(field, route) for field in _parameters(route)],
+            "responses": {
+                "200": {"description": "Done.", "content": self._answer(route)},
+                "default": {
+                    "description": "Refused or failed.",
+                    "content": {"application/json": {"schema": _reference("Error")}},
+                },
+            },
+        }
+        if route.rpc == CREATE_RPC:
+            created = {"description": "Created, and not final.", "content": self._answer(route)}
+            operation["responses"]["202"] = created
+        if route.body_type:
+            # What stands in the path need not be said again.
+            hidden = set(route.variables) if route.body == "*" else set()
+            named = self._message(route.body_type)
+            schema = self._object(route.body_type, hidden) if hidden else named
+            operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        return operation
+
+    def _answer(self, route: Route) -> Schema:
+        media = "text/event-stream" if route.method.server_streaming else "application/json"
+        return {media: {"schema": self._message(route.answer_type)}}
+
+    def _parameter(self, field: FieldDescriptor, route: Route) -> Schema:
+        in_path = field.name in route.variables
+        parameter: Schema = {
+            "name": field.name if in_path else field.json_name,
+            "in": "path" if in_path else "query",
+            "schema": self._field(field),
+        }
+        if in_path:
+            parameter["required"] = True
+        return parameter
+
+    def _message(self, descriptor: Descriptor) -> Schema:
+        if descriptor.full_name in _WELL_KNOWN:
+            return dict(_WELL_KNOWN[descriptor.full_name])
+        if descriptor.name not in self._schemas:
+            # Taken first: a message may hold messages of its own type.
+            self._schemas[descriptor.name] = {}
+            self._schemas[descriptor.name] = self._object(descriptor, set())
+        return _reference(descriptor.name)
+
+    def _object(self, descriptor: Descriptor, hidden: set[str]) -> Schema:
+        fields = [field for field in descriptor.fields if field.name not in hidden]
+        return {
+            "type": "object",
+            "description": self._comments.get(descriptor.full_name, ""),
+            "properties": {field.json_name: self._field(field) for field in fields},
+        }
+
+    def _field(self, field: FieldDescriptor) -> Schema:
+        said = self._comments.get(field.full_name)
+        schema = self._kind(field)
+        return {**schema, "description": said} if said else schema
+
+    def _kind(self, field: FieldDescriptor) -> Schema:
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            values = self._single(field.message_type.fields_by_name["value"])
+            return {"type": "object", "additionalProperties": values}
+        single = self._single(field)
+        return {"type": "array", "items": single} if field.is_repeated else single
+
+    def _single(self, field: FieldDescriptor) -> Schema:
+        if field.message_type:
+            return self._message(field.message_type)
+        if field.enum_type:
+            return {"type": "string", "enum": _names(field.enum_type)}
+        return dict(_SCALARS.get(field.type, {"type": "integer"}))
+
+
+def _parameters(route: Route) -> list[FieldDescriptor]:
+    """Picks the fields that stand in the path or may stand in the query."""
+    fields = route.method.input_type.fields
+    if route.body == "*":
+        return [field for field in fields if field.name in route.variables]
+    return [
+        field
+        for field in fields
+        if field.name != route.body
+        and (field.message_type is None or field.message_type.full_name == _TIME)
+    ]
+
+
+def _names(enum: EnumDescriptor) -> list[str]:
+    lower = enum.full_name in LOWER_CASE_ENUMS
+    return [value.name.lower() if lower else value.name for value in enum.values if value.number]
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}

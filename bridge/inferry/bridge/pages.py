@@ -1,0 +1,94 @@
+"""What anybody may read without a token: health and documentation."""
+
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+import grpc.aio
+import orjson
+from aiohttp import web
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from inferry.bridge.comments import read_comments
+from inferry.bridge.exchange import Exchange
+from inferry.bridge.openapi import OpenApi
+from inferry.bridge.routes import Route
+
+#: How long the gateway may take to say that it is well.
+_PATIENCE_S = 5.0
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Inferry: REST</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; color-scheme: light dark }}
+td {{ padding: .3rem 1rem .3rem 0; vertical-align: top }}
+code {{ white-space: nowrap }}
+</style>
+<h1>Inferry {version}</h1>
+<p>Every request but those for this page, <a href="/health"><code>/health</code></a> and
+<a href="/openapi.json"><code>/openapi.json</code></a> carries
+<code>Authorization: Bearer &lt;token&gt;</code>; callbacks carry their right in the URL.</p>
+<table>
+{rows}
+</table>
+</html>
+"""
+
+
+class Page:
+    """Answers the same text always."""
+
+    def __init__(self, body: bytes, content_type: str) -> None:
+        self._body = body
+        self._content_type = content_type
+
+    async def __call__(self, exchange: Exchange) -> web.Response:
+        """Answers 200."""
+        # The page brings its style along and loads nothing.
+        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return exchange.reply(self._body, self._content_type, headers=policy)
+
+
+class Health:
+    """Tells whether the gateway behind the bridge serves."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        # types-grpcio does not know this stub.
+        self._stub: Any = health_pb2_grpc.HealthStub(channel)
+        self._version = version("inferry")
+
+    async def __call__(self, exchange: Exchange) -> web.Response:
+        """Answers 200 when it serves, else 503."""
+        well = await self._serves()
+        content = {"status": "healthy" if well else "unhealthy", "version": self._version}
+        return exchange.answer(content, 200 if well else 503)
+
+    async def _serves(self) -> bool:
+        try:
+            answer = await self._stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE_S)
+        except grpc.aio.AioRpcError as error:
+            # A gateway that does not offer the health service answered all the same.
+            return error.code() is grpc.StatusCode.UNIMPLEMENTED
+        return bool(answer.status == _SERVING)
+
+
+def openapi_page(routes: list[Route]) -> bytes:
+    """Prints the OpenAPI document."""
+    return orjson.dumps(OpenApi(read_comments()).document(routes, version("inferry")))
+
+
+def docs_page(routes: list[Route]) -> bytes:
+    """Prints a page that lists the endpoints."""
+    comments = read_comments()
+    rows = "\n".join(
+        f"<tr><td><code>{route.verb} {escape(route.template)}</code></td>"
+        f"<td>{escape(comments.get(route.rpc, ''))}</td></tr>"
+        for route in routes
+    )
+    return _PAGE.format(version=escape(version("inferry")), rows=rows).encode()

@@ -1,0 +1,112 @@
+"""Endpoints of RPCs that answer with a stream: server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc.aio
+import orjson
+from aiohttp import web
+
+from inferry.bridge.errors import invalid, show
+from inferry.bridge.exchange import Exchange
+from inferry.bridge.rpc_errors import http_error
+from inferry.bridge.transcode import Transcoder
+
+#: What a stub has for such an RPC.
+StreamCall = Callable[..., Any]
+
+#: Longest number that an int64 takes without a look at its value.
+_LONGEST_ID = 18
+
+
+class Streams:
+    """The streams that are open, so that a gateway that stops can end them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def add(self) -> None:
+        """Counts the current task in until it is done."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def end(self) -> None:
+        """Ends them all. Their clients connect again and go on after the last event they got."""
+        for task in self._tasks:
+            task.cancel()
+
+
+class EventStream:
+    """Asks once and passes on what comes."""
+
+    def __init__(
+        self, transcoder: Transcoder, call: StreamCall, streams: Streams, keepalive_s: float
+    ) -> None:
+        self._transcoder = transcoder
+        self._call = call
+        self._streams = streams
+        self._keepalive_s = keepalive_s
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse:
+        """Answers 200 with events, or with a plain error if the first thing is one."""
+        request = await self._transcoder.request(exchange)
+        _resume(request, exchange.request.headers.get("Last-Event-ID"))
+        exchange.end_with_client()
+        self._streams.add()
+        call = self._call(request, metadata=exchange.metadata)
+        try:
+            events = aiter(call)
+            first = await anext(events, None)
+            response = web.StreamResponse(
+                headers={
+                    **exchange.headers,
+                    "Content-Type": "text/event-stream",
+                    "Cache-Control": "no-store",
+                    # Else nginx keeps the events back until it has a bufferful.
+                    "X-Accel-Buffering": "no",
+                }
+            )
+            await response.prepare(exchange.request)
+            if first is not None and exchange.request.method != "HEAD":
+                await self._pass_on(first, events, response)
+            return response
+        finally:
+            call.cancel()
+
+    async def _pass_on(
+        self, first: Any, events: AsyncIterator[Any], response: web.StreamResponse
+    ) -> None:
+        keepalive = asyncio.create_task(self._keep_alive(response))
+        try:
+            await response.write(self._event(first))
+            async for event in events:
+                await response.write(self._event(event))
+        except grpc.aio.AioRpcError as error:
+            await response.write(b"event: error\ndata: %b\n\n" % http_error(error).body())
+        finally:
+            keepalive.cancel()
+
+    async def _keep_alive(self, response: web.StreamResponse) -> None:
+        while True:
+            await asyncio.sleep(self._keepalive_s)
+            await response.write(b": keep-alive\n\n")
+
+    def _event(self, message: Any) -> bytes:
+        plain = self._transcoder.plain(message)
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (
+            plain["seq"],
+            str(plain["kind"]).lower().encode(),
+            orjson.dumps(plain),
+        )
+
+
+def _resume(request: Any, last_event_id: str | None) -> None:
+    """Goes on after the last event that a client got; its word is newer than its URL's."""
+    if not last_event_id:
+        return
+    if not (last_event_id.isdecimal() and len(last_event_id) <= _LONGEST_ID):
+        raise invalid(f"Last-Event-ID: expected an event's number, got {show(last_event_id)}")
+    request.after_seq = int(last_event_id)

@@ -1,0 +1,98 @@
+"""Follows a task to its end: a progress bar on a terminal, a line an event elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import grpc
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from inferry.cli.output import percent, plain
+from inferry.cli.session import Session
+from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
+
+#: Pauses before a watch goes on after the gateway went away; half a minute in all.
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+Draw = Callable[[TaskEvent], None]
+
+
+def watch(
+    session: Session, task_id: str, pauses_s: Sequence[float] = PAUSES_S
+) -> Iterator[TaskEvent]:
+    """Gives the task's events up to its end, each once, even if the gateway restarts meanwhile.
+
+    Raises:
+        RpcError: There is no such task, or the gateway is away for longer than all pauses.
+    """
+    seen, pauses = 0, iter(pauses_s)
+    while True:
+        request = WatchTaskRequest(id=task_id, after_seq=seen)
+        call = session.tasks.WatchTask(request, metadata=session.metadata)
+        try:
+            for response in call:
+                seen, pauses = response.event.seq, iter(pauses_s)
+                yield response.event
+        except grpc.RpcError as error:
+            pause = next(pauses, None)
+            if not seen or pause is None or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            time.sleep(pause)
+        else:
+            return
+        finally:
+            call.cancel()
+
+
+def follow(session: Session, task_id: str) -> Task:
+    """Draws a task's way to its end on standard error, and gives the task as it is then."""
+    console = Console(stderr=True)
+    drawing = _bar(console, task_id) if console.is_terminal else _lines()
+    last = TaskEvent()
+    with drawing as draw:
+        for last in watch(session, task_id):
+            draw(last)
+    if last.HasField("task"):
+        return last.task
+    return session.call(session.tasks.GetTask, GetTaskRequest(id=task_id)).task
+
+
+@contextmanager
+def _bar(console: Console, task_id: str) -> Iterator[Draw]:
+    columns = (
+        TextColumn("{task.fields[status]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console) as bar:
+        row = bar.add_task(task_id, total=100.0, status="PENDING")
+
+        def draw(event: TaskEvent) -> None:
+            status = Task.Status.Name(event.status)
+            done = 100.0 if event.status == Task.COMPLETED else event.progress
+            text = plain(event.message) or task_id
+            bar.update(row, completed=done, description=text, status=status)
+
+        yield draw
+
+
+@contextmanager
+def _lines() -> Iterator[Draw]:
+    yield lambda event: typer.echo(line(event), err=True)
+
+
+def line(event: TaskEvent) -> str:
+    """Gives an event as one line: its number, kind, status, progress and message."""
+    words = [
+        str(event.seq),
+        TaskEvent.Kind.Name(event.kind),
+        Task.Status.Name(event.status),
+        percent(event.progress),
+        event.message,
+    ]
+    return plain(" ".join(word for word in words if word))

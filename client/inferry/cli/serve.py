@@ -1,0 +1,133 @@
+"""The commands that run servers: the whole gateway, or the bridge alone."""
+
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated
+
+import grpc.aio
+import structlog
+import typer
+import uvloop
+
+from inferry.bridge.app import Bridge
+from inferry.bridge.config import BridgeConfig
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.lifetime import stop_signal, url_of
+from inferry.cli.settings import SettingsError, load_settings
+from inferry.server.app import Gateway
+from inferry.server.clock import SystemClock
+from inferry.server.config import Config
+from inferry.server.keys import SecretError
+from inferry.server.logs import set_up_logs
+from inferry.server.store import StoreError
+
+_log = structlog.get_logger(__name__)
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--config", help="The settings file (TOML); or INFERRY_CONFIG.")
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+RestPort = Annotated[
+    int | None, typer.Option(help="Port of REST; 0 takes a free one.", show_default="8787")
+]
+
+
+def serve(
+    host: Host = None,
+    port: RestPort = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="Port of gRPC; 0 takes a free one.", show_default="50051")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the database is.", show_default="~/.local/share/…")
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="Where backends reach the gateway.", show_default="http://HOST:PORT"),
+    ] = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Run a gateway: REST, gRPC and the database, in one process.
+
+    Prints one line on standard output when both ports listen. SIGTERM and Ctrl-C stop it in
+    order; a second one stops it at once. Every other setting comes from the environment or the
+    settings file.
+    """
+    flags = {
+        "host": host,
+        "port": port,
+        "grpc_port": grpc_port,
+        "data_dir": data_dir,
+        "public_url": public_url,
+    }
+    try:
+        config = load_settings(Config, settings_file, flags)
+        bridge_config = load_settings(BridgeConfig, settings_file, flags)
+    except SettingsError as error:
+        raise _failed(error, ExitCode.USAGE) from None
+    set_up_logs(config.log_format, config.log_level, sys.stderr)
+    _run(_serve(config, bridge_config))
+
+
+def bridge(
+    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC of the gateway.")],
+    host: Host = None,
+    port: RestPort = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Run the REST bridge alone, in front of a gateway's gRPC."""
+    flags = {"host": host, "port": port}
+    try:
+        config = load_settings(BridgeConfig, settings_file, flags)
+    except SettingsError as error:
+        raise _failed(error, ExitCode.USAGE) from None
+    set_up_logs("auto", "info", sys.stderr)
+    _run(_bridge(upstream, config))
+
+
+async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
+    stopped = stop_signal()
+    grace_s = config.shutdown_grace_ms / 1_000
+    gateway = Gateway(config, clock=SystemClock())
+    rest = Bridge(gateway.channel, bridge_config)
+    # Callback URLs carry the port: it is taken before the gateway starts.
+    url = url_of(*await rest.bind())
+    try:
+        await gateway.start(config.public_url or url)
+        await rest.serve()
+        typer.echo(f"inferry ready rest={url} grpc={gateway.grpc_address}")
+        await stopped.wait()
+        _log.info("stopping", grace_s=grace_s)
+    finally:
+        # What REST still has to answer needs the gateway: REST goes first.
+        await rest.stop(grace_s)
+        await gateway.stop()
+
+
+async def _bridge(upstream: str, config: BridgeConfig) -> None:
+    stopped = stop_signal()
+    # The gateway bounds its messages; a second, smaller bound here would cut its answers off.
+    async with grpc.aio.insecure_channel(
+        upstream, options=[("grpc.max_receive_message_length", -1)]
+    ) as channel:
+        rest = Bridge(channel, config)
+        url = url_of(*await rest.bind())
+        try:
+            await rest.serve()
+            typer.echo(f"inferry bridge ready rest={url}")
+            await stopped.wait()
+        finally:
+            await rest.stop(20.0)
+
+
+def _run(main: Coroutine[None, None, None]) -> None:
+    try:
+        uvloop.run(main)
+    except (OSError, SecretError, StoreError) as error:
+        raise _failed(error, ExitCode.FAILED) from None
+
+
+def _failed(error: Exception, code: ExitCode) -> typer.Exit:
+    typer.echo(f"inferry cannot start: {error}", err=True)
+    return typer.Exit(code)

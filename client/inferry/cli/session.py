@@ -1,0 +1,109 @@
+"""A command's way to the gateway: synchronous stubs on one channel, and what its refusals mean."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import grpc
+import typer
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.tokens import local_token
+from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+#: How long an answer that needs no waiting may take.
+CALL_TIMEOUT_S = 30.0
+#: A task with the largest payload and the largest result that any setting allows.
+_MAX_MESSAGE_BYTES = 129 * 1024 * 1024
+
+_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the gateway is and with what right to go there: the global options."""
+
+    #: ``HOST:PORT`` of the gateway's gRPC.
+    address: str
+    #: None for one that the data directory of a gateway on this machine gives.
+    token: str | None
+    #: Makes the channel to an address; tests hand in one of their own.
+    open_channel: Callable[[str], grpc.Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Stubs, and the metadata that each call carries."""
+
+    tasks: TaskServiceStub
+    servers: ServerServiceStub
+    metadata: tuple[tuple[str, str], ...]
+
+    def call(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Asked, Answered]",
+        request: Asked,
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> Answered:
+        """Calls a method of one answer; ``timeout_s`` None waits as long as it takes.
+
+        Raises:
+            RpcError: The gateway refused or cannot be reached.
+        """
+        return method(request, timeout=timeout_s, metadata=self.metadata)
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """Opens a channel to a gateway."""
+    limit = ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)
+    return grpc.insecure_channel(address, options=[limit])
+
+
+@contextmanager
+def connected(context: typer.Context) -> Iterator[Session]:
+    """Gives a command its session, and turns the gateway's refusals into exit statuses."""
+    access: Access = context.obj
+    token = access.token or local_token(access.address.rpartition(":")[0])
+    if token is None:
+        typer.echo(
+            "no token: give --token or INFERRY_TOKEN; `inferry token` makes one on the "
+            "gateway's machine",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.REFUSED)
+    channel = access.open_channel(access.address)
+    try:
+        metadata = (("authorization", f"Bearer {token}"),)
+        yield Session(TaskServiceStub(channel), ServerServiceStub(channel), metadata)
+    except grpc.RpcError as error:
+        typer.echo(_explain(error, access.address), err=True)
+        unreachable = error.code() in _UNREACHABLE
+        raise typer.Exit(ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED) from None
+    finally:
+        channel.close()
+
+
+def _explain(error: grpc.RpcError, address: str) -> str:
+    reason = _reason(error)
+    if error.code() in _UNREACHABLE and reason is None:
+        return (
+            f"cannot reach the gateway at {address} ({error.details()}): does `inferry serve` "
+            "run there? --address or INFERRY_ADDRESS says where"
+        )
+    return f"refused: {error.details()} ({reason or error.code().name})"
+
+
+def _reason(error: grpc.RpcError) -> str | None:
+    """Finds the gateway's own code for the error; None when it did not come from a gateway."""
+    status = rpc_status.from_call(cast("grpc.Call", error))
+    info = ErrorInfo()
+    if status is not None and any(detail.Unpack(info) for detail in status.details):
+        return str(info.reason)
+    return None

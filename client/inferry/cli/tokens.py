@@ -1,0 +1,100 @@
+"""Tokens from the secret of a gateway on this machine."""
+
+import getpass
+import ipaddress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferry.cli.arguments import duration_ms
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.settings import SettingsError, load_settings
+from inferry.server.clock import SystemClock
+from inferry.server.config import Config
+from inferry.server.keys import SecretError, read_secret
+from inferry.server.tokens import Role, issue_token
+
+#: How long a token holds that a command makes for itself.
+_OWN_TTL_S = 3_600
+#: Where a gateway keeps the secret that it made.
+_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
+
+
+class TokenRole(StrEnum):
+    """What a token may do."""
+
+    admin = Role.ADMIN.value
+    client = Role.CLIENT.value
+    backend = Role.BACKEND.value
+
+
+def token(
+    subject: Annotated[
+        str | None, typer.Option("--sub", help="Who it stands for. Default: your user name.")
+    ] = None,
+    role: Annotated[TokenRole, typer.Option(help="What it may do.")] = TokenRole.admin,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose tasks it is for. Default: as --sub.")
+    ] = None,
+    ttl: Annotated[
+        int, typer.Option(parser=duration_ms, metavar="DURATION", help="How long it holds.")
+    ] = "24h",  # type: ignore[assignment] # the parser reads the default, too
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The gateway's data directory.", show_default=False)
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings file (TOML).")] = None,
+) -> None:
+    """Print a token for the gateway of this machine.
+
+    It is signed with INFERRY_JWT_SECRET, else with the secret in the data directory, which is
+    made when there is none.
+    """
+    try:
+        settings = load_settings(Config, config, {"data_dir": data_dir})
+        typer.echo(_issue(settings, subject or _user(), Role(role.value), tenant, ttl // 1_000))
+    except (SettingsError, SecretError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.USAGE) from None
+
+
+def local_token(host: str) -> str | None:
+    """Makes a short-lived admin token for a gateway on ``host``; None if that cannot be.
+
+    Only for this machine: a token is nothing to send elsewhere unasked.
+    """
+    if not _is_loopback(host):
+        return None
+    try:
+        settings = load_settings(Config, None, {})
+        if settings.jwt_secret is None and not (settings.data_dir / _SECRET_FILE).exists():
+            return None
+        return _issue(settings, _user(), Role.ADMIN, None, _OWN_TTL_S)
+    except (SettingsError, SecretError, OSError):
+        return None
+
+
+def _issue(settings: Config, subject: str, role: Role, tenant: str | None, ttl_s: int) -> str:
+    for name in ("jwt_public_key", "jwt_issuer", "jwt_audience"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(
+                f"INFERRY_{name.upper()} is set: this gateway takes the tokens of another issuer"
+            )
+    given = settings.jwt_secret
+    secret = read_secret(settings.data_dir, None if given is None else given.get_secret_value())
+    return issue_token(secret, subject, role, tenant, max(1, ttl_s), SystemClock().now_ms())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "inferry"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,227 @@
+"""The composition root: builds everything, starts it in order, stops it in the reverse order."""
+
+from random import Random
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from inferry.server.backlog import Backlog
+from inferry.server.callback import CallbackSigner
+from inferry.server.clock import Clock, SystemClock
+from inferry.server.committer import Committer
+from inferry.server.config import Config
+from inferry.server.dispatch import Dispatcher
+from inferry.server.engine import Engine
+from inferry.server.fleet import Fleet
+from inferry.server.health import HealthLoop
+from inferry.server.keys import derive_key, load_secret, read_secret
+from inferry.server.ledger import Ledger
+from inferry.server.lifecycle import Rules
+from inferry.server.local import LocalChannel
+from inferry.server.loop import Loop
+from inferry.server.outbound import Outbound
+from inferry.server.reading import Reader
+from inferry.server.registry import Registry
+from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.rpc.server_service import ServerServicer
+from inferry.server.rpc.task_service import TaskServicer
+from inferry.server.scheduler import Scheduler
+from inferry.server.signals import Signals
+from inferry.server.store import Store
+from inferry.server.store.sqlite import SqliteStore
+from inferry.server.sweep import Sweeper
+from inferry.server.tokens import KeySource, PemKey, SecretKey, TokenVerifier
+from inferry.v1 import (
+    server_service_pb2,
+    server_service_pb2_grpc,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
+
+DATABASE = "inferry.db"
+SWEEP_INTERVAL_MS = 250
+PURGE_INTERVAL_MS = 60_000
+
+#: What a message may have beyond the largest result: its other fields.
+_ENVELOPE_BYTES = 1_048_576
+
+_SERVICES = (
+    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """One running Inferry: state, loops and gRPC."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._secret, keys = _secrets(config)
+        verifier = TokenVerifier(
+            keys, self._clock, issuer=config.jwt_issuer, audience=config.jwt_audience
+        )
+        self._interceptor = ServerInterceptor(verifier)
+        #: Where stubs in this process call the gateway; they may be made before it starts.
+        self.channel = LocalChannel(self._interceptor)
+        #: ``HOST:PORT`` of gRPC, once started.
+        self.grpc_address = ""
+        self._store: Store = SqliteStore(config.data_dir / DATABASE)
+        self._committer = Committer(self._store)
+        self._outbound = Outbound(config.result_limit_bytes + _ENVELOPE_BYTES)
+        self._ledger = Ledger(
+            Fleet(),
+            Backlog(config.queue_limit, config.queue_limit_per_tenant),
+            Signals(),
+            self._clock,
+        )
+        self._engine = Engine(
+            store=self._store,
+            committer=self._committer,
+            ledger=self._ledger,
+            clock=self._clock,
+            rules=_rules(config),
+            random=Random(),  # noqa: S311  # jitter
+        )
+        self._loops = _loops(
+            config, self._engine, self._ledger, self._store, self._outbound, self._clock
+        )
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[self._interceptor], options=_grpc_options(config)
+        )
+        self._dispatcher: Dispatcher | None = None
+
+    async def start(self, public_url: str) -> None:
+        """Opens the store, takes up where it stopped, and serves.
+
+        Args:
+            public_url: Where backends reach the gateway's REST.
+
+        Raises:
+            StoreError: The store cannot be opened.
+            OSError: The gRPC port is taken.
+        """
+        await self._store.open()
+        await self._outbound.start()
+        signer = CallbackSigner(derive_key(self._secret, "callback"), public_url)
+        await self._ledger.load(self._store)
+        await self._engine.recover()
+        self._dispatcher = Dispatcher(
+            engine=self._engine,
+            fleet=self._ledger.fleet,
+            outbound=self._outbound,
+            signer=signer,
+            clock=self._clock,
+            grace_ms=self._config.grace_ms,
+        )
+        self._add_services(signer)
+        self.grpc_address = await self._listen()
+        self._ledger.carrier = self._dispatcher
+        self._ledger.claimable.set()
+        for loop in self._loops:
+            loop.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        _log.info("gateway started", grpc=self.grpc_address, public_url=public_url)
+
+    async def stop(self) -> None:
+        """Takes no new work, lets calls end within the time of grace, closes everything."""
+        grace_s = self._config.shutdown_grace_ms / 1000
+        await self._health.enter_graceful_shutdown()
+        self._ledger.carrier = None
+        for loop in reversed(self._loops):
+            await loop.stop()
+        if self._dispatcher is not None:
+            await self._dispatcher.close(grace_s)
+        await self._server.stop(grace_s)
+        await self._committer.drain()
+        await self._outbound.close()
+        await self._store.close()
+        _log.info("gateway stopped")
+
+    def _add_services(self, signer: CallbackSigner) -> None:
+        tasks = TaskServicer(
+            engine=self._engine,
+            reader=Reader(self._store, self._ledger.signals),
+            signer=signer,
+            clock=self._clock,
+            config=self._config,
+        )
+        servers = ServerServicer(Registry(self._committer, self._ledger, self._clock))
+        for place in (self._server, self.channel):
+            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
+            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, place)
+        if self._config.reflection:
+            names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    async def _listen(self) -> str:
+        host = self._config.host
+        port = self._server.add_insecure_port(f"{host}:{self._config.grpc_port}")
+        await self._server.start()
+        return f"{host}:{port}"
+
+
+def _secrets(config: Config) -> tuple[bytes, KeySource]:
+    given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
+    if config.jwt_public_key is not None:
+        return read_secret(config.data_dir, given), PemKey(config.jwt_public_key.read_bytes())
+    loopback_only = config.host in ("127.0.0.1", "::1", "localhost")
+    secret = load_secret(config.data_dir, given, loopback_only=loopback_only)
+    return secret, SecretKey(secret)
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(
+        grace_ms=config.grace_ms,
+        total_ms=config.total_timeout_ms,
+        keep_done_ms=config.keep_done_ms,
+        keep_failed_ms=config.keep_failed_ms,
+    )
+
+
+def _loops(
+    config: Config,
+    engine: Engine,
+    ledger: Ledger,
+    store: Store,
+    outbound: Outbound,
+    clock: Clock,
+) -> list[Loop]:
+    return [
+        Sweeper(
+            engine=engine,
+            store=store,
+            clock=clock,
+            interval_ms=SWEEP_INTERVAL_MS,
+            purge_interval_ms=PURGE_INTERVAL_MS,
+            tombstone_ms=config.tombstone_ms,
+        ),
+        HealthLoop(
+            ledger=ledger,
+            outbound=outbound,
+            clock=clock,
+            random=Random(),  # noqa: S311  # jitter
+            interval_ms=config.probe_interval_ms,
+            timeout_ms=config.probe_timeout_ms,
+        ),
+        Scheduler(engine, ledger, store, clock),
+    ]
+
+
+def _grpc_options(config: Config) -> list[tuple[str, int]]:
+    largest = config.result_limit_bytes + _ENVELOPE_BYTES
+    return [
+        ("grpc.max_receive_message_length", largest),
+        ("grpc.max_send_message_length", 2 * largest),
+        # A second gateway on the same port must fail, not take half of the calls.
+        ("grpc.so_reuseport", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

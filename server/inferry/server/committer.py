@@ -1,0 +1,84 @@
+"""Group commit: many operations, one transaction, one fsync.
+
+While one batch is being committed the next one gathers. An operation's ``settle`` runs as soon as
+its fate is known, in order, whether or not its caller still waits: what follows from a durable
+change must not depend on a client's patience.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from inferry.server.errors import InferryError, UnavailableError
+from inferry.server.store import Operation, Result, Store, StoreError
+
+BATCH_LIMIT = 256
+WAITING_LIMIT = 20_000
+
+_log = structlog.get_logger(__name__)
+
+#: Gets an operation's result, or the error that refused it.
+Settle = Callable[[Any], None]
+_Waiting = tuple[Operation, Settle | None, asyncio.Future[Any]]
+
+
+class Committer:
+    """Turns single operations into batches."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Waiting] = deque()
+        self._runner: asyncio.Task[None] | None = None
+
+    async def do(self, operation: Operation, settle: Settle | None = None) -> Any:
+        """Commits one operation and returns its result.
+
+        Args:
+            operation: See the store's contract.
+            settle: Called once with the result, when it is on disk, or with the error.
+
+        Raises:
+            InferryError: The operation was refused.
+            UnavailableError: The store could not commit, or too many operations wait.
+        """
+        if len(self._waiting) >= WAITING_LIMIT:
+            raise UnavailableError("the store is behind; try again", retry_after_s=1)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((operation, settle, future))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run(), name="committer")
+        return await future
+
+    async def drain(self) -> None:
+        """Waits until everything that waits is committed."""
+        if self._runner is not None:
+            await self._runner
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), BATCH_LIMIT)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                await self._commit(batch)
+        finally:
+            self._runner = None
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        results: Sequence[Result]
+        try:
+            results = await self._store.commit([operation for operation, _, _ in batch])
+        except StoreError as error:
+            _log.error("commit failed", operations=len(batch), error=str(error))
+            results = [UnavailableError("the store cannot write; try again")] * len(batch)
+        for (_, settle, future), result in zip(batch, results, strict=True):
+            if settle is not None:
+                settle(result)
+            if future.done():
+                continue
+            if isinstance(result, InferryError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -1,0 +1,174 @@
+"""The server's settings: one frozen object, validated once, handed down.
+
+What is not given comes from the environment (``INFERRY_`` and the field's name in upper case),
+then from the defaults. Flags and the settings file join in ``inferry.cli.settings``. The defaults
+are the numbers of design section 6.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DAY_MS = 86_400_000
+_MIB = 1024 * 1024
+#: Addresses to listen on that nobody can call back to.
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - refused, not bound
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Timeout = Annotated[int, Field(ge=1, le=_DAY_MS)]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def _default_data_dir() -> Path:
+    """Tells where data lives for a user, by the XDG base directory specification."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "inferry"
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class Config(BaseSettings):
+    """Everything that can be set about the server.
+
+    Raises:
+        ValidationError: A value is out of its bounds, or a name is unknown.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="INFERRY_", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Directory of the database and the generated secret.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that REST and gRPC listen on.")
+    port: Port = Field(default=8787, description="Port of REST; 0 takes a free one.")
+    grpc_port: Port = Field(default=50051, description="Port of gRPC; 0 takes a free one.")
+    public_url: str | None = Field(
+        default=None,
+        description="Where backends reach the gateway; unset for `http://HOST:PORT`.",
+    )
+
+    jwt_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret that tokens are signed with (HS256), 32 bytes at least; "
+        "unset makes one in the data directory, on loopback only.",
+    )
+    jwt_public_key: Path | None = Field(
+        default=None,
+        description="PEM file of the public key that tokens are verified with "
+        "(RS256, ES256, EdDSA).",
+    )
+    jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must have.")
+    jwt_audience: str | None = Field(default=None, description="`aud` that tokens must have.")
+
+    sync_timeout_ms: Timeout = Field(
+        default=30_000, description="Attempt timeout of a task that its creator waits for."
+    )
+    async_timeout_ms: Timeout = Field(
+        default=300_000, description="Attempt timeout of an asynchronous task."
+    )
+    grace_ms: int = Field(
+        default=2_000,
+        ge=0,
+        le=60_000,
+        description="Waited beyond an attempt's timeout, so that a backend's own TIMEOUT wins.",
+    )
+    queue_timeout_ms: Timeout = Field(
+        default=300_000, description="How long a task may wait for a server."
+    )
+    total_timeout_ms: int = Field(
+        default=_DAY_MS,
+        ge=1_000,
+        le=30 * _DAY_MS,
+        description="From creation or retry to a final status, at most.",
+    )
+    max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts of a task, at most.")
+
+    probe_interval_ms: int = Field(
+        default=10_000, ge=100, le=3_600_000, description="Between two health probes of a server."
+    )
+    probe_timeout_ms: int = Field(
+        default=5_000, ge=10, le=60_000, description="How long a health probe may take."
+    )
+
+    queue_limit: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Tasks that may wait in the gateway."
+    )
+    queue_limit_per_tenant: int = Field(
+        default=1_000, ge=1, le=10_000_000, description="Tasks that may wait for one tenant."
+    )
+
+    keep_done_ms: int = Field(
+        default=_DAY_MS,
+        ge=1_000,
+        le=3_650 * _DAY_MS,
+        description="Retention of COMPLETED and CANCELLED tasks.",
+    )
+    keep_failed_ms: int = Field(
+        default=7 * _DAY_MS,
+        ge=1_000,
+        le=3_650 * _DAY_MS,
+        description="Retention of FAILED and TIMEOUT tasks.",
+    )
+    tombstone_ms: int = Field(
+        default=_DAY_MS,
+        ge=0,
+        le=365 * _DAY_MS,
+        description="How long a purged task's id is still answered with 410.",
+    )
+
+    request_limit_bytes: int = Field(
+        default=_MIB, ge=1_024, le=64 * _MIB, description="Largest request to create or register."
+    )
+    result_limit_bytes: int = Field(
+        default=4 * _MIB, ge=1_024, le=64 * _MIB, description="Largest result of a task."
+    )
+
+    shutdown_grace_ms: int = Field(
+        default=20_000,
+        ge=0,
+        le=600_000,
+        description="How long calls may take to end when it stops.",
+    )
+    reflection: bool = Field(default=False, description="Whether gRPC describes itself to anyone.")
+    log_format: Annotated[Literal["auto", "pretty", "json"], BeforeValidator(_lower)] = Field(
+        default="auto", description="`auto` is `pretty` on a terminal, else `json`."
+    )
+    log_level: Annotated[Level, BeforeValidator(_lower)] = Field(
+        default="info", description="Least severe level that is logged."
+    )
+
+    @field_validator("data_dir", "jwt_public_key")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("expected an http or https URL, such as https://gateway.example.com")
+        if parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("expected a URL without user, query and fragment")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.host in _WILDCARDS and self.public_url is None:
+            raise ValueError(
+                f"backends cannot call back to {self.host or 'an empty address'}: set "
+                "INFERRY_PUBLIC_URL (or --public-url, or public_url in the file) to the URL "
+                "where they reach the gateway"
+            )
+        return self

@@ -1,0 +1,205 @@
+"""The use cases of tasks: create, report, cancel, retry, claim, expire. The only writer of tasks.
+
+Every change goes the same way: an operation with a pure ``decide`` -> the committer -> the disk ->
+the ledger, which keeps slots, queue and watchers in step and hands claimed attempts to the carrier.
+(Design section 3.)
+"""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import structlog
+
+from inferry.server.clock import Clock
+from inferry.server.committer import Committer, Settle
+from inferry.server.errors import NotFoundError
+from inferry.server.ledger import Ledger
+from inferry.server.lifecycle import (
+    Cancel,
+    Claim,
+    Expire,
+    Input,
+    Retry,
+    Rules,
+    Transition,
+    apply,
+    create,
+)
+from inferry.server.reports import Report, interpret
+from inferry.server.retry import Failure, plan
+from inferry.server.routing import Share
+from inferry.server.store import Change, Claimed, Insert, Purge, Store
+from inferry.server.store import Claim as ClaimWaiting
+from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
+
+_log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """All that can happen to tasks."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        committer: Committer,
+        ledger: Ledger,
+        clock: Clock,
+        rules: Rules,
+        random: Random,
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._ledger = ledger
+        self._clock = clock
+        self._rules = rules
+        self._random = random
+
+    async def create(self, spec: TaskSpec, payload: bytes, not_before_ms: int) -> TaskRecord:
+        """Adds a task; on disk when this returns. A free server gets it in the same commit.
+
+        Args:
+            spec: What its creator said.
+            payload: A JSON object.
+            not_before_ms: 0 for at once.
+
+        Raises:
+            QueueFullError: It would have to wait, and too many do.
+        """
+        record, created = create(spec, not_before_ms, self._rules)
+        server_id = self._ledger.free_server(record, spec.created_ms)
+        if server_id is None:
+            self._ledger.backlog.check(spec.tenant)
+            operation = Insert(record, payload, (created,))
+            settle: Settle = self._ledger.created_waiting
+        else:
+            claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
+            operation = Insert(claim.record, payload, (created, claim.event))
+            self._ledger.fleet.hold(server_id, spec.id)
+            settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
+        _log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
+        inserted: TaskRecord = await self._committer.do(operation, settle)
+        return inserted
+
+    async def report(self, task_id: str, attempt: int | None, report: Report) -> TaskRecord:
+        """Takes a backend's report; the task's status tells whether the backend should stop.
+
+        Raises:
+            NotFoundError: There is no such task.
+            StaleAttemptError: The attempt has ended.
+            IllegalTransitionError: The task has ended otherwise.
+        """
+        return await self._change(task_id, lambda record: interpret(record, attempt, report))
+
+    async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
+        """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
+
+        def decide(record: TaskRecord) -> Input | Failure | None:
+            return given if record.attempt == attempt and record.held else None
+
+        try:
+            await self._change(task_id, decide)
+        except NotFoundError:
+            _log.info("task gone before its answer", task_id=task_id, attempt=attempt)
+
+    async def cancel(self, task_id: str, tenant: str | None, reason: str) -> TaskRecord:
+        """Ends a task that is not final; one that was cancelled stays so.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            IllegalTransitionError: It ended otherwise.
+        """
+
+        def decide(record: TaskRecord) -> Input | None:
+            check_tenant(record, tenant)
+            return None if record.status is Status.CANCELLED else Cancel(reason)
+
+        return await self._change(task_id, decide)
+
+    async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
+        """Starts a FAILED, TIMEOUT or CANCELLED task again.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            IllegalTransitionError: It is in no such status.
+        """
+
+        def decide(record: TaskRecord) -> Input | None:
+            check_tenant(record, tenant)
+            return Retry()
+
+        return await self._change(task_id, decide)
+
+    async def expire(self, task_id: str) -> None:
+        """Ends a task whose clock ran out; changes nothing if it has not."""
+
+        def decide(record: TaskRecord) -> Input | None:
+            now = self._clock.now_ms()
+            return _expiry(record, now) if 0 < record.deadline_ms <= now else None
+
+        await self._change(task_id, decide)
+
+    async def claim(self, share: Share) -> int:
+        """Claims waiting tasks for a server; returns how many there were."""
+        now = self._clock.now_ms()
+        self._ledger.fleet.reserve(share.server_id, share.slots)
+        decide = partial(apply, given=Claim(share.server_id), now_ms=now, rules=self._rules)
+        claimed: list[Claimed] = await self._committer.do(
+            ClaimWaiting(share.routes, share.slots, now, decide),
+            partial(self._ledger.claimed, share=share),
+        )
+        return len(claimed)
+
+    async def purge(self, limit: int, tombstone_ms: int) -> int:
+        """Drops final tasks whose retention is over; returns how many."""
+        purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
+        return purged
+
+    async def recover(self) -> None:
+        """Decides what becomes of attempts whose call was cut when the gateway last stopped.
+
+        An asynchronous one may go on at its server and report; it is left to its clock, unless
+        the server never said a word and another run does no harm.
+        """
+        lost = Failure(AttemptOutcome.AMBIGUOUS, "the gateway stopped during the call")
+        for record in await self._store.held():
+            unheard = record.status is Status.PENDING and record.spec.idempotent
+            if not record.spec.asynchronous or unheard:
+                await self.answer(record.spec.id, record.attempt, lost)
+
+    async def _change(
+        self, task_id: str, decide: Callable[[TaskRecord], Input | Failure | None]
+    ) -> TaskRecord:
+        def change(record: TaskRecord) -> Transition | None:
+            given = decide(record)
+            now = self._clock.now_ms()
+            if isinstance(given, Failure):
+                given = plan(record, given, now, self._random.random())
+            return None if given is None else apply(record, given, now, self._rules)
+
+        result = await self._committer.do(Change(task_id, change), self._ledger.changed)
+        record: TaskRecord = result.record if isinstance(result, Transition) else result
+        return record
+
+
+def check_tenant(record: TaskRecord, tenant: str | None) -> None:
+    """Hides another tenant's task; None is an admin, who sees all.
+
+    Raises:
+        NotFoundError: It is another tenant's.
+    """
+    if tenant is not None and record.spec.tenant != tenant:
+        raise NotFoundError(f"no task {record.spec.id}")
+
+
+def _expiry(record: TaskRecord, now: int) -> Expire:
+    if now >= record.total_deadline_ms:
+        phase, error = "total", "the task's total time is over"
+    elif record.waiting:
+        phase = "queue"
+        error = f"no server took the task within {record.spec.queue_timeout_ms} ms"
+    else:
+        phase = "attempt"
+        error = f"the server did not finish within {record.spec.timeout_ms} ms"
+    return Expire(error, details=b'{"phase":"%b"}' % phase.encode())

@@ -1,0 +1,96 @@
+"""The gateway's secret: where it comes from, and the keys made of it (design section 8)."""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+#: The setting that gives the secret.
+SETTING = "INFERRY_JWT_SECRET"
+#: What HS256 needs (RFC 7518, section 3.2).
+MIN_SECRET_BYTES = 32
+
+_FILE_NAME = "jwt-secret"
+_KEY_BYTES = 32
+_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+class SecretError(Exception):
+    """There is no secret, or none that is safe; the message says what to do."""
+
+
+def load_secret(data_dir: Path, given: str | None, *, loopback_only: bool) -> bytes:
+    """Gives the secret that a gateway runs with: ``given``, or the data directory's own.
+
+    Raises:
+        SecretError: ``given`` is too short, the file is not safe, or there is no ``given`` though
+            others than this machine can reach the gateway.
+    """
+    if given is None and not loopback_only:
+        raise SecretError(
+            f"a gateway that listens beyond 127.0.0.1 needs {SETTING}: "
+            f"{MIN_SECRET_BYTES} bytes or more, as from {_MAKE_ONE}"
+        )
+    return read_secret(data_dir, given)
+
+
+def read_secret(data_dir: Path, given: str | None) -> bytes:
+    """Gives ``given``, else the secret kept in the data directory, made when there is none.
+
+    Processes that come here at once agree on one secret.
+
+    Raises:
+        SecretError: ``given`` is too short, or the file is not safe.
+    """
+    if given is not None:
+        return _long_enough(given.encode(), SETTING)
+    path = data_dir / _FILE_NAME
+    if not path.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path)
+    with path.open("rb") as file:
+        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise SecretError(f"others may read {path}: chmod 600 it, or delete it for a new one")
+        return _long_enough(file.read().strip(), str(path))
+
+
+def derive_key(secret: bytes, purpose: str) -> bytes:
+    """Makes a key of 32 bytes for one purpose (HKDF-SHA256); it tells nothing of the secret."""
+    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
+
+
+def _long_enough(secret: bytes, origin: str) -> bytes:
+    if len(secret) < MIN_SECRET_BYTES:
+        raise SecretError(
+            f"the secret in {origin} has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more, "
+            f"as from {_MAKE_ONE}"
+        )
+    return secret
+
+
+def _make(path: Path) -> None:
+    """Writes a new secret to ``path``, unless somebody else was faster.
+
+    A link either makes the whole file appear or fails because there is one: nobody ever reads
+    half a secret, or two.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

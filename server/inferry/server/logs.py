@@ -1,0 +1,101 @@
+"""Logs, set up once: one line an event on stderr, never a token or a payload.
+
+Both structlog's loggers and the standard library's (those of grpc, aiohttp and asyncio) end in the
+same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+#: Keys whose values are never logged.
+SECRET_KEYS = frozenset(
+    {
+        "authorization",
+        "callback_url",
+        "cookie",
+        "jwt_secret",
+        "password",
+        "payload",
+        "result",
+        "secret",
+        "token",
+    }
+)
+MASK = "***"
+
+#: A token inside a text: in a query, or after the scheme of an authorization header.
+_TOKEN_IN_TEXT = re.compile(r"(token=|bearer\s+)[^\s&\"'<>]+", re.IGNORECASE)
+
+
+def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replaces tokens, payloads and results by ``***``, however deep they are."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: object, value: object) -> object:
+    if isinstance(key, str) and key.lower() in SECRET_KEYS:
+        return MASK
+    match value:
+        case str():
+            return _TOKEN_IN_TEXT.sub(rf"\1{MASK}", value)
+        case Mapping():
+            return {inner: _masked(inner, item) for inner, item in value.items()}
+        case list() | tuple():
+            return [_masked(None, item) for item in value]
+        case _:
+            return value
+
+
+def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
+    """Sends everything that is logged in this process to ``stream``.
+
+    Args:
+        log_format: ``auto``, ``pretty`` or ``json``.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        stream: Where to; ``auto`` is pretty when it is a terminal.
+    """
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    pretty = log_format == "pretty" or (log_format == "auto" and stream.isatty())
+    last = _pretty(stream) if pretty else structlog.processors.JSONRenderer(serializer=_json)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+
+
+def _pretty(stream: TextIO) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(),
+        # Pretty tracebacks show local variables: tokens and payloads among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def _json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=repr).decode()

@@ -1,0 +1,132 @@
+"""The use cases of servers: register, heartbeat, drain, resume, deregister, read."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+from yarl import URL
+
+from inferry.server.clock import Clock
+from inferry.server.committer import Committer
+from inferry.server.errors import InvalidPayloadError, NotFoundError
+from inferry.server.fleet import Member
+from inferry.server.ids import new_server_id
+from inferry.server.ledger import Ledger
+from inferry.server.servers import Load, ServerRecord
+from inferry.server.store import DropServer, PutServer
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a server says of itself."""
+
+    url: str
+    name: str
+    capabilities: frozenset[str]
+    max_concurrent: int
+    #: A JSON object.
+    metadata: bytes
+    #: Whether its URL may lead to a private address.
+    private_allowed: bool
+
+
+class Registry:
+    """All that can happen to servers."""
+
+    def __init__(self, committer: Committer, ledger: Ledger, clock: Clock) -> None:
+        self._committer = committer
+        self._ledger = ledger
+        self._fleet = ledger.fleet
+        self._clock = clock
+        #: One write at a time: two registrations of one server make one server.
+        self._writing = asyncio.Lock()
+
+    async def register(self, said: Registration) -> Member:
+        """Adds a server, or renews the registration of the same url and name.
+
+        Raises:
+            InvalidPayloadError: The url is none that a server can be called at.
+        """
+        url, now = server_url(said.url), self._clock.now_ms()
+        async with self._writing:
+            known = self._fleet.find(url, said.name)
+            return await self._put(
+                ServerRecord(
+                    id=known.record.id if known else new_server_id(),
+                    url=url,
+                    name=said.name,
+                    capabilities=said.capabilities,
+                    max_concurrent=said.max_concurrent,
+                    metadata=said.metadata,
+                    draining=known.record.draining if known else False,
+                    private_allowed=said.private_allowed,
+                    created_ms=known.record.created_ms if known else now,
+                    updated_ms=now,
+                )
+            )
+
+    async def drain(self, server_id: str, *, draining: bool) -> Member:
+        """Sends a server no more tasks while those it has go on, or ends that.
+
+        Raises:
+            NotFoundError: It is not registered.
+        """
+        async with self._writing:
+            return await self._put(replace(self.get(server_id).record, draining=draining))
+
+    async def deregister(self, server_id: str) -> None:
+        """Forgets a server; the tasks it has may still report. No error if it is not there."""
+        async with self._writing:
+            await self._committer.do(DropServer(server_id))
+            self._fleet.drop(server_id)
+        _log.info("server deregistered", server_id=server_id)
+
+    def heartbeat(self, server_id: str, load: Load | None) -> Member:
+        """Takes a server's own word that it is alive."""
+        member = self.get(server_id)
+        self._fleet.observe(server_id, self._clock.now_ms(), load, "")
+        self._ledger.claimable.set()
+        return member
+
+    def get(self, server_id: str) -> Member:
+        """Finds a server.
+
+        Raises:
+            NotFoundError: It is not registered.
+        """
+        member = self._fleet.get(server_id)
+        if member is None:
+            raise NotFoundError(f"no server {server_id}")
+        return member
+
+    def all(self) -> list[Member]:
+        """Lists the servers by name."""
+        return sorted(self._fleet, key=lambda member: (member.record.name, member.record.id))
+
+    async def _put(self, record: ServerRecord) -> Member:
+        await self._committer.do(PutServer(record))
+        _log.info("server", server_id=record.id, name=record.name, draining=record.draining)
+        member = self._fleet.put(record)
+        self._ledger.claimable.set()
+        return member
+
+
+def server_url(text: str) -> str:
+    """Checks where a server wants to be called; returns it without a trailing slash.
+
+    Raises:
+        InvalidPayloadError: It is no http or https URL, or has a user, query or fragment.
+    """
+    try:
+        url = URL(text)
+        wrong = url.scheme not in ("http", "https") or not url.host or url.port is None
+    except ValueError:
+        wrong = True
+    if wrong or url.user or url.password or url.query_string or url.fragment:
+        raise InvalidPayloadError(
+            f"url: {text!r} is no http or https URL without user, query and fragment, "
+            "such as https://inference.example.com"
+        )
+    return str(url).rstrip("/")

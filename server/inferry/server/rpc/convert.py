@@ -1,0 +1,158 @@
+"""Records -> protobuf messages, field by field: ``json_format`` takes four times as long."""
+
+import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inferry.server.rpc.json_values import json_to_struct, json_to_value
+from inferry.server.servers import Load, ServerRecord, ServerStatus
+from inferry.server.task import Attempt, Event, Outcome, TaskRecord
+from inferry.v1 import server_pb2, task_pb2
+
+
+def timestamp(ms: int) -> Timestamp | None:
+    """Converts milliseconds since 1970-01-01 UTC; 0 is no time."""
+    if not ms:
+        return None
+    seconds, rest = divmod(ms, 1_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000_000)
+
+
+def task_to_proto(
+    record: TaskRecord, payload: bytes | None, outcome: Outcome | None
+) -> task_pb2.Task:
+    """Converts a task.
+
+    Args:
+        record: The task.
+        payload: A JSON object; None leaves it out, as in lists.
+        outcome: What it ended with; None leaves it out.
+
+    Raises:
+        InvalidPayloadError: One of the JSON texts should not have been stored: see ``json_values``.
+    """
+    spec = record.spec
+    found = outcome or Outcome()
+    return task_pb2.Task(
+        id=spec.id,
+        type=spec.type,
+        status=task_pb2.Task.Status.ValueType(record.status),
+        payload=None if payload is None else json_to_struct(payload),
+        result=None if found.result is None else json_to_value(found.result),
+        error=record.error,
+        code=record.code,
+        details=None if found.details is None else json_to_struct(found.details),
+        progress=record.progress,
+        message=record.message,
+        asynchronous=spec.asynchronous,
+        server_id=record.server_id or "",
+        attempt=record.attempt,
+        max_attempts=spec.max_attempts,
+        timeout_ms=spec.timeout_ms,
+        queue_timeout_ms=spec.queue_timeout_ms,
+        result_ttl_ms=spec.result_ttl_ms,
+        priority=spec.priority,
+        capabilities=spec.capabilities,
+        labels=orjson.loads(spec.labels),
+        idempotent=spec.idempotent,
+        tenant=spec.tenant,
+        late_result=None if found.late_result is None else json_to_value(found.late_result),
+        not_before=timestamp(record.not_before_ms),
+        created_at=timestamp(spec.created_ms),
+        updated_at=timestamp(record.updated_ms),
+        started_at=timestamp(record.started_ms),
+        finished_at=timestamp(record.finished_ms),
+    )
+
+
+def attempt_to_proto(attempt: Attempt) -> task_pb2.Attempt:
+    """Converts an attempt."""
+    return task_pb2.Attempt(
+        number=attempt.number,
+        server_id=attempt.server_id,
+        outcome=task_pb2.Attempt.Outcome.ValueType(attempt.outcome),
+        error=attempt.error,
+        started_at=timestamp(attempt.started_ms),
+        ended_at=timestamp(attempt.ended_ms),
+    )
+
+
+def event_to_proto(event: Event, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
+    """Converts an event; ``task`` comes with the one that ended it."""
+    return task_pb2.TaskEvent(
+        task_id=event.task_id,
+        seq=event.seq,
+        kind=task_pb2.TaskEvent.Kind.ValueType(event.kind),
+        status=task_pb2.Task.Status.ValueType(event.status),
+        progress=event.progress,
+        message=event.message,
+        attempt=event.attempt,
+        server_id=event.server_id or "",
+        time=timestamp(event.at_ms),
+        task=task,
+    )
+
+
+def gap_to_proto(seq: int, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
+    """Makes the event that stands for those up to ``seq`` that are no longer kept."""
+    now = task or task_pb2.Task()
+    return task_pb2.TaskEvent(
+        task_id=now.id,
+        seq=seq,
+        kind=task_pb2.TaskEvent.GAP,
+        status=now.status,
+        progress=now.progress,
+        message=now.message,
+        attempt=now.attempt,
+        server_id=now.server_id,
+        time=now.updated_at if now.HasField("updated_at") else None,
+        task=task,
+    )
+
+
+def server_to_proto(
+    record: ServerRecord,
+    status: ServerStatus,
+    load: Load | None,
+    *,
+    active: int,
+    success_rate: float | None,
+    last_seen_ms: int,
+    last_error: str,
+) -> server_pb2.Server:
+    """Converts a server.
+
+    Args:
+        record: Its registration.
+        status: Whether it gets tasks.
+        load: What it last said of its load; None before it said anything.
+        active: Attempts that it holds.
+        success_rate: 0 to 1; None before its first attempt ended.
+        last_seen_ms: When it last gave a sign of life; 0 before.
+        last_error: Why its last probe failed; empty when it did not.
+    """
+    return server_pb2.Server(
+        id=record.id,
+        url=record.url,
+        name=record.name,
+        capabilities=sorted(record.capabilities),
+        max_concurrent=record.max_concurrent,
+        metadata=json_to_struct(record.metadata),
+        status=server_pb2.Server.Status.ValueType(status),
+        load=None if load is None else load_to_proto(load),
+        active=active,
+        success_rate=success_rate,
+        last_seen_at=timestamp(last_seen_ms),
+        created_at=timestamp(record.created_ms),
+        updated_at=timestamp(record.updated_ms),
+        last_error=last_error,
+    )
+
+
+def load_to_proto(load: Load) -> server_pb2.Load:
+    """Converts a load."""
+    return server_pb2.Load(
+        cpu=load.cpu,
+        memory=load.memory,
+        active_tasks=load.active_tasks,
+        queue_length=load.queue_length,
+    )

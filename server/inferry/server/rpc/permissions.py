@@ -1,0 +1,47 @@
+"""Who may call what: one table, and what is not in it nobody may (design section 8)."""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+from inferry.server.tokens import Role
+
+
+class Right(Enum):
+    """Rights that come from something else than a role."""
+
+    #: The callback token inside the request, which the servicer verifies.
+    CALLBACK = auto()
+
+
+_CLIENT = frozenset({Role.ADMIN, Role.CLIENT})
+_BACKEND = frozenset({Role.ADMIN, Role.BACKEND})
+_REPORT = _BACKEND | {Right.CALLBACK}
+
+#: Full method name, as it travels -> who may call it.
+PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
+    "/inferry.v1.TaskService/CreateTask": _CLIENT,
+    "/inferry.v1.TaskService/GetTask": _CLIENT,
+    "/inferry.v1.TaskService/ListTasks": _CLIENT,
+    "/inferry.v1.TaskService/WatchTask": _CLIENT,
+    "/inferry.v1.TaskService/UpdateTask": _REPORT,
+    "/inferry.v1.TaskService/ReportTask": _REPORT,
+    "/inferry.v1.TaskService/CancelTask": _CLIENT,
+    "/inferry.v1.TaskService/RetryTask": _CLIENT,
+    "/inferry.v1.TaskService/ListAttempts": _CLIENT,
+    "/inferry.v1.ServerService/RegisterServer": _BACKEND,
+    "/inferry.v1.ServerService/ListServers": _CLIENT | _BACKEND,
+    "/inferry.v1.ServerService/GetServer": _CLIENT | _BACKEND,
+    "/inferry.v1.ServerService/Heartbeat": _BACKEND,
+    "/inferry.v1.ServerService/DrainServer": _BACKEND,
+    "/inferry.v1.ServerService/ResumeServer": _BACKEND,
+    "/inferry.v1.ServerService/DeregisterServer": _BACKEND,
+}
+
+#: Services that anybody may call: they tell nothing of tasks, and probes have no tokens.
+OPEN_SERVICES = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+)

@@ -1,0 +1,120 @@
+"""ServerService: from messages to the registry and back."""
+
+from typing import Any
+
+from inferry.server.errors import InvalidPayloadError
+from inferry.server.fleet import Member
+from inferry.server.registry import Registration, Registry
+from inferry.server.rpc.convert import server_to_proto
+from inferry.server.rpc.interceptors import caller
+from inferry.server.rpc.json_values import struct_to_json
+from inferry.server.rpc.pages import page_size, read_place, write_place
+from inferry.server.rpc.task_requests import names
+from inferry.server.servers import Load
+from inferry.server.tokens import Role
+from inferry.v1 import server_pb2, server_service_pb2_grpc
+from inferry.v1 import server_service_pb2 as pb
+
+CAPABILITIES_LIMIT = 256
+NAME_LIMIT = 128
+MAX_CONCURRENT = 10
+MAX_CONCURRENT_LIMIT = 10_000
+
+#: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
+Context = Any
+
+
+class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
+    """Everything that can be done with servers."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def RegisterServer(
+        self, request: pb.RegisterServerRequest, context: Context
+    ) -> pb.RegisterServerResponse:
+        """Registers a server, or renews the registration of the same url and name."""
+        slots = request.max_concurrent if request.HasField("max_concurrent") else MAX_CONCURRENT
+        if not 1 <= slots <= MAX_CONCURRENT_LIMIT:
+            raise InvalidPayloadError(
+                f"maxConcurrent: {slots}; right is 1 to {MAX_CONCURRENT_LIMIT}"
+            )
+        if not 0 < len(request.name) <= NAME_LIMIT:
+            raise InvalidPayloadError(f"name: right is 1 to {NAME_LIMIT} characters")
+        member = await self._registry.register(
+            Registration(
+                url=request.url,
+                name=request.name,
+                capabilities=frozenset(
+                    names("capabilities", request.capabilities, CAPABILITIES_LIMIT)
+                ),
+                max_concurrent=slots,
+                metadata=struct_to_json(request.metadata),
+                private_allowed=Role.ADMIN in caller().roles,
+            )
+        )
+        return pb.RegisterServerResponse(id=member.record.id, status=_status(member))
+
+    async def ListServers(
+        self, request: pb.ListServersRequest, context: Context
+    ) -> pb.ListServersResponse:
+        """Lists the servers by name."""
+        size, start = page_size(request.page_size), read_place(request.page_token) or 0
+        members = self._registry.all()
+        end = start + size
+        return pb.ListServersResponse(
+            servers=[_server(member) for member in members[start:end]],
+            next_page_token=write_place(end) if len(members) > end else "",
+        )
+
+    async def GetServer(
+        self, request: pb.GetServerRequest, context: Context
+    ) -> pb.GetServerResponse:
+        """Reads a server."""
+        return pb.GetServerResponse(server=_server(self._registry.get(request.id)))
+
+    async def Heartbeat(
+        self, request: pb.HeartbeatRequest, context: Context
+    ) -> pb.HeartbeatResponse:
+        """Takes a server's own word that it is alive, and its load."""
+        said = request.load
+        load = Load(said.cpu, said.memory, said.active_tasks, said.queue_length)
+        member = self._registry.heartbeat(request.id, load if request.HasField("load") else None)
+        return pb.HeartbeatResponse(id=member.record.id, status=_status(member))
+
+    async def DrainServer(
+        self, request: pb.DrainServerRequest, context: Context
+    ) -> pb.DrainServerResponse:
+        """Sends a server no more tasks; those it has go on."""
+        member = await self._registry.drain(request.id, draining=True)
+        return pb.DrainServerResponse(server=_server(member))
+
+    async def ResumeServer(
+        self, request: pb.ResumeServerRequest, context: Context
+    ) -> pb.ResumeServerResponse:
+        """Ends a drain."""
+        member = await self._registry.drain(request.id, draining=False)
+        return pb.ResumeServerResponse(server=_server(member))
+
+    async def DeregisterServer(
+        self, request: pb.DeregisterServerRequest, context: Context
+    ) -> pb.DeregisterServerResponse:
+        """Takes a server out of the list. The tasks it has may still report."""
+        await self._registry.deregister(request.id)
+        return pb.DeregisterServerResponse()
+
+
+def _server(member: Member) -> server_pb2.Server:
+    return server_to_proto(
+        member.record,
+        member.status,
+        member.load,
+        active=member.active,
+        success_rate=member.success_rate,
+        last_seen_ms=member.last_seen_ms,
+        last_error=member.last_error,
+    )
+
+
+def _status(member: Member) -> server_pb2.Server.Status.ValueType:
+    return server_pb2.Server.Status.ValueType(member.status)

@@ -1,0 +1,150 @@
+"""From requests about tasks to what the engine takes: every check and every default."""
+
+import re
+from collections.abc import Iterable
+
+import orjson
+
+from inferry.server.config import Config
+from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
+from inferry.server.ids import new_task_id
+from inferry.server.reports import Report
+from inferry.server.rpc.json_values import struct_to_json, value_to_json
+from inferry.server.task import Status, TaskSpec
+from inferry.v1 import task_pb2, task_service_pb2
+
+DAY_MS = 86_400_000
+TTL_LIMIT_MS = 2**31 - 1
+CAPABILITIES_LIMIT = 32
+LABELS_LIMIT = 32
+LABEL_KEY_LIMIT = 63
+LABEL_VALUE_LIMIT = 255
+TEXT_LIMIT = 4_096
+CODE_LIMIT = 128
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_NAME_RULE = "1 to 128 letters, digits, '.', '_', ':', '/' and '-', the first a letter or digit"
+
+
+def new_task(
+    request: task_service_pb2.CreateTaskRequest, tenant: str, now_ms: int, config: Config
+) -> tuple[TaskSpec, bytes, int]:
+    """Reads a request to create a task.
+
+    Returns:
+        The spec, the payload as a JSON object, and when it may run: 0 for at once.
+
+    Raises:
+        InvalidPayloadError: Something is missing or out of its bounds.
+        PayloadTooLargeError: The payload is.
+    """
+    asynchronous = request.asynchronous if request.HasField("asynchronous") else True
+    usual_ms = config.async_timeout_ms if asynchronous else config.sync_timeout_ms
+    spec = TaskSpec(
+        id=new_task_id(),
+        tenant=tenant,
+        type=_name("type", request.type),
+        capabilities=names("capabilities", request.capabilities, CAPABILITIES_LIMIT),
+        labels=_labels(request),
+        asynchronous=asynchronous,
+        priority=_within("priority", request.priority, 0, 9),
+        timeout_ms=_optional(request, "timeout_ms", "timeout", usual_ms, DAY_MS),
+        queue_timeout_ms=_optional(
+            request, "queue_timeout_ms", "queueTimeout", config.queue_timeout_ms, DAY_MS
+        ),
+        result_ttl_ms=_optional(request, "result_ttl_ms", "resultTtl", 0, TTL_LIMIT_MS),
+        max_attempts=_optional(request, "max_attempts", "maxAttempts", config.max_attempts, 100),
+        idempotent=request.idempotent,
+        created_ms=now_ms,
+    )
+    payload = struct_to_json(request.payload) if request.HasField("payload") else b"{}"
+    if len(payload) > config.request_limit_bytes:
+        raise PayloadTooLargeError(
+            f"payload: {len(payload)} bytes; the limit is {config.request_limit_bytes}"
+        )
+    return spec, payload, _not_before(request, now_ms)
+
+
+def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
+    """Reads what a backend says of an attempt.
+
+    Raises:
+        InvalidPayloadError: It has no status.
+        PayloadTooLargeError: The result or the details are larger than ``limit_bytes``.
+    """
+    if not update.status:
+        words = ", ".join(status.name for status in Status)
+        raise InvalidPayloadError(f"status: missing; one of {words}")
+    result = value_to_json(update.result) if update.HasField("result") else None
+    details = struct_to_json(update.details) if update.HasField("details") else None
+    size = len(result or b"") + len(details or b"")
+    if size > limit_bytes:
+        raise PayloadTooLargeError(f"result and details: {size} bytes; the limit is {limit_bytes}")
+    return Report(
+        status=Status(update.status),
+        progress=update.progress if update.HasField("progress") else None,
+        message=update.message[:TEXT_LIMIT] if update.HasField("message") else None,
+        result=result,
+        error=update.error[:TEXT_LIMIT],
+        code=update.code[:CODE_LIMIT],
+        details=details,
+        retryable=update.retryable,
+    )
+
+
+def names(field: str, given: Iterable[str], limit: int) -> tuple[str, ...]:
+    """Reads a list of names: sorted, each once.
+
+    Raises:
+        InvalidPayloadError: There are too many, or one is no name.
+    """
+    found = sorted({_name(field, one) for one in given})
+    if len(found) > limit:
+        raise InvalidPayloadError(f"{field}: {len(found)} names; the limit is {limit}")
+    return tuple(found)
+
+
+def _name(field: str, text: str) -> str:
+    if not _NAME.fullmatch(text):
+        came = f"{text!r}" if text else "missing"
+        raise InvalidPayloadError(f"{field}: {came}; right is {_NAME_RULE}")
+    return text
+
+
+def _within(field: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise InvalidPayloadError(f"{field}: {value}; right is {least} to {most}")
+    return value
+
+
+def _optional(
+    request: task_service_pb2.CreateTaskRequest, field: str, shown: str, default: int, most: int
+) -> int:
+    if not request.HasField(field):  # type: ignore[arg-type]  # a literal at each call
+        return default
+    return _within(shown, getattr(request, field), 1, most)
+
+
+def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:
+    if not request.labels:
+        return b"{}"
+    labels = dict(request.labels)
+    _within("labels", len(labels), 0, LABELS_LIMIT)
+    for key, value in labels.items():
+        if not 0 < len(key) <= LABEL_KEY_LIMIT or len(value) > LABEL_VALUE_LIMIT:
+            raise InvalidPayloadError(
+                f"labels: {key[:LABEL_KEY_LIMIT]!r}; keys have 1 to {LABEL_KEY_LIMIT} characters, "
+                f"values at most {LABEL_VALUE_LIMIT}"
+            )
+    return orjson.dumps(labels)
+
+
+def _not_before(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> int:
+    if request.HasField("not_before"):
+        if request.HasField("delay_ms"):
+            raise InvalidPayloadError("delayMs and notBefore exclude each other")
+        at_ms = request.not_before.ToMilliseconds()
+        _within("notBefore, in ms from now", max(0, at_ms - now_ms), 0, DAY_MS)
+        return at_ms if at_ms > now_ms else 0
+    delay_ms = _within("delayMs", request.delay_ms, 0, DAY_MS)
+    return now_ms + delay_ms if delay_ms else 0

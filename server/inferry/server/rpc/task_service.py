@@ -1,0 +1,185 @@
+"""TaskService: from messages to the engine and back."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from inferry.server.callback import CallbackSigner
+from inferry.server.clock import Clock
+from inferry.server.config import Config
+from inferry.server.engine import Engine
+from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
+from inferry.server.reading import Reader
+from inferry.server.reports import STOPPED
+from inferry.server.rpc.convert import (
+    attempt_to_proto,
+    event_to_proto,
+    gap_to_proto,
+    task_to_proto,
+    timestamp,
+)
+from inferry.server.rpc.interceptors import caller
+from inferry.server.rpc.pages import page_size, read_place, write_place
+from inferry.server.rpc.task_requests import new_task, report_of
+from inferry.server.store import TaskFilter
+from inferry.server.task import Status, TaskRecord
+from inferry.server.tokens import Role
+from inferry.v1 import task_pb2, task_service_pb2_grpc
+from inferry.v1 import task_service_pb2 as pb
+
+WAIT_LIMIT_S = 60
+
+#: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
+Context = Any
+
+
+class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
+    """Everything that can be done with tasks."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        reader: Reader,
+        signer: CallbackSigner,
+        clock: Clock,
+        config: Config,
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._signer = signer
+        self._clock = clock
+        self._config = config
+
+    async def CreateTask(
+        self, request: pb.CreateTaskRequest, context: Context
+    ) -> pb.CreateTaskResponse:
+        """Creates a task; waits for its end unless it is asynchronous."""
+        tenant = caller().tenant
+        spec, payload, not_before_ms = new_task(request, tenant, self._clock.now_ms(), self._config)
+        record = await self._engine.create(spec, payload, not_before_ms)
+        if not spec.asynchronous:
+            record = await self._reader.wait(spec.id, tenant, None)
+        return pb.CreateTaskResponse(task=await self._task(record))
+
+    async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
+        """Reads a task; may wait for its end."""
+        wait_s = request.wait_seconds
+        if not 0 <= wait_s <= WAIT_LIMIT_S:
+            raise InvalidPayloadError(f"wait: {wait_s:g}; right is 0 to {WAIT_LIMIT_S} seconds")
+        tenant = visible_tenant()
+        record = (
+            await self._reader.wait(request.id, tenant, wait_s)
+            if wait_s
+            else await self._reader.task(request.id, tenant)
+        )
+        payload = await self._reader.payload(record)
+        return pb.GetTaskResponse(task=await self._task(record, payload))
+
+    async def ListTasks(
+        self, request: pb.ListTasksRequest, context: Context
+    ) -> pb.ListTasksResponse:
+        """Lists the tenant's tasks, newest first."""
+        size = page_size(request.page_size)
+        wanted = TaskFilter(
+            tenant=visible_tenant(),
+            status=Status(request.status) if request.status else None,
+            type=request.type or None,
+            server_id=request.server_id or None,
+        )
+        found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
+        page = found[:size]
+        return pb.ListTasksResponse(
+            tasks=[task_to_proto(record, None, None) for _, record in page],
+            next_page_token=write_place(page[-1][0]) if len(found) > size else "",
+        )
+
+    async def WatchTask(
+        self, request: pb.WatchTaskRequest, context: Context
+    ) -> AsyncIterator[pb.WatchTaskResponse]:
+        """Streams a task's events in order."""
+        async for step in self._reader.watch(request.id, visible_tenant(), request.after_seq):
+            task = None if step.record is None else await self._task(step.record)
+            event = (
+                gap_to_proto(step.seq, task)
+                if step.event is None
+                else event_to_proto(step.event, task)
+            )
+            yield pb.WatchTaskResponse(event=event)
+
+    async def UpdateTask(
+        self, request: pb.UpdateTaskRequest, context: Context
+    ) -> pb.UpdateTaskResponse:
+        """Takes one report of a backend."""
+        record = await self._report(request)
+        return pb.UpdateTaskResponse(
+            id=record.spec.id,
+            status=_status(record),
+            updated_at=timestamp(record.updated_ms),
+            cancelled=record.status in STOPPED,
+        )
+
+    async def ReportTask(
+        self, request_iterator: AsyncIterator[pb.ReportTaskRequest], context: Context
+    ) -> pb.ReportTaskResponse:
+        """Takes a stream of reports on one task."""
+        record, reports = None, 0
+        async for request in request_iterator:
+            if record is not None and request.id != record.spec.id:
+                raise InvalidPayloadError(
+                    f"id: {request.id!r}; the stream is about {record.spec.id}"
+                )
+            record, reports = await self._report(request), reports + 1
+            if record.status.final:
+                break
+        if record is None:
+            raise InvalidPayloadError("the stream ended without a report")
+        return pb.ReportTaskResponse(
+            id=record.spec.id,
+            status=_status(record),
+            updated_at=timestamp(record.updated_ms),
+            cancelled=record.status in STOPPED,
+            reports=reports,
+        )
+
+    async def CancelTask(
+        self, request: pb.CancelTaskRequest, context: Context
+    ) -> pb.CancelTaskResponse:
+        """Ends a task that is not final yet."""
+        record = await self._engine.cancel(request.id, visible_tenant(), request.reason)
+        return pb.CancelTaskResponse(task=await self._task(record))
+
+    async def RetryTask(
+        self, request: pb.RetryTaskRequest, context: Context
+    ) -> pb.RetryTaskResponse:
+        """Starts a FAILED, TIMEOUT or CANCELLED task again."""
+        record = await self._engine.retry(request.id, visible_tenant())
+        return pb.RetryTaskResponse(task=await self._task(record))
+
+    async def ListAttempts(
+        self, request: pb.ListAttemptsRequest, context: Context
+    ) -> pb.ListAttemptsResponse:
+        """Lists a task's attempts, oldest first."""
+        attempts = await self._reader.attempts(request.id, visible_tenant())
+        return pb.ListAttemptsResponse(attempts=[attempt_to_proto(one) for one in attempts])
+
+    async def _report(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> TaskRecord:
+        attempt = None
+        if request.token:
+            attempt = self._signer.verify(request.id, request.token).attempt
+        elif caller(optional=True) is None:
+            raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
+        report = report_of(request.update, self._config.result_limit_bytes)
+        return await self._engine.report(request.id, attempt, report)
+
+    async def _task(self, record: TaskRecord, payload: bytes | None = None) -> task_pb2.Task:
+        return task_to_proto(record, payload, await self._reader.outcome(record))
+
+
+def visible_tenant() -> str | None:
+    """Tells whose tasks the caller sees; None for everybody's."""
+    principal = caller()
+    return None if Role.ADMIN in principal.roles else principal.tenant
+
+
+def _status(record: TaskRecord) -> task_pb2.Task.Status.ValueType:
+    return task_pb2.Task.Status.ValueType(record.status)

@@ -1,0 +1,47 @@
+"""Who waits for news of a task in this process, and how they are woken.
+
+A signal carries no data beside the latest record: whoever wakes reads the store, so a slow reader
+misses nothing and nothing piles up for it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from inferry.server.task import TaskRecord
+
+
+@dataclass(slots=True, eq=False)
+class Signal:
+    """One waiter's bell."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    #: The task as of the last ring; None before the first.
+    record: TaskRecord | None = None
+
+
+class Signals:
+    """All bells, by task."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[Signal]] = {}
+
+    @contextmanager
+    def listen(self, task_id: str) -> Iterator[Signal]:
+        """Hangs up a bell for a task and takes it down again."""
+        signal = Signal()
+        self._waiting.setdefault(task_id, set()).add(signal)
+        try:
+            yield signal
+        finally:
+            waiting = self._waiting[task_id]
+            waiting.discard(signal)
+            if not waiting:
+                del self._waiting[task_id]
+
+    def ring(self, record: TaskRecord) -> None:
+        """Wakes everybody who waits for news of a task."""
+        for signal in self._waiting.get(record.spec.id, ()):
+            signal.record = record
+            signal.event.set()

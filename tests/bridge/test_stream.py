@@ -1,0 +1,116 @@
+import asyncio
+
+import grpc
+import orjson
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from tests.bridge.upstream import Client, Refusal, running_bridge
+
+from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
+
+PATH = "/api/tasks/task_1/events"
+
+
+def event(seq: int, kind: TaskEvent.Kind.ValueType, message: str = "") -> WatchTaskResponse:
+    return WatchTaskResponse(
+        event=TaskEvent(task_id="task_1", seq=seq, kind=kind, status=Task.PENDING, message=message)
+    )
+
+
+async def test_events_come_in_order_and_end(client: Client) -> None:
+    for step in (event(1, TaskEvent.CREATED), event(2, TaskEvent.PROGRESSED, "a\nb"), None):
+        client.upstream.events.put_nowait(step)
+    async with client.http.get(PATH) as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        blocks = (await response.text()).split("\n\n")
+    assert blocks.pop() == ""
+    first, second = (block.split("\n") for block in blocks)
+    assert first[:2] == ["id: 1", "event: created"]
+    assert second[:2] == ["id: 2", "event: progressed"]
+    plain = orjson.loads(second[2].removeprefix("data: "))
+    assert (plain["seq"], plain["kind"], plain["message"]) == (2, "PROGRESSED", "a\nb")
+
+
+async def test_an_event_comes_when_it_happens(client: Client) -> None:
+    client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+    async with client.http.get(PATH) as response:
+        assert (await response.content.readuntil(b"\n\n")).startswith(b"id: 1\n")
+        client.upstream.events.put_nowait(event(2, TaskEvent.FINISHED))
+        assert (await response.content.readuntil(b"\n\n")).startswith(b"id: 2\n")
+        client.upstream.events.put_nowait(None)
+        assert await response.content.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "after"),
+    [
+        ("", {}, 0),
+        ("?after=5", {}, 5),
+        ("?after_seq=5", {}, 5),
+        ("", {"Last-Event-ID": "7"}, 7),
+        ("?after=5", {"Last-Event-ID": "7"}, 7),
+    ],
+)
+async def test_a_watch_goes_on_after_the_last_event(
+    client: Client, query: str, headers: dict[str, str], after: int
+) -> None:
+    client.upstream.events.put_nowait(None)
+    async with client.http.get(PATH + query, headers=headers) as response:
+        assert await response.read() == b""
+    assert client.upstream.last == WatchTaskRequest(id="task_1", after_seq=after)
+
+
+@pytest.mark.parametrize("last", ["first", "-1", "1.5", "9" * 19, "१"])
+async def test_a_last_event_that_is_none_is_refused(client: Client, last: str) -> None:
+    status, body, _ = await client.call("GET", PATH, headers={"Last-Event-ID": last})
+    assert status == 400
+    assert body["error"].startswith("Last-Event-ID: expected an event's number")
+
+
+async def test_an_error_before_the_first_event_is_a_plain_error(client: Client) -> None:
+    refusal = Refusal(grpc.StatusCode.NOT_FOUND, "no such task", ErrorInfo(reason="NOT_FOUND"))
+    client.upstream.events.put_nowait(refusal)
+    status, body, _ = await client.call("GET", PATH)
+    assert (status, body["error"]) == (404, "no such task")
+
+
+async def test_an_error_after_an_event_is_an_event(client: Client) -> None:
+    client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+    refusal = Refusal(grpc.StatusCode.UNAVAILABLE, "stopping", ErrorInfo(reason="UNAVAILABLE"))
+    client.upstream.events.put_nowait(refusal)
+    async with client.http.get(PATH) as response:
+        last = (await response.text()).split("\n\n")[1]
+    kind, data = last.split("\n")
+    assert kind == "event: error"
+    assert orjson.loads(data.removeprefix("data: "))["error"] == "stopping"
+
+
+async def test_a_silent_stream_is_kept_open_by_comments() -> None:
+    async with running_bridge(sse_keepalive_ms=10) as client:
+        client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+        async with client.http.get(PATH) as response:
+            await response.content.readuntil(b"\n\n")
+            assert await response.content.readuntil(b"\n\n") == b": keep-alive\n\n"
+            assert await response.content.readuntil(b"\n\n") == b": keep-alive\n\n"
+
+
+@pytest.mark.parametrize("events", [0, 1])
+async def test_a_client_that_goes_away_ends_its_stream(client: Client, events: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % PATH.encode())
+    if events:
+        client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+        await reader.readuntil(b"id: 1")
+    else:
+        await client.upstream.begun.wait()
+    writer.close()
+    await client.upstream.broken_off.wait()
+
+
+async def test_head_of_a_stream_has_no_events(client: Client) -> None:
+    client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+    async with client.http.head(PATH) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/event-stream"
+    await client.upstream.broken_off.wait()

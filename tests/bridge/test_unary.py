@@ -1,0 +1,209 @@
+import asyncio
+from typing import Any
+
+import pytest
+from tests.bridge.upstream import Client
+
+from inferry.bridge.unary import preferred_wait_s
+from inferry.v1.server_pb2 import Server
+from inferry.v1.server_service_pb2 import (
+    DeregisterServerResponse,
+    DrainServerResponse,
+    HeartbeatResponse,
+    ListServersResponse,
+)
+from inferry.v1.task_pb2 import Task
+from inferry.v1.task_service_pb2 import (
+    CancelTaskResponse,
+    CreateTaskRequest,
+    CreateTaskResponse,
+    GetTaskRequest,
+    GetTaskResponse,
+    ListTasksResponse,
+    UpdateTaskResponse,
+)
+
+WAITING = Task(id="task_1", type="a", status=Task.PENDING)
+DONE = Task(id="task_1", type="a", status=Task.COMPLETED)
+
+
+async def test_an_asynchronous_creation_is_accepted(client: Client) -> None:
+    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
+    status, body, headers = await client.call("POST", "/api/tasks", {"type": "a", "async": True})
+    assert (status, headers["Location"]) == (202, "/api/tasks/task_1")
+    assert (body["id"], body["status"]) == ("task_1", "PENDING")
+    assert client.upstream.last == CreateTaskRequest(type="a", asynchronous=True)
+
+
+async def test_a_synchronous_creation_is_answered_with_the_final_task(client: Client) -> None:
+    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=DONE)
+    status, body, headers = await client.call("POST", "/api/tasks", {"type": "a", "async": False})
+    assert (status, body["status"]) == (200, "COMPLETED")
+    assert headers["Location"] == "/api/tasks/task_1"
+
+
+async def test_a_task_that_failed_is_a_good_answer(client: Client) -> None:
+    failed = Task(id="task_1", status=Task.FAILED, error="no", code="INVALID_FORMAT")
+    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=failed)
+    status, body, _ = await client.call("POST", "/api/tasks", {"type": "a", "async": False})
+    assert (status, body["error"], body["code"]) == (200, "no", "INVALID_FORMAT")
+
+
+@pytest.mark.parametrize(
+    ("later", "status", "applied"), [(DONE, 200, "wait=5"), (WAITING, 202, None)]
+)
+async def test_a_creator_may_prefer_to_wait_a_while(
+    client: Client, later: Task, status: int, applied: str | None
+) -> None:
+    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
+    client.upstream.answers["GetTask"] = GetTaskResponse(task=later)
+    answered, _, headers = await client.call(
+        "POST", "/api/tasks", {"type": "a"}, headers={"Prefer": "wait=5"}
+    )
+    assert (answered, headers.get("Preference-Applied")) == (status, applied)
+    assert client.upstream.last == GetTaskRequest(id="task_1", wait_seconds=5)
+
+
+async def test_a_preference_to_wait_does_not_ask_twice_for_a_final_task(client: Client) -> None:
+    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=DONE)
+    status, _, _ = await client.call(
+        "POST", "/api/tasks", {"type": "a"}, headers={"Prefer": "wait=5"}
+    )
+    assert (status, [rpc for rpc, _ in client.upstream.asked]) == (200, ["CreateTask"])
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=5", 5),
+        ("respond-async, WAIT = 7", 7),
+        ('handling=lenient; x, wait="9"', 9),
+        ("wait=600", 60),
+        ("wait=0", 0),
+        ("wait=soon", 0),
+        ("await=5", 0),
+        ("", 0),
+    ],
+)
+def test_a_preference_that_is_none_is_no_error(prefer: str, seconds: int) -> None:
+    assert preferred_wait_s(prefer) == seconds
+
+
+async def test_a_callback_carries_its_right_in_the_url(client: Client) -> None:
+    client.upstream.answers["UpdateTask"] = UpdateTaskResponse(id="task_1", status=Task.PROCESSING)
+    status, _, _ = await client.call(
+        "PUT", "/api/tasks/task_1?token=abc&cache=no", {"status": "PROCESSING", "more": 1}
+    )
+    assert status == 200
+    asked = client.upstream.last
+    assert (asked.id, asked.token, asked.update.status) == ("task_1", "abc", Task.PROCESSING)
+
+
+async def test_the_path_says_which_task_whatever_the_query_says(client: Client) -> None:
+    client.upstream.answers["GetTask"] = GetTaskResponse(task=WAITING)
+    status, body, _ = await client.call("GET", "/api/tasks/task_1?id=task_2")
+    assert (status, body["error"]) == (400, "id: no such parameter")
+    await client.call("GET", "/api/tasks/task_1?wait=60")
+    assert client.upstream.last == GetTaskRequest(id="task_1", wait_seconds=60)
+
+
+async def test_the_path_says_which_server_whatever_the_body_says(client: Client) -> None:
+    client.upstream.answers["Heartbeat"] = HeartbeatResponse(id="srv_1", status=Server.ACTIVE)
+    body = {"id": "srv_2", "load": {"cpu": 5}}
+    _, answer, _ = await client.call("POST", "/api/servers/srv_1/heartbeat", body)
+    assert answer == {"id": "srv_1", "status": "active"}
+    assert client.upstream.last.id == "srv_1"
+
+
+async def test_a_query_chooses_what_is_listed(client: Client) -> None:
+    client.upstream.answers["ListTasks"] = ListTasksResponse()
+    status, body, _ = await client.call("GET", "/api/tasks?status=failed&serverId=srv_1&pageSize=2")
+    assert (status, body) == (200, {"tasks": []})
+    asked = client.upstream.last
+    assert (asked.status, asked.server_id, asked.page_size) == (Task.FAILED, "srv_1", 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("?state=failed", "state: no such parameter"),
+        ("?pageSize=many", 'pageSize: expected an integer, got "many"'),
+        ("?status=done", "status: expected one of PENDING"),
+    ],
+)
+async def test_a_wrong_query_is_named(client: Client, query: str, error: str) -> None:
+    status, body, _ = await client.call("GET", f"/api/tasks{query}")
+    assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
+    assert body["error"].startswith(error)
+
+
+async def test_a_request_with_a_body_of_its_own_has_no_query(client: Client) -> None:
+    status, body, _ = await client.call("POST", "/api/tasks?type=a", {"type": "a"})
+    assert (status, body["error"]) == (400, "type: no such parameter")
+
+
+async def test_both_ways_to_cancel_are_one_rpc(client: Client) -> None:
+    client.upstream.answers["CancelTask"] = CancelTaskResponse(task=DONE)
+    await client.call("DELETE", "/api/tasks/task_1?reason=late")
+    await client.call("POST", "/api/tasks/task_1/cancel", {"reason": "late"})
+    assert client.upstream.asked[0] == client.upstream.asked[1]
+    status, _, _ = await client.call("POST", "/api/tasks/task_1/cancel")
+    assert status == 200
+
+
+async def test_a_request_without_body_refuses_fields_but_no_empty_object(client: Client) -> None:
+    client.upstream.answers["DrainServer"] = DrainServerResponse(server=Server(id="srv_1"))
+    client.upstream.answers["DeregisterServer"] = DeregisterServerResponse()
+    status, body, _ = await client.call("POST", "/api/servers/srv_1/drain", {"force": True})
+    assert (status, body["error"]) == (400, "force: this request has no body")
+    status, body, _ = await client.call("POST", "/api/servers/srv_1/drain", {})
+    assert (status, body["id"]) == (200, "srv_1")
+    status, body, _ = await client.call("DELETE", "/api/servers/srv_1")
+    assert (status, body) == (200, {})
+
+
+async def test_head_has_the_headers_of_get(client: Client) -> None:
+    client.upstream.answers["ListServers"] = ListServersResponse()
+    async with client.http.head("/api/servers") as response:
+        assert (response.status, response.headers["Content-Length"]) == (200, "14")
+        assert await response.read() == b""
+
+
+async def gone_during(client: Client, rpc: str, request: bytes, release: asyncio.Event) -> None:
+    """Sends a request and hangs up as soon as the RPC has begun."""
+
+    async def answer(request: Any, context: Any) -> Any:
+        await release.wait()
+        return UpdateTaskResponse(id="task_1")
+
+    client.upstream.answers[rpc] = answer
+    _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(request)
+    await client.upstream.begun.wait()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("rpc", "request_line", "body"),
+    [
+        ("GetTask", b"GET /api/tasks/task_1?wait=60", b""),
+        ("CreateTask", b"POST /api/tasks", b'{"type":"a","async":false}'),
+    ],
+)
+async def test_who_waits_and_goes_away_is_waited_for_no_more(
+    client: Client, rpc: str, request_line: bytes, body: bytes
+) -> None:
+    request = b"%b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+    await gone_during(client, rpc, request % (request_line, len(body), body), asyncio.Event())
+    await client.upstream.broken_off.wait()
+
+
+async def test_a_callback_counts_though_its_sender_has_gone(client: Client) -> None:
+    body = b'{"status":"COMPLETED","result":1}'
+    request = b"PUT /api/tasks/task_1 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+    release = asyncio.Event()
+    await gone_during(client, "UpdateTask", request % (len(body), body), release)
+    release.set()
+    client.upstream.answers["ListTasks"] = ListTasksResponse()
+    await client.call("GET", "/api/tasks")
+    assert not client.upstream.broken_off.is_set()

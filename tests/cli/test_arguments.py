@@ -1,0 +1,71 @@
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from inferry.cli.arguments import duration_ms, labels, payload
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("1ms", 1),
+        ("0.2ms", 1),
+        ("30s", 30_000),
+        ("1.5m", 90_000),
+        ("24h", 86_400_000),
+        (" 7d ", 604_800_000),
+    ],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, milliseconds: int) -> None:
+    assert duration_ms(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "0s", "-1s", "1w", "1 s", "soon", "1s1s"])
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="expected a duration"):
+        duration_ms(text)
+
+
+def test_a_label_is_split_at_its_first_equals_sign() -> None:
+    assert labels(["team=vision", "query=a=b", "empty="]) == {
+        "team": "vision",
+        "query": "a=b",
+        "empty": "",
+    }
+
+
+def test_a_label_without_a_value_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="key=value"):
+        labels(["team"])
+
+
+def test_a_payload_comes_from_the_command_line_a_file_or_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '{"test": "data", "n": [1, 2.5, null, true]}'
+    expected = {"test": "data", "n": [1, 2.5, None, True]}
+    file = tmp_path / "payload.json"
+    file.write_text(text)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+    for given in (text, f"@{file}", "-"):
+        assert MessageToDict(payload(given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "no JSON"),
+        ('{"a": NaN}', "no JSON"),
+        ("[1]", "JSON object"),
+        ('{"a": [9007199254740993]}', "string"),
+        ("@no/such/file", "cannot read no/such/file"),
+        ('{"a":' * 120 + "1" + "}" * 120, "cannot be sent"),
+    ],
+)
+def test_a_payload_that_cannot_be_sent_without_loss_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(typer.BadParameter, match=problem):
+        payload(text)

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from inferry.bridge.config import BridgeConfig
+from inferry.cli.settings import SettingsError, load_settings
+from inferry.server.config import Config
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Config.model_fields.keys() | BridgeConfig.model_fields.keys() | {"config"}:
+        monkeypatch.delenv(f"INFERRY_{name.upper()}", raising=False)
+
+
+def written(directory: Path, text: str) -> Path:
+    file = directory / "inferry.toml"
+    file.write_text(text)
+    return file
+
+
+def test_flags_win_over_environment_over_file_over_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, "host = '127.0.0.9'\nport = 1\ngrpc_port = 1\nmax_attempts = 7\n")
+    monkeypatch.setenv("INFERRY_PORT", "2")
+    monkeypatch.setenv("INFERRY_GRPC_PORT", "2")
+    config = load_settings(Config, file, {"grpc_port": 3, "host": None})
+    assert (config.grpc_port, config.port, config.max_attempts) == (3, 2, 7)
+    assert (config.host, config.queue_limit) == ("127.0.0.9", 10_000)
+
+
+def test_the_file_can_be_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERRY_CONFIG", str(written(tmp_path, "port = 4711")))
+    assert load_settings(Config, None, {}).port == 4711
+
+
+def test_one_file_holds_the_settings_of_server_and_bridge(tmp_path: Path) -> None:
+    file = written(tmp_path, "port = 4711\ncors_origins = ['https://a.example']\ngrace_ms = 5\n")
+    assert load_settings(Config, file, {}).grace_ms == 5
+    bridge = load_settings(BridgeConfig, file, {})
+    assert (bridge.port, bridge.cors_origins) == (4711, ("https://a.example",))
+
+
+def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_right_one(tmp_path: Path) -> None:
+    file = written(tmp_path, "max_attemps = 3")
+    with pytest.raises(SettingsError, match=r"max_attemps; the nearest is max_attempts"):
+        load_settings(Config, file, {})
+
+
+def test_an_error_names_every_way_to_set_the_setting_and_what_came() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Config, None, {"port": 99_999, "host": None})
+    text = str(caught.value)
+    assert text.startswith("INFERRY_PORT: ")
+    assert "got 99999" in text
+    assert "(or --port, or port in the file)" in text
+
+
+def test_an_error_does_not_offer_flags_that_the_command_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INFERRY_MAX_ATTEMPTS", "0")
+    monkeypatch.setenv("INFERRY_GRACE_MS", "soon")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Config, None, {"port": None})
+    assert len(str(caught.value).splitlines()) == 2
+    assert "--" not in str(caught.value)
+
+
+def test_an_error_about_the_secret_does_not_show_it(tmp_path: Path) -> None:
+    file = written(tmp_path, "jwt_secret = [12345678901234567890]")
+    with pytest.raises(SettingsError, match="INFERRY_JWT_SECRET") as caught:
+        load_settings(Config, file, {})
+    assert "1234567890" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("port = ", "is no TOML"), ("port = '\udcff'", "cannot read")]
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "inferry.toml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(SettingsError, match=rf"{problem}.*inferry\.toml|inferry\.toml {problem}"):
+        load_settings(Config, file, {})
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read the settings file"):
+        load_settings(Config, tmp_path / "no.toml", {})

@@ -1,0 +1,27 @@
+"""What tests everywhere may ask for."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
+
+
+@pytest.fixture
+async def gateway_process(tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    """A running gateway; the test may kill and restart it."""
+    gateway = await start_gateway(tmp_path)
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@pytest.fixture
+async def mock_process(gateway_process: GatewayProcess) -> AsyncIterator[MockProcess]:
+    """A running mock backend for ``test-processing``, registered at ``gateway_process``."""
+    mock = await start_mock(gateway_process)
+    try:
+        yield mock
+    finally:
+        await mock.stop()

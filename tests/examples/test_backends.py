@@ -1,0 +1,158 @@
+"""The guide's two backends, for real: started as the README says, behind a real gateway."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.processes import start_gateway
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BACKENDS: dict[str, list[str | Path]] = {
+    "fastapi": [sys.executable, EXAMPLES / "fastapi_backend" / "app.py"],
+    "express": ["node", EXAMPLES / "express_backend" / "server.js"],
+}
+WITHIN_S = 30
+TYPE = "test-processing"
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+async def api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Calls a gateway with which one backend has registered itself."""
+    async with AsyncExitStack() as stack:
+        gateway = await start_gateway(tmp_path_factory.mktemp("gateway"))
+        stack.push_async_callback(gateway.stop)
+        environment = {"PORT": "0", "GATEWAY_URL": gateway.rest, "INFERRY_TOKEN": gateway.token}
+        backend = await asyncio.create_subprocess_exec(
+            *BACKENDS[request.param], env={**os.environ, **environment}, stdout=PIPE
+        )
+        stack.push_async_callback(backend.communicate)
+        stack.callback(backend.terminate)
+        assert backend.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            line = await backend.stdout.readline()
+        assert line.startswith(b"backend ready url=http://127.0.0.1:")
+        session = aiohttp.ClientSession(
+            gateway.rest,
+            headers={"Authorization": f"Bearer {gateway.token}"},
+            timeout=aiohttp.ClientTimeout(total=WITHIN_S),
+        )
+        yield await stack.enter_async_context(session)
+
+
+async def create(
+    api: aiohttp.ClientSession, payload: dict[str, Any], **options: Any
+) -> dict[str, Any]:
+    body = {"type": TYPE, "payload": payload, **options}
+    async with api.post("/api/tasks", json=body) as response:
+        assert response.status == (202 if options.get("async", True) else 200)
+        task: dict[str, Any] = await response.json()
+        return task
+
+
+async def read(api: aiohttp.ClientSession, path: str) -> dict[str, Any]:
+    async with api.get(path) as response:
+        assert response.status == 200
+        body: dict[str, Any] = await response.json()
+        return body
+
+
+async def events(api: aiohttp.ClientSession, task_id: str) -> AsyncIterator[dict[str, Any]]:
+    async with api.get(f"/api/tasks/{task_id}/events") as stream:
+        assert stream.content_type == "text/event-stream"
+        async for line in stream.content:
+            if line.startswith(b"data:"):
+                yield orjson.loads(line.removeprefix(b"data:"))
+
+
+async def server(api: aiohttp.ClientSession) -> dict[str, Any]:
+    (only,) = (await read(api, "/api/servers"))["servers"]
+    assert isinstance(only, dict)
+    return only
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Looks again and again: what it waits for announces itself to nobody."""
+    async with asyncio.timeout(WITHIN_S):
+        while not await look():  # noqa: ASYNC110 - another process has no event for us
+            await asyncio.sleep(0.05)
+
+
+async def test_a_synchronous_task_comes_back_with_its_result(api: aiohttp.ClientSession) -> None:
+    payload = {"steps": 2, "seconds": 0.01}
+    task = await create(api, payload, **{"async": False})
+    assert task["status"] == "COMPLETED"
+    assert task["result"] == {"steps": 2, "echo": payload}
+
+
+async def test_an_asynchronous_task_shows_its_progress_on_the_way_to_its_result(
+    api: aiohttp.ClientSession,
+) -> None:
+    task = await create(api, {"steps": 4, "seconds": 0.05})
+    seen = [event async for event in events(api, task["id"])]
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    progress = [event.get("progress", 0) for event in seen]
+    assert progress == sorted(progress)
+    assert {25, 50, 75, 100} <= set(progress)
+    assert seen[-1]["status"] == "COMPLETED"
+    final = await read(api, f"/api/tasks/{task['id']}")
+    assert final["result"]["steps"] == 4
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_an_error_of_the_work_is_the_error_of_the_task(
+    api: aiohttp.ClientSession, *, asynchronous: bool
+) -> None:
+    payload = {"steps": 1, "seconds": 0, "fail": "out of paint"}
+    task = await create(api, payload, **{"async": asynchronous})
+    final = await read(api, f"/api/tasks/{task['id']}?wait=20")
+    assert final["status"] == "FAILED"
+    assert (final["error"], final["code"]) == ("out of paint", "INTERNAL_ERROR")
+
+
+async def test_the_backend_itself_says_when_the_time_of_a_task_is_over(
+    api: aiohttp.ClientSession,
+) -> None:
+    task = await create(api, {"steps": 1, "seconds": 60}, timeout=200)
+    final = await read(api, f"/api/tasks/{task['id']}?wait=20")
+    assert final["status"] == "TIMEOUT"
+    assert final["error"] == "not done in 0.2 s"
+
+
+async def test_the_work_stops_when_its_task_is_cancelled(api: aiohttp.ClientSession) -> None:
+    task = await create(api, {"steps": 10_000, "seconds": 0.02})
+    async for event in events(api, task["id"]):
+        if event.get("progress", 0) > 0:
+            break
+    async with api.delete(f"/api/tasks/{task['id']}") as response:
+        assert (await response.json())["status"] == "CANCELLED"
+    health = (await server(api))["url"] + "/health"
+
+    async def idle() -> bool:
+        async with aiohttp.ClientSession() as session, session.get(health) as response:
+            return bool((await response.json())["load"]["active_tasks"] == 0)
+
+    await until(idle)
+
+
+async def test_the_gateway_shows_the_backend_as_active_with_its_load(
+    api: aiohttp.ClientSession,
+) -> None:
+    async def probed() -> bool:
+        return "load" in await server(api)
+
+    await until(probed)
+    shown = await server(api)
+    assert shown["status"] == "active"
+    assert shown["capabilities"] == [TYPE]
+    assert shown["load"]["memory"] > 0

@@ -1,0 +1,191 @@
+"""Real gateways and mock backends, each in a process of its own."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+INFERRY = Path(sys.executable).with_name("inferry")
+#: How long a process may take to say that it is ready, and to end.
+READY_WITHIN_S = 30
+GONE_WITHIN_S = 30
+
+
+class Running:
+    """A process that said that it is ready; ``words`` are those of its ready line."""
+
+    def __init__(self, process: Process, log: Path, ready: str) -> None:
+        self._process = process
+        self._log = log
+        self.words = ready.split()
+
+    @property
+    def log(self) -> str:
+        """All that it has written to standard error."""
+        return self._log.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Waits for its end; gives its exit status."""
+        async with asyncio.timeout(GONE_WITHIN_S):
+            return await self._process.wait()
+
+    async def stop(self) -> int:
+        """Lets it end in order (SIGTERM); gives its exit status."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        try:
+            return await self.ended()
+        except TimeoutError:
+            self._process.kill()
+            raise
+
+    async def kill(self) -> None:
+        """Ends it in the middle of whatever it does (SIGKILL)."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self.ended()
+
+
+async def start(
+    log: Path, *arguments: str | Path, settings: Mapping[str, str] | None = None
+) -> Running:
+    """Starts ``inferry`` with these arguments and waits for its ready line.
+
+    Args:
+        log: Where standard error goes.
+        arguments: Of the command.
+        settings: Environment variables besides ``PATH``; none of the caller's reach it.
+    """
+    environment = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **(settings or {})}
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            INFERRY, *arguments, stdout=PIPE, stderr=errors, env=environment
+        )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            line = (await process.stdout.readline()).decode()
+        assert " ready " in line, _why_not(log)
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        raise
+    return Running(process, log, line)
+
+
+class GatewayProcess:
+    """``inferry serve`` in a process of its own; it keeps its ports when it starts again."""
+
+    def __init__(self, directory: Path, running: Running, token: str, *given: str) -> None:
+        #: Working directory of it and of its mock backends: ``data`` and the logs.
+        self.directory = directory
+        #: An admin's token.
+        self.token = token
+        self._running = running
+        self._given = given
+        rest, grpc = running.words[2:]
+        #: URL of its REST.
+        self.rest = rest.removeprefix("rest=")
+        #: ``HOST:PORT`` of its gRPC.
+        self.grpc = grpc.removeprefix("grpc=")
+
+    @property
+    def data_dir(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def log(self) -> str:
+        return self._running.log
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    async def kill(self) -> None:
+        """Ends it in the middle of whatever it does."""
+        await self._running.kill()
+
+    async def stop(self) -> int:
+        """Lets it end in order; gives its exit status."""
+        return await self._running.stop()
+
+    async def restart(self) -> None:
+        """Starts it again, after ``kill`` or ``stop``, with the same data on the same ports."""
+        ports = _ports(self.rest.rpartition(":")[2], self.grpc.rpartition(":")[2])
+        self._running = await _serve(self.directory, *ports, *self._given)
+
+
+async def start_gateway(directory: Path, *given: str) -> GatewayProcess:
+    """Starts a gateway on free ports, with its data in ``directory``.
+
+    Args:
+        directory: For ``data`` and the logs.
+        given: Further flags of ``inferry serve``.
+    """
+    running = await _serve(directory, *_ports("0", "0"), *given)
+    token = await _output("token", "--data-dir", directory / "data")
+    return GatewayProcess(directory, running, token, *given)
+
+
+class MockProcess:
+    """``inferry mock`` in a process of its own."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        #: Its URL.
+        self.url = running.words[3]
+        #: The server id that the gateway gave it.
+        self.id = running.words[4].removeprefix("id=")
+
+    @property
+    def log(self) -> str:
+        return self._running.log
+
+    async def ended(self) -> int:
+        """Waits for its end; gives its exit status."""
+        return await self._running.ended()
+
+    async def kill(self) -> None:
+        """Ends it in the middle of whatever it does."""
+        await self._running.kill()
+
+    async def stop(self) -> int:
+        """Lets it end in order; gives its exit status."""
+        return await self._running.stop()
+
+
+async def start_mock(gateway: GatewayProcess, *given: str) -> MockProcess:
+    """Starts a mock backend on a free port, registered at ``gateway``; takes ``mock`` flags."""
+    where = ["--port", "0", "--gateway", gateway.rest, "--token", gateway.token]
+    log = gateway.directory / "mock.log"
+    return MockProcess(await start(log, "mock", *where, *given))
+
+
+async def _serve(directory: Path, *flags: str) -> Running:
+    data = directory / "data"
+    return await start(directory / "gateway.log", "serve", "--data-dir", data, *flags)
+
+
+def _why_not(log: Path) -> str:
+    return f"no ready line; {log} says: {log.read_text()}"
+
+
+def _ports(rest: str, grpc: str) -> list[str]:
+    return ["--port", rest, "--grpc-port", grpc]
+
+
+async def _output(*arguments: str | Path) -> str:
+    environment = {"PATH": os.environ["PATH"]}
+    process = await asyncio.create_subprocess_exec(
+        INFERRY, *arguments, stdout=PIPE, env=environment
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode().strip()

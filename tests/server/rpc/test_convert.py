@@ -1,0 +1,213 @@
+from dataclasses import replace
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inferry.server.rpc.convert import (
+    attempt_to_proto,
+    event_to_proto,
+    gap_to_proto,
+    server_to_proto,
+    task_to_proto,
+    timestamp,
+)
+from inferry.server.servers import Load, ServerRecord, ServerStatus
+from inferry.server.task import (
+    Attempt,
+    AttemptOutcome,
+    Event,
+    EventKind,
+    Outcome,
+    Status,
+    TaskRecord,
+    TaskSpec,
+)
+from inferry.v1.server_pb2 import Server
+from inferry.v1.task_pb2 import Attempt as AttemptMessage
+from inferry.v1.task_pb2 import Task, TaskEvent
+
+SPEC = TaskSpec(
+    id="task_1",
+    tenant="acme",
+    type="video",
+    capabilities=("gpu", "vram"),
+    labels=b'{"team":"red"}',
+    asynchronous=True,
+    priority=3,
+    timeout_ms=1_000,
+    queue_timeout_ms=2_000,
+    result_ttl_ms=3_000,
+    max_attempts=4,
+    idempotent=True,
+    created_ms=1_704_067_200_000,
+)
+NEW = TaskRecord(
+    spec=SPEC,
+    status=Status.PENDING,
+    seq=1,
+    updated_ms=1_704_067_200_000,
+    not_before_ms=0,
+    total_deadline_ms=1,
+    deadline_ms=1,
+)
+DONE = replace(
+    NEW,
+    status=Status.COMPLETED,
+    seq=4,
+    updated_ms=1_704_067_202_250,
+    attempt=2,
+    server_id="srv_1",
+    started_ms=1_704_067_201_000,
+    progress=100.0,
+    message="done",
+    finished_ms=1_704_067_202_250,
+)
+SERVER = ServerRecord(
+    id="srv_1",
+    url="https://inference.example.com",
+    name="gpu-1",
+    capabilities=frozenset({"video", "image"}),
+    max_concurrent=10,
+    metadata=b'{"gpu":"A100"}',
+    draining=False,
+    private_allowed=False,
+    created_ms=1_704_067_200_000,
+    updated_ms=1_704_067_201_000,
+)
+
+
+def test_a_new_task_has_nothing_of_an_attempt() -> None:
+    task = task_to_proto(NEW, b'{"n":1}', None)
+    assert MessageToDict(task) == {
+        "id": "task_1",
+        "type": "video",
+        "status": "PENDING",
+        "payload": {"n": 1.0},
+        "async": True,
+        "maxAttempts": 4,
+        "timeout": 1_000,
+        "queueTimeout": 2_000,
+        "resultTtl": 3_000,
+        "priority": 3,
+        "capabilities": ["gpu", "vram"],
+        "labels": {"team": "red"},
+        "idempotent": True,
+        "tenant": "acme",
+        "createdAt": "2024-01-01T00:00:00Z",
+        "updatedAt": "2024-01-01T00:00:00Z",
+    }
+
+
+def test_a_final_task_has_its_outcome() -> None:
+    task = task_to_proto(DONE, None, Outcome(result=b'["ok"]'))
+    assert not task.HasField("payload")
+    assert task.result.list_value.values[0].string_value == "ok"
+    assert (task.server_id, task.attempt, task.progress, task.message) == (
+        "srv_1", 2, 100.0, "done",
+    )  # fmt: skip
+    assert task.started_at.ToJsonString() == "2024-01-01T00:00:01Z"
+    assert task.finished_at.ToJsonString() == "2024-01-01T00:00:02.250Z"
+
+
+def test_a_null_result_is_a_result() -> None:
+    assert task_to_proto(DONE, None, Outcome(result=b"null")).HasField("result")
+    assert not task_to_proto(DONE, None, Outcome()).HasField("result")
+
+
+def test_details_and_a_late_result_come_along() -> None:
+    late = replace(DONE, status=Status.TIMEOUT, error="too late", code="TIMEOUT")
+    task = task_to_proto(late, b"{}", Outcome(details=b'{"phase":"attempt"}', late_result=b"7"))
+    assert (task.error, task.code, task.status) == ("too late", "TIMEOUT", Task.TIMEOUT)
+    assert task.details["phase"] == "attempt"
+    assert task.late_result.number_value == 7
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_the_same_name_in_the_proto(status: Status) -> None:
+    task = task_to_proto(replace(NEW, status=status), None, None)
+    assert Task.Status.Name(task.status) == status.name
+
+
+@pytest.mark.parametrize("outcome", AttemptOutcome)
+def test_every_attempt_outcome_has_the_same_name_in_the_proto(outcome: AttemptOutcome) -> None:
+    message = attempt_to_proto(Attempt(1, "srv_1", outcome, "why", 1_000, 0))
+    assert AttemptMessage.Outcome.Name(message.outcome) == outcome.name
+    assert message.started_at.ToMilliseconds() == 1_000
+    assert not message.HasField("ended_at")
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_every_event_kind_has_the_same_name_in_the_proto(kind: EventKind) -> None:
+    event = Event("task_1", 2, 5_000, kind, Status.PROCESSING, 45.0, "half", 1, "srv_1")
+    message = event_to_proto(event, None)
+    assert TaskEvent.Kind.Name(message.kind) == kind.name
+    assert message == TaskEvent(
+        task_id="task_1",
+        seq=2,
+        kind=message.kind,
+        status=Task.PROCESSING,
+        progress=45.0,
+        message="half",
+        attempt=1,
+        server_id="srv_1",
+        time=Timestamp(seconds=5),
+    )
+
+
+def test_the_last_event_carries_the_task() -> None:
+    event = Event("task_1", 4, 5_000, EventKind.FINISHED, Status.COMPLETED, 100.0, "", 1, None)
+    task = task_to_proto(DONE, None, None)
+    message = event_to_proto(event, task)
+    assert (message.task, message.server_id) == (task, "")
+
+
+def test_a_gap_shows_the_task_as_it_is_now() -> None:
+    task = task_to_proto(DONE, None, None)
+    gap = gap_to_proto(17, task)
+    assert (gap.kind, gap.seq, gap.task_id, gap.task) == (TaskEvent.GAP, 17, "task_1", task)
+    assert (gap.status, gap.attempt, gap.time) == (Task.COMPLETED, 2, task.updated_at)
+
+
+@pytest.mark.parametrize("status", ServerStatus)
+def test_every_server_status_has_the_same_name_in_the_proto(status: ServerStatus) -> None:
+    message = server_to_proto(
+        SERVER, status, None, active=0, success_rate=None, last_seen_ms=0, last_error=""
+    )
+    assert Server.Status.Name(message.status) == status.name
+    assert not message.HasField("load")
+    assert not message.HasField("success_rate")
+    assert not message.HasField("last_seen_at")
+
+
+def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
+    message = server_to_proto(
+        SERVER,
+        ServerStatus.DEGRADED,
+        Load(45, 60, 3, 5),
+        active=2,
+        success_rate=0.0,
+        last_seen_ms=1_704_067_203_000,
+        last_error="refused",
+    )
+    assert MessageToDict(message) == {
+        "id": "srv_1",
+        "url": "https://inference.example.com",
+        "name": "gpu-1",
+        "capabilities": ["image", "video"],
+        "maxConcurrent": 10,
+        "metadata": {"gpu": "A100"},
+        "status": "DEGRADED",
+        "load": {"cpu": 45.0, "memory": 60.0, "activeTasks": 3, "queueLength": 5},
+        "active": 2,
+        "successRate": 0.0,
+        "lastSeenAt": "2024-01-01T00:00:03Z",
+        "createdAt": "2024-01-01T00:00:00Z",
+        "updatedAt": "2024-01-01T00:00:01Z",
+        "lastError": "refused",
+    }
+
+
+def test_no_time_is_no_timestamp() -> None:
+    assert timestamp(0) is None
+    assert timestamp(1) == Timestamp(nanos=1_000_000)

@@ -1,0 +1,121 @@
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from inferry.server.logs import MASK, set_up_logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Gives the process its own logging back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def only_line(stream: io.StringIO) -> dict[str, Any]:
+    (line,) = stream.getvalue().splitlines()
+    event: dict[str, Any] = json.loads(line)
+    return event
+
+
+def test_an_event_is_one_line_of_json_with_its_level_and_time() -> None:
+    stream = io.StringIO()
+    set_up_logs("auto", "info", stream)
+    structlog.get_logger().info("task created", task="task_1", ms=1.5)
+    event = only_line(stream)
+    time = datetime.fromisoformat(event.pop("timestamp"))
+    assert time.utcoffset() == timedelta(0)
+    assert event == {"event": "task created", "level": "info", "task": "task_1", "ms": 1.5}
+
+
+def test_a_terminal_gets_something_to_read() -> None:
+    stream = Terminal()
+    set_up_logs("auto", "info", stream)
+    structlog.get_logger().info("task created", task="task_1")
+    assert "task created" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+def test_the_format_can_be_said() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    set_up_logs("json", "info", terminal)
+    structlog.get_logger().info("one")
+    set_up_logs("pretty", "info", file)
+    structlog.get_logger().info("two")
+    assert only_line(terminal)["event"] == "one"
+    assert not file.getvalue().startswith("{")
+
+
+def test_what_is_less_severe_than_the_level_is_not_logged() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "warning", stream)
+    structlog.get_logger().info("no")
+    logging.getLogger("aiohttp").info("no")
+    assert stream.getvalue() == ""
+
+
+def test_libraries_log_in_the_same_format() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    logging.getLogger("aiohttp.server").warning("slow: %s", "very")
+    event = only_line(stream)
+    assert (event["event"], event["level"]) == ("slow: very", "warning")
+    assert event["logger"] == "aiohttp.server"
+
+
+def test_warnings_are_logged() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        # As the interpreter does it, past pytest's own capture.
+        logging.getLogger("py.warnings").warning("%s", "old ways")
+    assert only_line(stream)["event"] == "old ways"
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_tokens_and_payloads_are_never_logged(log_format: str) -> None:
+    stream = io.StringIO()
+    set_up_logs(log_format, "info", stream)
+    structlog.get_logger().info(
+        "PUT /api/tasks/task_1?token=t0ps3cret&x=1",
+        token="t0ps3cret",
+        Authorization="Bearer t0ps3cret",
+        payload={"prompt": "t0ps3cret"},
+        headers={"authorization": "t0ps3cret", "list": ["Bearer t0ps3cret"]},
+        url=("http://127.0.0.1/?token=t0ps3cret",),
+    )
+    logging.getLogger("grpc").error("refused: authorization: bearer t0ps3cret")
+    assert "t0ps3cret" not in stream.getvalue()
+    assert stream.getvalue().count(MASK) >= 7
+    assert "x=1" in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_tracebacks_are_logged_without_tokens_and_local_variables(log_format: str) -> None:
+    stream = Terminal()
+    set_up_logs(log_format, "info", stream)
+    payload = "t0ps3cret"
+    try:
+        int(f"http://127.0.0.1/?token={payload}")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "Traceback" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "t0ps3cret" not in stream.getvalue()

@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferry.server.lifecycle import Claim, Fail, Release, Rules, apply, create
+from inferry.server.retry import BACKOFF_LONGEST_MS, Failure, backoff_ms, plan
+from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
+
+NOW = 1_700_000_000_000
+
+
+def held(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
+    spec = TaskSpec(
+        id="task_1",
+        tenant="acme",
+        type="echo",
+        capabilities=(),
+        labels=b"{}",
+        asynchronous=True,
+        priority=0,
+        timeout_ms=1_000,
+        queue_timeout_ms=1_000,
+        result_ttl_ms=0,
+        max_attempts=max_attempts,
+        idempotent=idempotent,
+        created_ms=NOW,
+    )
+    record = apply(create(spec, 0, Rules())[0], Claim("srv_1"), NOW, Rules()).record
+    return replace(record, attempts_counted=counted)
+
+
+def failure(outcome: AttemptOutcome, *, retryable: bool = False) -> Failure:
+    return Failure(outcome, "it broke", "BROKEN", retryable=retryable)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+@pytest.mark.parametrize("counted", [1, 3, 50])
+def test_a_refused_attempt_goes_to_another_server_at_once_and_does_not_count(
+    idempotent: bool, counted: int
+) -> None:
+    record = held(idempotent=idempotent, counted=counted)
+    given = plan(record, failure(AttemptOutcome.REFUSED), NOW, 0.5)
+    assert given == Release("it broke", AttemptOutcome.REFUSED, not_before_ms=0, counts=False)
+    after = apply(record, given, NOW, Rules()).record
+    assert (after.waiting, after.attempts_counted) == (True, counted - 1)
+
+
+def test_an_ambiguous_attempt_is_not_repeated_unless_the_task_is_idempotent() -> None:
+    given = plan(held(idempotent=False), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5)
+    assert isinstance(given, Fail)
+    assert given.details == b'{"reason":"ambiguous","attempt":1}'
+    again = plan(held(idempotent=True), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5)
+    assert again == Release("it broke", AttemptOutcome.AMBIGUOUS, NOW + 500)
+
+
+def test_attempts_end_at_their_limit() -> None:
+    record = held(idempotent=True, counted=3)
+    assert isinstance(plan(record, failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5), Fail)
+
+
+def test_a_rejected_attempt_is_final_unless_the_server_says_it_is_retryable() -> None:
+    rejected = AttemptOutcome.REJECTED
+    assert isinstance(plan(held(), failure(rejected), NOW, 0.5), Fail)
+    assert isinstance(plan(held(), failure(rejected, retryable=True), NOW, 0.5), Release)
+
+
+@given(st.integers(0, 1_000), st.floats(0, 1))
+def test_the_back_off_doubles_up_to_its_cap_with_full_jitter(attempts: int, jitter: float) -> None:
+    wait = backoff_ms(attempts, jitter)
+    assert 0 <= wait <= BACKOFF_LONGEST_MS
+    assert wait <= backoff_ms(attempts + 1, jitter)
