@@ -33,20 +33,20 @@ def _arguments() -> argparse.Namespace:
 
 
 @asynccontextmanager
-async def _floor() -> AsyncIterator[Gateway]:
+async def _floor(log: Path) -> AsyncIterator[Gateway]:
     async with (
-        running([sys.executable, "-m", "benchmarks.floor"]) as (process, url),
+        running([sys.executable, "-m", "benchmarks.floor"], log) as (process, url),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         yield Gateway("floor", url, process.pid, session)
 
 
 @asynccontextmanager
-async def _inferry(data_dir: Path, profile: Path | None) -> AsyncIterator[Gateway]:
-    inferry, place = BIN / "inferry", ("--data-dir", data_dir)
+async def _inferry(scratch: Path, profile: Path | None) -> AsyncIterator[Gateway]:
+    inferry, place = BIN / "inferry", ("--data-dir", scratch / "data")
     profiler = ("-m", "cProfile", "-o", profile) if profile else ()
     serve = [sys.executable, *profiler, inferry, "serve", "--port", "0", "--grpc-port", "0", *place]
-    async with running(serve) as (process, url):
+    async with running(serve, scratch / "inferry.log") as (process, url):
         token = await output_of([inferry, "token", *place, "--role", "admin"])
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), headers={"Authorization": f"Bearer {token}"}
@@ -55,15 +55,18 @@ async def _inferry(data_dir: Path, profile: Path | None) -> AsyncIterator[Gatewa
 
 
 async def _measure(
-    loads: Sequence[Load], rounds: int, round_s: float, data_dir: Path, profile: Path | None
+    loads: Sequence[Load], rounds: int, round_s: float, scratch: Path, profile: Path | None
 ) -> dict[str, dict[str, list[Round]]]:
     """Runs every load on both gateways in turns: A, B, A, B, and so on."""
     results: dict[str, dict[str, list[Round]]] = {}
     async with (
-        running([sys.executable, "-m", "benchmarks.backend"]) as (backend, backend_url),
+        running([sys.executable, "-m", "benchmarks.backend"], scratch / "backend.log") as (
+            backend,
+            backend_url,
+        ),
         listening(backend) as ends,
-        _floor() as floor,
-        _inferry(data_dir, profile) as inferry,
+        _floor(scratch / "floor.log") as floor,
+        _inferry(scratch, profile) as inferry,
     ):
         gateways = (floor, inferry)
         for gateway in gateways:
@@ -86,8 +89,7 @@ async def _main() -> None:
     SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as scratch:
         machine = describe(Path(scratch))
-        data_dir = Path(scratch) / "data"
-        results = await _measure(loads, rounds, round_s, data_dir, asked.profile)
+        results = await _measure(loads, rounds, round_s, Path(scratch), asked.profile)
     if asked.json:
         print(json.dumps(as_json(machine, results), indent=2))
     else:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+#: Where ``python -m benchmarks.…`` finds its modules.
+_CHECKOUT = Path(__file__).parent.parent
 _READY = re.compile(rb"ready .*?(http://\S+)")
 _READY_WITHIN_S = 30
 _STOPPED_WITHIN_S = 20
@@ -19,12 +21,18 @@ BIN = Path(sys.executable).parent
 
 
 @asynccontextmanager
-async def running(command: Sequence[str | Path]) -> AsyncIterator[tuple[Process, str]]:
-    """Runs a command that prints ``ready … http://HOST:PORT``; gives its process and that URL."""
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+async def running(command: Sequence[str | Path], log: Path) -> AsyncIterator[tuple[Process, str]]:
+    """Runs a command that prints ``ready … http://HOST:PORT``; gives its process and that URL.
+
+    Its standard error goes to ``log``, as it would in service.
+    """
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=PIPE, stderr=errors, cwd=_CHECKOUT
+        )
     try:
         async with asyncio.timeout(_READY_WITHIN_S):
-            url = await _ready(process)
+            url = await _ready(process, log)
         yield process, url
     finally:
         if process.returncode is None:
@@ -33,13 +41,16 @@ async def running(command: Sequence[str | Path]) -> AsyncIterator[tuple[Process,
             await process.wait()
 
 
-async def _ready(process: Process) -> str:
+async def _ready(process: Process, log: Path) -> str:
     assert process.stdout is not None
     async for line in process.stdout:
         if found := _READY.search(line):
             return found[1].decode()
-    message = f"{process} ended before it was ready"
-    raise RuntimeError(message)
+    raise _not_ready(log)
+
+
+def _not_ready(log: Path) -> RuntimeError:
+    return RuntimeError(f"a process ended before it was ready: {log.read_text()}")
 
 
 async def output_of(command: Sequence[str | Path]) -> str:

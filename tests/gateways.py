@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 from pydantic import SecretStr
+from tests.backends import Backend
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
@@ -19,7 +20,6 @@ from inferry.server.config import Config
 from inferry.server.tokens import Role, issue_token
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
-from tests.backends import Backend
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 
@@ -95,17 +95,14 @@ class Running:
 
     async def events(self, task_id: str, after: int = 0) -> list[dict[str, Any]]:
         """Watches a task to its end over SSE; returns the data of its events."""
-        found = []
         async with self.http.get(
             f"{self.url}/api/tasks/{task_id}/events?after={after}",
             headers={"Authorization": f"Bearer {token()}"},
             timeout=aiohttp.ClientTimeout(20),
         ) as response:
             assert response.status == 200, await response.text()
-            async for line in response.content:
-                if line.startswith(b"data:"):
-                    found.append(orjson.loads(line[5:]))
-        return found
+            lines = [line async for line in response.content]
+        return [orjson.loads(line[5:]) for line in lines if line.startswith(b"data:")]
 
 
 @asynccontextmanager

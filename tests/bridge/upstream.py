@@ -97,13 +97,14 @@ def _servicer(base: type[Any], upstream: Upstream) -> Any:
     """Fills a generated servicer: every RPC asks the upstream."""
 
     def method(rpc: str) -> Any:
-        if rpc == "WatchTask":
-            return lambda _self, request, context: upstream.stream(rpc, request, context)
+        async def stream(_self: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+            async for event in upstream.stream(rpc, request, context):
+                yield event
 
         async def answer(_self: Any, request: Any, context: Any) -> Any:
             return await upstream.answer(rpc, request, context)
 
-        return answer
+        return stream if rpc == "WatchTask" else answer
 
     rpcs = [name for name in vars(base) if not name.startswith("_")]
     return type(base.__name__, (base,), {rpc: method(rpc) for rpc in rpcs})()

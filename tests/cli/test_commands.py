@@ -128,6 +128,7 @@ def test_submit_sends_every_option(play: Play) -> None:
     assert (request.timeout_ms, request.priority) == (90_000, 9)
     assert dict(request.labels) == {"a": "b", "c": "d"}
     assert list(request.capabilities) == ["gpu", "x"]
+    assert play.result().exit_code == 0
 
 
 def test_submit_sync_prints_the_result_alone(play: Play) -> None:

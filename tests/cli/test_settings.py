@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
 
 from inferry.bridge.config import BridgeConfig
 from inferry.cli.settings import SettingsError, load_settings
@@ -90,3 +92,36 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read the settings file"):
         load_settings(Config, tmp_path / "no.toml", {})
+
+
+def row(name: str, field: FieldInfo) -> str:
+    """Says a setting as a row of docs/configuration.md."""
+    default = field.default
+    match default:
+        case _ if name == "data_dir":
+            shown = "`$XDG_DATA_HOME/inferry`"
+        case None | ():
+            shown = "unset"
+        case bool():
+            shown = f"`{str(default).lower()}`"
+        case int():
+            shown = f"{default:,}"
+        case _:
+            shown = f"`{default}`"
+    if name.endswith("port"):
+        return f"| `{name}` | `{default}` | 0 to 65535 | {field.description} |"
+    lowest = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    highest = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    bounds = f"{lowest:,} to {highest:,}" if lowest is not None else ""
+    return f"| `{name}` | {shown} | {bounds} | {field.description} |"
+
+
+@pytest.mark.parametrize("kind", [Config, BridgeConfig])
+def test_the_table_in_the_documents_is_that_of_the_code(
+    kind: type[Config] | type[BridgeConfig],
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    section = page.split(f"<!-- {kind.__name__} -->")[1].split("<!-- end -->")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == [
+        row(name, field) for name, field in kind.model_fields.items()
+    ]

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-
 from tests.backends import Backend, running_backend, say
 from tests.gateways import Running, running_gateway
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-
-from inferry.server.tokens import Role
 from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend, say
 from tests.gateways import Running, running_gateway, token
+
+from inferry.server.tokens import Role
 
 
 @pytest.fixture
@@ -88,7 +88,9 @@ async def test_tasks_go_to_the_least_loaded_server(gateway: Running, backend: Ba
     gate = Gate()
     async with running_backend(gate) as other:
         backend.answer = gate
-        ids = {await gateway.register(backend, name=one.url, url=one.url) for one in (backend, other)}
+        ids = {
+            await gateway.register(backend, name=one.url, url=one.url) for one in (backend, other)
+        }
         for _ in range(6):
             await gateway.create()
         assert len(ids) == 2
@@ -139,9 +141,7 @@ async def test_a_server_that_accepts_and_never_reports_ends_in_timeout(
     assert (status, body["cancelled"]) == (200, True)
 
 
-async def test_a_result_after_the_timeout_is_kept_aside(
-    gateway: Running, backend: Backend
-) -> None:
+async def test_a_result_after_the_timeout_is_kept_aside(gateway: Running, backend: Backend) -> None:
     backend.answer = ACCEPTED
     await gateway.register(backend)
     task = await gateway.create(timeout=50)
@@ -255,9 +255,7 @@ async def test_cancelling_a_synchronous_task_hangs_up_on_the_server(
     server_id = await gateway.register(backend, maxConcurrent=1)
     creating = asyncio.create_task(gateway.create(**{"async": False}))
     job = await backend.next_job()
-    status, _ = await gateway.call(
-        "POST", f"/api/tasks/{job['id']}/cancel", {"reason": "enough"}
-    )
+    status, _ = await gateway.call("POST", f"/api/tasks/{job['id']}/cancel", {"reason": "enough"})
     done = await creating
     assert (status, done["status"], done["error"]) == (200, "CANCELLED", "enough")
     _, server = await gateway.call("GET", f"/api/servers/{server_id}")
@@ -334,8 +332,8 @@ async def test_watchers_before_during_and_after_see_the_same_events(
     after = await gateway.events(task["id"])
     assert await before == await during == after
     assert [event["seq"] for event in after] == list(range(1, len(after) + 1))
-    progress = [event["progress"] for event in after]
-    assert progress == sorted(progress)
+    shown = [event["progress"] for event in after]
+    assert shown == sorted(shown)
     assert after[-1]["status"] == "COMPLETED"
     assert after[-1]["task"]["result"] == [1]
     assert await gateway.events(task["id"], after=3) == after[3:]
@@ -351,9 +349,7 @@ async def test_another_tenants_task_is_not_found(gateway: Running) -> None:
         ("GET", "/attempts"),
         ("GET", "/events"),
     ):
-        status, body = await gateway.call(
-            verb, f"/api/tasks/{task['id']}{path}", auth=stranger
-        )
+        status, body = await gateway.call(verb, f"/api/tasks/{task['id']}{path}", auth=stranger)
         assert (status, body["code"]) == (404, "NOT_FOUND"), (verb, path)
     _, listed = await gateway.call("GET", "/api/tasks", auth=stranger)
     assert listed["tasks"] == []

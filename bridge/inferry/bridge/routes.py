@@ -95,7 +95,7 @@ def _message_type(descriptor: Descriptor, name: str) -> Descriptor:
 def _check(route: Route) -> None:
     lead, *segments = route.template.split("/")
     known = all(_VARIABLE.fullmatch(part) or _LITERAL.fullmatch(part) for part in segments)
-    if lead or not known:
+    if lead or not segments or not known:
         raise ValueError(f"{route.rpc}: cannot serve the path {route.template}")
     named = {*route.variables, route.body} - {"", "*"}
     unknown = named - set(route.method.input_type.fields_by_name)

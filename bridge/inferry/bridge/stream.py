@@ -1,6 +1,7 @@
 """Endpoints of RPCs that answer with a stream: server-sent events."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ from inferry.bridge.transcode import Transcoder
 #: What a stub has for such an RPC.
 StreamCall = Callable[..., Any]
 
-#: Longest number that an int64 takes without a look at its value.
-_LONGEST_ID = 18
+#: What an int64 takes without a look at its value.
+_EVENT_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Streams:
@@ -107,6 +108,6 @@ def _resume(request: Any, last_event_id: str | None) -> None:
     """Goes on after the last event that a client got; its word is newer than its URL's."""
     if not last_event_id:
         return
-    if not (last_event_id.isdecimal() and len(last_event_id) <= _LONGEST_ID):
+    if not _EVENT_ID.fullmatch(last_event_id):
         raise invalid(f"Last-Event-ID: expected an event's number, got {show(last_event_id)}")
     request.after_seq = int(last_event_id)

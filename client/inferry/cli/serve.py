@@ -107,10 +107,12 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
 
 async def _bridge(upstream: str, config: BridgeConfig) -> None:
     stopped = stop_signal()
-    # The gateway bounds its messages; a second, smaller bound here would cut its answers off.
-    async with grpc.aio.insecure_channel(
-        upstream, options=[("grpc.max_receive_message_length", -1)]
-    ) as channel:
+    options = [
+        # The gateway bounds its messages; a second, smaller bound would cut its answers off.
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    async with grpc.aio.insecure_channel(upstream, options=options) as channel:
         rest = Bridge(channel, config)
         url = url_of(*await rest.bind())
         try:

@@ -62,8 +62,12 @@ class Session:
 
 def open_channel(address: str) -> grpc.Channel:
     """Opens a channel to a gateway."""
-    limit = ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)
-    return grpc.insecure_channel(address, options=[limit])
+    options = [
+        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        # The address is the gateway's own: http_proxy is for browsers.
+        ("grpc.enable_http_proxy", 0),
+    ]
+    return grpc.insecure_channel(address, options=options)
 
 
 @contextmanager

@@ -73,6 +73,10 @@ class Committer:
         except StoreError as error:
             _log.error("commit failed", operations=len(batch), error=str(error))
             results = [UnavailableError("the store cannot write; try again")] * len(batch)
+        except Exception:  # noqa: BLE001  # see below
+            # A decision that broke: none of the batch is on disk, and nobody may wait for ever.
+            _log.exception("commit broke", operations=len(batch))
+            results = [InferryError("internal error")] * len(batch)
         for (_, settle, future), result in zip(batch, results, strict=True):
             if settle is not None:
                 settle(result)

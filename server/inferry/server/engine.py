@@ -29,7 +29,7 @@ from inferry.server.lifecycle import (
 from inferry.server.reports import Report, interpret
 from inferry.server.retry import Failure, plan
 from inferry.server.routing import Share
-from inferry.server.store import Change, Claimed, Insert, Purge, Store
+from inferry.server.store import Change, Claimed, Insert, Purge, PurgedError, Store
 from inferry.server.store import Claim as ClaimWaiting
 from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
 
@@ -112,10 +112,9 @@ class Engine:
         """
 
         def decide(record: TaskRecord) -> Input | None:
-            check_tenant(record, tenant)
             return None if record.status is Status.CANCELLED else Cancel(reason)
 
-        return await self._change(task_id, decide)
+        return await self._change_own(task_id, tenant, decide)
 
     async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Starts a FAILED, TIMEOUT or CANCELLED task again.
@@ -124,12 +123,7 @@ class Engine:
             NotFoundError: There is none, or it is not this tenant's.
             IllegalTransitionError: It is in no such status.
         """
-
-        def decide(record: TaskRecord) -> Input | None:
-            check_tenant(record, tenant)
-            return Retry()
-
-        return await self._change(task_id, decide)
+        return await self._change_own(task_id, tenant, lambda _: Retry())
 
     async def expire(self, task_id: str) -> None:
         """Ends a task whose clock ran out; changes nothing if it has not."""
@@ -168,6 +162,19 @@ class Engine:
             if not record.spec.asynchronous or unheard:
                 await self.answer(record.spec.id, record.attempt, lost)
 
+    async def _change_own(
+        self, task_id: str, tenant: str | None, decide: Callable[[TaskRecord], Input | None]
+    ) -> TaskRecord:
+        def decide_own(record: TaskRecord) -> Input | None:
+            check_tenant(task_id, record.spec.tenant, tenant)
+            return decide(record)
+
+        try:
+            return await self._change(task_id, decide_own)
+        except PurgedError as purged:
+            check_tenant(task_id, purged.tenant, tenant)
+            raise
+
     async def _change(
         self, task_id: str, decide: Callable[[TaskRecord], Input | Failure | None]
     ) -> TaskRecord:
@@ -183,14 +190,14 @@ class Engine:
         return record
 
 
-def check_tenant(record: TaskRecord, tenant: str | None) -> None:
+def check_tenant(task_id: str, owner: str, tenant: str | None) -> None:
     """Hides another tenant's task; None is an admin, who sees all.
 
     Raises:
         NotFoundError: It is another tenant's.
     """
-    if tenant is not None and record.spec.tenant != tenant:
-        raise NotFoundError(f"no task {record.spec.id}")
+    if tenant is not None and owner != tenant:
+        raise NotFoundError(f"no task {task_id}")
 
 
 def _expiry(record: TaskRecord, now: int) -> Expire:

@@ -1,5 +1,7 @@
 """JSON as this gateway takes it: what a double can hold, and no deeper than protobuf can carry."""
 
+import json
+import re
 from typing import Any
 
 import orjson
@@ -9,6 +11,11 @@ from inferry.server.errors import InvalidPayloadError
 #: Levels of objects and arrays. Protobuf's parsers stop at 100 nested messages, and a level of
 #: ``google.protobuf.Struct`` takes three: a deeper task could be created, but never be read.
 DEPTH_LIMIT = 32
+
+_EXACT = 2**53
+_INEXACT = "integers beyond 2^53 lose digits in JSON; send them as strings"
+#: What may be an integer that the parser has already rounded to a float.
+_MANY_DIGITS = re.compile(rb"\d{17}")
 
 
 def checked_json(value: Any, name: str) -> bytes:
@@ -24,9 +31,7 @@ def checked_json(value: Any, name: str) -> bytes:
     try:
         text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
     except (orjson.JSONEncodeError, RecursionError) as error:
-        raise InvalidPayloadError(
-            f"{name}: integers beyond 2^53 lose digits in JSON; send them as strings"
-        ) from error
+        raise InvalidPayloadError(f"{name}: {_INEXACT}") from error
     if text.count(b"{") + text.count(b"[") > DEPTH_LIMIT and _deeper(value, DEPTH_LIMIT):
         raise InvalidPayloadError(f"{name}: nested deeper than {DEPTH_LIMIT} levels")
     return text
@@ -39,3 +44,24 @@ def _deeper(value: Any, levels: int) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return any(_deeper(one, levels - 1) for one in inner)
+
+
+def refuse_rounded(text: bytes, name: str) -> None:
+    """Looks for integers that ``orjson.loads`` rounds without a word: those of 2^64 and more.
+
+    Args:
+        text: JSON, as it came.
+        name: What to call it in an error.
+
+    Raises:
+        InvalidPayloadError: There is one beyond 2^53.
+    """
+
+    def exact(digits: str) -> int:
+        number = int(digits)
+        if not -_EXACT <= number <= _EXACT:
+            raise InvalidPayloadError(f"{name}: {_INEXACT}")
+        return number
+
+    if _MANY_DIGITS.search(text):
+        json.loads(text, parse_int=exact)

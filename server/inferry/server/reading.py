@@ -1,13 +1,13 @@
 """The use cases that only read: get, wait, watch, list, attempts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from inferry.server.engine import check_tenant
 from inferry.server.errors import NotFoundError
 from inferry.server.signals import Signals
-from inferry.server.store import Store, TaskFilter
+from inferry.server.store import PurgedError, Store, TaskFilter
 from inferry.server.task import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 
 WATCH_STEP = 100
@@ -39,10 +39,14 @@ class Reader:
             NotFoundError: There is none, or it is not this tenant's.
             GoneError: Its retention is over.
         """
-        record = await self._store.task(task_id)
+        try:
+            record = await self._store.task(task_id)
+        except PurgedError as purged:
+            check_tenant(task_id, purged.tenant, tenant)
+            raise
         if record is None:
             raise NotFoundError(f"no task {task_id}")
-        check_tenant(record, tenant)
+        check_tenant(task_id, record.spec.tenant, tenant)
         return record
 
     async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
@@ -83,7 +87,9 @@ class Reader:
         """Lists tasks, newest first, each with its place; ``before`` continues after a place."""
         return await self._store.tasks(wanted, before, limit)
 
-    async def watch(self, task_id: str, tenant: str | None, after_seq: int) -> AsyncIterator[Step]:
+    async def watch(
+        self, task_id: str, tenant: str | None, after_seq: int
+    ) -> AsyncGenerator[Step, None]:
         """Yields a task's events after a sequence number, and ends after the one that ended it.
 
         Whoever connects before, during or after sees the same events in the same order; a slow

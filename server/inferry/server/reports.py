@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from inferry.server.errors import InvalidPayloadError, StaleAttemptError
-from inferry.server.json_text import checked_json
+from inferry.server.json_text import checked_json, refuse_rounded
 from inferry.server.lifecycle import Accept, Cancel, Expire, Input, Progress, Succeed
 from inferry.server.retry import Failure
 from inferry.server.task import AttemptOutcome, Status, TaskRecord
@@ -130,7 +130,7 @@ def read_answer(
     word = said.get("status") if said is not None else None
     if 200 <= status < 300 and said is not None:  # noqa: PLR2004  # the 2xx class
         if word == "success":
-            return _success(said.get("result"))
+            return _success(said.get("result"), body)
         if word == "accepted" and asynchronous:
             message = said.get("message")
             return Accept(message if isinstance(message, str) else None)
@@ -139,8 +139,9 @@ def read_answer(
     return Failure(AttemptOutcome.REJECTED, _nonsense(status, body, word, asynchronous))
 
 
-def _success(result: Any) -> Succeed | Failure:
+def _success(result: Any, body: bytes) -> Succeed | Failure:
     try:
+        refuse_rounded(body, "result")
         return Succeed(checked_json(result, "result"))
     except InvalidPayloadError as error:
         return Failure(AttemptOutcome.REJECTED, error.message, error.code)
@@ -152,9 +153,16 @@ def _rejected(said: dict[str, Any], unexplained: str) -> Failure:
         AttemptOutcome.REJECTED,
         _error_of(said) or unexplained,
         code if isinstance(code, str) and code else "INTERNAL_ERROR",
-        orjson.dumps(details) if isinstance(details, dict) else None,
+        _details(details) if isinstance(details, dict) else None,
         retryable=said.get("retryable") is True,
     )
+
+
+def _details(said: dict[str, Any]) -> bytes | None:
+    try:
+        return checked_json(said, "details")
+    except InvalidPayloadError as error:
+        return orjson.dumps({"left_out": error.message})
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

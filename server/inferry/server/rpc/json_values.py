@@ -27,12 +27,13 @@ _M = TypeVar("_M", bound=Message)
 
 
 def struct_to_json(struct: Struct) -> bytes:
-    """Writes a ``Struct`` as a JSON object; keys come in no particular order.
+    """Writes a ``Struct`` as a JSON object; its keys sorted: a ``Struct`` keeps no order.
 
     Raises:
         InvalidPayloadError: It holds NaN or an infinity, or is nested too deeply.
     """
-    return orjson.dumps({key: _plain(value, 2) for key, value in struct.fields.items()})
+    plain = {key: _plain(value, 2) for key, value in struct.fields.items()}
+    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 
 def value_to_json(value: Value) -> bytes:
@@ -41,7 +42,7 @@ def value_to_json(value: Value) -> bytes:
     Raises:
         InvalidPayloadError: It holds NaN or an infinity, or is nested too deeply.
     """
-    return orjson.dumps(_plain(value, 1))
+    return orjson.dumps(_plain(value, 1), option=orjson.OPT_SORT_KEYS)
 
 
 def json_to_struct(text: bytes) -> Struct:

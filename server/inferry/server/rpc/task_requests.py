@@ -23,6 +23,7 @@ TEXT_LIMIT = 4_096
 CODE_LIMIT = 128
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_STATUS_WORDS = ", ".join(status.name for status in Status)
 _NAME_RULE = "1 to 128 letters, digits, '.', '_', ':', '/' and '-', the first a letter or digit"
 
 
@@ -72,16 +73,16 @@ def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
         InvalidPayloadError: It has no status.
         PayloadTooLargeError: The result or the details are larger than ``limit_bytes``.
     """
-    if not update.status:
-        words = ", ".join(status.name for status in Status)
-        raise InvalidPayloadError(f"status: missing; one of {words}")
+    status = status_of(update.status)
+    if status is None:
+        raise InvalidPayloadError(f"status: missing; one of {_STATUS_WORDS}")
     result = value_to_json(update.result) if update.HasField("result") else None
     details = struct_to_json(update.details) if update.HasField("details") else None
     size = len(result or b"") + len(details or b"")
     if size > limit_bytes:
         raise PayloadTooLargeError(f"result and details: {size} bytes; the limit is {limit_bytes}")
     return Report(
-        status=Status(update.status),
+        status=status,
         progress=update.progress if update.HasField("progress") else None,
         message=update.message[:TEXT_LIMIT] if update.HasField("message") else None,
         result=result,
@@ -90,6 +91,18 @@ def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
         details=details,
         retryable=update.retryable,
     )
+
+
+def status_of(number: int) -> Status | None:
+    """Reads a status; None if it is unset.
+
+    Raises:
+        InvalidPayloadError: There is no such status.
+    """
+    try:
+        return Status(number) if number else None
+    except ValueError:
+        raise InvalidPayloadError(f"status: {number}; one of {_STATUS_WORDS}") from None
 
 
 def names(field: str, given: Iterable[str], limit: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """TaskService: from messages to the engine and back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from inferry.server.callback import CallbackSigner
@@ -8,7 +9,7 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine import Engine
 from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
-from inferry.server.reading import Reader
+from inferry.server.reading import Reader, Step
 from inferry.server.reports import STOPPED
 from inferry.server.rpc.convert import (
     attempt_to_proto,
@@ -19,9 +20,9 @@ from inferry.server.rpc.convert import (
 )
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
-from inferry.server.rpc.task_requests import new_task, report_of
+from inferry.server.rpc.task_requests import new_task, report_of, status_of
 from inferry.server.store import TaskFilter
-from inferry.server.task import Status, TaskRecord
+from inferry.server.task import TaskRecord
 from inferry.server.tokens import Role
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
@@ -82,7 +83,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         size = page_size(request.page_size)
         wanted = TaskFilter(
             tenant=visible_tenant(),
-            status=Status(request.status) if request.status else None,
+            status=status_of(request.status),
             type=request.type or None,
             server_id=request.server_id or None,
         )
@@ -95,16 +96,12 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     async def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
-    ) -> AsyncIterator[pb.WatchTaskResponse]:
+    ) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
-        async for step in self._reader.watch(request.id, visible_tenant(), request.after_seq):
-            task = None if step.record is None else await self._task(step.record)
-            event = (
-                gap_to_proto(step.seq, task)
-                if step.event is None
-                else event_to_proto(step.event, task)
-            )
-            yield pb.WatchTaskResponse(event=event)
+        watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
+        async with aclosing(watch) as steps:
+            async for step in steps:
+                yield pb.WatchTaskResponse(event=await self._event(step))
 
     async def UpdateTask(
         self, request: pb.UpdateTaskRequest, context: Context
@@ -170,6 +167,12 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
         report = report_of(request.update, self._config.result_limit_bytes)
         return await self._engine.report(request.id, attempt, report)
+
+    async def _event(self, step: Step) -> task_pb2.TaskEvent:
+        task = None if step.record is None else await self._task(step.record)
+        return (
+            gap_to_proto(step.seq, task) if step.event is None else event_to_proto(step.event, task)
+        )
 
     async def _task(self, record: TaskRecord, payload: bytes | None = None) -> task_pb2.Task:
         return task_to_proto(record, payload, await self._reader.outcome(record))

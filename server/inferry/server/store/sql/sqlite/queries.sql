@@ -151,7 +151,9 @@ SELECT route, tenant, sum(waiting) FROM (
 GROUP BY route, tenant;
 
 -- name: next_due
-SELECT not_before_ms FROM tasks WHERE not_before_ms > max(?, 0) ORDER BY not_before_ms LIMIT 1;
+-- SQLite seeks to the bound that is named first; the other lets it use the index.
+SELECT not_before_ms FROM tasks WHERE not_before_ms > ? AND not_before_ms > 0
+ORDER BY not_before_ms LIMIT 1;
 
 -- name: expired
 SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= ? ORDER BY deadline_ms LIMIT ?;

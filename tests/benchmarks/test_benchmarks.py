@@ -1,0 +1,44 @@
+"""That the benchmarks run and count right; never how fast anything is."""
+
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from benchmarks.driver import LOADS, Gateway, Round, listening
+from benchmarks.processes import running
+from benchmarks.summary import as_json
+
+ROUND_S = 0.1
+
+
+async def test_every_load_runs_on_the_floor(tmp_path: Path) -> None:
+    async with (
+        running([sys.executable, "-m", "benchmarks.backend"], tmp_path / "backend") as (
+            backend,
+            backend_url,
+        ),
+        listening(backend) as ends,
+        running([sys.executable, "-m", "benchmarks.floor"], tmp_path / "floor") as (floor, url),
+        aiohttp.ClientSession() as session,
+    ):
+        gateway = Gateway("floor", url, floor.pid, session)
+        await gateway.register(backend_url)
+        for load in LOADS:
+            measured = await gateway.press(load, ROUND_S, ends)
+            assert measured.tasks >= load.clients
+            assert measured.seconds >= ROUND_S
+            assert len(measured.latencies_ms) == measured.tasks
+
+
+def test_figures_are_medians_and_ratios_those_of_neighbouring_rounds() -> None:
+    floor = [Round(100, 1.0, 0.1, [1.0] * 100), Round(400, 1.0, 0.4, [1.0] * 400)]
+    inferry = [Round(50, 1.0, 0.1, [2.0] * 50), Round(100, 1.0, 0.2, [2.0] * 98 + [9.0] * 2)]
+    figures = as_json({}, {"sync": {"floor": floor, "inferry": inferry}})["loads"]["sync"]
+    assert figures["floor"]["tasks_per_s"] == 250
+    assert figures["floor"]["processor_us"] == pytest.approx(1_000)
+    assert figures["inferry"]["p50_ms"] == 2
+    assert figures["inferry"]["p99_ms"] == 5.5
+    assert figures["ratio"]["tasks_per_s"] == pytest.approx((0.5 + 0.25) / 2)
+    assert figures["ratio"]["processor_us"] == pytest.approx(2)

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from inferry.cli.main import app
+from inferry.cli.tokens import local_token
+from inferry.server.clock import SystemClock
+from inferry.server.keys import read_secret
+from inferry.server.tokens import Principal, Role, SecretKey, TokenVerifier
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_ISSUER", "JWT_AUDIENCE", "CONFIG"):
+        monkeypatch.delenv(f"INFERRY_{name}", raising=False)
+    monkeypatch.setenv("INFERRY_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def printed(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["token", *arguments])
+    assert result.exit_code == 0
+    (token,) = result.stdout.splitlines()
+    return token
+
+
+def principal(token: str, secret: bytes) -> Principal:
+    return TokenVerifier(SecretKey(secret), SystemClock()).verify(token)
+
+
+def test_a_token_holds_for_the_gateway_of_the_data_directory(data_dir: Path) -> None:
+    token = printed("--sub", "ada", "--role", "client", "--tenant", "vision", "--ttl", "15m")
+    secret = read_secret(data_dir, None)
+    assert principal(token, secret) == Principal("ada", "vision", frozenset({Role.CLIENT}))
+
+
+def test_a_token_is_an_admins_by_default(data_dir: Path) -> None:
+    assert principal(printed(), read_secret(data_dir, None)).roles == {Role.ADMIN}
+
+
+def test_another_data_directory_has_another_secret(data_dir: Path, tmp_path: Path) -> None:
+    token = printed("--data-dir", str(tmp_path / "other"))
+    assert principal(token, read_secret(tmp_path / "other", None))
+    assert not data_dir.exists()
+
+
+def test_the_secret_of_the_environment_comes_first(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERRY_JWT_SECRET", "x" * 32)
+    assert principal(printed(), b"x" * 32)
+    assert not data_dir.exists()
+
+
+@pytest.mark.parametrize(
+    "variable", ["INFERRY_JWT_PUBLIC_KEY", "INFERRY_JWT_ISSUER", "INFERRY_JWT_AUDIENCE"]
+)
+def test_no_token_is_printed_that_the_gateway_would_refuse(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "somebody")
+    result = CliRunner().invoke(app, ["token"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert variable in result.stderr
+
+
+def test_a_secret_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERRY_JWT_SECRET", "short")
+    result = CliRunner().invoke(app, ["token"])
+    assert result.exit_code == 2
+    assert "INFERRY_JWT_SECRET" in result.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "[::1]"])
+def test_commands_make_their_own_token_for_a_gateway_of_this_machine(
+    data_dir: Path, host: str
+) -> None:
+    secret = read_secret(data_dir, None)
+    token = local_token(host)
+    assert token is not None
+    assert principal(token, secret).roles == {Role.ADMIN}
+
+
+@pytest.mark.parametrize("host", ["gateway.example.com", "10.0.0.1", "", "0.0.0.0"])
+def test_no_token_is_made_for_another_machine(data_dir: Path, host: str) -> None:
+    read_secret(data_dir, None)
+    assert local_token(host) is None
+
+
+def test_no_secret_is_made_for_a_token_that_nobody_asked_for(data_dir: Path) -> None:
+    assert local_token("127.0.0.1") is None
+    assert not data_dir.exists()
+    result = CliRunner().invoke(app, ["get", "task_1"], env={"INFERRY_TOKEN": ""})
+    assert result.exit_code == 5
+    assert "INFERRY_TOKEN" in result.stderr

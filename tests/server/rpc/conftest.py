@@ -1,0 +1,48 @@
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+import structlog
+from grpc_health.v1 import health, health_pb2_grpc
+from structlog.typing import EventDict
+from tests.server.rpc.wiring import SECRET, FixedClock, Servicer, Wired
+
+from inferry.server.local import LocalChannel
+from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.tokens import SecretKey, TokenVerifier
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    before = structlog.get_config()
+    capture = structlog.testing.LogCapture()
+    structlog.configure(
+        processors=[capture],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        cache_logger_on_first_use=False,
+    )
+    yield capture.entries
+    structlog.configure(**before)
+
+
+@pytest.fixture(params=["same process", "socket"])
+async def wired(request: pytest.FixtureRequest, logged: list[EventDict]) -> AsyncIterator[Wired]:
+    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock()))
+    servicer = Servicer()  # type: ignore[abstract]
+    probes = health.aio.HealthServicer()
+    if request.param == "same process":
+        local = LocalChannel(interceptor)
+        add_TaskServiceServicer_to_server(servicer, local)
+        health_pb2_grpc.add_HealthServicer_to_server(probes, local)
+        yield Wired(TaskServiceStub(local), health_pb2_grpc.HealthStub(local), servicer)
+        return
+    server = grpc.aio.server(interceptors=[interceptor])
+    add_TaskServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Wired(TaskServiceStub(channel), health_pb2_grpc.HealthStub(channel), servicer)
+    await server.stop(None)

@@ -1,0 +1,121 @@
+"""A servicer and stubs that call it: in the same process and over a socket."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from inferry.server.rpc.interceptors import caller
+from inferry.server.tokens import Role, issue_token
+from inferry.v1 import task_service_pb2 as pb
+from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2_grpc import TaskServiceServicer
+
+if TYPE_CHECKING:
+    from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+NOW_MS = 1_704_067_200_000
+TASK = "task_01HK153X00PYXZ6CXT0BGWJ8MG"
+
+
+class FixedClock:
+    def now_ms(self) -> int:
+        return NOW_MS
+
+
+def bearer(role: Role) -> tuple[tuple[str, str], ...]:
+    token = issue_token(SECRET, f"a-{role}", role, None, 60, NOW_MS)
+    return (("authorization", f"Bearer {token}"),)
+
+
+CLIENT = bearer(Role.CLIENT)
+BACKEND = bearer(Role.BACKEND)
+ADMIN = bearer(Role.ADMIN)
+
+
+class Servicer(TaskServiceServicer):
+    """Does what the test says."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.started = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def CreateTask(self, request: pb.CreateTaskRequest, context: Any) -> Any:
+        return pb.CreateTaskResponse(task=Task(id=TASK, tenant=caller().tenant))
+
+    async def GetTask(self, request: pb.GetTaskRequest, context: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        if request.wait_seconds:
+            await self._hang()
+        return pb.GetTaskResponse(task=Task(id=request.id, tenant=caller().tenant))
+
+    async def CancelTask(self, request: pb.CancelTaskRequest, context: Any) -> Any:
+        context.set_trailing_metadata((("trail", "er"),))
+        await context.send_initial_metadata((("initi", "al"),))
+        await context.abort(StatusCode.ABORTED, "by the servicer")
+
+    async def WatchTask(self, request: pb.WatchTaskRequest, context: Any) -> Any:
+        for seq in range(1, 4):
+            event = TaskEvent(seq=seq, task_id=caller().tenant)
+            yield pb.WatchTaskResponse(event=event)
+        if self.error is not None:
+            raise self.error
+        if request.after_seq:
+            await self._hang()
+
+    async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Any) -> Any:
+        principal = caller(optional=True)
+        return pb.UpdateTaskResponse(id=principal.subject if principal else "nobody")
+
+    async def ReportTask(self, request_iterator: Any, context: Any) -> Any:
+        reports = [request async for request in request_iterator]
+        caller(optional=True)
+        return pb.ReportTaskResponse(id=reports[-1].id, reports=len(reports))
+
+    async def _hang(self) -> None:
+        self.started.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A servicer and the stubs that call it."""
+
+    stub: "TaskServiceAsyncStub"
+    health: Any
+    servicer: Servicer
+
+
+def as_rest_sees_it(error: grpc.aio.AioRpcError) -> tuple[StatusCode, Any, list[Any]]:
+    """Decodes everything that an error carries."""
+    status = rpc_status.from_call(cast("Any", error))
+    details = [] if status is None else MessageToDict(status)["details"]
+    return error.code(), error.details(), details
+
+
+async def failure(call: Awaitable[Any]) -> tuple[StatusCode, Any, list[Any]]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return as_rest_sees_it(caught.value)
+
+
+def info(reason: str, **metadata: str) -> dict[str, Any]:
+    packed = "type.googleapis.com/google.rpc.ErrorInfo"
+    found: dict[str, Any] = {"@type": packed, "reason": reason, "domain": "inferry"}
+    return found | ({"metadata": metadata} if metadata else {})
+
+
+def struct(**details: Any) -> dict[str, Any]:
+    return {"@type": "type.googleapis.com/google.protobuf.Struct", "value": details}

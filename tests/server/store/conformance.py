@@ -1,0 +1,13 @@
+"""What every store promises. A test module subclasses this and gives a ``store`` fixture."""
+
+from tests.server.store.promises.commits import CommitConformance
+from tests.server.store.promises.lists import ListConformance
+from tests.server.store.promises.purges import PurgeConformance
+from tests.server.store.promises.queue import QueueConformance
+from tests.server.store.promises.tasks import TaskConformance
+
+
+class StoreConformance(
+    CommitConformance, TaskConformance, QueueConformance, ListConformance, PurgeConformance
+):
+    """All of it."""

@@ -1,0 +1,154 @@
+"""What a commit promises."""
+
+import asyncio
+
+import pytest
+from tests.server.situations import SITUATIONS
+from tests.server.store.samples import (
+    NOW,
+    PAYLOAD,
+    change,
+    claim,
+    dispatched,
+    do,
+    record_of,
+    refuse,
+    waiting,
+)
+
+from inferry.server.errors import NotFoundError
+from inferry.server.lifecycle import (
+    Accept,
+    Progress,
+    Transition,
+)
+from inferry.server.store import (
+    Change,
+    Claim,
+    Store,
+    StoreError,
+)
+from inferry.server.task import Outcome, Status, TaskRecord
+
+
+class CommitConformance:
+    async def test_an_inserted_task_reads_back_as_it_was(self, store: Store) -> None:
+        given = waiting(
+            "task_1",
+            not_before_ms=NOW + 5,
+            type="video",
+            capabilities=("gpu", "k2"),
+            labels='{"où":"là"}'.encode(),
+            asynchronous=False,
+            priority=9,
+            idempotent=True,
+            result_ttl_ms=7,
+        )
+        assert await store.commit([given]) == [given.record]
+        assert await store.task("task_1") == given.record
+        assert await store.payload("task_1") == PAYLOAD
+        assert await store.events("task_1", 0, 10) == list(given.events)
+
+    @pytest.mark.parametrize("situation", SITUATIONS)
+    async def test_every_situation_reads_back_as_it_was(self, store: Store, situation: str) -> None:
+        await do(store, waiting("task_1"))
+        transitions = []
+        for step in SITUATIONS[situation][0]:
+            (result,) = await store.commit([change("task_1", step)])
+            assert isinstance(result, Transition)
+            transitions.append(result)
+            assert await store.task("task_1") == result.record
+        events = await store.events("task_1", 1, 100)
+        assert events == [transition.event for transition in transitions]
+        closed = [transition.closed for transition in transitions if transition.closed]
+        assert await store.attempts("task_1") == closed
+
+    async def test_what_is_not_there_is_not_found(self, store: Store) -> None:
+        assert await store.task("task_1") is None
+        assert await store.events("task_1", 0, 10) == []
+        assert await store.attempts("task_1") == []
+        assert await store.outcome("task_1") == Outcome()
+        with pytest.raises(NotFoundError):
+            await store.payload("task_1")
+
+    async def test_operations_see_those_before_them_in_the_batch(self, store: Store) -> None:
+        await do(
+            store,
+            waiting("task_1"),
+            claim("echo"),
+            change("task_1", Accept()),
+            change("task_1", Progress(40.0)),
+            change("task_1", Progress(30.0, "half")),
+        )
+        record = await record_of(store, "task_1")
+        assert (record.status, record.seq, record.progress) == (Status.PROCESSING, 5, 40.0)
+        assert record.message == "half"
+
+    async def test_a_decision_for_nothing_writes_nothing(self, store: Store) -> None:
+        given = dispatched("task_1")
+        assert await store.commit([given, Change("task_1", lambda _: None)]) == [given.record] * 2
+        assert await store.task("task_1") == given.record
+
+    async def test_a_refusal_is_the_result_of_its_operation_alone(self, store: Store) -> None:
+        results = await store.commit(
+            [
+                waiting("task_1"),
+                Change("task_1", refuse),
+                change("task_1", Accept()),
+                change("task_2", Accept()),
+                Claim(("echo",), 5, NOW, refuse),
+                waiting("task_3"),
+            ]
+        )
+        names = [type(result).__name__ for result in results]
+        assert names == [
+            "TaskRecord",
+            "InferryError",
+            "IllegalTransitionError",
+            "NotFoundError",
+            "InferryError",
+            "TaskRecord",
+        ]
+        assert await record_of(store, "task_1") == waiting("task_1").record
+
+    async def test_a_failed_batch_leaves_nothing_behind(self, store: Store) -> None:
+        given = dispatched("task_1")
+        await do(store, given)
+        with pytest.raises(StoreError):
+            await store.commit([change("task_1", Accept()), dispatched("task_2"), given])
+        assert await store.task("task_1") == given.record
+        assert await store.task("task_2") is None
+        assert await store.commit([Change("task_1", lambda _: None)]) == [given.record]
+
+    async def test_a_decision_that_breaks_fails_the_batch(self, store: Store) -> None:
+        def breaks(record: TaskRecord) -> Transition:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await store.commit([dispatched("task_1"), Change("task_1", breaks)])
+        assert await store.task("task_1") is None
+        await do(store, dispatched("task_1"))
+
+    async def test_an_empty_batch_is_no_error(self, store: Store) -> None:
+        assert await store.commit([]) == []
+
+    async def test_batches_of_many_callers_take_turns(self, store: Store) -> None:
+        await do(store, dispatched("task_1"))
+        await asyncio.gather(*(do(store, change("task_1", Progress(float(n)))) for n in range(50)))
+        record = await record_of(store, "task_1")
+        assert (record.seq, record.progress) == (52, 49.0)
+
+    async def test_a_caller_that_gives_up_takes_nothing_back(self, store: Store) -> None:
+        given_up = asyncio.ensure_future(do(store, dispatched("task_1")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        await do(store, change("task_1", Accept()))
+
+    async def test_a_closed_store_takes_and_gives_nothing(self, store: Store) -> None:
+        await store.close()
+        with pytest.raises(StoreError):
+            await store.commit([waiting("task_1")])
+        with pytest.raises(StoreError):
+            await store.task("task_1")

@@ -1,0 +1,73 @@
+"""What a purge drops, and what stays of it."""
+
+import pytest
+from tests.server.situations import RULES, SPEC
+from tests.server.store.samples import (
+    NOW,
+    PAYLOAD,
+    change,
+    dispatched,
+    do,
+    waiting,
+)
+
+from inferry.server.errors import NotFoundError
+from inferry.server.lifecycle import (
+    Cancel,
+    Retry,
+    Succeed,
+)
+from inferry.server.store import (
+    Purge,
+    PurgedError,
+    Store,
+    TaskFilter,
+)
+from inferry.server.task import Outcome
+
+
+class PurgeConformance:
+    async def test_a_purge_drops_what_was_kept_long_enough(self, store: Store) -> None:
+        await do(
+            store,
+            *(dispatched(f"task_{n}", result_ttl_ms=100 * n) for n in (1, 2, 3)),
+            *(change(f"task_{n}", Succeed(b"1")) for n in (1, 2, 3)),
+            dispatched("task_open"),
+        )
+        assert await store.commit([Purge(NOW + 200, 10, 1_000)]) == [2]
+        listed = await store.tasks(TaskFilter(), None, 10)
+        assert [record.spec.id for _, record in listed] == ["task_open", "task_3"]
+        assert await store.outcome("task_1") == Outcome()
+        assert await store.outcome("task_3") == Outcome(result=b"1")
+        assert await store.events("task_1", 0, 10) == []
+        assert await store.attempts("task_1") == []
+        with pytest.raises(NotFoundError):
+            await store.payload("task_1")
+        assert await store.payload("task_3") == PAYLOAD
+
+    async def test_a_purge_keeps_to_its_limit_oldest_first(self, store: Store) -> None:
+        tasks = [f"task_{n}" for n in range(5)]
+        await do(store, *map(waiting, tasks), *(change(task, Cancel()) for task in tasks))
+        late = NOW + RULES.keep_done_ms
+        purge = Purge(late, 3, 1_000)
+        assert await store.commit([purge, purge, purge]) == [3, 2, 0]
+
+    async def test_a_purged_task_is_gone_and_tells_only_whose_it_was(self, store: Store) -> None:
+        purge = Purge(NOW + RULES.keep_done_ms, 10, 1_000)
+        await do(store, waiting("task_1"), change("task_1", Cancel()), purge)
+        with pytest.raises(PurgedError) as gone:
+            await store.task("task_1")
+        assert gone.value.tenant == SPEC.tenant
+        assert not gone.value.details
+        (result,) = await store.commit([change("task_1", Retry())])
+        assert isinstance(result, PurgedError)
+        assert result.tenant == SPEC.tenant
+
+    async def test_a_purged_task_is_not_found_in_the_end(self, store: Store) -> None:
+        late = NOW + RULES.keep_done_ms
+        await do(store, waiting("task_1"), change("task_1", Cancel()), Purge(late, 10, 1_000))
+        await do(store, Purge(late + 999, 10, 1_000))
+        with pytest.raises(PurgedError):
+            await store.task("task_1")
+        await do(store, Purge(late + 1_000, 10, 1_000))
+        assert await store.task("task_1") is None

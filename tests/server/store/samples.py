@@ -1,0 +1,76 @@
+"""Operations to feed a store with."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.server.situations import CREATED_MS, RULES, SPEC
+
+from inferry.server.errors import InferryError
+from inferry.server.lifecycle import Claim as Dispatch
+from inferry.server.lifecycle import Input, Transition, apply, create
+from inferry.server.routing import route_of
+from inferry.server.servers import ServerRecord
+from inferry.server.store import Change, Claim, Insert, Operation, Store
+from inferry.server.task import TaskRecord
+
+NOW = CREATED_MS
+PAYLOAD = b'{"text":"hello"}'
+SERVER = ServerRecord(
+    id="srv_1",
+    url="http://localhost:8080",
+    name="gpu-1",
+    capabilities=frozenset({"echo", "gpu"}),
+    max_concurrent=10,
+    metadata=b'{"gpu":"A100"}',
+    draining=False,
+    private_allowed=True,
+    created_ms=NOW,
+    updated_ms=NOW,
+)
+
+
+def waiting(task_id: str, not_before_ms: int = 0, **spec: Any) -> Insert:
+    record, created = create(replace(SPEC, id=task_id, **spec), not_before_ms, RULES)
+    return Insert(record, PAYLOAD, (created,))
+
+
+def dispatched(task_id: str, server_id: str = "srv_1", **spec: Any) -> Insert:
+    given = waiting(task_id, **spec)
+    claimed = apply(given.record, Dispatch(server_id), NOW, RULES)
+    return Insert(claimed.record, PAYLOAD, (*given.events, claimed.event))
+
+
+def change(task_id: str, given: Input, now_ms: int = NOW) -> Change:
+    return Change(task_id, lambda record: apply(record, given, now_ms, RULES))
+
+
+def claim(
+    *types: str, limit: int = 100, now_ms: int = NOW, server_id: str = "srv_1", needs: str = ""
+) -> Claim:
+    routes = tuple(route_of(task_type, needs.split()) for task_type in types)
+    return Claim(
+        routes, limit, now_ms, lambda record: apply(record, Dispatch(server_id), now_ms, RULES)
+    )
+
+
+async def claimed_ids(store: Store, given: Claim) -> list[str]:
+    (result,) = await store.commit([given])
+    assert isinstance(result, list)
+    return [claimed.transition.record.spec.id for claimed in result]
+
+
+async def do(store: Store, *operations: Operation) -> None:
+    """Commits operations none of which may be refused."""
+    for result in await store.commit(operations):
+        if isinstance(result, InferryError):
+            raise result
+
+
+async def record_of(store: Store, task_id: str) -> TaskRecord:
+    record = await store.task(task_id)
+    assert record is not None
+    return record
+
+
+def refuse(_: TaskRecord) -> Transition:
+    raise InferryError("no")

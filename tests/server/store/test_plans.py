@@ -1,0 +1,94 @@
+"""No hot statement scans a table or sorts what it found: SQLite's own plans say so."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import apsw
+import pytest
+
+from inferry.server.store import TaskFilter
+from inferry.server.store.migrate import load_migrations, migrate
+from inferry.server.store.sqlite_queries import FOLDER, QUERIES
+from inferry.server.store.sqlite_reads import list_query
+from inferry.server.task import Status
+
+#: Asked now and then, of all there is: of an index, but all of it.
+READS_ALL = {"backlog", "servers", "tenants"}
+INDEXES = {
+    "task": "sqlite_autoindex_tasks_1 (id=?)",
+    "queue_head": "tasks_ready (route=?)",
+    "wake_delayed": "tasks_delayed (not_before_ms>? AND not_before_ms<?)",
+    "next_due": "tasks_delayed (not_before_ms>?)",
+    "expired": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
+    "held": "tasks_deadline (deadline_ms>?)",
+    "purge_tasks": "tasks_purge (purge_ms>? AND purge_ms<?)",
+    "forget_tombstones": "tombstones_until (until_ms<?)",
+    "events": "PRIMARY KEY (place=? AND seq>?)",
+    "attempts": "PRIMARY KEY (place=?)",
+    "merge_outcome": "",
+    "update_report": "INTEGER PRIMARY KEY (rowid=?)",
+}
+
+
+@pytest.fixture(scope="module")
+def db() -> Iterator[apsw.Connection]:
+    db = apsw.Connection(":memory:")
+    migrate(db, load_migrations(FOLDER))
+    yield db
+    db.close()
+
+
+def explain(db: apsw.Connection, how: str, query: str) -> list[tuple[Any, ...]]:
+    named = {"now_ms": 1, "limit": 1, "until_ms": 1}
+    values = named if ":limit" in query else (1,) * query.count("?")
+    return db.execute(f"{how} {query}", values).fetchall()
+
+
+def plan(db: apsw.Connection, query: str) -> list[str]:
+    return [detail for *_, detail in explain(db, "EXPLAIN QUERY PLAN", query)]
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - READS_ALL - {"tasks"}))
+def test_a_hot_statement_neither_scans_nor_sorts(db: apsw.Connection, name: str) -> None:
+    steps = plan(db, QUERIES[name])
+    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
+    assert INDEXES.get(name, "") in "\n".join(steps)
+
+
+@pytest.mark.parametrize("name", sorted(READS_ALL - {"servers"}))
+def test_what_reads_all_reads_an_index(db: apsw.Connection, name: str) -> None:
+    tables = [step for step in plan(db, QUERIES[name]) if "tasks" in step]
+    assert tables
+    assert all("INDEX tasks_" in step for step in tables)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        TaskFilter("acme", *given)
+        for given in product((None, Status.FAILED), (None, "echo"), (None, "srv_1"))
+    ],
+    ids=str,
+)
+def test_a_list_reads_one_index_in_its_order(db: apsw.Connection, wanted: TaskFilter) -> None:
+    (step,) = plan(db, list_query(wanted))[-1:]
+    assert step.startswith("SEARCH tasks USING INDEX tasks_")
+    assert step.endswith("place<?)")
+
+
+def test_a_list_of_everything_reads_backwards(db: apsw.Connection) -> None:
+    steps = plan(db, list_query(TaskFilter()))
+    assert steps[-1] == "SEARCH tasks USING INTEGER PRIMARY KEY (rowid<?)"
+
+
+def test_the_next_due_task_is_found_without_stepping_over_those_that_are(
+    db: apsw.Connection,
+) -> None:
+    program = explain(db, "EXPLAIN", QUERIES["next_due"])
+    assert not {"Gt", "Ge", "Lt", "Le"}.intersection(step[1] for step in program)
+
+
+def test_a_progress_report_touches_no_index(db: apsw.Connection) -> None:
+    program = explain(db, "EXPLAIN", QUERIES["update_report"])
+    assert [step[1] for step in program].count("OpenWrite") == 1

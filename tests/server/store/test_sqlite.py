@@ -1,0 +1,218 @@
+"""The SQLite store: the conformance suite, and what only a file can get wrong."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from tests.server.store.conformance import StoreConformance
+from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
+
+from inferry.server.lifecycle import Accept, Cancel, Progress
+from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
+from inferry.server.store.sqlite import SqliteStore
+from inferry.server.task import Status
+
+ROOT = Path(__file__).parents[3]
+
+
+@asynccontextmanager
+async def opened(path: Path | str) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "inferry.db"
+
+
+class TestInFile(StoreConformance):
+    @pytest.fixture
+    async def store(self, path: Path) -> AsyncIterator[Store]:
+        async with opened(path) as store:
+            yield store
+
+
+class TestInMemory(StoreConformance):
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[Store]:
+        async with opened(":memory:") as store:
+            yield store
+
+
+async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, dispatched("task_1"), change("task_1", Progress(30.0, "a third")))
+        before = await record_of(store, "task_1")
+    async with opened(path) as store:
+        assert await record_of(store, "task_1") == before
+        await do(store, change("task_1", Accept()))
+        assert [event.seq for event in await store.events("task_1", 0, 10)] == [1, 2, 3, 4]
+
+
+async def test_a_second_store_on_the_file_is_refused(path: Path) -> None:
+    async with opened(path) as store:
+        with pytest.raises(StoreError, match=rf"inferry\.db.*process {os.getpid()} has"):
+            await SqliteStore(path).open()
+        await do(store, waiting("task_1"))
+    async with opened(path):
+        pass
+
+
+async def test_the_files_are_private(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, waiting("task_1"))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(
+        ("inferry.db", "inferry.db-wal", "inferry.db-shm", "inferry.db.lock"), 0o600
+    )
+
+
+async def test_a_commit_is_synced_to_a_write_ahead_log(path: Path) -> None:
+    async with opened(path) as store:
+        assert store._db.pragma("journal_mode") == "wal"
+        assert store._db.pragma("synchronous") == 2
+
+
+async def test_the_readers_connection_cannot_write(path: Path) -> None:
+    async with opened(path) as store:
+        with pytest.raises(StoreError, match="readonly"):
+            store._rows("DELETE FROM tasks")
+
+
+async def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE customers (name)")
+    with pytest.raises(StoreError, match="something else"):
+        await SqliteStore(path).open()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("customers",)]
+
+
+def diary(path: Path) -> None:
+    path.write_text("dear diary, " * 1_000)
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    diary(path)
+    with pytest.raises(StoreError, match=r"cannot open the store .*not a database"):
+        await SqliteStore(path).open()
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        await SqliteStore(tmp_path / "nowhere" / "inferry.db").open()
+
+
+async def test_a_write_by_somebody_else_is_seen(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, dispatched("task_1"))
+        with closing(sqlite3.connect(path)) as shell:
+            shell.execute("UPDATE tasks SET message = 'by hand'")
+            shell.commit()
+        (record,) = await store.commit([Change("task_1", lambda _: None)])
+        assert record == await record_of(store, "task_1")
+        assert (await record_of(store, "task_1")).message == "by hand"
+
+
+async def test_reads_go_on_while_a_batch_is_open(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, waiting("task_1"))
+        store._run([waiting("task_2"), change("task_1", Cancel())])
+        listed = await store.tasks(TaskFilter(tenant="acme"), None, 10)
+        assert [record.status for _, record in listed] == [Status.PENDING]
+        store._commit_now([])
+        assert len(await store.tasks(TaskFilter(tenant="acme"), None, 10)) == 2
+
+
+async def test_reads_do_not_keep_the_log_from_being_written_back(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, waiting("task_1"), waiting("task_2"))
+        await store.task("task_1")
+        await store.events("task_1", 0, 1)
+        await store.tasks(TaskFilter(), None, 1)
+        await store.commit([Change("task_1", lambda _: None)])
+        busy, _, _ = next(store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        assert busy == 0
+
+
+class FailingSync(apsw.VFS):
+    """A disk that fails to sync when told to."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        super().__init__("failing-sync", "unix", makedefault=True)
+
+    def xOpen(self, name: Any, flags: Any) -> apsw.VFSFile:
+        return FailingFile(self, name, flags)
+
+
+class FailingFile(apsw.VFSFile):
+    def __init__(self, disk: FailingSync, name: Any, flags: Any) -> None:
+        self._disk = disk
+        super().__init__("unix", name, flags)
+
+    def xSync(self, flags: int) -> None:
+        if self._disk.broken:
+            raise apsw.IOError
+        super().xSync(flags)
+
+
+@pytest.fixture
+def disk() -> Iterator[FailingSync]:
+    default = apsw.vfs_names()[0]
+    disk = FailingSync()
+    yield disk
+    apsw.set_default_vfs(default)
+    disk.unregister()
+
+
+async def test_after_a_failed_sync_nothing_more_is_acknowledged(
+    path: Path, disk: FailingSync
+) -> None:
+    async with opened(path) as store:
+        await do(store, waiting("task_1"))
+        disk.broken = True
+        with pytest.raises(StoreError, match="cannot write"):
+            await store.commit([waiting("task_2")])
+        disk.broken = False
+        with pytest.raises(StoreError, match="the disk failed"):
+            await store.commit([waiting("task_3")])
+        assert await store.task("task_1") == waiting("task_1").record
+    async with opened(path) as store:
+        await do(store, waiting("task_3"))
+
+
+async def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.server.store.endless_writer", str(path)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    async with asyncio.timeout(30):
+        for _ in range(30):
+            assert await writer.stdout.readline()
+        writer.kill()
+        rest = (await writer.stdout.read()).split(b"\n")
+        await writer.wait()
+    acknowledged = 30 + len(rest[:-1])
+    async with opened(path) as store:
+        for number in range(acknowledged):
+            for part in range(20):
+                record = await record_of(store, f"task_{number}_{part}")
+                assert record.status is Status.COMPLETED
+        counted = len(await store.tasks(TaskFilter(), None, 1_000_000))
+        assert counted % 20 == 0
+        assert await store.commit([Purge(NOW, 10, 1_000)]) == [0]
