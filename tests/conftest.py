@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import aiohttp
 import orjson
 from pydantic import SecretStr
-from tests.backends import Backend
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
@@ -20,6 +19,7 @@ from inferry.server.config import Config
 from inferry.server.tokens import Role, issue_token
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.backends import Backend
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from tests.bridge.upstream import Client, running_bridge
 
 

@@ -3,6 +3,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+
 from tests.bridge.upstream import Client, Refusal
 
 Code = grpc.StatusCode

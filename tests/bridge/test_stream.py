@@ -4,10 +4,10 @@ import grpc
 import orjson
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
-from tests.bridge.upstream import Client, Refusal, running_bridge
 
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
+from tests.bridge.upstream import Client, Refusal, running_bridge
 
 PATH = "/api/tasks/task_1/events"
 

@@ -2,7 +2,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.bridge.upstream import Client
 
 from inferry.bridge.unary import preferred_wait_s
 from inferry.v1.server_pb2 import Server
@@ -22,6 +21,7 @@ from inferry.v1.task_service_pb2 import (
     ListTasksResponse,
     UpdateTaskResponse,
 )
+from tests.bridge.upstream import Client
 
 WAITING = Task(id="task_1", type="a", status=Task.PENDING)
 DONE = Task(id="task_1", type="a", status=Task.COMPLETED)

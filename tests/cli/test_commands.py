@@ -1,24 +1,14 @@
 """The commands against a channel on which the test plays the gateway."""
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
-import grpc_testing
 import pytest
-from google.protobuf.any_pb2 import Any as Packed
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.struct_pb2 import Struct, Value
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
-from typer.testing import CliRunner, Result
 
-from inferry.cli.main import app
-from inferry.v1 import server_service_pb2, task_service_pb2
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import DrainServerResponse, ListServersResponse
 from inferry.v1.task_pb2 import Attempt, Task, TaskEvent
@@ -32,73 +22,10 @@ from inferry.v1.task_service_pb2 import (
     ListTasksRequest,
     ListTasksResponse,
     RetryTaskResponse,
-    WatchTaskResponse,
 )
+from tests.cli.play import Play, rpc
 
-Request = TypeVar("Request")
-
-WITHIN_S = 20
-TASKS = task_service_pb2.DESCRIPTOR.services_by_name["TaskService"]
-SERVERS = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 TASK = Task(id="task_1", type="test-processing", status=Task.PENDING)
-
-
-class Play:
-    """One run of ``inferry`` in a thread, and the gateway's side of its calls."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._channel = grpc_testing.channel([TASKS, SERVERS], grpc_testing.strict_real_time())
-        self._run: Future[Result] | None = None
-        self.metadata: dict[str, str] = {}
-
-    def run(self, *arguments: str) -> None:
-        given = ["--address", "gateway.example:1", "--token", "secret", *arguments]
-        self._run = self._pool.submit(
-            lambda: CliRunner().invoke(app, given, obj=lambda _address: self._channel)
-        )
-
-    def answer(self, method: MethodDescriptor, response: Any, _kind: type[Request]) -> Request:
-        metadata, request, rpc = self._take(self._channel.take_unary_unary, method)
-        self.metadata = dict(metadata)
-        rpc.terminate(response, (), grpc.StatusCode.OK, "")
-        assert isinstance(request, _kind)
-        return request
-
-    def refuse(self, method: MethodDescriptor, code: grpc.StatusCode, reason: str | None) -> None:
-        _, _, rpc = self._take(self._channel.take_unary_unary, method)
-        rpc.terminate(None, _details(code, reason), code, "no")
-
-    def stream(self, *events: TaskEvent) -> None:
-        """Answers a watch."""
-        _, _, rpc = self._take(self._channel.take_unary_stream, TASKS.methods_by_name["WatchTask"])
-        for event in events:
-            rpc.send_response(WatchTaskResponse(event=event))
-        rpc.terminate((), grpc.StatusCode.OK, "")
-
-    @staticmethod
-    def _take(take: Callable[[MethodDescriptor], Any], method: MethodDescriptor) -> Any:
-        """Takes a call, but does not wait for ever for one that does not come."""
-        taken: SimpleQueue[Any] = SimpleQueue()
-        Thread(target=lambda: taken.put(take(method)), daemon=True).start()
-        return taken.get(timeout=WITHIN_S)
-
-    def result(self) -> Result:
-        assert self._run is not None
-        return self._run.result(WITHIN_S)
-
-
-def _details(code: grpc.StatusCode, reason: str | None) -> tuple[tuple[str, bytes], ...]:
-    if reason is None:
-        return ()
-    info = Packed()
-    info.Pack(ErrorInfo(reason=reason, domain="inferry"))
-    status = Status(code=code.value[0], message="no", details=[info])
-    return (("grpc-status-details-bin", status.SerializeToString()),)
-
-
-def rpc(name: str) -> MethodDescriptor:
-    return TASKS.methods_by_name.get(name) or SERVERS.methods_by_name[name]
 
 
 def ended(status: Task.Status.ValueType, **fields: Any) -> Task:
@@ -321,11 +248,3 @@ def test_a_refusal_says_why_and_sets_the_exit_status(
 def test_wrong_usage_is_refused_before_any_call(play: Play, arguments: list[str]) -> None:
     play.run(*arguments)
     assert play.result().exit_code == 2
-
-
-def test_help_and_version_need_no_gateway() -> None:
-    shown = CliRunner().invoke(app, ["--help"])
-    assert shown.exit_code == 0
-    for group in ("Tasks", "Servers", "Gateway"):
-        assert group in shown.stdout
-    assert CliRunner().invoke(app, ["--version"]).stdout.startswith("inferry ")

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.processes import INFERRY, GatewayProcess, MockProcess, start, start_mock
 
 from inferry.cli.mock_backend import CRASHED
+from tests.processes import INFERRY, GatewayProcess, MockProcess, start, start_mock
 
 WITHIN_S = 60
 TYPE = "test-processing"

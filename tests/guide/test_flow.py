@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
 from tests.backends import Backend, running_backend, say
 from tests.gateways import Running, running_gateway
 

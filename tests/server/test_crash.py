@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+
 from tests.backends import Job, running_backend
 from tests.processes import GatewayProcess, start_gateway
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
 from inferry.server.errors import IllegalTransitionError
 from inferry.server.lifecycle import (
@@ -26,6 +25,7 @@ from inferry.server.lifecycle import (
     create,
 )
 from inferry.server.task import AttemptOutcome, EventKind, Status, TaskRecord
+from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
 TEXT = st.text(max_size=8)
 DIGEST = st.sampled_from([b"", b"report"])

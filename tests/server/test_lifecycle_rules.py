@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from tests.server.situations import CLAIM, CREATED_MS, EXPIRED, LOST, RULES, SPEC, lead_to
 
 from inferry.server.lifecycle import (
     Cancel,
@@ -17,6 +16,7 @@ from inferry.server.lifecycle import (
     create,
 )
 from inferry.server.task import AttemptOutcome, EventKind, Outcome
+from tests.server.situations import CLAIM, CREATED_MS, EXPIRED, LOST, RULES, SPEC, lead_to
 
 
 def test_progress_is_clamped_and_starts_again_with_the_next_attempt() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend, say
-from tests.gateways import Running, running_gateway, token
 
 from inferry.server.tokens import Role
+from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend, say
+from tests.gateways import Running, running_gateway, token
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The REST bridge, put together and run."""
 
 import asyncio
+import socket
 
 import grpc.aio
 
@@ -37,6 +38,7 @@ class Bridge:
         self._config = config
         self._streams = Streams()
         self._handler = Handler(self._router(channel), config.cors_origins)
+        self._socket: socket.socket | None = None
         self._server: ConnectionServer | None = None
         self._listener: asyncio.Server | None = None
 
@@ -47,33 +49,41 @@ class Bridge:
         return address
 
     async def bind(self) -> tuple[str, int]:
-        """Takes the port, without accepting anybody yet; returns the host and port.
+        """Takes the port; returns the host and port. Who connects waits until ``serve``.
 
         Raises:
             OSError: The address cannot be had.
         """
-        self._server = ConnectionServer(self._handler, self._config)
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._server,
+        found = await asyncio.get_running_loop().getaddrinfo(
             self._config.host,
             self._config.port,
-            backlog=_BACKLOG,
-            start_serving=False,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
         )
-        host, port = self._listener.sockets[0].getsockname()[:2]
+        family, _, _, _, address = found[0]
+        # It listens, too: without that, a second process could bind to the same port.
+        self._socket = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        host, port = self._socket.getsockname()[:2]
         return host, port
 
     async def serve(self) -> None:
-        """Begins to accept connections on the port that ``bind`` took."""
-        if self._listener is None:
+        """Begins to answer on the port that ``bind`` took."""
+        if self._socket is None:
             raise RuntimeError("bind first")
-        await self._listener.start_serving()
+        self._server = ConnectionServer(self._handler, self._config)
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._server, sock=self._socket, backlog=_BACKLOG
+        )
+        self._socket = None
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody any more and ends streams; other requests have ``grace_s`` to end.
 
         A second call, or one before ``bind``, does nothing.
         """
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
         listener, server = self._listener, self._server
         self._listener = self._server = None
         if listener is None or server is None:

@@ -14,6 +14,10 @@ from aiohttp.http_exceptions import LineTooLong
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.errors import BridgeError
 
+#: How long the rest of a body that was refused is read: a connection that is closed at once may
+#: lose the answer on its way.
+_LINGER_S = 1.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -98,5 +102,6 @@ class ConnectionServer(web.Server):
             max_headers=config.header_limit,
             # An inflated body may be a thousand times as large as what came.
             auto_decompress=False,
+            lingering_time=_LINGER_S,
             access_log=None,
         )

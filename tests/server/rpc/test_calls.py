@@ -9,11 +9,11 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 from structlog.typing import EventDict
-from tests.server.rpc.wiring import BACKEND, CLIENT, TASK, Wired, as_rest_sees_it, info
 
 from inferry.server.errors import GoneError
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import Task
+from tests.server.rpc.wiring import BACKEND, CLIENT, TASK, Wired, as_rest_sees_it, info
 
 
 async def test_a_call_runs_as_the_token_says(wired: Wired) -> None:

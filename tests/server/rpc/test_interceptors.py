@@ -7,18 +7,6 @@ import grpc
 import pytest
 from grpc import StatusCode
 from structlog.typing import EventDict
-from tests.server.rpc.wiring import (
-    ADMIN,
-    BACKEND,
-    CLIENT,
-    SECRET,
-    TASK,
-    FixedClock,
-    Wired,
-    failure,
-    info,
-    struct,
-)
 
 from inferry.server.errors import (
     GoneError,
@@ -36,6 +24,18 @@ from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.store import StoreError
 from inferry.server.tokens import SecretKey, TokenVerifier
 from inferry.v1 import task_service_pb2 as pb
+from tests.server.rpc.wiring import (
+    ADMIN,
+    BACKEND,
+    CLIENT,
+    SECRET,
+    TASK,
+    FixedClock,
+    Wired,
+    failure,
+    info,
+    struct,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ import asyncio
 import sys
 from itertools import count
 
-from tests.server.store.samples import change, dispatched, do
-
 from inferry.server.lifecycle import Succeed
 from inferry.server.store.sqlite import SqliteStore
+from tests.server.store.samples import change, dispatched, do
 
 
 async def main(path: str) -> None:

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from tests.server.situations import CREATED_MS, RULES, SPEC
-
 from inferry.server.errors import InferryError
 from inferry.server.lifecycle import Claim as Dispatch
 from inferry.server.lifecycle import Input, Transition, apply, create
@@ -12,6 +10,7 @@ from inferry.server.routing import route_of
 from inferry.server.servers import ServerRecord
 from inferry.server.store import Change, Claim, Insert, Operation, Store
 from inferry.server.task import TaskRecord
+from tests.server.situations import CREATED_MS, RULES, SPEC
 
 NOW = CREATED_MS
 PAYLOAD = b'{"text":"hello"}'

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import apsw
 import pytest
-from tests.server.store.samples import SERVER, change, dispatched, waiting
 
 from inferry.server.lifecycle import Accept, Fail, Succeed
 from inferry.server.store import PutServer
 from inferry.server.store.migrate import load_migrations, migrate
 from inferry.server.store.sqlite_queries import FOLDER
 from inferry.server.store.sqlite_writes import SqliteWrites
+from tests.server.store.samples import SERVER, change, dispatched, waiting
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from typing import Any
 
 import apsw
 import pytest
-from tests.server.store.conformance import StoreConformance
-from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
 
 from inferry.server.lifecycle import Accept, Cancel, Progress
 from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.task import Status
+from tests.server.store.conformance import StoreConformance
+from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,18 +3,6 @@
 import asyncio
 
 import pytest
-from tests.server.situations import SITUATIONS
-from tests.server.store.samples import (
-    NOW,
-    PAYLOAD,
-    change,
-    claim,
-    dispatched,
-    do,
-    record_of,
-    refuse,
-    waiting,
-)
 
 from inferry.server.errors import NotFoundError
 from inferry.server.lifecycle import (
@@ -29,6 +17,18 @@ from inferry.server.store import (
     StoreError,
 )
 from inferry.server.task import Outcome, Status, TaskRecord
+from tests.server.situations import SITUATIONS
+from tests.server.store.samples import (
+    NOW,
+    PAYLOAD,
+    change,
+    claim,
+    dispatched,
+    do,
+    record_of,
+    refuse,
+    waiting,
+)
 
 
 class CommitConformance:

@@ -4,13 +4,6 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
-from tests.server.store.samples import (
-    change,
-    dispatched,
-    do,
-    waiting,
-)
-
 from inferry.server.lifecycle import (
     Succeed,
 )
@@ -19,6 +12,12 @@ from inferry.server.store import (
     TaskFilter,
 )
 from inferry.server.task import Status, TaskRecord
+from tests.server.store.samples import (
+    change,
+    dispatched,
+    do,
+    waiting,
+)
 
 
 class ListConformance:

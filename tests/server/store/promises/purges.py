@@ -1,15 +1,6 @@
 """What a purge drops, and what stays of it."""
 
 import pytest
-from tests.server.situations import RULES, SPEC
-from tests.server.store.samples import (
-    NOW,
-    PAYLOAD,
-    change,
-    dispatched,
-    do,
-    waiting,
-)
 
 from inferry.server.errors import NotFoundError
 from inferry.server.lifecycle import (
@@ -24,6 +15,15 @@ from inferry.server.store import (
     TaskFilter,
 )
 from inferry.server.task import Outcome
+from tests.server.situations import RULES, SPEC
+from tests.server.store.samples import (
+    NOW,
+    PAYLOAD,
+    change,
+    dispatched,
+    do,
+    waiting,
+)
 
 
 class PurgeConformance:

@@ -2,19 +2,6 @@
 
 from operator import attrgetter
 
-from tests.server.situations import RULES, SITUATIONS
-from tests.server.store.samples import (
-    NOW,
-    PAYLOAD,
-    change,
-    claim,
-    claimed_ids,
-    dispatched,
-    do,
-    refuse,
-    waiting,
-)
-
 from inferry.server.errors import InferryError
 from inferry.server.lifecycle import (
     Cancel,
@@ -29,6 +16,18 @@ from inferry.server.store import (
     Store,
 )
 from inferry.server.task import AttemptOutcome, EventKind, TaskRecord
+from tests.server.situations import RULES, SITUATIONS
+from tests.server.store.samples import (
+    NOW,
+    PAYLOAD,
+    change,
+    claim,
+    claimed_ids,
+    dispatched,
+    do,
+    refuse,
+    waiting,
+)
 
 LOST = Release("lost", AttemptOutcome.AMBIGUOUS, NOW + 1_000)
 

@@ -3,17 +3,6 @@
 from dataclasses import replace
 from operator import attrgetter
 
-from tests.server.store.samples import (
-    NOW,
-    SERVER,
-    change,
-    claim,
-    dispatched,
-    do,
-    record_of,
-    waiting,
-)
-
 from inferry.server.lifecycle import (
     Accept,
     Cancel,
@@ -31,6 +20,16 @@ from inferry.server.store import (
     Store,
 )
 from inferry.server.task import AttemptOutcome, Outcome
+from tests.server.store.samples import (
+    NOW,
+    SERVER,
+    change,
+    claim,
+    dispatched,
+    do,
+    record_of,
+    waiting,
+)
 
 LOST = Release("lost", AttemptOutcome.AMBIGUOUS, NOW + 1_000)
 

@@ -1,0 +1,56 @@
+import asyncio
+
+import orjson
+import pytest
+
+from tests.bridge.upstream import Client, running_bridge
+
+GET = b"GET /docs HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", b"GET /docs HTTP/1.1\r\nHost: a\r\n"])
+async def test_a_request_that_does_not_come_is_not_waited_for(sent: bytes) -> None:
+    async with running_bridge(header_timeout_ms=20) as client:
+        assert await client.raw(sent) == b""
+
+
+async def test_a_second_request_that_does_not_come_is_not_waited_for() -> None:
+    async with running_bridge(header_timeout_ms=20) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(GET)
+        await reader.readuntil(b"</html>\n")
+        writer.write(GET[:9])
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_request_after_another_has_its_own_time() -> None:
+    async with running_bridge() as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        for part in (GET, GET[:9], GET[9:]):
+            writer.write(part)
+            if part != GET[:9]:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r")[0]))
+        writer.close()
+
+
+async def test_a_connection_that_is_idle_is_closed() -> None:
+    async with running_bridge(keepalive_timeout_ms=20) as client:
+        assert (await client.raw(GET)).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
+        (b"GET /docs HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 9_000), b"431"),
+        (b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 9_000), b"431"),
+    ],
+)
+async def test_what_is_no_http_is_answered_with_the_error_body(
+    client: Client, sent: bytes, status: bytes
+) -> None:
+    head, _, body = (await client.raw(sent)).partition(b"\r\n\r\n")
+    assert head.split()[1] == status
+    assert orjson.loads(body).keys() == {"status", "error", "code", "details"}

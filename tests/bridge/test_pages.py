@@ -1,0 +1,103 @@
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from inferry.bridge.app import Bridge
+from inferry.bridge.comments import read_comments
+from inferry.bridge.config import BridgeConfig
+from inferry.bridge.routes import read_routes
+from inferry.bridge.services import services
+from tests.bridge.upstream import Client
+
+Status = health_pb2.HealthCheckResponse.ServingStatus
+
+
+async def health_of(client: Client, channel: grpc.aio.Channel) -> int:
+    bridge = Bridge(channel, BridgeConfig(port=0))
+    _, port = await bridge.start()
+    async with client.http.get(f"http://127.0.0.1:{port}/health") as response:
+        await response.read()
+    await bridge.stop(1.0)
+    return response.status
+
+
+async def test_a_gateway_without_a_health_service_is_healthy(client: Client) -> None:
+    status, body, _ = await client.call("GET", "/health")
+    assert (status, body["status"]) == (200, "healthy")
+    assert re.fullmatch(r"\d+\.\d+.*", body["version"])
+
+
+@pytest.mark.parametrize(("serving", "status"), [("SERVING", 200), ("NOT_SERVING", 503)])
+async def test_health_is_that_of_the_gateway(client: Client, serving: str, status: int) -> None:
+    servicer = health.HealthServicer()
+    await servicer.set("", Status.Value(serving))
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert await health_of(client, channel) == status
+    await server.stop(None)
+
+
+async def test_a_gateway_that_is_not_there_is_not_healthy(client: Client) -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        assert await health_of(client, channel) == 503
+
+
+async def test_the_page_of_endpoints_names_them_all_and_loads_nothing(client: Client) -> None:
+    async with client.http.get("/docs") as response:
+        page = await response.text()
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    for route in read_routes(service.descriptor for service in services()):
+        assert f"{route.verb} {route.template}" in page
+    assert "src=" not in page
+    assert not re.search(r"https?://", page)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+async def test_openapi_describes_every_route_and_leads_nowhere_else(client: Client) -> None:
+    status, document, _ = await client.call("GET", "/openapi.json")
+    assert (status, document["openapi"]) == (200, "3.1.0")
+    for route in read_routes(service.descriptor for service in services()):
+        assert route.verb.lower() in document["paths"][route.template]
+    schemas = document["components"]["schemas"]
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    assert all(operation["summary"].endswith(".") for operation in operations)
+
+
+async def test_openapi_speaks_as_the_guide_does(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    schemas = document["components"]["schemas"]
+    assert "async" in schemas["CreateTaskRequest"]["properties"]
+    assert "active" in schemas["RegisterServerResponse"]["properties"]["status"]["enum"]
+    report = document["paths"]["/api/tasks/{id}"]["put"]
+    assert [parameter["name"] for parameter in report["parameters"]] == ["id", "token"]
+
+
+def test_every_message_field_and_rpc_has_its_words() -> None:
+    comments = read_comments()
+    for service in services():
+        for method in service.descriptor.methods:
+            assert method.full_name in comments
+            for message in (method.input_type, method.output_type):
+                assert message.full_name in comments
+                assert all(field.full_name in comments for field in message.fields)
