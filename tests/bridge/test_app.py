@@ -95,10 +95,12 @@ async def test_streams_end_at_once_when_the_bridge_stops(bridge_config: BridgeCo
         upstream.events.put_nowait(WatchTaskResponse(event=event))
         bridge = Bridge(channel, bridge_config)
         host, port = await bridge.start()
-        async with aiohttp.ClientSession(f"http://{host}:{port}") as http:
-            async with http.get("/api/tasks/task_1/events") as response:
-                await response.content.readuntil(b"\n\n")
-                await bridge.stop(3_600.0)
-                with pytest.raises(aiohttp.ClientError):
-                    await response.content.read()
+        async with (
+            aiohttp.ClientSession(f"http://{host}:{port}") as http,
+            http.get("/api/tasks/task_1/events") as response,
+        ):
+            await response.content.readuntil(b"\n\n")
+            await bridge.stop(3_600.0)
+            with pytest.raises(aiohttp.ClientError):
+                await response.content.read()
         await upstream.broken_off.wait()

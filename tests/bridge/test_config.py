@@ -22,4 +22,4 @@ def test_a_setting_out_of_its_bounds_is_refused(settings: dict[str, object]) -> 
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
-        BridgeConfig().port = 1
+        BridgeConfig().port = 1  # type: ignore[misc]

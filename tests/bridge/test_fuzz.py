@@ -13,8 +13,25 @@ from inferry.v1.task_service_pb2 import CreateTaskResponse, ListTasksResponse, U
 from tests.bridge.upstream import Client, running_bridge
 
 NAMES = st.sampled_from(
-    ["type", "payload", "async", "timeout", "labels", "capabilities", "notBefore", "status"]
-    + ["progress", "message", "result", "error", "code", "details", "retryable", "metadata", "url"]
+    [
+        "type",
+        "payload",
+        "async",
+        "timeout",
+        "labels",
+        "capabilities",
+        "notBefore",
+        "status",
+        "progress",
+        "message",
+        "result",
+        "error",
+        "code",
+        "details",
+        "retryable",
+        "metadata",
+        "url",
+    ]
 )
 SCALARS = (
     st.none()

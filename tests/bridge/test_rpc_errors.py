@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
-from tests.bridge.upstream import Client, Refusal
+from tests.bridge.upstream import Client, RefusalError
 
 Code = grpc.StatusCode
 
@@ -30,7 +30,7 @@ Code = grpc.StatusCode
     ],
 )
 async def test_each_grpc_status_has_an_http_status(client: Client, code: Code, status: int) -> None:
-    client.upstream.answers["GetTask"] = Refusal(code, "why", ErrorInfo(reason="A_CODE"))
+    client.upstream.answers["GetTask"] = RefusalError(code, "why", ErrorInfo(reason="A_CODE"))
     answered, body, _ = await client.call("GET", "/api/tasks/1")
     assert answered == status
     assert body == {"status": "FAILED", "error": "why", "code": "A_CODE", "details": {}}
@@ -47,7 +47,7 @@ async def test_each_grpc_status_has_an_http_status(client: Client, code: Code, s
 async def test_a_code_may_say_more_than_its_status(
     client: Client, code: Code, reason: str, status: int
 ) -> None:
-    client.upstream.answers["GetTask"] = Refusal(code, "why", ErrorInfo(reason=reason))
+    client.upstream.answers["GetTask"] = RefusalError(code, "why", ErrorInfo(reason=reason))
     answered, body, _ = await client.call("GET", "/api/tasks/1")
     assert (answered, body["code"]) == (status, reason)
 
@@ -55,7 +55,7 @@ async def test_a_code_may_say_more_than_its_status(
 async def test_details_come_through(client: Client) -> None:
     details = Struct()
     details.update({"status": "COMPLETED", "allowed": ["retry"], "attempt": 2})
-    client.upstream.answers["UpdateTask"] = Refusal(
+    client.upstream.answers["UpdateTask"] = RefusalError(
         Code.FAILED_PRECONDITION, "why", ErrorInfo(reason="ILLEGAL_TRANSITION"), details
     )
     _, body, _ = await client.call("PUT", "/api/tasks/1", {"status": "FAILED"})
@@ -74,7 +74,7 @@ async def test_details_come_through(client: Client) -> None:
 async def test_the_time_to_wait_is_in_whole_seconds_rounded_up(
     client: Client, delay: Duration, printed: str
 ) -> None:
-    client.upstream.answers["CreateTask"] = Refusal(
+    client.upstream.answers["CreateTask"] = RefusalError(
         Code.RESOURCE_EXHAUSTED,
         "full",
         ErrorInfo(reason="RESOURCE_LIMIT"),
@@ -85,7 +85,7 @@ async def test_the_time_to_wait_is_in_whole_seconds_rounded_up(
 
 
 async def test_a_missing_token_is_answered_with_the_scheme(client: Client) -> None:
-    client.upstream.answers["GetTask"] = Refusal(Code.UNAUTHENTICATED, "who?")
+    client.upstream.answers["GetTask"] = RefusalError(Code.UNAUTHENTICATED, "who?")
     _, _, headers = await client.call("GET", "/api/tasks/1")
     assert headers["WWW-Authenticate"] == "Bearer"
 

@@ -7,7 +7,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
-from tests.bridge.upstream import Client, Refusal, running_bridge
+from tests.bridge.upstream import Client, RefusalError, running_bridge
 
 PATH = "/api/tasks/task_1/events"
 
@@ -69,7 +69,7 @@ async def test_a_last_event_that_is_none_is_refused(client: Client, last: str) -
 
 
 async def test_an_error_before_the_first_event_is_a_plain_error(client: Client) -> None:
-    refusal = Refusal(grpc.StatusCode.NOT_FOUND, "no such task", ErrorInfo(reason="NOT_FOUND"))
+    refusal = RefusalError(grpc.StatusCode.NOT_FOUND, "no such task", ErrorInfo(reason="NOT_FOUND"))
     client.upstream.events.put_nowait(refusal)
     status, body, _ = await client.call("GET", PATH)
     assert (status, body["error"]) == (404, "no such task")
@@ -77,7 +77,7 @@ async def test_an_error_before_the_first_event_is_a_plain_error(client: Client) 
 
 async def test_an_error_after_an_event_is_an_event(client: Client) -> None:
     client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
-    refusal = Refusal(grpc.StatusCode.UNAVAILABLE, "stopping", ErrorInfo(reason="UNAVAILABLE"))
+    refusal = RefusalError(grpc.StatusCode.UNAVAILABLE, "stopping", ErrorInfo(reason="UNAVAILABLE"))
     client.upstream.events.put_nowait(refusal)
     async with client.http.get(PATH) as response:
         last = (await response.text()).split("\n\n")[1]

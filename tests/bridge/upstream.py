@@ -43,10 +43,10 @@ class Upstream:
     async def answer(self, rpc: str, request: Any, context: Any) -> Any:
         self._note(rpc, request, context)
         answer = self.answers[rpc]
-        if isinstance(answer, Exception):
-            await _fail(answer, context)
         if isinstance(answer, Message):
             return answer
+        if isinstance(answer, Exception):
+            return await _fail(answer, context)
         try:
             return await answer(request, context)
         except asyncio.CancelledError:
@@ -70,7 +70,7 @@ class Upstream:
         self.begun.set()
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An RPC error with the details that the gateway sends."""
 
     def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
@@ -81,7 +81,7 @@ class Refusal(Exception):
 
 
 async def _fail(error: Exception, context: Any) -> None:
-    if not isinstance(error, Refusal):
+    if not isinstance(error, RefusalError):
         raise error
     if not error.details:
         await context.abort(error.code, error.message)

@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 import pytest
 from google.protobuf.message import Message
-from tests.guide import bodies
 
 from inferry.bridge.decode import decoder
 from inferry.bridge.encode import encoder
@@ -14,6 +13,7 @@ from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import RegisterServerRequest, RegisterServerResponse
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.v1.task_service_pb2 import CreateTaskRequest
+from tests.guide import bodies
 
 
 def converted(kind: type[Message], body: bodies.Json) -> dict[str, Any]:

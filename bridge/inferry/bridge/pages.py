@@ -59,7 +59,7 @@ class Health:
     """Tells whether the gateway behind the bridge serves."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        # types-grpcio does not know this stub.
+        # Its types leave out what it calls.
         self._stub: Any = health_pb2_grpc.HealthStub(channel)
         self._version = version("inferry")
 
