@@ -1,5 +1,6 @@
 """The commands that run servers: the whole gateway, or the bridge alone."""
 
+import gc
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -96,6 +97,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
     try:
         await gateway.start(config.public_url or url)
         await rest.serve()
+        _settle_garbage_collector()
         typer.echo(f"inferry ready rest={url} grpc={gateway.grpc_address}")
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
@@ -103,6 +105,17 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         # What REST still has to answer needs the gateway: REST goes first.
         await rest.stop(grace_s)
         await gateway.stop()
+
+
+def _settle_garbage_collector() -> None:
+    """Keeps the collector from walking again and again over what lives as long as the process.
+
+    Requests make many objects and hardly any cycles: with the default thresholds a tenth of the
+    gateway's processor time went into looking for them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _bridge(upstream: str, config: BridgeConfig) -> None:

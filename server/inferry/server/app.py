@@ -1,5 +1,6 @@
 """The composition root: builds everything, starts it in order, stops it in the reverse order."""
 
+from pathlib import Path
 from random import Random
 
 import grpc
@@ -16,7 +17,7 @@ from inferry.server.dispatch import Dispatcher
 from inferry.server.engine import Engine
 from inferry.server.fleet import Fleet
 from inferry.server.health import HealthLoop
-from inferry.server.keys import derive_key, load_secret, read_secret
+from inferry.server.keys import SecretError, derive_key, load_secret, read_secret
 from inferry.server.ledger import Ledger
 from inferry.server.lifecycle import Rules
 from inferry.server.local import LocalChannel
@@ -148,6 +149,7 @@ class Gateway:
         tasks = TaskServicer(
             engine=self._engine,
             reader=Reader(self._store, self._ledger.signals),
+            signals=self._ledger.signals,
             signer=signer,
             clock=self._clock,
             config=self._config,
@@ -163,18 +165,29 @@ class Gateway:
 
     async def _listen(self) -> str:
         host = self._config.host
-        port = self._server.add_insecure_port(f"{host}:{self._config.grpc_port}")
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            port = self._server.add_insecure_port(f"{shown}:{self._config.grpc_port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {shown}:{self._config.grpc_port}: {error}") from None
         await self._server.start()
-        return f"{host}:{port}"
+        return f"{shown}:{port}"
 
 
 def _secrets(config: Config) -> tuple[bytes, KeySource]:
     given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
     if config.jwt_public_key is not None:
-        return read_secret(config.data_dir, given), PemKey(config.jwt_public_key.read_bytes())
+        return read_secret(config.data_dir, given), _public_key(config.jwt_public_key)
     loopback_only = config.host in ("127.0.0.1", "::1", "localhost")
     secret = load_secret(config.data_dir, given, loopback_only=loopback_only)
     return secret, SecretKey(secret)
+
+
+def _public_key(path: Path) -> PemKey:
+    try:
+        return PemKey(path.read_bytes())
+    except ValueError as error:
+        raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {error}") from None
 
 
 def _rules(config: Config) -> Rules:

@@ -17,8 +17,6 @@ from inferry.server.store import Operation, Result, Store, StoreError
 
 BATCH_LIMIT = 256
 WAITING_LIMIT = 20_000
-#: How long operations gather under load.
-GATHER_S = 0.002
 
 _log = structlog.get_logger(__name__)
 
@@ -65,9 +63,6 @@ class Committer:
                 size = min(len(self._waiting), BATCH_LIMIT)
                 batch = [self._waiting.popleft() for _ in range(size)]
                 await self._commit(batch)
-                if size > 1:
-                    # Several at once: a little patience makes fewer, larger commits of them.
-                    await asyncio.sleep(GATHER_S)
         finally:
             self._runner = None
 

@@ -17,7 +17,7 @@ from inferry.server.lifecycle import Transition
 from inferry.server.routing import Share, route_of
 from inferry.server.signals import Signals
 from inferry.server.store import Claimed, Result, Store
-from inferry.server.task import AttemptOutcome, EventKind, TaskRecord
+from inferry.server.task import AttemptOutcome, EventKind, Outcome, TaskRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -107,14 +107,14 @@ class Ledger:
             self.backlog.enter(record.spec)
         if self.backlog.routes:
             self.claimable.set()
-        self._announce(record)
+        self._announce(record, result.outcome)
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:
         if self.carrier is not None:
             self.carrier.carry(record, payload)
         self._announce(record)
 
-    def _announce(self, record: TaskRecord) -> None:
+    def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         say = _log.info if record.status.final else _log.debug
         say(
             "task",
@@ -125,4 +125,4 @@ class Ledger:
             server_id=record.server_id,
             code=record.code,
         )
-        self.signals.ring(record)
+        self.signals.ring(record, outcome)

@@ -43,7 +43,11 @@ def _masked(key: object, value: object) -> object:
         return MASK
     match value:
         case str():
-            return _TOKEN_IN_TEXT.sub(rf"\1{MASK}", value)
+            # A token follows one of these; ids and names, which most texts are, have none.
+            suspect = "=" in value or " " in value
+            return _TOKEN_IN_TEXT.sub(rf"\1{MASK}", value) if suspect else value
+        case int() | float() | None:
+            return value
         case Mapping():
             return {inner: _masked(inner, item) for inner, item in value.items()}
         case list() | tuple():
@@ -64,7 +68,6 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     pretty = log_format == "pretty" or (log_format == "auto" and stream.isatty())
     last = _pretty(stream) if pretty else structlog.processors.JSONRenderer(serializer=_json)
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

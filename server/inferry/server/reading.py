@@ -49,19 +49,15 @@ class Reader:
         check_tenant(task_id, record.spec.tenant, tenant)
         return record
 
-    async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
-        """Reads a task once it is final, or when the time is over; None waits without end."""
+    async def wait(self, task_id: str, tenant: str | None, timeout_s: float) -> TaskRecord:
+        """Reads a task once it is final, or when the time is over."""
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)
             try:
                 async with asyncio.timeout(timeout_s):
-                    while not record.status.final:
-                        await signal.event.wait()
-                        signal.event.clear()
-                        record = signal.record or record
+                    return await signal.final(record)
             except TimeoutError:
-                pass
-            return record
+                return signal.record or record
 
     async def payload(self, record: TaskRecord) -> bytes:
         """Reads a task's payload: a JSON object."""

@@ -1,7 +1,7 @@
 """Who waits for news of a task in this process, and how they are woken.
 
-A signal carries no data beside the latest record: whoever wakes reads the store, so a slow reader
-misses nothing and nothing piles up for it.
+A signal carries no data beside the latest record and outcome: whoever wants more reads the store,
+so a slow reader misses nothing and nothing piles up for it.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from inferry.server.task import TaskRecord
+from inferry.server.task import Outcome, TaskRecord
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +19,16 @@ class Signal:
     event: asyncio.Event = field(default_factory=asyncio.Event)
     #: The task as of the last ring; None before the first.
     record: TaskRecord | None = None
+    #: What the task ended with, if the last ring said so.
+    outcome: Outcome | None = None
+
+    async def final(self, record: TaskRecord) -> TaskRecord:
+        """Waits for the end of a task, seen from ``record`` on."""
+        while not record.status.final:
+            await self.event.wait()
+            self.event.clear()
+            record = self.record or record
+        return record
 
 
 class Signals:
@@ -40,8 +50,9 @@ class Signals:
             if not waiting:
                 del self._waiting[task_id]
 
-    def ring(self, record: TaskRecord) -> None:
+    def ring(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         """Wakes everybody who waits for news of a task."""
         for signal in self._waiting.get(record.spec.id, ()):
             signal.record = record
+            signal.outcome = outcome
             signal.event.set()

@@ -21,6 +21,7 @@ from inferry.server.rpc.convert import (
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import new_task, report_of, status_of
+from inferry.server.signals import Signals
 from inferry.server.store import TaskFilter
 from inferry.server.task import TaskRecord
 from inferry.server.tokens import Role
@@ -41,12 +42,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         *,
         engine: Engine,
         reader: Reader,
+        signals: Signals,
         signer: CallbackSigner,
         clock: Clock,
         config: Config,
     ) -> None:
         self._engine = engine
         self._reader = reader
+        self._signals = signals
         self._signer = signer
         self._clock = clock
         self._config = config
@@ -55,12 +58,17 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        tenant = caller().tenant
-        spec, payload, not_before_ms = new_task(request, tenant, self._clock.now_ms(), self._config)
-        record = await self._engine.create(spec, payload, not_before_ms)
-        if not spec.asynchronous:
-            record = await self._reader.wait(spec.id, tenant, None)
-        return pb.CreateTaskResponse(task=await self._task(record))
+        spec, payload, not_before_ms = new_task(
+            request, caller().tenant, self._clock.now_ms(), self._config
+        )
+        if spec.asynchronous:
+            record = await self._engine.create(spec, payload, not_before_ms)
+            return pb.CreateTaskResponse(task=task_to_proto(record, None, None))
+        # Listening before the task exists: its end is never missed, and never looked up.
+        with self._signals.listen(spec.id) as signal:
+            record = await self._engine.create(spec, payload, not_before_ms)
+            record = await signal.final(record)
+        return pb.CreateTaskResponse(task=task_to_proto(record, None, signal.outcome))
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""
