@@ -73,7 +73,7 @@ async def test_a_refused_operation_does_not_fail_its_neighbours(store: CountingS
         return_exceptions=True,
     )
     assert [type(one) for one in results] == [TaskRecord, NotFoundError]
-    assert settled == results
+    assert settled == list(results)
 
 
 async def test_an_operation_settles_even_if_its_caller_has_gone(store: CountingStore) -> None:
