@@ -108,16 +108,15 @@ class Running:
 @asynccontextmanager
 async def running_gateway(data_dir: Path, **settings: Any) -> AsyncIterator[Running]:
     """Runs a gateway until the block ends."""
-    config = Config(
-        data_dir=data_dir, jwt_secret=SecretStr(SECRET), port=0, grpc_port=0, **settings
-    )
+    given = {"port": 0, "grpc_port": 0, **settings}
+    config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
     gateway = Gateway(config)
     bridge = Bridge(gateway.channel, BridgeConfig(port=0))
     host, port = await bridge.bind()
     url = f"http://{host}:{port}"
-    await gateway.start(url)
-    await bridge.serve()
     try:
+        await gateway.start(url)
+        await bridge.serve()
         async with aiohttp.ClientSession() as http:
             yield Running(gateway, url, http)
     finally:

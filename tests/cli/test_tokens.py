@@ -53,16 +53,27 @@ def test_the_secret_of_the_environment_comes_first(
     assert not data_dir.exists()
 
 
-@pytest.mark.parametrize(
-    "variable", ["INFERRY_JWT_PUBLIC_KEY", "INFERRY_JWT_ISSUER", "INFERRY_JWT_AUDIENCE"]
-)
-def test_no_token_is_printed_that_the_gateway_would_refuse(
-    monkeypatch: pytest.MonkeyPatch, variable: str
+def test_a_token_has_the_issuer_and_the_audience_that_the_gateway_asks_for(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, "somebody")
+    monkeypatch.setenv("INFERRY_JWT_ISSUER", "us")
+    monkeypatch.setenv("INFERRY_JWT_AUDIENCE", "inferry")
+    keys = SecretKey(read_secret(data_dir, None))
+    strict = TokenVerifier(keys, SystemClock(), issuer="us", audience="inferry")
+    for token in (printed("--sub", "ada"), local_token("127.0.0.1")):
+        assert token is not None
+        assert strict.verify(token).roles == {Role.ADMIN}
+
+
+def test_no_token_is_made_where_only_a_private_key_could(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_secret(data_dir, None)
+    monkeypatch.setenv("INFERRY_JWT_PUBLIC_KEY", "key.pem")
     result = CliRunner().invoke(app, ["token"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert variable in result.stderr
+    assert "INFERRY_JWT_PUBLIC_KEY" in result.stderr
+    assert local_token("127.0.0.1") is None
 
 
 def test_a_secret_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

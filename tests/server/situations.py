@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from inferry.server.lifecycle import (
+from inferry.server.inputs import (
     Accept,
     Cancel,
     Claim,
@@ -13,11 +13,9 @@ from inferry.server.lifecycle import (
     Progress,
     Release,
     Retry,
-    Rules,
     Succeed,
-    apply,
-    create,
 )
+from inferry.server.lifecycle import Rules, apply, create
 from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
 
 RULES = Rules()
@@ -52,7 +50,8 @@ SITUATIONS: Mapping[str, tuple[Sequence[Input], frozenset[type[Input]]]] = {
     "processing": ([CLAIM, Accept()], OPEN),
     "completed": ([CLAIM, Succeed(b"1", b"report")], frozenset()),
     "failed": ([CLAIM, Fail("broken", "INTERNAL_ERROR")], ENDED),
-    "timed out in the queue": ([EXPIRED], MAY_BE_LATE),
+    "timed out in the queue": ([EXPIRED], ENDED),
+    "timed out in the queue again": ([CLAIM, LOST, EXPIRED], MAY_BE_LATE),
     "timed out by the gateway": ([CLAIM, Accept(), EXPIRED], MAY_BE_LATE),
     "timed out by the backend": ([CLAIM, replace(EXPIRED, digest=b"report")], ENDED),
     "timed out, late result kept": ([CLAIM, EXPIRED, Succeed(b"1", b"report")], ENDED),

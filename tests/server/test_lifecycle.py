@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferry.server.errors import IllegalTransitionError
-from inferry.server.lifecycle import (
-    TRANSITIONS,
+from inferry.server.inputs import (
     Accept,
     Cancel,
     Claim,
@@ -19,11 +18,8 @@ from inferry.server.lifecycle import (
     Release,
     Retry,
     Succeed,
-    Transition,
-    allowed,
-    apply,
-    create,
 )
+from inferry.server.lifecycle import TRANSITIONS, Transition, allowed, apply, create
 from inferry.server.task import AttemptOutcome, EventKind, Status, TaskRecord
 from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
@@ -108,6 +104,13 @@ def test_a_legal_input_leads_where_the_table_says_and_any_other_is_refused(
             apply(record, step, now_ms, RULES)
         details = {"status": record.status.name, "allowed": allowed(record)}
         assert refused.value.details == details
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_the_allowed_statuses_are_those_that_legal_inputs_lead_to(situation: str) -> None:
+    record = lead_to(situation)
+    reached = {TRANSITIONS[record.status, kind] for kind in SITUATIONS[situation][1]}
+    assert allowed(record) == sorted(status.name for status in reached - {record.status})
 
 
 @settings(deadline=None)

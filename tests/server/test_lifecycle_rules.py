@@ -4,17 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from inferry.server.lifecycle import (
-    Cancel,
-    Expire,
-    Fail,
-    Input,
-    Progress,
-    Retry,
-    Succeed,
-    apply,
-    create,
-)
+from inferry.server.inputs import Cancel, Expire, Fail, Input, Progress, Retry, Succeed
+from inferry.server.lifecycle import apply, create
 from inferry.server.task import AttemptOutcome, EventKind, Outcome
 from tests.server.situations import CLAIM, CREATED_MS, EXPIRED, LOST, RULES, SPEC, lead_to
 

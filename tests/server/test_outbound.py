@@ -3,20 +3,24 @@
 import asyncio
 import datetime as dt
 import gzip
+import itertools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp.abc import ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from inferry.server.connections import BackendConnector
 from inferry.server.outbound import (
     Answer,
     AnswerError,
@@ -321,6 +325,84 @@ async def test_a_connection_that_the_backend_has_closed_is_not_used_again(
         await post(outbound, served.url)
         await post(outbound, served.url)
     assert served.connections == 2
+
+
+async def close_after_each_answer(posts: int) -> Backend:
+    """Posts to a backend that says nothing of closing, closes after an answer, and counts."""
+    outbound = Outbound()
+    await outbound.start()
+    async with backend(answering(answer_of(b"{}", "Connection: keep-alive"))) as served:
+        for _ in range(posts):
+            assert (await post(outbound, served.url)).status == 200
+    await outbound.close()
+    return served
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def test_a_connection_that_was_closed_while_idle_takes_no_post(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    with ThreadPoolExecutor() as thread, asyncio.Runner(loop_factory=loop) as runner:
+        served = thread.submit(runner.run, close_after_each_answer(200)).result()
+    assert (served.connections, len(served.heads)) == (200, 200)
+
+
+async def test_of_many_idle_connections_those_that_live_are_used(outbound: Outbound) -> None:
+    wanted = 10
+    arrivals = itertools.count()
+    together = asyncio.Barrier(wanted)
+
+    async def conversation(talk: Talk) -> None:
+        arrival = next(arrivals)
+        await talk.hear()
+        if arrival < wanted:
+            await together.wait()
+        await talk.say(answer_of(b"{}"))
+        if arrival % 2:
+            await talk.hear()
+            await talk.say(answer_of(b"{}"))
+
+    async with backend(conversation) as served:
+        for _ in range(2):
+            await asyncio.gather(*(post(outbound, served.url) for _ in range(wanted)))
+    assert (served.connections, len(served.heads)) == (wanted * 3 // 2, wanted * 2)
+
+
+@pytest.mark.parametrize("idle_s", [0, BRIEF_S])
+async def test_what_came_unasked_is_not_the_next_answer(outbound: Outbound, idle_s: float) -> None:
+    answered, said = asyncio.Event(), asyncio.Event()
+
+    async def conversation(talk: Talk) -> None:
+        await talk.hear()
+        await talk.say(answer_of(b"wanted"))
+        await answered.wait()
+        if not said.is_set():
+            await talk.say(answer_of(b"unasked"))
+            said.set()
+        await talk.gone()
+
+    async with backend(conversation) as served:
+        await post(outbound, served.url)
+        answered.set()
+        await said.wait()
+        await asyncio.sleep(idle_s)  # after a while it has been read, and waits
+        assert (await post(outbound, served.url)).body == b"wanted"
+    assert (served.connections, len(served.heads)) == (2, 2)
+
+
+@pytest.mark.parametrize(("times", "connections"), [(3, 1), (1, 3)])
+async def test_a_connection_with_tls_is_used_again_while_it_lives(
+    tmp_path: Path, times: int, connections: int
+) -> None:
+    conversation = answering(answer_of(b"{}"), times=times)
+    async with (
+        backend(conversation, self_signed(tmp_path)) as served,
+        aiohttp.ClientSession(connector=BackendConnector(private_allowed=True)) as session,
+    ):
+        for _ in range(3):
+            async with session.post(served.url, data=BODY, ssl=False) as response:
+                assert await response.read() == b"{}"
+    assert (served.connections, len(served.heads)) == (connections, 3)
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.server.errors import StaleAttemptError
-from inferry.server.lifecycle import (
-    Accept,
-    Cancel,
-    Claim,
-    Expire,
-    Input,
-    Progress,
-    Rules,
-    Succeed,
-    apply,
-    create,
-)
+from inferry.server.inputs import Accept, Cancel, Claim, Expire, Input, Progress, Succeed
+from inferry.server.lifecycle import Rules, apply, create
 from inferry.server.reports import Report, interpret, read_answer
 from inferry.server.retry import Failure
 from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.lifecycle import Claim, Fail, Release, Rules, apply, create
+from inferry.server.inputs import Claim, Fail, Release
+from inferry.server.lifecycle import Rules, apply, create
 from inferry.server.retry import BACKOFF_LONGEST_MS, Failure, backoff_ms, plan
 from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
 

@@ -82,6 +82,22 @@ def test_without_a_tenant_the_subject_is_the_tenant() -> None:
     assert verifier().verify(token).tenant == "me"
 
 
+def test_an_issued_token_has_the_issuer_and_the_audience_it_is_given() -> None:
+    named = {"issuer": "us", "audience": "inferry"}
+    token = issue_token(SECRET, "me", Role.CLIENT, None, 60, NOW_MS, **named)
+    assert verifier(**named).verify(token).subject == "me"
+    with pytest.raises(UnauthenticatedError, match="issuer"):
+        verifier(issuer="them", audience="inferry").verify(token)
+    with pytest.raises(UnauthenticatedError, match="another audience"):
+        verifier(issuer="us").verify(token)
+
+
+def test_an_issued_token_names_neither_unasked() -> None:
+    token = issue_token(SECRET, "me", Role.CLIENT, None, 60, NOW_MS)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims.keys() == {"sub", "role", "iat", "exp"}
+
+
 @pytest.mark.parametrize(
     ("claims", "roles"),
     [

@@ -13,13 +13,11 @@ from inferry.cli.exit_codes import ExitCode
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
-from inferry.server.keys import SecretError, read_secret
+from inferry.server.keys import SECRET_FILE, SecretError, read_secret
 from inferry.server.tokens import Role, issue_token
 
 #: How long a token holds that a command makes for itself.
 _OWN_TTL_S = 3_600
-#: Where a gateway keeps the secret that it made.
-_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 
 
 class TokenRole(StrEnum):
@@ -68,7 +66,7 @@ def local_token(host: str) -> str | None:
         return None
     try:
         settings = load_settings(Config, None, {})
-        if settings.jwt_secret is None and not (settings.data_dir / _SECRET_FILE).exists():
+        if settings.jwt_secret is None and not (settings.data_dir / SECRET_FILE).exists():
             return None
         return _issue(settings, _user(), Role.ADMIN, None, _OWN_TTL_S)
     except (SettingsError, SecretError, OSError):
@@ -76,14 +74,23 @@ def local_token(host: str) -> str | None:
 
 
 def _issue(settings: Config, subject: str, role: Role, tenant: str | None, ttl_s: int) -> str:
-    for name in ("jwt_public_key", "jwt_issuer", "jwt_audience"):
-        if getattr(settings, name) is not None:
-            raise SettingsError(
-                f"INFERRY_{name.upper()} is set: this gateway takes the tokens of another issuer"
-            )
+    if settings.jwt_public_key is not None:
+        raise SettingsError(
+            "INFERRY_JWT_PUBLIC_KEY is set: only who has the private key makes tokens for this "
+            "gateway"
+        )
     given = settings.jwt_secret
     secret = read_secret(settings.data_dir, None if given is None else given.get_secret_value())
-    return issue_token(secret, subject, role, tenant, max(1, ttl_s), SystemClock().now_ms())
+    return issue_token(
+        secret,
+        subject,
+        role,
+        tenant,
+        max(1, ttl_s),
+        SystemClock().now_ms(),
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
 
 
 def _user() -> str:

@@ -44,7 +44,7 @@ class Server(_message.Message):
         DEGRADED: Server._Status.ValueType  # 2
         """Its last probe failed; it gets tasks when no active server can take them."""
         OFFLINE: Server._Status.ValueType  # 3
-        """Several probes in a row failed; it gets none until two succeed."""
+        """Several probes in a row failed; it gets none until one succeeds."""
         DRAINING: Server._Status.ValueType  # 4
         """It finishes what it has and gets none, on an operator's word."""
 
@@ -58,7 +58,7 @@ class Server(_message.Message):
     DEGRADED: Server.Status.ValueType  # 2
     """Its last probe failed; it gets tasks when no active server can take them."""
     OFFLINE: Server.Status.ValueType  # 3
-    """Several probes in a row failed; it gets none until two succeed."""
+    """Several probes in a row failed; it gets none until one succeeds."""
     DRAINING: Server.Status.ValueType  # 4
     """It finishes what it has and gets none, on an operator's word."""
 

@@ -1,5 +1,6 @@
 """The composition root: builds everything, starts it in order, stops it in the reverse order."""
 
+import asyncio
 from pathlib import Path
 from random import Random
 
@@ -45,6 +46,8 @@ DATABASE = "inferry.db"
 SWEEP_INTERVAL_MS = 250
 PURGE_INTERVAL_MS = 60_000
 
+#: What calls that only wait or watch get once all dispatches have ended.
+_LAST_WORDS_S = 0.5
 #: What a message may have beyond the largest result: its other fields.
 _ENVELOPE_BYTES = 1_048_576
 
@@ -137,9 +140,12 @@ class Gateway:
         self._ledger.carrier = None
         for loop in reversed(self._loops):
             await loop.stop()
+        closing = asyncio.create_task(self._server.stop(grace_s))
         if self._dispatcher is not None:
             await self._dispatcher.close(grace_s)
-        await self._server.stop(grace_s)
+        # Who waited for a call has its answer by now; watchers come back to whoever is next.
+        await self._server.stop(_LAST_WORDS_S)
+        await closing
         await self._committer.drain()
         await self._outbound.close()
         await self._store.close()

@@ -67,7 +67,10 @@ class Config(BaseSettings):
         "(RS256, ES256, EdDSA).",
     )
     jwt_issuer: str | None = Field(default=None, description="`iss` that tokens must have.")
-    jwt_audience: str | None = Field(default=None, description="`aud` that tokens must have.")
+    jwt_audience: str | None = Field(
+        default=None,
+        description="`aud` that tokens must have; unset refuses a token that has one.",
+    )
 
     sync_timeout_ms: Timeout = Field(
         default=30_000, description="Attempt timeout of a task that its creator waits for."

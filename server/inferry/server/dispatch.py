@@ -9,7 +9,7 @@ from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock
 from inferry.server.engine import Engine
 from inferry.server.fleet import Fleet
-from inferry.server.lifecycle import Expire, Input
+from inferry.server.inputs import Expire, Input
 from inferry.server.outbound import (
     AnswerError,
     AnswerTimeoutError,

@@ -14,18 +14,9 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.committer import Committer, Settle
 from inferry.server.errors import NotFoundError
+from inferry.server.inputs import Cancel, Claim, Expire, Input, Retry
 from inferry.server.ledger import Ledger
-from inferry.server.lifecycle import (
-    Cancel,
-    Claim,
-    Expire,
-    Input,
-    Retry,
-    Rules,
-    Transition,
-    apply,
-    create,
-)
+from inferry.server.lifecycle import Rules, Transition, apply, create
 from inferry.server.reports import Report, interpret
 from inferry.server.retry import Failure, plan
 from inferry.server.routing import Share

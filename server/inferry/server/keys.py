@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 SETTING = "INFERRY_JWT_SECRET"
 #: What HS256 needs (RFC 7518, section 3.2).
 MIN_SECRET_BYTES = 32
+#: Where in the data directory a gateway keeps the secret that it made.
+SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 
-_FILE_NAME = "jwt-secret"
 _KEY_BYTES = 32
 _MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
@@ -48,7 +49,7 @@ def read_secret(data_dir: Path, given: str | None) -> bytes:
     """
     if given is not None:
         return _long_enough(given.encode(), SETTING)
-    path = data_dir / _FILE_NAME
+    path = data_dir / SECRET_FILE
     if not path.exists():
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(path)

@@ -13,16 +13,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from inferry.server.errors import IllegalTransitionError
-from inferry.server.task import (
-    Attempt,
-    AttemptOutcome,
-    Event,
-    EventKind,
-    Outcome,
-    Status,
-    TaskRecord,
-    TaskSpec,
+from inferry.server.inputs import (
+    Accept,
+    Cancel,
+    Claim,
+    Ending,
+    Expire,
+    Fail,
+    Input,
+    Progress,
+    Release,
+    Retry,
+    Succeed,
 )
+from inferry.server.task import Attempt, Event, EventKind, Outcome, Status, TaskRecord, TaskSpec
+from inferry.server.traces import close, event_of, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,85 +43,6 @@ class Rules:
     #: Retention of FAILED and TIMEOUT tasks.
     keep_failed_ms: int = 7 * 86_400_000
 
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A server's slot was given to the task: the next attempt."""
-
-    server_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """The server took the task."""
-
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The server reported; None leaves what there is. ``working`` is False while it queues it."""
-
-    progress: float | None = None
-    message: str | None = None
-    working: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Succeed:
-    """The server delivered a result: a JSON text."""
-
-    result: bytes
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The task failed for good; ``details`` is a JSON object's text."""
-
-    error: str
-    code: str
-    details: bytes | None = None
-    outcome: AttemptOutcome = AttemptOutcome.REJECTED
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The attempt ended without an answer that counts; the task waits for another."""
-
-    reason: str
-    outcome: AttemptOutcome
-    not_before_ms: int
-    #: Whether the attempt counts towards ``max_attempts``.
-    counts: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """A clock ran out."""
-
-    error: str
-    code: str = "TIMEOUT"
-    details: bytes | None = None
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Somebody who may cancelled it."""
-
-    reason: str = ""
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Somebody who may wants another round."""
-
-
-Ending = Succeed | Fail | Expire | Cancel
-Input = Claim | Accept | Progress | Release | Retry | Ending
 
 TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.PENDING, Claim): Status.PENDING,
@@ -140,12 +66,15 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.CANCELLED, Retry): Status.PENDING,
 }
 
-#: Beyond the table: these need an open attempt, a claim needs that there is none.
+#: Beyond the table: these need an open attempt, a claim needs that there is none. A late result
+#: needs that there ever was an attempt and that no report of it ended the task.
 _GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {
     Claim: lambda record: record.waiting,
     Accept: lambda record: record.held,
     Progress: lambda record: record.held,
-    Succeed: lambda record: record.held or (record.status.final and not record.digest),
+    Succeed: lambda record: (
+        record.held or (record.status.final and record.attempt > 0 and not record.digest)
+    ),
     Release: lambda record: record.held,
 }
 
@@ -163,30 +92,20 @@ class Transition:
 
 
 def allowed(record: TaskRecord) -> list[str]:
-    """Names the statuses that ``record`` can go to from where it is."""
+    """Names the other statuses that one input can lead ``record`` to."""
     return sorted(
         {
             target.name
-            for (status, _), target in TRANSITIONS.items()
-            if status is record.status and target is not status
+            for (status, kind), target in TRANSITIONS.items()
+            if status is record.status and target is not status and _admits(record, kind)
         }
     )
 
 
 def create(spec: TaskSpec, not_before_ms: int, rules: Rules) -> tuple[TaskRecord, Event]:
     """Makes a new, waiting task and its first event."""
-    now = spec.created_ms
-    total_deadline_ms = max(now, not_before_ms) + rules.total_ms
-    record = TaskRecord(
-        spec=spec,
-        status=Status.PENDING,
-        seq=1,
-        updated_ms=now,
-        not_before_ms=not_before_ms,
-        total_deadline_ms=total_deadline_ms,
-        deadline_ms=_queue_deadline(spec, not_before_ms, now, total_deadline_ms),
-    )
-    return record, _event(record, EventKind.CREATED, "", now)
+    record = _fresh(spec, 1, 0, spec.created_ms, not_before_ms, rules)
+    return record, event_of(record, EventKind.CREATED)
 
 
 def apply(record: TaskRecord, given: Input, now_ms: int, rules: Rules) -> Transition:
@@ -196,8 +115,7 @@ def apply(record: TaskRecord, given: Input, now_ms: int, rules: Rules) -> Transi
         IllegalTransitionError: The table or a guard does not know the pair; nothing changed.
     """
     target = TRANSITIONS.get((record.status, type(given)))
-    guard = _GUARDS.get(type(given))
-    if target is None or (guard is not None and not guard(record)):
+    if target is None or not _admits(record, type(given)):
         situation = "waits in the queue" if record.waiting else f"is {record.status.name}"
         raise IllegalTransitionError(
             f"task {record.spec.id} {situation}: {type(given).__name__.lower()} is not possible",
@@ -219,6 +137,11 @@ def apply(record: TaskRecord, given: Input, now_ms: int, rules: Rules) -> Transi
             return _finish(record, target, given, now_ms, rules)
 
 
+def _admits(record: TaskRecord, kind: type[Input]) -> bool:
+    guard = _GUARDS.get(kind)
+    return guard is None or guard(record)
+
+
 def _claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transition:
     run_until = now + record.spec.timeout_ms + rules.grace_ms
     after = replace(
@@ -234,7 +157,7 @@ def _claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transiti
         message="",
         deadline_ms=min(run_until, record.total_deadline_ms),
     )
-    return Transition(after, _event(after, EventKind.DISPATCHED, "", now))
+    return Transition(after, event_of(after, EventKind.DISPATCHED))
 
 
 def _report(record: TaskRecord, target: Status, given: Accept | Progress, now: int) -> Transition:
@@ -253,7 +176,7 @@ def _report(record: TaskRecord, target: Status, given: Accept | Progress, now: i
         progress=progress,
         message=message,
     )
-    return Transition(after, _event(after, kind, message, now))
+    return Transition(after, event_of(after, kind, message))
 
 
 def _release(record: TaskRecord, given: Release, now: int) -> Transition:
@@ -268,46 +191,25 @@ def _release(record: TaskRecord, given: Release, now: int) -> Transition:
         not_before_ms=not_before,
         deadline_ms=_queue_deadline(record.spec, not_before, now, last),
     )
-    closed = _close(record, given.outcome, given.reason, now)
-    return Transition(after, _event(after, EventKind.REQUEUED, given.reason, now), closed)
+    closed = close(record, given.outcome, given.reason, now)
+    return Transition(after, event_of(after, EventKind.REQUEUED, given.reason), closed)
 
 
 def _retry(record: TaskRecord, now: int, rules: Rules) -> Transition:
-    last = now + rules.total_ms
-    after = TaskRecord(
-        spec=record.spec,
-        status=Status.PENDING,
-        seq=record.seq + 1,
-        updated_ms=now,
-        not_before_ms=0,
-        total_deadline_ms=last,
-        deadline_ms=_queue_deadline(record.spec, 0, now, last),
-        attempt=record.attempt,
-    )
-    return Transition(after, _event(after, EventKind.RETRIED, "", now), outcome=Outcome())
+    after = _fresh(record.spec, record.seq + 1, record.attempt, now, 0, rules)
+    return Transition(after, event_of(after, EventKind.RETRIED), outcome=Outcome())
 
 
 def _keep_late(record: TaskRecord, given: Succeed, now: int) -> Transition:
     after = replace(record, seq=record.seq + 1, updated_ms=now, digest=given.digest)
-    event = _event(after, EventKind.LATE_RESULT, "", now)
+    event = event_of(after, EventKind.LATE_RESULT)
     return Transition(after, event, outcome=Outcome(late_result=given.result))
 
 
 def _finish(
     record: TaskRecord, target: Status, given: Ending, now: int, rules: Rules
 ) -> Transition:
-    error, code, outcome = "", "", None
-    match given:
-        case Succeed():
-            ending, outcome = AttemptOutcome.SUCCEEDED, Outcome(result=given.result)
-        case Fail():
-            ending, outcome = given.outcome, Outcome(details=given.details)
-            error, code = given.error, given.code
-        case Expire():
-            ending, outcome = AttemptOutcome.TIMED_OUT, Outcome(details=given.details)
-            error, code = given.error, given.code
-        case Cancel():
-            ending, error, code = AttemptOutcome.ABORTED, given.reason, "CANCELLED"
+    attempt_outcome, error, code, outcome = verdict(given)
     done = target in (Status.COMPLETED, Status.CANCELLED)
     keep = record.spec.result_ttl_ms or (rules.keep_done_ms if done else rules.keep_failed_ms)
     after = replace(
@@ -324,26 +226,23 @@ def _finish(
         code=code,
         digest=given.digest,
     )
-    closed = _close(record, ending, error, now) if record.held else None
-    return Transition(after, _event(after, EventKind.FINISHED, error, now), closed, outcome)
+    closed = close(record, attempt_outcome, error, now) if record.held else None
+    return Transition(after, event_of(after, EventKind.FINISHED, error), closed, outcome)
 
 
-def _close(record: TaskRecord, outcome: AttemptOutcome, error: str, now: int) -> Attempt:
-    server_id = record.server_id or ""
-    return Attempt(record.attempt, server_id, outcome, error, record.started_ms, now)
-
-
-def _event(record: TaskRecord, kind: EventKind, message: str, now: int) -> Event:
-    return Event(
-        record.spec.id,
-        record.seq,
-        now,
-        kind,
-        record.status,
-        record.progress,
-        message,
-        record.attempt,
-        record.server_id,
+def _fresh(
+    spec: TaskSpec, seq: int, attempt: int, now: int, not_before_ms: int, rules: Rules
+) -> TaskRecord:
+    last = max(now, not_before_ms) + rules.total_ms
+    return TaskRecord(
+        spec=spec,
+        status=Status.PENDING,
+        seq=seq,
+        updated_ms=now,
+        not_before_ms=not_before_ms,
+        total_deadline_ms=last,
+        deadline_ms=_queue_deadline(spec, not_before_ms, now, last),
+        attempt=attempt,
     )
 
 

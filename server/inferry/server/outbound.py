@@ -7,7 +7,6 @@ the request can have reached the backend. Their texts quote neither the request 
 
 import io
 import os
-import socket
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -16,13 +15,10 @@ import aiohttp
 import yarl
 from aiohttp.typedefs import LooseHeaders
 
-from inferry.server.addresses import address_allowed
+from inferry.server.connections import AddressNotAllowedError, BackendConnector
 
 #: What a connection (name, TCP, TLS) may take; never more than half of the request's time.
 CONNECT_TIMEOUT_S = 5.0
-#: Idle connections are younger than any common backend lets them grow (gunicorn: 2 s), so that one
-#: that is taken again is not about to be closed.
-KEEPALIVE_S = 1.5
 #: A result of 4 MiB and the words around it.
 MAX_ANSWER_BYTES = (4 << 20) + (64 << 10)
 
@@ -61,10 +57,6 @@ class AnswerTooLargeError(OutboundError):
 
 class AnswerTimeoutError(OutboundError):
     """The request was sent, and the answer was not there in time."""
-
-
-class _AddressNotAllowedError(OSError):
-    """Keeps a connector from an address; it takes the next one that the name has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +167,8 @@ class Outbound:
 
 
 def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
-    def guarded(address_info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = address_info
-        if not address_allowed(str(address[0]), private_allowed=private_allowed):
-            raise _AddressNotAllowedError
-        return socket.socket(family, kind, protocol)
-
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            keepalive_timeout=KEEPALIVE_S,
-            # Names mean what they mean to the system, whatever else is installed.
-            resolver=aiohttp.ThreadedResolver(),
-            socket_factory=guarded,
-        ),
+        connector=BackendConnector(private_allowed=private_allowed),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -213,7 +193,7 @@ def _connect_error(error: aiohttp.ClientConnectorError) -> ConnectError:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return ConnectError("the backend's TLS certificate does not hold")
     cause = error.os_error
-    if isinstance(cause, _AddressNotAllowedError):
+    if isinstance(cause, AddressNotAllowedError):
         return ForbiddenAddressError("the URL leads to an address that is not allowed")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ConnectError(f"the name does not resolve: {cause.strerror or cause}")

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from inferry.server.errors import InvalidPayloadError, StaleAttemptError
+from inferry.server.inputs import Accept, Cancel, Expire, Input, Progress, Succeed
 from inferry.server.json_text import checked_json, refuse_rounded
-from inferry.server.lifecycle import Accept, Cancel, Expire, Input, Progress, Succeed
 from inferry.server.retry import Failure
 from inferry.server.task import AttemptOutcome, Status, TaskRecord
 

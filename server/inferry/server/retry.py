@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from inferry.server.lifecycle import Fail, Release
+from inferry.server.inputs import Fail, Release
 from inferry.server.task import AttemptOutcome, TaskRecord
 
 BACKOFF_FIRST_MS = 1_000

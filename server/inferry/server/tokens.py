@@ -214,13 +214,21 @@ class TokenVerifier:
 
 
 def issue_token(
-    secret: bytes, subject: str, role: Role, tenant: str | None, ttl_s: int, now_ms: int
+    secret: bytes,
+    subject: str,
+    role: Role,
+    tenant: str | None,
+    ttl_s: int,
+    now_ms: int,
+    *,
+    issuer: str | None = None,
+    audience: str | None = None,
 ) -> str:
     """Makes a token that holds for ``ttl_s`` seconds; ``tenant`` None leaves it at the subject."""
     now_s = now_ms // 1_000
     claims: dict[str, Any] = {"sub": subject, "role": role, "iat": now_s, "exp": now_s + ttl_s}
-    if tenant is not None:
-        claims["tenant"] = tenant
+    optional = {"tenant": tenant, "iss": issuer, "aud": audience}
+    claims |= {name: value for name, value in optional.items() if value is not None}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from itertools import count
 
-from inferry.server.lifecycle import Succeed
+from inferry.server.inputs import Succeed
 from inferry.server.store.sqlite import SqliteStore
 from tests.server.store.samples import change, dispatched, do
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from inferry.server.errors import InferryError
-from inferry.server.lifecycle import Claim as Dispatch
-from inferry.server.lifecycle import Input, Transition, apply, create
+from inferry.server.inputs import Claim as Dispatch
+from inferry.server.inputs import Input
+from inferry.server.lifecycle import Transition, apply, create
 from inferry.server.routing import route_of
 from inferry.server.servers import ServerRecord
 from inferry.server.store import Change, Claim, Insert, Operation, Store

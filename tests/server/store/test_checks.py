@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from inferry.server.lifecycle import Accept, Fail, Succeed
+from inferry.server.inputs import Accept, Fail, Succeed
 from inferry.server.store import PutServer
 from inferry.server.store.migrate import load_migrations, migrate
 from inferry.server.store.sqlite_queries import FOLDER

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import pytest
 
-from inferry.server.lifecycle import Accept, Cancel, Progress
+from inferry.server.inputs import Accept, Cancel, Progress
 from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.task import Status

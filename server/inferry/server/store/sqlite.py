@@ -4,10 +4,15 @@ One connection writes. A batch's statements run on the event loop's thread and o
 with the write to disk in it, runs in the writer thread: a statement there would have to win the
 interpreter's lock back after each step, and against a busy loop that takes milliseconds each time.
 Batches take turns, so the connection is never in two threads at once.
+
+A lone operation, which is what an idle gateway has, is committed where it is as long as the disk is
+quick: to hand it over and back takes as long as the write itself. A disk that stalls holds the loop
+up once; then the thread takes over until it is quick again.
 """
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +32,8 @@ T = TypeVar("T")
 
 _MEMORY = ":memory:"
 _MIGRATIONS = load_migrations(FOLDER)
+#: A commit that takes less is quick.
+_QUICK_S = 0.002
 #: Nobody but a stranger with a shell on the file can make us wait at all.
 _BUSY_MS = 1_000
 
@@ -57,6 +64,8 @@ class SqliteStore(SqliteReads):
         self._thread: ThreadPoolExecutor | None = None
         self._lock = LockFile(Path(f"{path}.lock"))
         self._turn = asyncio.Lock()
+        #: How long the last commit took.
+        self._took_s = _QUICK_S
         self._connections: list[apsw.Connection] = []
         #: Why nothing can be written; empty when all is well.
         self._failure = "it is not open"
@@ -88,6 +97,8 @@ class SqliteStore(SqliteReads):
                 # Old rows may have to come from the disk: the loop does not wait for them.
                 return await self._off_loop(lambda: self._commit_now(self._run(operations)))
             results = self._run(operations)
+            if len(operations) == 1 and self._took_s < _QUICK_S:
+                return self._commit_now(results)
             return await self._off_loop(lambda: self._commit_now(results))
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
@@ -101,8 +112,10 @@ class SqliteStore(SqliteReads):
             return self._writes.run(operations)
 
     def _commit_now(self, results: list[Result]) -> list[Result]:
+        began_s = time.perf_counter()
         with self._or_roll_back():
             self._db.execute("COMMIT")
+        self._took_s = time.perf_counter() - began_s
         return results
 
     @contextmanager

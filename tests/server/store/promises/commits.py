@@ -5,11 +5,8 @@ import asyncio
 import pytest
 
 from inferry.server.errors import NotFoundError
-from inferry.server.lifecycle import (
-    Accept,
-    Progress,
-    Transition,
-)
+from inferry.server.inputs import Accept, Progress
+from inferry.server.lifecycle import Transition
 from inferry.server.store import (
     Change,
     Claim,

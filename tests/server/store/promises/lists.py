@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
-from inferry.server.lifecycle import (
-    Succeed,
-)
+from inferry.server.inputs import Succeed
 from inferry.server.store import (
     Store,
     TaskFilter,

@@ -3,11 +3,7 @@
 import pytest
 
 from inferry.server.errors import NotFoundError
-from inferry.server.lifecycle import (
-    Cancel,
-    Retry,
-    Succeed,
-)
+from inferry.server.inputs import Cancel, Retry, Succeed
 from inferry.server.store import (
     Purge,
     PurgedError,

@@ -3,12 +3,8 @@
 from operator import attrgetter
 
 from inferry.server.errors import InferryError
-from inferry.server.lifecycle import (
-    Cancel,
-    Release,
-    Transition,
-    apply,
-)
+from inferry.server.inputs import Cancel, Release
+from inferry.server.lifecycle import Transition, apply
 from inferry.server.store import (
     Backlog,
     Claim,

@@ -3,16 +3,7 @@
 from dataclasses import replace
 from operator import attrgetter
 
-from inferry.server.lifecycle import (
-    Accept,
-    Cancel,
-    Expire,
-    Fail,
-    Progress,
-    Release,
-    Retry,
-    Succeed,
-)
+from inferry.server.inputs import Accept, Cancel, Expire, Fail, Progress, Release, Retry, Succeed
 from inferry.server.store import (
     EVENTS_KEPT,
     DropServer,
