@@ -4,8 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
+
+# How fast an example runs says more about the machine than about the code.
+settings.register_profile("inferry", deadline=None)
+settings.load_profile("inferry")
 
 
 @pytest.fixture
