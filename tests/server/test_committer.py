@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inferry.server.committer import BATCH_LIMIT, Committer
 from inferry.server.errors import InferryError, NotFoundError, UnavailableError
-from inferry.server.lifecycle import Rules, Transition, create
+from inferry.server.lifecycle import Transition, create
 from inferry.server.store import Change, Insert, Operation, Result, StoreError
 from inferry.server.store.sqlite import SqliteStore
-from inferry.server.task import TaskRecord, TaskSpec
+from inferry.server.task import TaskRecord
+from tests.server.situations import RULES, SPEC
 
 
 class CountingStore(SqliteStore):
@@ -38,22 +40,7 @@ async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
 
 
 def insert(name: str) -> Insert:
-    spec = TaskSpec(
-        id=name,
-        tenant="acme",
-        type="echo",
-        capabilities=(),
-        labels=b"{}",
-        asynchronous=True,
-        priority=0,
-        timeout_ms=1_000,
-        queue_timeout_ms=1_000,
-        result_ttl_ms=0,
-        max_attempts=3,
-        idempotent=False,
-        created_ms=1_700_000_000_000,
-    )
-    record, event = create(spec, 0, Rules())
+    record, event = create(replace(SPEC, id=name), 0, RULES)
     return Insert(record, b"{}", (event,))
 
 

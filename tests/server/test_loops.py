@@ -67,12 +67,9 @@ def server(url: str, name: str = "one") -> ServerRecord:
     )
 
 
-async def test_probes_degrade_take_offline_and_restore_a_server_and_never_stop(
-    backend: Backend, outbound: Outbound
-) -> None:
-    clock = HandClock()
+def probing(outbound: Outbound, clock: HandClock) -> tuple[Ledger, HealthLoop]:
     ledger = Ledger(Fleet(), Backlog(1, 1), Signals(), clock)
-    loop = HealthLoop(
+    return ledger, HealthLoop(
         ledger=ledger,
         outbound=outbound,
         clock=clock,
@@ -80,6 +77,13 @@ async def test_probes_degrade_take_offline_and_restore_a_server_and_never_stop(
         interval_ms=INTERVAL_MS,
         timeout_ms=5_000,
     )
+
+
+async def test_probes_degrade_take_offline_and_restore_a_server_and_never_stop(
+    backend: Backend, outbound: Outbound
+) -> None:
+    clock = HandClock()
+    ledger, loop = probing(outbound, clock)
     member = ledger.fleet.put(server(backend.url))
     seen = []
     for healthy in (True, False, False, False, False, True, True):
@@ -102,15 +106,7 @@ async def test_probes_degrade_take_offline_and_restore_a_server_and_never_stop(
 
 async def test_a_server_is_probed_once_an_interval(backend: Backend, outbound: Outbound) -> None:
     clock = HandClock()
-    ledger = Ledger(Fleet(), Backlog(1, 1), Signals(), clock)
-    loop = HealthLoop(
-        ledger=ledger,
-        outbound=outbound,
-        clock=clock,
-        random=Random(1),
-        interval_ms=INTERVAL_MS,
-        timeout_ms=5_000,
-    )
+    ledger, loop = probing(outbound, clock)
     member = ledger.fleet.put(server(backend.url))
     backend.healthy = False
     for _ in range(5):

@@ -7,28 +7,13 @@ from hypothesis import strategies as st
 
 from inferry.server.errors import StaleAttemptError
 from inferry.server.inputs import Accept, Cancel, Claim, Expire, Input, Progress, Succeed
-from inferry.server.lifecycle import Rules, apply, create
+from inferry.server.lifecycle import apply, create
 from inferry.server.reports import Report, interpret, read_answer
 from inferry.server.retry import Failure
-from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
+from inferry.server.task import AttemptOutcome, Status, TaskRecord
+from tests.server.situations import RULES, SPEC
 
-NOW = 1_700_000_000_000
-RULES = Rules()
-SPEC = TaskSpec(
-    id="task_1",
-    tenant="acme",
-    type="echo",
-    capabilities=(),
-    labels=b"{}",
-    asynchronous=True,
-    priority=0,
-    timeout_ms=1_000,
-    queue_timeout_ms=1_000,
-    result_ttl_ms=0,
-    max_attempts=3,
-    idempotent=False,
-    created_ms=NOW,
-)
+NOW = SPEC.created_ms
 COMPLETED = Report(Status.COMPLETED, result=b'{"a":1}')
 
 

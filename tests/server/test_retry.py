@@ -5,30 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.server.inputs import Claim, Fail, Release
-from inferry.server.lifecycle import Rules, apply, create
+from inferry.server.lifecycle import apply, create
 from inferry.server.retry import BACKOFF_LONGEST_MS, Failure, backoff_ms, plan
-from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
+from inferry.server.task import AttemptOutcome, TaskRecord
+from tests.server.situations import RULES, SPEC
 
-NOW = 1_700_000_000_000
+NOW = SPEC.created_ms
 
 
 def held(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
-    spec = TaskSpec(
-        id="task_1",
-        tenant="acme",
-        type="echo",
-        capabilities=(),
-        labels=b"{}",
-        asynchronous=True,
-        priority=0,
-        timeout_ms=1_000,
-        queue_timeout_ms=1_000,
-        result_ttl_ms=0,
-        max_attempts=max_attempts,
-        idempotent=idempotent,
-        created_ms=NOW,
-    )
-    record = apply(create(spec, 0, Rules())[0], Claim("srv_1"), NOW, Rules()).record
+    spec = replace(SPEC, max_attempts=max_attempts, idempotent=idempotent)
+    record = apply(create(spec, 0, RULES)[0], Claim("srv_1"), NOW, RULES).record
     return replace(record, attempts_counted=counted)
 
 
@@ -44,7 +31,7 @@ def test_a_refused_attempt_goes_to_another_server_at_once_and_does_not_count(
     record = held(idempotent=idempotent, counted=counted)
     given = plan(record, failure(AttemptOutcome.REFUSED), NOW, 0.5)
     assert given == Release("it broke", AttemptOutcome.REFUSED, not_before_ms=0, counts=False)
-    after = apply(record, given, NOW, Rules()).record
+    after = apply(record, given, NOW, RULES).record
     assert (after.waiting, after.attempts_counted) == (True, counted - 1)
 
 

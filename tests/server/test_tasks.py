@@ -370,6 +370,23 @@ async def test_a_callback_needs_the_right_of_its_own_task_and_attempt(
                 assert response.status == 401, url
 
 
+async def test_a_backends_own_token_reports_on_open_attempts_of_its_tenant(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = ACCEPTED
+    task = await gateway.create()
+    path, said = f"/api/tasks/{task['id']}", {"status": "FAILED", "error": "no"}
+    own, other = (token(Role.BACKEND, tenant=tenant) for tenant in ("acme", "other"))
+    status, body = await gateway.call("PUT", path, said, auth=own)
+    assert (status, body["code"]) == (409, "STALE_ATTEMPT")
+    await gateway.register(backend)
+    await backend.next_job()
+    assert (await gateway.call("PUT", path, said, auth=other))[0] == 404
+    assert (await gateway.call("PUT", path, said, auth=token(Role.CLIENT)))[0] == 403
+    status, body = await gateway.call("PUT", path, said, auth=own)
+    assert (status, body["status"]) == (200, "FAILED")
+
+
 async def test_the_queue_has_a_limit(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, queue_limit_per_tenant=2) as gateway:
         for _ in range(2):

@@ -26,6 +26,9 @@ from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
 
 _log = structlog.get_logger(__name__)
 
+#: What is to happen to a task as it is found; None changes nothing.
+Decide = Callable[[TaskRecord], Input | Failure | None]
+
 
 class Engine:
     """All that can happen to tasks."""
@@ -73,15 +76,25 @@ class Engine:
         inserted: TaskRecord = await self._committer.do(operation, settle)
         return inserted
 
-    async def report(self, task_id: str, attempt: int | None, report: Report) -> TaskRecord:
+    async def report(
+        self, task_id: str, attempt: int | None, report: Report, tenant: str | None
+    ) -> TaskRecord:
         """Takes a backend's report; the task's status tells whether the backend should stop.
+
+        Args:
+            task_id: The task.
+            attempt: The attempt that reports; None for whichever is open.
+            report: What it says.
+            tenant: Whose tasks the backend may report on; None for everybody's.
 
         Raises:
             NotFoundError: There is no such task.
             StaleAttemptError: The attempt has ended.
             IllegalTransitionError: The task has ended otherwise.
         """
-        return await self._change(task_id, lambda record: interpret(record, attempt, report))
+        return await self._change_own(
+            task_id, tenant, lambda record: interpret(record, attempt, report)
+        )
 
     async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
@@ -153,10 +166,8 @@ class Engine:
             if not record.spec.asynchronous or unheard:
                 await self.answer(record.spec.id, record.attempt, lost)
 
-    async def _change_own(
-        self, task_id: str, tenant: str | None, decide: Callable[[TaskRecord], Input | None]
-    ) -> TaskRecord:
-        def decide_own(record: TaskRecord) -> Input | None:
+    async def _change_own(self, task_id: str, tenant: str | None, decide: Decide) -> TaskRecord:
+        def decide_own(record: TaskRecord) -> Input | Failure | None:
             check_tenant(task_id, record.spec.tenant, tenant)
             return decide(record)
 
@@ -166,9 +177,7 @@ class Engine:
             check_tenant(task_id, purged.tenant, tenant)
             raise
 
-    async def _change(
-        self, task_id: str, decide: Callable[[TaskRecord], Input | Failure | None]
-    ) -> TaskRecord:
+    async def _change(self, task_id: str, decide: Decide) -> TaskRecord:
         def change(record: TaskRecord) -> Transition | None:
             given = decide(record)
             now = self._clock.now_ms()

@@ -99,15 +99,15 @@ def _meaning(report: Report) -> Input | Failure:
 
 
 def _fence(record: TaskRecord, attempt: int | None) -> None:
-    if attempt is None:
+    if not record.waiting and attempt in (None, record.attempt):
         return
-    if attempt != record.attempt or record.waiting:
-        raise StaleAttemptError(
-            f"attempt {attempt} of task {record.spec.id} has ended; its reports no longer count",
-            attempt=attempt,
-            current=record.attempt,
-            status=record.status.name,
-        )
+    what = "no attempt is open" if attempt is None else f"attempt {attempt} has ended"
+    raise StaleAttemptError(
+        f"task {record.spec.id}: {what}; only reports of the open attempt count",
+        attempt=attempt,
+        current=record.attempt,
+        status=record.status.name,
+    )
 
 
 def read_answer(

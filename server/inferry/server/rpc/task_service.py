@@ -168,13 +168,15 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         return pb.ListAttemptsResponse(attempts=[attempt_to_proto(one) for one in attempts])
 
     async def _report(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> TaskRecord:
-        attempt = None
+        attempt, tenant = None, None
         if request.token:
             attempt = self._signer.verify(request.id, request.token).attempt
         elif caller(optional=True) is None:
             raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
+        else:
+            tenant = visible_tenant()
         report = report_of(request.update, self._config.result_limit_bytes)
-        return await self._engine.report(request.id, attempt, report)
+        return await self._engine.report(request.id, attempt, report, tenant)
 
     async def _event(self, step: Step) -> task_pb2.TaskEvent:
         task = None if step.record is None else await self._task(step.record)
