@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
 
 
 def insert(name: str) -> Insert:
-    record, event = create(replace(SPEC, id=name), 0, RULES)
+    record, event = create(SPEC._replace(id=name), 0, RULES)
     return Insert(record, b"{}", (event,))
 
 

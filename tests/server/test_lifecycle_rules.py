@@ -50,7 +50,7 @@ def test_a_late_result_is_kept_aside_and_the_task_stays_timed_out() -> None:
     late = apply(record, Succeed(b"42", b"report"), CREATED_MS + 5, RULES)
     assert late.outcome == Outcome(late_result=b"42")
     assert late.event.kind is EventKind.LATE_RESULT
-    same = replace(late.record, seq=record.seq, updated_ms=record.updated_ms, digest=b"")
+    same = late.record._replace(seq=record.seq, updated_ms=record.updated_ms, digest=b"")
     assert same == record
 
 
@@ -69,7 +69,7 @@ def test_a_final_task_is_kept_by_its_status_or_as_its_creator_said(ending: Input
     kept_ms = RULES.keep_done_ms if done else RULES.keep_failed_ms
     record = lead_to("processing")
     assert apply(record, ending, CREATED_MS, RULES).record.purge_ms == CREATED_MS + kept_ms
-    own = replace(record, spec=replace(SPEC, result_ttl_ms=5))
+    own = record._replace(spec=SPEC._replace(result_ttl_ms=5))
     assert apply(own, ending, CREATED_MS, RULES).record.purge_ms == CREATED_MS + 5
 
 

@@ -64,7 +64,7 @@ def test_a_report_of_another_attempt_is_stale_whatever_the_status(attempt: int) 
 
 
 def test_a_report_of_an_attempt_that_was_given_up_is_stale() -> None:
-    waiting = replace(after(), server_id=None)
+    waiting = after()._replace(server_id=None)
     with pytest.raises(StaleAttemptError):
         interpret(waiting, 1, COMPLETED)
 

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +12,9 @@ NOW = SPEC.created_ms
 
 
 def held(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
-    spec = replace(SPEC, max_attempts=max_attempts, idempotent=idempotent)
+    spec = SPEC._replace(max_attempts=max_attempts, idempotent=idempotent)
     record = apply(create(spec, 0, RULES)[0], Claim("srv_1"), NOW, RULES).record
-    return replace(record, attempts_counted=counted)
+    return record._replace(attempts_counted=counted)
 
 
 def failure(outcome: AttemptOutcome, *, retryable: bool = False) -> Failure:

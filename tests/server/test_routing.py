@@ -1,7 +1,5 @@
 """Who may take a task, who should, and how a backlog is divided."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,4 +137,4 @@ def test_no_slot_stays_free_while_a_task_waits_that_may_take_it(
     if sum(shares.values()) < count:
         for candidate in candidates:
             taken = candidate.active + shares.get(candidate.record.id, 0)
-            assert not may(replace(candidate, active=taken), ECHO)
+            assert not may(candidate._replace(active=taken), ECHO)

@@ -10,7 +10,8 @@ apart; they are the only rules besides the table. (Design section 4.)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferry.server.errors import IllegalTransitionError
 from inferry.server.inputs import (
@@ -79,8 +80,7 @@ _GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """What an input did: the record after it, the event to log, and what else is to be stored."""
 
     record: TaskRecord
@@ -144,8 +144,7 @@ def _admits(record: TaskRecord, kind: type[Input]) -> bool:
 
 def _claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transition:
     run_until = now + record.spec.timeout_ms + rules.grace_ms
-    after = replace(
-        record,
+    after = record._replace(
         seq=record.seq + 1,
         updated_ms=now,
         attempt=record.attempt + 1,
@@ -168,8 +167,7 @@ def _report(record: TaskRecord, target: Status, given: Accept | Progress, now: i
         if given.progress is not None:
             progress = max(progress, min(100.0, max(0.0, given.progress)))
     message = message if given.message is None else given.message
-    after = replace(
-        record,
+    after = record._replace(
         status=target,
         seq=record.seq + 1,
         updated_ms=now,
@@ -181,8 +179,7 @@ def _report(record: TaskRecord, target: Status, given: Accept | Progress, now: i
 
 def _release(record: TaskRecord, given: Release, now: int) -> Transition:
     not_before, last = given.not_before_ms, record.total_deadline_ms
-    after = replace(
-        record,
+    after = record._replace(
         status=Status.PENDING,
         seq=record.seq + 1,
         updated_ms=now,
@@ -201,7 +198,7 @@ def _retry(record: TaskRecord, now: int, rules: Rules) -> Transition:
 
 
 def _keep_late(record: TaskRecord, given: Succeed, now: int) -> Transition:
-    after = replace(record, seq=record.seq + 1, updated_ms=now, digest=given.digest)
+    after = record._replace(seq=record.seq + 1, updated_ms=now, digest=given.digest)
     event = event_of(after, EventKind.LATE_RESULT)
     return Transition(after, event, outcome=Outcome(late_result=given.result))
 
@@ -212,8 +209,7 @@ def _finish(
     attempt_outcome, error, code, outcome = verdict(given)
     done = target in (Status.COMPLETED, Status.CANCELLED)
     keep = record.spec.result_ttl_ms or (rules.keep_done_ms if done else rules.keep_failed_ms)
-    after = replace(
-        record,
+    after = record._replace(
         status=target,
         seq=record.seq + 1,
         updated_ms=now,

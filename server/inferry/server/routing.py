@@ -6,6 +6,7 @@ alike to every server, so the queue is counted and claimed by route. (Design sec
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferry.server.servers import ServerRecord, ServerStatus
 
@@ -17,8 +18,7 @@ def route_of(task_type: str, capabilities: Iterable[str]) -> str:
     return _SEPARATOR.join([task_type, *sorted(set(capabilities))])
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A server as routing sees it at one moment."""
 
     record: ServerRecord
@@ -90,5 +90,5 @@ def share(candidates: Sequence[Candidate], waiting: Mapping[str, int], limit: in
             had = shares.get(server_id, Share(server_id, (), 0))
             routes = had.routes if route in had.routes else (*had.routes, route)
             shares[server_id] = Share(server_id, routes, had.slots + 1)
-            now[server_id] = Candidate(best.record, best.status, best.active + 1, best.queued)
+            now[server_id] = best._replace(active=best.active + 1)
     return list(shares.values())

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -51,8 +49,7 @@ NEW = TaskRecord(
     total_deadline_ms=1,
     deadline_ms=1,
 )
-DONE = replace(
-    NEW,
+DONE = NEW._replace(
     status=Status.COMPLETED,
     seq=4,
     updated_ms=1_704_067_202_250,
@@ -116,7 +113,7 @@ def test_a_null_result_is_a_result() -> None:
 
 
 def test_details_and_a_late_result_come_along() -> None:
-    late = replace(DONE, status=Status.TIMEOUT, error="too late", code="TIMEOUT")
+    late = DONE._replace(status=Status.TIMEOUT, error="too late", code="TIMEOUT")
     task = task_to_proto(late, b"{}", Outcome(details=b'{"phase":"attempt"}', late_result=b"7"))
     assert (task.error, task.code, task.status) == ("too late", "TIMEOUT", Task.TIMEOUT)
     assert task.details["phase"] == "attempt"
@@ -125,7 +122,7 @@ def test_details_and_a_late_result_come_along() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_every_status_has_the_same_name_in_the_proto(status: Status) -> None:
-    task = task_to_proto(replace(NEW, status=status), None, None)
+    task = task_to_proto(NEW._replace(status=status), None, None)
     assert Task.Status.Name(task.status) == status.name
 
 

@@ -1,6 +1,5 @@
 """Operations to feed a store with."""
 
-from dataclasses import replace
 from typing import Any
 
 from inferry.server.errors import InferryError
@@ -30,7 +29,7 @@ SERVER = ServerRecord(
 
 
 def waiting(task_id: str, not_before_ms: int = 0, **spec: Any) -> Insert:
-    record, created = create(replace(SPEC, id=task_id, **spec), not_before_ms, RULES)
+    record, created = create(SPEC._replace(id=task_id, **spec), not_before_ms, RULES)
     return Insert(record, PAYLOAD, (created,))
 
 
