@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
 
 # How fast an example runs says more about the machine than about the code.
-settings.register_profile("inferry", deadline=None)
+settings.register_profile(
+    "inferry", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.load_profile("inferry")
 
 
