@@ -60,7 +60,8 @@ class Upstream:
                 if isinstance(event, Exception):
                     await _fail(event, context)
                 yield event
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # The latter when the end comes while the event is still being sent.
             self.broken_off.set()
             raise
 
