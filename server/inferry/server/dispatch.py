@@ -80,7 +80,9 @@ class Dispatcher:
                 else await self._ask(member.record, record, payload)
             )
         finally:
-            self._calls.pop(task_id, None)
+            # A call that was hung up on may end when the next attempt's call is already there.
+            if self._calls.get(task_id) is asyncio.current_task():
+                del self._calls[task_id]
         if isinstance(given, Failure) and given.outcome is AttemptOutcome.REFUSED:
             now = self._clock.now_ms()
             self._fleet.rest(record.server_id or "", now, given.retry_after_ms)
