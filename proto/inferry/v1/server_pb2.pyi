@@ -62,6 +62,33 @@ class Server(_message.Message):
     DRAINING: Server.Status.ValueType  # 4
     """It finishes what it has and gets none, on an operator's word."""
 
+    class _Breaker:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _BreakerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Server._Breaker.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        BREAKER_UNSPECIFIED: Server._Breaker.ValueType  # 0
+        """Not a state: no breaker has it."""
+        CLOSED: Server._Breaker.ValueType  # 1
+        """Calls go through."""
+        OPEN: Server._Breaker.ValueType  # 2
+        """Calls failed: it gets none until `retry_at`."""
+        HALF_OPEN: Server._Breaker.ValueType  # 3
+        """It gets one task on trial."""
+
+    class Breaker(_Breaker, metaclass=_BreakerEnumTypeWrapper):
+        """Whether calls to a server are held back because calls failed."""
+
+    BREAKER_UNSPECIFIED: Server.Breaker.ValueType  # 0
+    """Not a state: no breaker has it."""
+    CLOSED: Server.Breaker.ValueType  # 1
+    """Calls go through."""
+    OPEN: Server.Breaker.ValueType  # 2
+    """Calls failed: it gets none until `retry_at`."""
+    HALF_OPEN: Server.Breaker.ValueType  # 3
+    """It gets one task on trial."""
+
     ID_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -76,6 +103,8 @@ class Server(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    RETRY_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `srv_` and a ULID."""
     url: _builtins.str
@@ -92,6 +121,8 @@ class Server(_message.Message):
     """Output only. Share of its last 100 attempts that succeeded, 0 to 1; unset before the first ended."""
     last_error: _builtins.str
     """Output only. Why its last probe failed; empty when it did not."""
+    breaker: Global___Server.Breaker.ValueType
+    """Output only. Whether calls to it are held back."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The types and capabilities it has; none means that it takes every type."""
@@ -116,6 +147,10 @@ class Server(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it last registered."""
 
+    @_builtins.property
+    def retry_at(self) -> _timestamp_pb2.Timestamp:
+        """Output only. It gets no tasks before, because calls failed or it asked for it; unset otherwise."""
+
     def __init__(
         self,
         *,
@@ -133,10 +168,12 @@ class Server(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         last_error: _builtins.str = ...,
+        breaker: Global___Server.Breaker.ValueType = ...,
+        retry_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "created_at", b"created_at", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "created_at", b"created_at", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "retry_at", b"retry_at", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "active", b"active", "capabilities", b"capabilities", "created_at", b"created_at", "id", b"id", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "status", b"status", "success_rate", b"success_rate", "updated_at", b"updated_at", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "active", b"active", "breaker", b"breaker", "capabilities", b"capabilities", "created_at", b"created_at", "id", b"id", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "retry_at", b"retry_at", "status", b"status", "success_rate", b"success_rate", "updated_at", b"updated_at", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__success_rate: _TypeAlias = _typing.Literal["success_rate"]  # noqa: Y015
     _WhichOneofArgType__success_rate: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate"]  # noqa: Y015

@@ -119,7 +119,8 @@ class ServerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeregisterServer(self, request, context):
-        """Takes a server out of the list. The tasks it has may still report.
+        """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
+        grace, and what it still has then is lost with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

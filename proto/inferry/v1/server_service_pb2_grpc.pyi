@@ -50,7 +50,9 @@ class ServerServiceStub:
     ResumeServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.ResumeServerRequest, _server_service_pb2.ResumeServerResponse]
     """Ends a drain."""
     DeregisterServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.DeregisterServerRequest, _server_service_pb2.DeregisterServerResponse]
-    """Takes a server out of the list. The tasks it has may still report."""
+    """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
+    grace, and what it still has then is lost with it.
+    """
 
 @_typing.type_check_only
 class ServerServiceAsyncStub(ServerServiceStub):
@@ -70,7 +72,9 @@ class ServerServiceAsyncStub(ServerServiceStub):
     ResumeServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.ResumeServerRequest, _server_service_pb2.ResumeServerResponse]  # type: ignore[assignment]
     """Ends a drain."""
     DeregisterServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.DeregisterServerRequest, _server_service_pb2.DeregisterServerResponse]  # type: ignore[assignment]
-    """Takes a server out of the list. The tasks it has may still report."""
+    """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
+    grace, and what it still has then is lost with it.
+    """
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Registers, reads and steers servers."""
@@ -129,6 +133,8 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.DeregisterServerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.DeregisterServerResponse, _abc.Awaitable[_server_service_pb2.DeregisterServerResponse]]:
-        """Takes a server out of the list. The tasks it has may still report."""
+        """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
+        grace, and what it still has then is lost with it.
+        """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -118,6 +118,10 @@ class Task(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
+    SILENCE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `task_` and a ULID."""
     type: _builtins.str
@@ -152,6 +156,12 @@ class Task(_message.Message):
     """True when a second run does no harm, so that it may be repeated after an unclear failure."""
     tenant: _builtins.str
     """Output only. Whose it is."""
+    silence_timeout_ms: _builtins.int
+    """How long its server may say nothing of it, in milliseconds; 0 is for ever."""
+    total_timeout_ms: _builtins.int
+    """From creation, delay or retry to its final status at most, in milliseconds."""
+    queue_position: _builtins.int
+    """Output only. Its place in the queue, from 1; unset unless it waits and is due."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The work itself: a JSON object."""
@@ -196,6 +206,10 @@ class Task(_message.Message):
     def finished_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it reached its final status."""
 
+    @_builtins.property
+    def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When it will start if the queue moves on as it does; unset when nobody can tell."""
+
     def __init__(
         self,
         *,
@@ -227,12 +241,18 @@ class Task(_message.Message):
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
+        silence_timeout_ms: _builtins.int = ...,
+        total_timeout_ms: _builtins.int = ...,
+        queue_position: _builtins.int | None = ...,
+        estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "details", b"details", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "error", b"error", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "progress", b"progress", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
+    _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
@@ -264,6 +284,8 @@ class Attempt(_message.Message):
         """It took too long."""
         ABORTED: Attempt._Outcome.ValueType  # 7
         """The task was cancelled meanwhile."""
+        LOST: Attempt._Outcome.ValueType  # 8
+        """The server died: nobody can tell whether it ran."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """How an attempt ended."""
@@ -284,6 +306,8 @@ class Attempt(_message.Message):
     """It took too long."""
     ABORTED: Attempt.Outcome.ValueType  # 7
     """The task was cancelled meanwhile."""
+    LOST: Attempt.Outcome.ValueType  # 8
+    """The server died: nobody can tell whether it ran."""
 
     NUMBER_FIELD_NUMBER: _builtins.int
     SERVER_ID_FIELD_NUMBER: _builtins.int
@@ -357,6 +381,10 @@ class TaskEvent(_message.Message):
         """A result came after the task had timed out and was kept aside."""
         GAP: TaskEvent._Kind.ValueType  # 9
         """Older events are no longer kept; `task` is the task as it is now."""
+        HELD: TaskEvent._Kind.ValueType  # 10
+        """Its type is paused: its queue wait began anew instead of ending it."""
+        QUEUED: TaskEvent._Kind.ValueType  # 11
+        """Not an event of its own: its place in the queue changed. `seq` is that of the last event."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened."""
@@ -381,6 +409,10 @@ class TaskEvent(_message.Message):
     """A result came after the task had timed out and was kept aside."""
     GAP: TaskEvent.Kind.ValueType  # 9
     """Older events are no longer kept; `task` is the task as it is now."""
+    HELD: TaskEvent.Kind.ValueType  # 10
+    """Its type is paused: its queue wait began anew instead of ending it."""
+    QUEUED: TaskEvent.Kind.ValueType  # 11
+    """Not an event of its own: its place in the queue changed. `seq` is that of the last event."""
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
@@ -392,6 +424,8 @@ class TaskEvent(_message.Message):
     SERVER_ID_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Output only. The task."""
     seq: _builtins.int
@@ -408,6 +442,8 @@ class TaskEvent(_message.Message):
     """Output only. The attempt it belongs to; 0 before the first."""
     server_id: _builtins.str
     """Output only. The server of that attempt."""
+    queue_position: _builtins.int
+    """Output only. Its place in the queue when this was read, from 1; unset unless it waits and is due."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it happened."""
@@ -415,6 +451,10 @@ class TaskEvent(_message.Message):
     @_builtins.property
     def task(self) -> Global___Task:
         """Output only. The whole task: on the event that ended it and on a gap."""
+
+    @_builtins.property
+    def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When it will start if the queue moves on as it does; unset when nobody can tell."""
 
     def __init__(
         self,
@@ -429,12 +469,16 @@ class TaskEvent(_message.Message):
         server_id: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         task: Global___Task | None = ...,
+        queue_position: _builtins.int | None = ...,
+        estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position", "task", b"task", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "kind", b"kind", "message", b"message", "progress", b"progress", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "attempt", b"attempt", "estimated_start_at", b"estimated_start_at", "kind", b"kind", "message", b"message", "progress", b"progress", "queue_position", b"queue_position", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
+    _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
 
 Global___TaskEvent: _TypeAlias = TaskEvent  # noqa: Y015
 
@@ -452,6 +496,7 @@ class TaskUpdate(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    EXTEND_MS_FIELD_NUMBER: _builtins.int
     status: Global___Task.Status.ValueType
     """*Required*. PENDING (queued at the backend), PROCESSING, or a final status."""
     progress: _builtins.float
@@ -464,6 +509,10 @@ class TaskUpdate(_message.Message):
     """With FAILED or TIMEOUT: one word for a program. Default: `INTERNAL_ERROR`."""
     retryable: _builtins.bool
     """With FAILED: true when another attempt may do better."""
+    extend_ms: _builtins.int
+    """With PENDING or PROCESSING: the attempt may run at least so many milliseconds from now, within
+    the task's total time. It never shortens an attempt. 0 leaves it.
+    """
     @_builtins.property
     def result(self) -> _struct_pb2.Value:
         """With COMPLETED: the result, any JSON value."""
@@ -483,10 +532,11 @@ class TaskUpdate(_message.Message):
         code: _builtins.str = ...,
         details: _struct_pb2.Struct | None = ...,
         retryable: _builtins.bool = ...,
+        extend_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "details", b"details", "message", b"message", "progress", b"progress", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "error", b"error", "message", b"message", "progress", b"progress", "result", b"result", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "error", b"error", "extend_ms", b"extend_ms", "message", b"message", "progress", b"progress", "result", b"result", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015

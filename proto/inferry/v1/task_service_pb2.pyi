@@ -13,6 +13,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inferry.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
 import sys
@@ -64,6 +65,9 @@ class CreateTaskRequest(_message.Message):
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     QUEUE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     RESULT_TTL_MS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SILENCE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """*Required*. What kind of work: 1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`."""
     asynchronous: _builtins.bool
@@ -82,6 +86,15 @@ class CreateTaskRequest(_message.Message):
     """How long it may wait for a server: 1 ms to 24 h. Default: 300,000."""
     result_ttl_ms: _builtins.int
     """How long it is kept once final. Default: by its final status."""
+    request_id: _builtins.str
+    """The caller's name for this request, 1 to 255 printable ASCII characters, at best a UUID: the
+    same request with the same name within 24 h gives the task that the first one created.
+    Default: none. Over HTTP, the header `Idempotency-Key` says it.
+    """
+    silence_timeout_ms: _builtins.int
+    """How long its server may say nothing of it: 1 ms to 24 h, or 0 for ever. Default: 0."""
+    total_timeout_ms: _builtins.int
+    """From creation, or the end of its delay, to its final status: 1 ms to 7 d. Default: 24 h."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The work itself: a JSON object, 1 MiB at most. Default: empty."""
@@ -114,10 +127,13 @@ class CreateTaskRequest(_message.Message):
         not_before: _timestamp_pb2.Timestamp | None = ...,
         queue_timeout_ms: _builtins.int | None = ...,
         result_ttl_ms: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        silence_timeout_ms: _builtins.int | None = ...,
+        total_timeout_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_timeout_ms", b"_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_timeout_ms", b"_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "timeout_ms", b"timeout_ms", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "request_id", b"request_id", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asynchronous: _TypeAlias = _typing.Literal["asynchronous"]  # noqa: Y015
     _WhichOneofArgType__asynchronous: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous"]  # noqa: Y015
@@ -129,8 +145,12 @@ class CreateTaskRequest(_message.Message):
     _WhichOneofArgType__queue_timeout_ms: _TypeAlias = _typing.Literal["_queue_timeout_ms", b"_queue_timeout_ms"]  # noqa: Y015
     _WhichOneofReturnType__result_ttl_ms: _TypeAlias = _typing.Literal["result_ttl_ms"]  # noqa: Y015
     _WhichOneofArgType__result_ttl_ms: _TypeAlias = _typing.Literal["_result_ttl_ms", b"_result_ttl_ms"]  # noqa: Y015
+    _WhichOneofReturnType__silence_timeout_ms: _TypeAlias = _typing.Literal["silence_timeout_ms"]  # noqa: Y015
+    _WhichOneofArgType__silence_timeout_ms: _TypeAlias = _typing.Literal["_silence_timeout_ms", b"_silence_timeout_ms"]  # noqa: Y015
     _WhichOneofReturnType__timeout_ms: _TypeAlias = _typing.Literal["timeout_ms"]  # noqa: Y015
     _WhichOneofArgType__timeout_ms: _TypeAlias = _typing.Literal["_timeout_ms", b"_timeout_ms"]  # noqa: Y015
+    _WhichOneofReturnType__total_timeout_ms: _TypeAlias = _typing.Literal["total_timeout_ms"]  # noqa: Y015
+    _WhichOneofArgType__total_timeout_ms: _TypeAlias = _typing.Literal["_total_timeout_ms", b"_total_timeout_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__asynchronous) -> _WhichOneofReturnType__asynchronous | None: ...
     @_typing.overload
@@ -142,7 +162,11 @@ class CreateTaskRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__result_ttl_ms) -> _WhichOneofReturnType__result_ttl_ms | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__silence_timeout_ms) -> _WhichOneofReturnType__silence_timeout_ms | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_ms) -> _WhichOneofReturnType__timeout_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_timeout_ms) -> _WhichOneofReturnType__total_timeout_ms | None: ...
 
 Global___CreateTaskRequest: _TypeAlias = CreateTaskRequest  # noqa: Y015
 
@@ -153,6 +177,9 @@ class CreateTaskResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True when an earlier request with the same `request_id` created it."""
     @_builtins.property
     def task(self) -> _task_pb2.Task:
         """The task, final when the request was not asynchronous."""
@@ -161,10 +188,11 @@ class CreateTaskResponse(_message.Message):
         self,
         *,
         task: _task_pb2.Task | None = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,6 +599,282 @@ class RetryTaskResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryTaskResponse: _TypeAlias = RetryTaskResponse  # noqa: Y015
+
+@_typing.final
+class RetryTasksRequest(_message.Message):
+    """Which tasks to start again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SERVER_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    status: _task_pb2.Task.Status.ValueType
+    """FAILED, TIMEOUT or CANCELLED. Default: FAILED."""
+    type: _builtins.str
+    """Only tasks of this type. Default: all."""
+    server_id: _builtins.str
+    """Only tasks whose latest attempt went to this server. Default: all."""
+    code: _builtins.str
+    """Only tasks that ended with this code, such as `INTERNAL_ERROR`. Default: all."""
+    limit: _builtins.int
+    """Tasks at most, 1 to 1,000. Default: 1,000."""
+    def __init__(
+        self,
+        *,
+        status: _task_pb2.Task.Status.ValueType = ...,
+        type: _builtins.str = ...,
+        server_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "limit", b"limit", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTasksRequest: _TypeAlias = RetryTasksRequest  # noqa: Y015
+
+@_typing.final
+class RetryTasksResponse(_message.Message):
+    """What became of a bulk retry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRIED_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    retried: _builtins.int
+    """Tasks that were started again."""
+    more: _builtins.bool
+    """True when there may be more: the limit was reached, or the queue is full."""
+    def __init__(
+        self,
+        *,
+        retried: _builtins.int = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "retried", b"retried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTasksResponse: _TypeAlias = RetryTasksResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTaskRequest(_message.Message):
+    """Names a task to explain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """*Required*. The task."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTaskRequest: _TypeAlias = ExplainTaskRequest  # noqa: Y015
+
+@_typing.final
+class ExplainTaskResponse(_message.Message):
+    """Why a task runs or does not run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExplainTaskResponse._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: ExplainTaskResponse._Reason.ValueType  # 0
+        """Not a reason."""
+        ENDED: ExplainTaskResponse._Reason.ValueType  # 1
+        """It is final."""
+        RUNNING: ExplainTaskResponse._Reason.ValueType  # 2
+        """A server has it."""
+        DELAYED: ExplainTaskResponse._Reason.ValueType  # 3
+        """Its time has not come."""
+        PAUSED: ExplainTaskResponse._Reason.ValueType  # 4
+        """Its type is paused."""
+        NO_SERVER: ExplainTaskResponse._Reason.ValueType  # 5
+        """No registered server is capable of it."""
+        NO_FREE_SERVER: ExplainTaskResponse._Reason.ValueType  # 6
+        """Servers are capable of it, but none can take a task now."""
+        BEHIND_OTHERS: ExplainTaskResponse._Reason.ValueType  # 7
+        """Other tasks go first."""
+        NEXT: ExplainTaskResponse._Reason.ValueType  # 8
+        """Nothing holds it up: it is about to start."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """What decides."""
+
+    REASON_UNSPECIFIED: ExplainTaskResponse.Reason.ValueType  # 0
+    """Not a reason."""
+    ENDED: ExplainTaskResponse.Reason.ValueType  # 1
+    """It is final."""
+    RUNNING: ExplainTaskResponse.Reason.ValueType  # 2
+    """A server has it."""
+    DELAYED: ExplainTaskResponse.Reason.ValueType  # 3
+    """Its time has not come."""
+    PAUSED: ExplainTaskResponse.Reason.ValueType  # 4
+    """Its type is paused."""
+    NO_SERVER: ExplainTaskResponse.Reason.ValueType  # 5
+    """No registered server is capable of it."""
+    NO_FREE_SERVER: ExplainTaskResponse.Reason.ValueType  # 6
+    """Servers are capable of it, but none can take a task now."""
+    BEHIND_OTHERS: ExplainTaskResponse.Reason.ValueType  # 7
+    """Other tasks go first."""
+    NEXT: ExplainTaskResponse.Reason.ValueType  # 8
+    """Nothing holds it up: it is about to start."""
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    SERVERS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The task."""
+    status: _task_pb2.Task.Status.ValueType
+    """Its status."""
+    reason: Global___ExplainTaskResponse.Reason.ValueType
+    """What decides."""
+    text: _builtins.str
+    """The reason in a sentence."""
+    remedy: _builtins.str
+    """What would change it, in a sentence; empty when nothing needs to."""
+    queue_position: _builtins.int
+    """Its place in the queue, from 1; unset unless it waits and is due."""
+    @_builtins.property
+    def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
+        """When it will start if the queue moves on as it does; unset when nobody can tell."""
+
+    @_builtins.property
+    def servers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerVerdict]:
+        """What each server makes of it, by name; none once the task is final."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        status: _task_pb2.Task.Status.ValueType = ...,
+        reason: Global___ExplainTaskResponse.Reason.ValueType = ...,
+        text: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        queue_position: _builtins.int | None = ...,
+        estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        servers: _abc.Iterable[Global___ServerVerdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "id", b"id", "queue_position", b"queue_position", "reason", b"reason", "remedy", b"remedy", "servers", b"servers", "status", b"status", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
+    _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+
+Global___ExplainTaskResponse: _TypeAlias = ExplainTaskResponse  # noqa: Y015
+
+@_typing.final
+class ServerVerdict(_message.Message):
+    """What keeps a server from taking a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Rule:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _RuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ServerVerdict._Rule.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RULE_UNSPECIFIED: ServerVerdict._Rule.ValueType  # 0
+        """Not a rule."""
+        ELIGIBLE: ServerVerdict._Rule.ValueType  # 1
+        """It may take the task."""
+        NOT_CAPABLE: ServerVerdict._Rule.ValueType  # 2
+        """It lacks the type or a capability."""
+        DRAINING: ServerVerdict._Rule.ValueType  # 3
+        """An operator wants it to get no more tasks."""
+        OFFLINE: ServerVerdict._Rule.ValueType  # 4
+        """Its probes fail."""
+        BREAKER_OPEN: ServerVerdict._Rule.ValueType  # 5
+        """Calls to it failed; it is left alone, or one trial is under way."""
+        RESTING: ServerVerdict._Rule.ValueType  # 6
+        """It asked to be left alone for a while."""
+        FULL: ServerVerdict._Rule.ValueType  # 7
+        """All its slots are taken."""
+
+    class Rule(_Rule, metaclass=_RuleEnumTypeWrapper):
+        """The rule that decides."""
+
+    RULE_UNSPECIFIED: ServerVerdict.Rule.ValueType  # 0
+    """Not a rule."""
+    ELIGIBLE: ServerVerdict.Rule.ValueType  # 1
+    """It may take the task."""
+    NOT_CAPABLE: ServerVerdict.Rule.ValueType  # 2
+    """It lacks the type or a capability."""
+    DRAINING: ServerVerdict.Rule.ValueType  # 3
+    """An operator wants it to get no more tasks."""
+    OFFLINE: ServerVerdict.Rule.ValueType  # 4
+    """Its probes fail."""
+    BREAKER_OPEN: ServerVerdict.Rule.ValueType  # 5
+    """Calls to it failed; it is left alone, or one trial is under way."""
+    RESTING: ServerVerdict.Rule.ValueType  # 6
+    """It asked to be left alone for a while."""
+    FULL: ServerVerdict.Rule.ValueType  # 7
+    """All its slots are taken."""
+
+    SERVER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    server_id: _builtins.str
+    """The server."""
+    name: _builtins.str
+    """Its name."""
+    rule: Global___ServerVerdict.Rule.ValueType
+    """The rule that decides."""
+    text: _builtins.str
+    """The rule in a sentence, with its numbers."""
+    remedy: _builtins.str
+    """What would change it, in a sentence; empty when nothing needs to."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it will be tried again by itself; unset when nobody can tell."""
+
+    def __init__(
+        self,
+        *,
+        server_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        rule: Global___ServerVerdict.Rule.ValueType = ...,
+        text: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "remedy", b"remedy", "rule", b"rule", "server_id", b"server_id", "text", b"text", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServerVerdict: _TypeAlias = ServerVerdict  # noqa: Y015
 
 @_typing.final
 class ListAttemptsRequest(_message.Message):

@@ -75,6 +75,16 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
                 _registered_method=True)
+        self.RetryTasks = channel.unary_unary(
+                '/inferry.v1.TaskService/RetryTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
+                _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/inferry.v1.TaskService/ExplainTask',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
+                _registered_method=True)
         self.ListAttempts = channel.unary_unary(
                 '/inferry.v1.TaskService/ListAttempts',
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.ListAttemptsRequest.SerializeToString,
@@ -142,6 +152,20 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryTasks(self, request, context):
+        """Starts tasks that ended badly again, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTask(self, request, context):
+        """Tells why a task runs where it runs, or why it does not run and what would change that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAttempts(self, request, context):
         """Lists a task's attempts, oldest first.
         """
@@ -191,6 +215,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.RetryTask,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.RetryTaskRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
+            'RetryTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.RetryTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.RetryTasksResponse.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.ExplainTaskResponse.SerializeToString,
             ),
             'ListAttempts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAttempts,
@@ -415,6 +449,60 @@ class TaskService(object):
             '/inferry.v1.TaskService/RetryTask',
             inferry_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/RetryTasks',
+            inferry_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/ExplainTask',
+            inferry_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,
