@@ -9,13 +9,15 @@ from inferry.server.inputs import (
     Claim,
     Expire,
     Fail,
+    Hold,
     Input,
     Progress,
     Release,
     Retry,
     Succeed,
 )
-from inferry.server.lifecycle import Rules, apply, create
+from inferry.server.lifecycle import apply, create
+from inferry.server.steps import Rules
 from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
 
 RULES = Rules()
@@ -30,6 +32,8 @@ SPEC = TaskSpec(
     priority=0,
     timeout_ms=300_000,
     queue_timeout_ms=300_000,
+    silence_timeout_ms=0,
+    total_timeout_ms=86_400_000,
     result_ttl_ms=0,
     max_attempts=3,
     idempotent=False,
@@ -38,7 +42,7 @@ SPEC = TaskSpec(
 
 CLAIM = Claim("srv_1")
 LOST = Release("lost", AttemptOutcome.AMBIGUOUS, CREATED_MS + 1_000)
-WAITING = frozenset({Claim, Fail, Expire, Cancel})
+WAITING = frozenset({Claim, Hold, Fail, Expire, Cancel})
 OPEN = frozenset({Accept, Progress, Succeed, Fail, Release, Expire, Cancel})
 ENDED, MAY_BE_LATE = frozenset({Retry}), frozenset({Retry, Succeed})
 EXPIRED = Expire("too slow")
@@ -60,7 +64,7 @@ SITUATIONS: Mapping[str, tuple[Sequence[Input], frozenset[type[Input]]]] = {
 
 
 def lead_to(situation: str) -> TaskRecord:
-    record, _ = create(SPEC, 0, RULES)
+    record, _ = create(SPEC, 0)
     for step in SITUATIONS[situation][0]:
         record = apply(record, step, CREATED_MS, RULES).record
     return record

@@ -8,11 +8,12 @@ import pytest
 
 from inferry.server.committer import BATCH_LIMIT, Committer
 from inferry.server.errors import InferryError, NotFoundError, UnavailableError
-from inferry.server.lifecycle import Transition, create
+from inferry.server.lifecycle import create
+from inferry.server.steps import Transition
 from inferry.server.store import Change, Insert, Operation, Result, StoreError
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.task import TaskRecord
-from tests.server.situations import RULES, SPEC
+from tests.server.situations import SPEC
 
 
 class CountingStore(SqliteStore):
@@ -39,7 +40,7 @@ async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
 
 
 def insert(name: str) -> Insert:
-    record, event = create(SPEC._replace(id=name), 0, RULES)
+    record, event = create(SPEC._replace(id=name), 0)
     return Insert(record, b"{}", (event,))
 
 

@@ -19,7 +19,8 @@ from inferry.server.inputs import (
     Retry,
     Succeed,
 )
-from inferry.server.lifecycle import TRANSITIONS, Transition, allowed, apply, create
+from inferry.server.lifecycle import TRANSITIONS, allowed, apply, create
+from inferry.server.steps import Transition
 from inferry.server.task import AttemptOutcome, EventKind, Status, TaskRecord
 from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
@@ -38,7 +39,7 @@ INPUTS: Mapping[type[Input], st.SearchStrategy[Input]] = {
     Cancel: st.builds(Cancel, TEXT, DIGEST),
     Retry: st.builds(Retry),
 }
-ELAPSED_MS = st.integers(0, 2 * RULES.total_ms)
+ELAPSED_MS = st.integers(0, 2 * SPEC.total_timeout_ms)
 
 PAIRS = [(situation, kind) for situation in SITUATIONS for kind in INPUTS]
 every_pair = pytest.mark.parametrize(
@@ -115,13 +116,13 @@ def test_the_allowed_statuses_are_those_that_legal_inputs_lead_to(situation: str
 
 @settings(deadline=None)
 @given(
-    not_before_ms=st.just(0) | st.integers(CREATED_MS, CREATED_MS + RULES.total_ms),
+    not_before_ms=st.just(0) | st.integers(CREATED_MS, CREATED_MS + SPEC.total_timeout_ms),
     steps=st.lists(st.tuples(st.one_of(*INPUTS.values()), ELAPSED_MS), max_size=30),
 )
 def test_every_life_keeps_the_invariants(
     not_before_ms: int, steps: list[tuple[Input, int]]
 ) -> None:
-    record, event = create(SPEC, not_before_ms, RULES)
+    record, event = create(SPEC, not_before_ms)
     assert (event.kind, event.seq, record.waiting) == (EventKind.CREATED, 1, True)
     assert_whole(record)
     now_ms = CREATED_MS

@@ -33,7 +33,7 @@ def test_an_attempt_ends_its_grace_after_its_timeout_but_never_after_the_total()
 
 
 def test_a_delayed_task_waits_its_queue_time_from_its_delay_on() -> None:
-    record, _ = create(SPEC, CREATED_MS + 60_000, RULES)
+    record, _ = create(SPEC, CREATED_MS + 60_000)
     assert record.deadline_ms == CREATED_MS + 60_000 + SPEC.queue_timeout_ms
 
 

@@ -18,7 +18,7 @@ COMPLETED = Report(Status.COMPLETED, result=b'{"a":1}')
 
 
 def after(*inputs: Input) -> TaskRecord:
-    record = create(SPEC, 0, RULES)[0]
+    record = create(SPEC, 0)[0]
     for one in (Claim("srv_1"), *inputs):
         record = apply(record, one, NOW, RULES).record
     return record

@@ -38,7 +38,7 @@ _BY_STATUS = {
 _UNKNOWN = (500, "INTERNAL_ERROR", "internal error")
 
 #: Codes that say more than their gRPC status.
-_BY_CODE = {"PAYLOAD_TOO_LARGE": 413, "GONE": 410}
+_BY_CODE = {"PAYLOAD_TOO_LARGE": 413, "GONE": 410, "REQUEST_ID_REUSED": 422}
 
 
 @dataclass(slots=True)

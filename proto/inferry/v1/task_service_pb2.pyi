@@ -611,6 +611,7 @@ class RetryTasksRequest(_message.Message):
     SERVER_ID_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """FAILED, TIMEOUT or CANCELLED. Default: FAILED."""
     type: _builtins.str
@@ -621,6 +622,8 @@ class RetryTasksRequest(_message.Message):
     """Only tasks that ended with this code, such as `INTERNAL_ERROR`. Default: all."""
     limit: _builtins.int
     """Tasks at most, 1 to 1,000. Default: 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the call before. Default: begins with the newest task."""
     def __init__(
         self,
         *,
@@ -629,10 +632,11 @@ class RetryTasksRequest(_message.Message):
         server_id: _builtins.str = ...,
         code: _builtins.str = ...,
         limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "limit", b"limit", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -645,20 +649,24 @@ class RetryTasksResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RETRIED_FIELD_NUMBER: _builtins.int
-    MORE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    QUEUE_FULL_FIELD_NUMBER: _builtins.int
     retried: _builtins.int
     """Tasks that were started again."""
-    more: _builtins.bool
-    """True when there may be more: the limit was reached, or the queue is full."""
+    next_page_token: _builtins.str
+    """Asks for the rest; empty when there is none."""
+    queue_full: _builtins.bool
+    """True when it stopped because the queue is full: go on later."""
     def __init__(
         self,
         *,
         retried: _builtins.int = ...,
-        more: _builtins.bool = ...,
+        next_page_token: _builtins.str = ...,
+        queue_full: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "retried", b"retried"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "queue_full", b"queue_full", "retried", b"retried"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -153,7 +153,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryTasks(self, request, context):
-        """Starts tasks that ended badly again, oldest first.
+        """Starts tasks that ended badly again, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

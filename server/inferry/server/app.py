@@ -20,7 +20,6 @@ from inferry.server.fleet import Fleet
 from inferry.server.health import HealthLoop
 from inferry.server.keys import SecretError, derive_key, load_secret, read_secret
 from inferry.server.ledger import Ledger
-from inferry.server.lifecycle import Rules
 from inferry.server.local import LocalChannel
 from inferry.server.loop import Loop
 from inferry.server.outbound import Outbound
@@ -31,6 +30,8 @@ from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.scheduler import Scheduler
 from inferry.server.signals import Signals
+from inferry.server.steps import Rules
+from inferry.server.stop import Stopper
 from inferry.server.store import Store
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.sweep import Sweeper
@@ -122,6 +123,7 @@ class Gateway:
             outbound=self._outbound,
             signer=signer,
             clock=self._clock,
+            stopper=Stopper(self._ledger, self._outbound, self._config.cancel_grace_ms),
             grace_ms=self._config.grace_ms,
         )
         self._add_services(signer)
@@ -199,7 +201,6 @@ def _public_key(path: Path) -> PemKey:
 def _rules(config: Config) -> Rules:
     return Rules(
         grace_ms=config.grace_ms,
-        total_ms=config.total_timeout_ms,
         keep_done_ms=config.keep_done_ms,
         keep_failed_ms=config.keep_failed_ms,
     )

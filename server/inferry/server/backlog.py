@@ -27,6 +27,10 @@ class Backlog:
         """Waiting tasks by route; none of them zero."""
         return self._routes
 
+    def paused(self, task_type: str) -> bool:  # noqa: ARG002
+        """Whether the tasks of a type are held back."""
+        return False
+
     def check(self, tenant: str) -> None:
         """Refuses another waiting task when the queue is full.
 

@@ -84,13 +84,25 @@ class Config(BaseSettings):
         le=60_000,
         description="Waited beyond an attempt's timeout, so that a backend's own TIMEOUT wins.",
     )
+    cancel_grace_ms: int = Field(
+        default=10_000,
+        ge=0,
+        le=600_000,
+        description="How long a stopped attempt keeps its slot if its server confirms nothing.",
+    )
     queue_timeout_ms: Timeout = Field(
         default=300_000, description="How long a task may wait for a server."
+    )
+    silence_timeout_ms: int = Field(
+        default=0,
+        ge=0,
+        le=_DAY_MS,
+        description="How long a server may say nothing of a task it runs; 0 is for ever.",
     )
     total_timeout_ms: int = Field(
         default=_DAY_MS,
         ge=1_000,
-        le=30 * _DAY_MS,
+        le=7 * _DAY_MS,
         description="From creation or retry to a final status, at most.",
     )
     max_attempts: int = Field(default=3, ge=1, le=100, description="Attempts of a task, at most.")

@@ -9,7 +9,7 @@ from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock
 from inferry.server.engine import Engine
 from inferry.server.fleet import Fleet
-from inferry.server.inputs import Expire, Input
+from inferry.server.inputs import Input
 from inferry.server.outbound import (
     AnswerError,
     AnswerTimeoutError,
@@ -20,7 +20,8 @@ from inferry.server.outbound import (
 from inferry.server.reports import STOPPED, read_answer
 from inferry.server.retry import Failure
 from inferry.server.servers import ServerRecord
-from inferry.server.task import AttemptOutcome, TaskRecord
+from inferry.server.stop import Stopper
+from inferry.server.task import Attempt, AttemptOutcome, TaskRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class Dispatcher:
         outbound: Outbound,
         signer: CallbackSigner,
         clock: Clock,
+        stopper: Stopper,
         grace_ms: int,
     ) -> None:
         self._engine = engine
@@ -43,6 +45,7 @@ class Dispatcher:
         self._outbound = outbound
         self._signer = signer
         self._clock = clock
+        self._stopper = stopper
         self._grace_ms = grace_ms
         self._calls: dict[str, asyncio.Task[None]] = {}
         #: Keeps calls whose answer is being written from being collected.
@@ -55,12 +58,18 @@ class Dispatcher:
         self._running.add(call)
         call.add_done_callback(self._running.discard)
 
-    def drop(self, record: TaskRecord) -> None:
+    def drop(self, record: TaskRecord, closed: Attempt) -> None:
         """Hangs up if the task was stopped or its attempt given up; else the call may end."""
         if record.status in STOPPED or record.waiting:
             call = self._calls.pop(record.spec.id, None)
             if call is not None:
                 call.cancel()
+        if record.status in STOPPED:
+            self._stopper.stop(record, closed)
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """The server of a stopped attempt knows that it should stop."""
+        self._stopper.confirm(task_id, attempt)
 
     async def close(self, grace_s: float) -> None:
         """Lets the calls under way end, and hangs up when the time of grace is over."""
@@ -69,6 +78,7 @@ class Dispatcher:
         for call in self._running:
             call.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._stopper.close()
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id
@@ -95,24 +105,29 @@ class Dispatcher:
                 outcome=given.outcome.name,
                 error=given.error,
             )
-        await self._engine.answer(task_id, record.attempt, given)
+        if given is None:
+            # Nothing came in time. Whether that ends the attempt is for its clock to say: reports
+            # may have extended it.
+            await self._engine.expire(task_id)
+        else:
+            await self._engine.answer(task_id, record.attempt, given)
 
     async def _ask(
         self, server: ServerRecord, record: TaskRecord, payload: bytes
-    ) -> Input | Failure:
-        timeout_ms = record.spec.timeout_ms + self._grace_ms
+    ) -> Input | Failure | None:
+        left_ms = record.total_deadline_ms - self._clock.now_ms()
+        timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
         try:
             answer = await self._outbound.post(
                 f"{server.url}/process",
-                self._body(record, payload),
-                timeout_s=timeout_ms / 1000,
+                self._body(record, payload, timeout_ms),
+                timeout_s=(timeout_ms + self._grace_ms) / 1000,
                 private_allowed=server.private_allowed,
             )
         except ConnectError as error:
             return Failure(AttemptOutcome.REFUSED, str(error))
         except AnswerTimeoutError:
-            error_text = f"the server did not answer within {record.spec.timeout_ms} ms"
-            return Expire(error_text, details=b'{"phase":"attempt"}')
+            return None
         except AnswerTooLargeError as error:
             return Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
         except AnswerError as error:
@@ -125,7 +140,7 @@ class Dispatcher:
             asynchronous=record.spec.asynchronous,
         )
 
-    def _body(self, record: TaskRecord, payload: bytes) -> bytes:
+    def _body(self, record: TaskRecord, payload: bytes, timeout_ms: int) -> bytes:
         spec, url = record.spec, None
         if spec.asynchronous:
             url = self._signer.url(spec.id, record.attempt, record.server_id or "")
@@ -135,7 +150,7 @@ class Dispatcher:
                 "type": spec.type,
                 "payload": orjson.Fragment(payload),
                 "callback_url": url,
-                "timeout": spec.timeout_ms,
+                "timeout": timeout_ms,
                 "attempt": record.attempt,
             }
         )

@@ -5,6 +5,7 @@ the ledger, which keeps slots, queue and watchers in step and hands claimed atte
 (Design section 3.)
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -12,15 +13,26 @@ from random import Random
 import structlog
 
 from inferry.server.clock import Clock
+from inferry.server.clocks import expiry
 from inferry.server.committer import Committer, Settle
 from inferry.server.errors import NotFoundError
-from inferry.server.inputs import Cancel, Claim, Expire, Input, Retry
+from inferry.server.inputs import Cancel, Claim, Hold, Input, Retry
 from inferry.server.ledger import Ledger
-from inferry.server.lifecycle import Rules, Transition, apply, create
+from inferry.server.lifecycle import apply, create
 from inferry.server.reports import Report, interpret
 from inferry.server.retry import Failure, plan
 from inferry.server.routing import Share
-from inferry.server.store import Change, Claimed, Insert, Purge, PurgedError, Store
+from inferry.server.steps import Rules, Transition
+from inferry.server.store import (
+    Change,
+    Claimed,
+    Insert,
+    Purge,
+    PurgedError,
+    Replayed,
+    RequestKey,
+    Store,
+)
 from inferry.server.store import Claim as ClaimWaiting
 from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
 
@@ -50,30 +62,35 @@ class Engine:
         self._rules = rules
         self._random = random
 
-    async def create(self, spec: TaskSpec, payload: bytes, not_before_ms: int) -> TaskRecord:
+    async def create(
+        self, spec: TaskSpec, payload: bytes, not_before_ms: int, key: RequestKey | None
+    ) -> TaskRecord | Replayed:
         """Adds a task; on disk when this returns. A free server gets it in the same commit.
 
         Args:
             spec: What its creator said.
             payload: A JSON object.
             not_before_ms: 0 for at once.
+            key: What the creator named the request; the same again adds nothing.
 
         Raises:
             QueueFullError: It would have to wait, and too many do.
+            RequestReusedError: The key stands for another request.
+            GoneError: The task that the key stands for is gone.
         """
-        record, created = create(spec, not_before_ms, self._rules)
+        record, created = create(spec, not_before_ms)
         server_id = self._ledger.free_server(record, spec.created_ms)
         if server_id is None:
             self._ledger.backlog.check(spec.tenant)
-            operation = Insert(record, payload, (created,))
+            operation = Insert(record, payload, (created,), key)
             settle: Settle = self._ledger.created_waiting
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
-            operation = Insert(claim.record, payload, (created, claim.event))
-            self._ledger.fleet.hold(server_id, spec.id)
+            operation = Insert(claim.record, payload, (created, claim.event), key)
+            self._ledger.fleet.hold(server_id, spec.id, claim.record.attempt)
             settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
         _log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
-        inserted: TaskRecord = await self._committer.do(operation, settle)
+        inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
         return inserted
 
     async def report(
@@ -92,9 +109,11 @@ class Engine:
             StaleAttemptError: The attempt has ended.
             IllegalTransitionError: The task has ended otherwise.
         """
-        return await self._change_own(
+        record = await self._change_own(
             task_id, tenant, lambda record: interpret(record, attempt, report)
         )
+        self._ledger.heard(record)
+        return record
 
     async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
@@ -130,13 +149,29 @@ class Engine:
         return await self._change_own(task_id, tenant, lambda _: Retry())
 
     async def expire(self, task_id: str) -> None:
-        """Ends a task whose clock ran out; changes nothing if it has not."""
+        """Ends a task whose clock ran out; changes nothing if it has not.
+
+        The queue clock of a paused type begins anew instead.
+        """
 
         def decide(record: TaskRecord) -> Input | None:
             now = self._clock.now_ms()
-            return _expiry(record, now) if 0 < record.deadline_ms <= now else None
+            if not 0 < record.deadline_ms <= now:
+                return None
+            paused = record.waiting and self._ledger.backlog.paused(record.spec.type)
+            if paused and now < record.total_deadline_ms:
+                return Hold("the type is paused")
+            return expiry(record, now)
 
         await self._change(task_id, decide)
+
+    async def lose(self, server_id: str, reason: str) -> None:
+        """Ends all attempts of a server that died, or that was taken out of the list."""
+        member = self._ledger.fleet.get(server_id)
+        lost = Failure(AttemptOutcome.LOST, reason)
+        held = [] if member is None else list(member.holding)
+        _log.warning("server lost", server_id=server_id, attempts=len(held), error=reason)
+        await asyncio.gather(*(self.answer(task_id, attempt, lost) for task_id, attempt in held))
 
     async def claim(self, share: Share) -> int:
         """Claims waiting tasks for a server; returns how many there were."""
@@ -198,15 +233,3 @@ def check_tenant(task_id: str, owner: str, tenant: str | None) -> None:
     """
     if tenant is not None and owner != tenant:
         raise NotFoundError(f"no task {task_id}")
-
-
-def _expiry(record: TaskRecord, now: int) -> Expire:
-    if now >= record.total_deadline_ms:
-        phase, error = "total", "the task's total time is over"
-    elif record.waiting:
-        phase = "queue"
-        error = f"no server took the task within {record.spec.queue_timeout_ms} ms"
-    else:
-        phase = "attempt"
-        error = f"the server did not finish within {record.spec.timeout_ms} ms"
-    return Expire(error, details=b'{"phase":"%b"}' % phase.encode())

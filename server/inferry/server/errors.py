@@ -65,6 +65,20 @@ class GoneError(InferryError):
     code = "GONE"
 
 
+class RequestReusedError(InferryError):
+    """The request id was used for another request; details carry ``taskId``, what that created."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    code = "REQUEST_ID_REUSED"
+
+    def __init__(self, request_id: str, task_id: str) -> None:
+        super().__init__(
+            f"the request id (Idempotency-Key) {request_id!r} was used for another request, which "
+            f"created task {task_id}; a new request needs a new one",
+            taskId=task_id,
+        )
+
+
 class IllegalTransitionError(InferryError):
     """The task's status does not allow this; details carry ``status`` and ``allowed``."""
 

@@ -24,8 +24,8 @@ class Member:
     health: Health = field(default_factory=Health)
     #: What it last said of its load; None before it said anything.
     load: Load | None = None
-    #: Ids of the tasks whose open attempt is here.
-    holding: set[str] = field(default_factory=set)
+    #: Task and number of the attempts that hold a slot.
+    holding: set[tuple[str, int]] = field(default_factory=set)
     #: Slots that a claim under way may fill.
     reserved: int = 0
     #: Whether the last attempts succeeded, oldest first.
@@ -106,11 +106,11 @@ class Fleet:
         best = choose(self.candidates(now_ms), route)
         return None if best is None else best.record.id
 
-    def hold(self, server_id: str, task_id: str) -> None:
-        """Takes a slot for a task."""
+    def hold(self, server_id: str, task_id: str, attempt: int) -> None:
+        """Takes a slot for an attempt."""
         member = self._members.get(server_id)
         if member is not None:
-            member.holding.add(task_id)
+            member.holding.add((task_id, attempt))
 
     def reserve(self, server_id: str, slots: int) -> None:
         """Takes slots for a claim under way; a negative number gives them back."""
@@ -118,11 +118,17 @@ class Fleet:
         if member is not None:
             member.reserved += slots
 
-    def free(self, server_id: str, task_id: str) -> None:
-        """Gives a task's slot back."""
+    def free(self, server_id: str, task_id: str, attempt: int) -> None:
+        """Gives an attempt's slot back."""
         member = self._members.get(server_id)
         if member is not None:
-            member.holding.discard(task_id)
+            member.holding.discard((task_id, attempt))
+
+    def seen(self, server_id: str, now_ms: int) -> None:
+        """Takes note of a sign of life."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.last_seen_ms = now_ms
 
     def note_attempt(self, server_id: str, now_ms: int, *, succeeded: bool) -> None:
         """Remembers how an attempt ended that the server did run."""

@@ -29,6 +29,8 @@ class Progress:
     progress: float | None = None
     message: str | None = None
     working: bool = True
+    #: The attempt may run at least so long from now.
+    extend_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Its type is paused: the queue wait begins anew instead of ending it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expire:
     """A clock ran out."""
 
@@ -85,4 +94,4 @@ class Retry:
 
 
 Ending = Succeed | Fail | Expire | Cancel
-Input = Claim | Accept | Progress | Release | Retry | Ending
+Input = Claim | Accept | Progress | Release | Hold | Retry | Ending

@@ -13,11 +13,12 @@ from inferry.server.backlog import Backlog
 from inferry.server.clock import Clock
 from inferry.server.errors import InferryError
 from inferry.server.fleet import Fleet
-from inferry.server.lifecycle import Transition
+from inferry.server.reports import STOPPED
 from inferry.server.routing import Share, route_of
 from inferry.server.signals import Signals
-from inferry.server.store import Claimed, Result, Store
-from inferry.server.task import AttemptOutcome, EventKind, Outcome, TaskRecord
+from inferry.server.steps import Transition
+from inferry.server.store import Claimed, Replayed, Result, Store
+from inferry.server.task import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -29,8 +30,12 @@ class Carrier(Protocol):
         """Brings the open attempt of a task to its server."""
         ...
 
-    def drop(self, record: TaskRecord) -> None:
-        """Lets go of an attempt that has ended."""
+    def drop(self, record: TaskRecord, closed: Attempt) -> None:
+        """Lets go of an attempt that has ended; gives its slot back if the task was stopped."""
+        ...
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """The server of a stopped attempt knows that it should stop."""
         ...
 
 
@@ -54,7 +59,7 @@ class Ledger:
         for waiting in await store.backlog():
             self.backlog.add(waiting.route, waiting.tenant, waiting.count)
         for record in await store.held():
-            self.fleet.hold(record.server_id or "", record.spec.id)
+            self.fleet.hold(record.server_id or "", record.spec.id, record.attempt)
 
     def free_server(self, record: TaskRecord, now_ms: int) -> str | None:
         """Picks a server for a new task; None if it has to wait, or to let others go first."""
@@ -63,21 +68,21 @@ class Ledger:
             return None
         return self.fleet.choose(route, now_ms)
 
-    def created_waiting(self, result: TaskRecord | InferryError) -> None:
+    def created_waiting(self, result: TaskRecord | Replayed | InferryError) -> None:
         """A task was added to the queue."""
-        if not isinstance(result, InferryError):
+        if isinstance(result, TaskRecord):
             self.backlog.enter(result.spec)
             self.claimable.set()
             self._announce(result)
 
     def created_claimed(
-        self, result: TaskRecord | InferryError, held: TaskRecord, payload: bytes
+        self, result: TaskRecord | Replayed | InferryError, held: TaskRecord, payload: bytes
     ) -> None:
         """A task was added with its first attempt; ``held`` is whose slot was taken for it."""
-        if isinstance(result, InferryError):
-            self.fleet.free(held.server_id or "", held.spec.id)
-        else:
+        if isinstance(result, TaskRecord):
             self._dispatch(result, payload)
+        else:
+            self.release(held.server_id or "", held.spec.id, held.attempt)
 
     def claimed(self, result: list[Claimed] | InferryError, share: Share) -> None:
         """Waiting tasks were claimed for a server whose slots were reserved."""
@@ -85,7 +90,7 @@ class Ledger:
         for claimed in [] if isinstance(result, InferryError) else result:
             record = claimed.transition.record
             self.backlog.leave(record.spec)
-            self.fleet.hold(share.server_id, record.spec.id)
+            self.fleet.hold(share.server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
 
     def changed(self, result: Result) -> None:
@@ -94,13 +99,14 @@ class Ledger:
             return
         record, closed, kind = result.record, result.closed, result.event.kind
         if closed is not None:
-            self.fleet.free(closed.server_id, record.spec.id)
+            if record.status not in STOPPED or self.carrier is None:
+                self.fleet.free(closed.server_id, record.spec.id, closed.number)
             if closed.outcome not in (AttemptOutcome.REFUSED, AttemptOutcome.ABORTED):
                 succeeded = closed.outcome is AttemptOutcome.SUCCEEDED
                 now = self._clock.now_ms()
                 self.fleet.note_attempt(closed.server_id, now, succeeded=succeeded)
             if self.carrier is not None:
-                self.carrier.drop(record)
+                self.carrier.drop(record, closed)
         elif kind is EventKind.FINISHED:
             self.backlog.leave(record.spec)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
@@ -108,6 +114,18 @@ class Ledger:
         if self.backlog.routes:
             self.claimable.set()
         self._announce(record, result.outcome)
+
+    def heard(self, record: TaskRecord) -> None:
+        """The server of a task's latest attempt reported on it."""
+        self.fleet.seen(record.server_id or "", self._clock.now_ms())
+        if record.status in STOPPED and self.carrier is not None:
+            self.carrier.confirm(record.spec.id, record.attempt)
+
+    def release(self, server_id: str, task_id: str, attempt: int) -> None:
+        """A slot is free: its attempt never came about, or the server has stopped."""
+        self.fleet.free(server_id, task_id, attempt)
+        if self.backlog.routes:
+            self.claimable.set()
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:
         if self.carrier is not None:

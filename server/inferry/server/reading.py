@@ -49,8 +49,8 @@ class Reader:
         check_tenant(task_id, record.spec.tenant, tenant)
         return record
 
-    async def wait(self, task_id: str, tenant: str | None, timeout_s: float) -> TaskRecord:
-        """Reads a task once it is final, or when the time is over."""
+    async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
+        """Reads a task once it is final, or when the time is over; None waits for ever."""
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)
             try:

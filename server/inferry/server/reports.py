@@ -39,6 +39,8 @@ class Report:
     details: bytes | None = None
     #: Another attempt may do better.
     retryable: bool = False
+    #: The attempt may run at least so long from now.
+    extend_ms: int = 0
 
     @property
     def digest(self) -> bytes:
@@ -76,9 +78,11 @@ def _changes_nothing(record: TaskRecord, report: Report) -> bool:
 def _meaning(report: Report) -> Input | Failure:
     match report.status:
         case Status.PENDING:
-            return Progress(report.progress, report.message, working=False)
+            return Progress(
+                report.progress, report.message, working=False, extend_ms=report.extend_ms
+            )
         case Status.PROCESSING:
-            return Progress(report.progress, report.message)
+            return Progress(report.progress, report.message, extend_ms=report.extend_ms)
         case Status.COMPLETED:
             return Succeed(b"null" if report.result is None else report.result, report.digest)
         case Status.FAILED:

@@ -38,6 +38,8 @@ class EventKind(IntEnum):
     FINISHED = 6
     RETRIED = 7
     LATE_RESULT = 8
+    #: Its type is paused: its queue wait began anew.
+    HELD = 10
 
 
 class AttemptOutcome(IntEnum):
@@ -50,6 +52,8 @@ class AttemptOutcome(IntEnum):
     AMBIGUOUS = 5
     TIMED_OUT = 6
     ABORTED = 7
+    #: The server died with it.
+    LOST = 8
 
 
 class TaskSpec(NamedTuple):
@@ -73,6 +77,10 @@ class TaskSpec(NamedTuple):
     timeout_ms: int
     #: How long it may wait for a server.
     queue_timeout_ms: int
+    #: How long its server may say nothing of it; 0 for ever.
+    silence_timeout_ms: int
+    #: From creation, delay or retry to a final status, at most.
+    total_timeout_ms: int
     #: How long it is kept once final; 0 for its status' default.
     result_ttl_ms: int
     #: Attempts at most.
@@ -96,8 +104,10 @@ class TaskRecord(NamedTuple):
     not_before_ms: int
     #: When its total time ends, counted from creation, delay or retry.
     total_deadline_ms: int
-    #: When its running clock ends: queue wait, attempt or total. 0 once final.
+    #: When its running clock ends, the nearest of those in ``clocks``. 0 once final.
     deadline_ms: int
+    #: Since when it waits for its turn: creation, delay, retry or the end of an attempt that ran.
+    queued_ms: int
     #: Number of the latest attempt; 0 before the first.
     attempt: int = 0
     #: Attempts that count towards ``max_attempts``.
@@ -106,6 +116,10 @@ class TaskRecord(NamedTuple):
     server_id: str | None = None
     #: When the latest attempt began; 0 before the first.
     started_ms: int = 0
+    #: When the open attempt has to end; 0 without one.
+    attempt_deadline_ms: int = 0
+    #: When servers died with it, oldest first; those that are long past are left out.
+    losses: tuple[int, ...] = ()
     #: 0 to 100.
     progress: float = 0.0
     #: The last progress message.

@@ -35,6 +35,8 @@ SPEC = TaskSpec(
     priority=3,
     timeout_ms=1_000,
     queue_timeout_ms=2_000,
+    silence_timeout_ms=5_000,
+    total_timeout_ms=60_000,
     result_ttl_ms=3_000,
     max_attempts=4,
     idempotent=True,
@@ -48,6 +50,7 @@ NEW = TaskRecord(
     not_before_ms=0,
     total_deadline_ms=1,
     deadline_ms=1,
+    queued_ms=1_704_067_200_000,
 )
 DONE = NEW._replace(
     status=Status.COMPLETED,
@@ -85,6 +88,8 @@ def test_a_new_task_has_nothing_of_an_attempt() -> None:
         "maxAttempts": 4,
         "timeout": 1_000,
         "queueTimeout": 2_000,
+        "silenceTimeout": 5_000,
+        "totalTimeout": 60_000,
         "resultTtl": 3_000,
         "priority": 3,
         "capabilities": ["gpu", "vram"],

@@ -5,9 +5,10 @@ from typing import Any
 from inferry.server.errors import InferryError
 from inferry.server.inputs import Claim as Dispatch
 from inferry.server.inputs import Input
-from inferry.server.lifecycle import Transition, apply, create
+from inferry.server.lifecycle import apply, create
 from inferry.server.routing import route_of
 from inferry.server.servers import ServerRecord
+from inferry.server.steps import Transition
 from inferry.server.store import Change, Claim, Insert, Operation, Store
 from inferry.server.task import TaskRecord
 from tests.server.situations import CREATED_MS, RULES, SPEC
@@ -29,7 +30,7 @@ SERVER = ServerRecord(
 
 
 def waiting(task_id: str, not_before_ms: int = 0, **spec: Any) -> Insert:
-    record, created = create(SPEC._replace(id=task_id, **spec), not_before_ms, RULES)
+    record, created = create(SPEC._replace(id=task_id, **spec), not_before_ms)
     return Insert(record, PAYLOAD, (created,))
 
 

@@ -49,6 +49,8 @@ def task_to_proto(
         max_attempts=spec.max_attempts,
         timeout_ms=spec.timeout_ms,
         queue_timeout_ms=spec.queue_timeout_ms,
+        silence_timeout_ms=spec.silence_timeout_ms,
+        total_timeout_ms=spec.total_timeout_ms,
         result_ttl_ms=spec.result_ttl_ms,
         priority=spec.priority,
         capabilities=spec.capabilities,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from hashlib import blake2b
 
 import orjson
 
@@ -10,6 +11,7 @@ from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.ids import new_task_id
 from inferry.server.reports import Report
 from inferry.server.rpc.json_values import struct_to_json, value_to_json
+from inferry.server.store import RequestKey
 from inferry.server.task import Status, TaskSpec
 from inferry.v1 import task_pb2, task_service_pb2
 
@@ -21,19 +23,22 @@ LABEL_KEY_LIMIT = 63
 LABEL_VALUE_LIMIT = 255
 TEXT_LIMIT = 4_096
 CODE_LIMIT = 128
+REQUEST_ID_LIMIT = 255
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_REQUEST_ID = re.compile(rf"[!-~]{{1,{REQUEST_ID_LIMIT}}}", re.ASCII)
 _STATUS_WORDS = ", ".join(status.name for status in Status)
 _NAME_RULE = "1 to 128 letters, digits, '.', '_', ':', '/' and '-', the first a letter or digit"
 
 
 def new_task(
     request: task_service_pb2.CreateTaskRequest, tenant: str, now_ms: int, config: Config
-) -> tuple[TaskSpec, bytes, int]:
+) -> tuple[TaskSpec, bytes, int, RequestKey | None]:
     """Reads a request to create a task.
 
     Returns:
-        The spec, the payload as a JSON object, and when it may run: 0 for at once.
+        The spec, the payload as a JSON object, when it may run: 0 for at once, and the key under
+        which the request is remembered, if it has one.
 
     Raises:
         InvalidPayloadError: Something is missing or out of its bounds.
@@ -53,6 +58,12 @@ def new_task(
         queue_timeout_ms=_optional(
             request, "queue_timeout_ms", "queueTimeout", config.queue_timeout_ms, DAY_MS
         ),
+        silence_timeout_ms=_optional(
+            request, "silence_timeout_ms", "silenceTimeout", config.silence_timeout_ms, DAY_MS, 0
+        ),
+        total_timeout_ms=_optional(
+            request, "total_timeout_ms", "totalTimeout", config.total_timeout_ms, 7 * DAY_MS
+        ),
         result_ttl_ms=_optional(request, "result_ttl_ms", "resultTtl", 0, TTL_LIMIT_MS),
         max_attempts=_optional(request, "max_attempts", "maxAttempts", config.max_attempts, 100),
         idempotent=request.idempotent,
@@ -63,7 +74,7 @@ def new_task(
         raise PayloadTooLargeError(
             f"payload: {len(payload)} bytes; the limit is {config.request_limit_bytes}"
         )
-    return spec, payload, _not_before(request, now_ms)
+    return spec, payload, _not_before(request, now_ms), _key(request, now_ms)
 
 
 def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
@@ -90,6 +101,7 @@ def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
         code=update.code[:CODE_LIMIT],
         details=details,
         retryable=update.retryable,
+        extend_ms=_within("extend_ms", update.extend_ms, 0, DAY_MS),
     )
 
 
@@ -131,11 +143,32 @@ def _within(field: str, value: int, least: int, most: int) -> int:
 
 
 def _optional(
-    request: task_service_pb2.CreateTaskRequest, field: str, shown: str, default: int, most: int
+    request: task_service_pb2.CreateTaskRequest,
+    field: str,
+    shown: str,
+    default: int,
+    most: int,
+    least: int = 1,
 ) -> int:
     if not request.HasField(field):  # type: ignore[arg-type]  # a literal at each call
         return default
-    return _within(shown, getattr(request, field), 1, most)
+    return _within(shown, getattr(request, field), least, most)
+
+
+def _key(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> RequestKey | None:
+    if not request.request_id:
+        return None
+    if not _REQUEST_ID.fullmatch(request.request_id):
+        raise InvalidPayloadError(
+            f"requestId (Idempotency-Key): {request.request_id[:REQUEST_ID_LIMIT]!r}; right is 1 "
+            f"to {REQUEST_ID_LIMIT} printable ASCII characters, at best a UUID"
+        )
+    unnamed = task_service_pb2.CreateTaskRequest()
+    unnamed.CopyFrom(request)
+    unnamed.ClearField("request_id")
+    said = unnamed.SerializeToString(deterministic=True)
+    digest = blake2b(said, digest_size=16).digest()
+    return RequestKey(request.request_id, digest, now_ms + DAY_MS)
 
 
 def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:

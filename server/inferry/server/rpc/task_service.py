@@ -22,7 +22,7 @@ from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import new_task, report_of, status_of
 from inferry.server.signals import Signals
-from inferry.server.store import TaskFilter
+from inferry.server.store import Replayed, TaskFilter
 from inferry.server.task import TaskRecord
 from inferry.server.tokens import Role
 from inferry.v1 import task_pb2, task_service_pb2_grpc
@@ -58,17 +58,22 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        spec, payload, not_before_ms = new_task(
+        spec, payload, not_before_ms, key = new_task(
             request, caller().tenant, self._clock.now_ms(), self._config
         )
         if spec.asynchronous:
-            record = await self._engine.create(spec, payload, not_before_ms)
-            return pb.CreateTaskResponse(task=task_to_proto(record, None, None))
+            created = await self._engine.create(spec, payload, not_before_ms, key)
+            if not isinstance(created, Replayed):
+                return pb.CreateTaskResponse(task=task_to_proto(created, None, None))
+            return pb.CreateTaskResponse(task=await self._task(created.record), replayed=True)
         # Listening before the task exists: its end is never missed, and never looked up.
         with self._signals.listen(spec.id) as signal:
-            record = await self._engine.create(spec, payload, not_before_ms)
-            record = await signal.final(record)
-        return pb.CreateTaskResponse(task=task_to_proto(record, None, signal.outcome))
+            created = await self._engine.create(spec, payload, not_before_ms, key)
+            if not isinstance(created, Replayed):
+                record = await signal.final(created)
+                return pb.CreateTaskResponse(task=task_to_proto(record, None, signal.outcome))
+        record = await self._reader.wait(created.record.spec.id, spec.tenant, None)
+        return pb.CreateTaskResponse(task=await self._task(record), replayed=True)
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""

@@ -6,25 +6,41 @@ them all. Reads see every commit that was acknowledged before they began.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inferry.server.errors import GoneError, InferryError
-from inferry.server.lifecycle import Transition
 from inferry.server.servers import ServerRecord
+from inferry.server.steps import Transition
 from inferry.server.task import Attempt, Event, Outcome, Status, TaskRecord
 
 #: Events kept a task; older ones are dropped as new ones come.
 EVENTS_KEPT = 1_000
 
 
+class RequestKey(NamedTuple):
+    """What a caller named its request to create a task."""
+
+    request_id: str
+    #: Of the request without its name.
+    digest: bytes
+    #: How long the name is remembered.
+    until_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Adds a task with its payload and its first events. Result: the record."""
+    """Adds a task with its payload and its first events. Result: the record.
+
+    With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, or a
+    ``RequestReusedError`` when it stood for something else, or a ``PurgedError`` when the task that
+    it created is gone.
+    """
 
     record: TaskRecord
     #: A JSON object.
     payload: bytes
     events: tuple[Event, ...]
+    key: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,13 @@ class Claimed:
     payload: bytes
 
 
-Result = TaskRecord | Transition | list[Claimed] | int | InferryError | None
+class Replayed(NamedTuple):
+    """The task that an earlier request with the same key created, as it is now."""
+
+    record: TaskRecord
+
+
+Result = TaskRecord | Replayed | Transition | list[Claimed] | int | InferryError | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ SPEC = (
     "priority",
     "timeout_ms",
     "queue_timeout_ms",
+    "silence_timeout_ms",
+    "total_timeout_ms",
     "result_ttl_ms",
     "max_attempts",
     "idempotent",
@@ -41,7 +43,15 @@ SPEC = (
 #: What a progress report changes.
 REPORT = ("seq", "updated_ms", "progress", "message")
 #: What the end of a task changes besides its status.
-ENDING = ("deadline_ms", "error", "code", "finished_ms", "purge_ms", "digest")
+ENDING = (
+    "deadline_ms",
+    "attempt_deadline_ms",
+    "error",
+    "code",
+    "finished_ms",
+    "purge_ms",
+    "digest",
+)
 #: What a claim, a release and a retry change besides all that.
 PLACING = (
     "not_before_ms",
@@ -50,6 +60,8 @@ PLACING = (
     "attempts_counted",
     "server_id",
     "started_ms",
+    "queued_ms",
+    "losses",
 )
 STATE = (*REPORT, "status", *ENDING, *PLACING)
 TASK = ("place", *SPEC, *STATE)
@@ -86,6 +98,8 @@ def spec_row(spec: TaskSpec) -> Row:
         spec.priority,
         spec.timeout_ms,
         spec.queue_timeout_ms,
+        spec.silence_timeout_ms,
+        spec.total_timeout_ms,
         spec.result_ttl_ms,
         spec.max_attempts,
         spec.idempotent,
@@ -102,6 +116,7 @@ def ending_row(record: TaskRecord) -> Row:
     """Lays out the columns of ``ENDING``."""
     return (
         record.deadline_ms,
+        record.attempt_deadline_ms,
         record.error,
         record.code,
         record.finished_ms,
@@ -119,6 +134,8 @@ def placing_row(record: TaskRecord) -> Row:
         record.attempts_counted,
         record.server_id,
         record.started_ms,
+        record.queued_ms,
+        " ".join(map(str, record.losses)),
     )
 
 
@@ -131,12 +148,13 @@ def task_of(row: Sequence[Any]) -> TaskRecord:
     """Reads a task from the columns of ``TASK``; what follows them is left alone."""
     # The spec's and then the record's fields, in the order of their classes.
     spec = TaskSpec(
-        row[1], row[2], row[3], tuple(row[4].split("\n")[1:]), row[5], row[6] == 1, row[7], row[8],
-        row[9], row[10], row[11], row[12] == 1, row[13],
+        row[1], row[2], row[3], tuple(row[4].split("\n")[1:]), row[5], row[6] == 1, row[7],
+        row[8], row[9], row[10], row[11], row[12], row[13], row[14] == 1, row[15],
     )  # fmt: skip
     return TaskRecord(
-        spec, _STATUS[row[18]], row[14], row[15], row[25], row[26], row[19], row[27], row[28],
-        row[29], row[30], row[16], row[17], row[20], row[21], row[22], row[23], row[24],
+        spec, _STATUS[row[20]], row[16], row[17], row[28], row[29], row[21], row[34], row[30],
+        row[31], row[32], row[33], row[22], tuple(map(int, row[35].split())), row[18], row[19],
+        row[23], row[24], row[25], row[26], row[27],
     )  # fmt: skip
 
 

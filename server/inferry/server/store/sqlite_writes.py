@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import apsw
 
-from inferry.server.errors import InferryError, NotFoundError
-from inferry.server.lifecycle import Transition
+from inferry.server.errors import InferryError, NotFoundError, RequestReusedError
+from inferry.server.steps import Transition
 from inferry.server.store import (
     EVENTS_KEPT,
     Change,
@@ -17,6 +17,8 @@ from inferry.server.store import (
     Purge,
     PurgedError,
     PutServer,
+    Replayed,
+    RequestKey,
     Result,
 )
 from inferry.server.store.rows import (
@@ -111,8 +113,12 @@ class SqliteWrites:
                 return self._purge(operation)
         return None
 
-    def _insert(self, operation: Insert) -> TaskRecord:
+    def _insert(self, operation: Insert) -> TaskRecord | Replayed:
         record, execute = operation.record, self._cursor.execute
+        if operation.key is not None:
+            replayed = self._replay(record, operation.key)
+            if replayed is not None:
+                return replayed
         execute(_INSERT_TASK, (*spec_row(record.spec), *state_row(record)))
         place = self._db.last_insert_rowid()
         execute(_INSERT_PAYLOAD, (place, operation.payload))
@@ -120,6 +126,23 @@ class SqliteWrites:
             execute(_INSERT_EVENT, (place, *event_row(event)))
         self._remember(place, record)
         return record
+
+    def _replay(self, record: TaskRecord, key: RequestKey) -> Replayed | None:
+        """Finds what was created under this key, or keeps the key for ``record``."""
+        tenant, now_ms = record.spec.tenant, record.spec.created_ms
+        values = (tenant, key.request_id, now_ms)
+        rows: list[Row] = self._cursor.execute(QUERIES["request_id"], values).fetchall()
+        for digest, task_id in rows:
+            if digest != key.digest:
+                raise RequestReusedError(key.request_id, task_id)
+            try:
+                _, found = self._held.get(task_id) or self._find(task_id)
+            except NotFoundError:
+                raise PurgedError(task_id, tenant) from None
+            return Replayed(found)
+        kept = (tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
+        self._cursor.execute(QUERIES["put_request_id"], kept)
+        return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
         place, record = self._held.get(operation.task_id) or self._find(operation.task_id)
@@ -205,6 +228,7 @@ class SqliteWrites:
             "until_ms": operation.now_ms + operation.tombstone_ms,
         }
         self._cursor.execute(QUERIES["forget_tombstones"], values)
+        self._cursor.execute(QUERIES["forget_request_ids"], values)
         for statement in _PURGE:
             self._cursor.execute(statement, values)
         return self._db.changes()

@@ -6,7 +6,7 @@ import pytest
 
 from inferry.server.errors import NotFoundError
 from inferry.server.inputs import Accept, Progress
-from inferry.server.lifecycle import Transition
+from inferry.server.steps import Transition
 from inferry.server.store import (
     Change,
     Claim,

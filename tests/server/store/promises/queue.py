@@ -4,7 +4,8 @@ from operator import attrgetter
 
 from inferry.server.errors import InferryError
 from inferry.server.inputs import Cancel, Release
-from inferry.server.lifecycle import Transition, apply
+from inferry.server.lifecycle import apply
+from inferry.server.steps import Transition
 from inferry.server.store import (
     Backlog,
     Claim,

@@ -18,6 +18,8 @@ CREATE TABLE tasks (
     priority          INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     timeout_ms        INTEGER NOT NULL CHECK (timeout_ms > 0),
     queue_timeout_ms  INTEGER NOT NULL CHECK (queue_timeout_ms > 0),
+    silence_timeout_ms INTEGER NOT NULL CHECK (silence_timeout_ms >= 0),
+    total_timeout_ms  INTEGER NOT NULL CHECK (total_timeout_ms > 0),
     result_ttl_ms     INTEGER NOT NULL CHECK (result_ttl_ms >= 0),
     max_attempts      INTEGER NOT NULL CHECK (max_attempts > 0),
     idempotent        INTEGER NOT NULL CHECK (idempotent IN (0, 1)),
@@ -31,10 +33,14 @@ CREATE TABLE tasks (
     not_before_ms     INTEGER NOT NULL CHECK (not_before_ms >= 0),
     total_deadline_ms INTEGER NOT NULL CHECK (total_deadline_ms > 0),
     deadline_ms       INTEGER NOT NULL CHECK (deadline_ms >= 0),
+    attempt_deadline_ms INTEGER NOT NULL CHECK (attempt_deadline_ms >= 0),
     attempt           INTEGER NOT NULL CHECK (attempt >= 0),
     attempts_counted  INTEGER NOT NULL CHECK (attempts_counted BETWEEN 0 AND attempt),
     server_id         TEXT,
     started_ms        INTEGER NOT NULL CHECK (started_ms >= 0),
+    queued_ms         INTEGER NOT NULL CHECK (queued_ms > 0),
+    -- Times when servers died with it, a space between two.
+    losses            TEXT    NOT NULL,
     error             TEXT    NOT NULL,
     code              TEXT    NOT NULL,
     finished_ms       INTEGER NOT NULL CHECK (finished_ms >= 0),
@@ -44,6 +50,8 @@ CREATE TABLE tasks (
     CONSTRAINT final_has_finished_ms  CHECK ((status >= 3) = (finished_ms > 0)),
     CONSTRAINT final_has_purge_ms     CHECK ((status >= 3) = (purge_ms > 0)),
     CONSTRAINT final_has_no_deadline  CHECK ((status >= 3) = (deadline_ms = 0)),
+    CONSTRAINT open_attempt_has_deadline
+        CHECK ((attempt_deadline_ms > 0) = (status < 3 AND server_id IS NOT NULL)),
     CONSTRAINT processing_has_server  CHECK (status <> 2 OR server_id IS NOT NULL),
     CONSTRAINT server_has_attempt     CHECK (server_id IS NULL OR attempt > 0),
     CONSTRAINT only_waiting_is_delayed
@@ -84,7 +92,7 @@ CREATE TABLE events (
     place     INTEGER NOT NULL,
     seq       INTEGER NOT NULL CHECK (seq > 0),
     at_ms     INTEGER NOT NULL CHECK (at_ms > 0),
-    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8),
+    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind = 10),
     status    INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
     progress  REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
     message   TEXT    NOT NULL,
@@ -98,7 +106,7 @@ CREATE TABLE attempts (
     place      INTEGER NOT NULL,
     number     INTEGER NOT NULL CHECK (number > 0),
     server_id  TEXT    NOT NULL CHECK (server_id <> ''),
-    outcome    INTEGER NOT NULL CHECK (outcome BETWEEN 2 AND 7),
+    outcome    INTEGER NOT NULL CHECK (outcome BETWEEN 2 AND 8),
     error      TEXT    NOT NULL,
     started_ms INTEGER NOT NULL CHECK (started_ms > 0),
     ended_ms   INTEGER NOT NULL CHECK (ended_ms > 0),
@@ -119,6 +127,18 @@ CREATE TABLE servers (
     updated_ms      INTEGER NOT NULL CHECK (updated_ms > 0),
     CONSTRAINT url_and_name_make_the_server UNIQUE (url, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What callers named their requests to create, so that the same request creates one task.
+CREATE TABLE request_ids (
+    tenant     TEXT    NOT NULL,
+    request_id TEXT    NOT NULL CHECK (request_id <> ''),
+    -- Of the request without its name.
+    digest     BLOB    NOT NULL,
+    task_id    TEXT    NOT NULL CHECK (task_id <> ''),
+    until_ms   INTEGER NOT NULL CHECK (until_ms > 0),
+    PRIMARY KEY (tenant, request_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_ids_until ON request_ids (until_ms);
 
 -- Ids of purged tasks, so that a look-up can say that they are gone, to their tenant alone.
 CREATE TABLE tombstones (

@@ -106,6 +106,21 @@ DELETE FROM attempts WHERE place IN ({due});
 -- The last step of a purge.
 DELETE FROM tasks WHERE place IN ({due});
 
+-- name: request_id
+-- Finds what a request with this name created, unless it was too long ago.
+SELECT digest, task_id FROM request_ids WHERE tenant = ? AND request_id = ? AND until_ms > ?;
+
+-- name: put_request_id
+INSERT OR REPLACE INTO request_ids (tenant, request_id, digest, task_id, until_ms)
+VALUES (?, ?, ?, ?, ?);
+
+-- name: forget_request_ids
+-- Drops names of requests that were kept long enough.
+DELETE FROM request_ids WHERE (tenant, request_id) IN (
+    SELECT tenant, request_id FROM request_ids WHERE until_ms <= :now_ms
+    ORDER BY until_ms LIMIT :limit
+);
+
 -- name: forget_tombstones
 -- Drops ids that were kept long enough.
 DELETE FROM tombstones WHERE id IN (

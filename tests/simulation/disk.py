@@ -1,0 +1,116 @@
+"""The real SQLite store on a disk that can be slow, full or broken, and that outlives a gateway."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from inferry.server.store import Result
+from inferry.server.store.sqlite import SqliteStore
+from tests.simulation.world import World
+
+T = TypeVar("T")
+
+
+class Disk:
+    """The file of one world and what is wrong with it.
+
+    Args:
+        world: Whose it is.
+        folder: Where the file is; on a file system in memory a world takes half the time.
+        template: A database with the schema and nothing else.
+    """
+
+    def __init__(self, world: World, folder: Path, template: Path) -> None:
+        self.world = world
+        self.path = folder / "inferry.db"
+        shutil.copyfile(template, self.path)
+        #: No commit succeeds while it is full.
+        self.full = False
+        #: It failed: whoever writes to it has to be started again.
+        self.failed = False
+
+    def write(self) -> None:
+        """Lets a commit fail before anything of it is on disk, perhaps.
+
+        Raises:
+            apsw.FullError: There is no space.
+            apsw.IOError: The disk failed.
+        """
+        if self.full:
+            self.world.trace("disk", "full")
+            raise apsw.FullError("database or disk is full")
+        self.sync()
+
+    def sync(self) -> None:
+        """Lets a commit fail, perhaps; nobody knows whether it is on disk.
+
+        Raises:
+            apsw.IOError: The disk failed.
+        """
+        if self.world.happens(self.world.weather.io_p):
+            self.failed = True
+            self.world.trace("disk", "failed")
+            raise apsw.IOError("disk I/O error")
+
+
+class _Writer(Executor):
+    """The writer's thread: takes virtual time, and dies with its gateway."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.dead = False
+
+    def submit(self, work: Callable[..., T], /, *_args: Any, **_named: Any) -> Future[T]:
+        future: Future[T] = Future()
+        world = self._world
+        longest = 0.0 if world.calm else world.weather.disk_s
+        # A gateway that dies before the first has not written, one that dies before the second
+        # has, and told nobody.
+        written, told = world.between(0, longest), world.between(0, longest)
+
+        def run() -> None:
+            if self.dead:
+                return
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001  # it is the caller's
+                world.loop.call_later(told, self._tell, future.set_exception, error)
+            else:
+                world.loop.call_later(told, self._tell, future.set_result, result)
+
+        world.loop.call_later(written, run)
+        return future
+
+    def _tell(self, settle: Callable[[Any], None], what: Any) -> None:
+        if not self.dead:
+            settle(what)
+
+
+class SimulatedStore(SqliteStore):
+    """A gateway's store on a simulated disk."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._writer = _Writer(disk.world)
+        super().__init__(disk.path, self._writer)
+        self._disk = disk
+
+    def _commit_now(self, results: list[Result]) -> list[Result]:
+        with self._or_roll_back():
+            self._disk.write()
+        super()._commit_now(results)
+        with self._or_roll_back():
+            self._disk.sync()
+        self._disk.world.trace("disk", "committed", len(results))
+        # What a real clock would measure, and with it who commits, differs from run to run.
+        self._took_s = self._disk.world.weather.disk_s
+        return results
+
+    def kill(self) -> None:
+        """Ends it as the death of its process does: what is not committed is gone."""
+        self._writer.dead = True
+        self._failure = "its process is dead"
+        self._disconnect()

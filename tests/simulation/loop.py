@@ -1,0 +1,83 @@
+"""An event loop whose time is virtual: when nothing is ready, it is at once the next timer's time.
+
+There are no sockets, threads or signals, so everything that happens follows from the program and
+its random numbers, and a minute of waiting takes no time at all.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from random import Random
+from typing import Any
+
+_RESOLUTION_S = 1e-9
+
+
+class StuckError(Exception):
+    """Nothing will ever happen again, and somebody still waits."""
+
+
+class SimulatedTask(asyncio.Task[Any]):
+    """A task that hashes by its number, not by its address: sets of tasks have one order."""
+
+    _made = 0
+
+    def __init__(self, coro: Any, *, loop: "SimulatedLoop", context: Context | None) -> None:
+        self._number = loop.number()
+        super().__init__(coro, loop=loop, context=context)
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """Runs callbacks in the order that ``asyncio`` promises, on a clock of its own."""
+
+    #: What the base class keeps them in.
+    _ready: deque[asyncio.Handle]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock_resolution = _RESOLUTION_S
+        self._selector = self
+        self._now_s = 0.0
+        self._numbers = 0
+        #: Iterations so far: between two of them everybody stands at an ``await``.
+        self.steps = 0
+        #: Called before each iteration.
+        self.on_step: Callable[[], None] = lambda: None
+        #: Shuffles what is ready, if given.
+        self.shuffle: Random | None = None
+
+    def time(self) -> float:
+        """Seconds since the loop was made, virtual ones."""
+        return self._now_s
+
+    def number(self) -> int:
+        """Gives the next number of a task."""
+        self._numbers += 1
+        return self._numbers
+
+    def select(self, timeout: float | None) -> list[Any]:
+        """Takes the place of waiting for sockets: lets the time pass.
+
+        Raises:
+            StuckError: There is nothing to wait for.
+        """
+        self.steps += 1
+        self.on_step()
+        if timeout is None and not self._ready:
+            raise StuckError
+        if timeout and not self._ready:
+            self._now_s += timeout
+        return []
+
+    def _process_events(self, _events: list[Any]) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
