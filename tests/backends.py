@@ -36,6 +36,9 @@ class Backend:
     answer: Answer = SUCCESS
     healthy: bool = True
     jobs: asyncio.Queue[Job] = field(default_factory=asyncio.Queue)
+    #: What it answers to a cancel; 404 knows no such endpoint.
+    cancel_status: int = 200
+    cancels: asyncio.Queue[Job] = field(default_factory=asyncio.Queue)
     #: Every dispatch that ever came, in order.
     history: list[Job] = field(default_factory=list)
 
@@ -58,6 +61,15 @@ class Backend:
         self.jobs.put_nowait(job)
         return await self.answer(job)
 
+    async def next_cancel(self) -> Job:
+        """Waits for the next call to stop a task."""
+        async with asyncio.timeout(10):
+            return await self.cancels.get()
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        self.cancels.put_nowait(await request.json())
+        return web.json_response({}, status=self.cancel_status)
+
     async def _health(self, _request: web.Request) -> web.Response:
         load = {"cpu": 45, "memory": 60, "active_tasks": 3, "queue_length": 5}
         status = "healthy" if self.healthy else "unhealthy"
@@ -70,6 +82,7 @@ async def running_backend(answer: Answer = SUCCESS) -> AsyncIterator[Backend]:
     backend = Backend(answer=answer)
     app = web.Application()
     app.router.add_post("/process", backend._process)
+    app.router.add_post("/cancel", backend._cancel)
     app.router.add_get("/health", backend._health)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

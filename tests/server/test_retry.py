@@ -13,7 +13,7 @@ NOW = SPEC.created_ms
 
 def held(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
     spec = SPEC._replace(max_attempts=max_attempts, idempotent=idempotent)
-    record = apply(create(spec, 0, RULES)[0], Claim("srv_1"), NOW, RULES).record
+    record = apply(create(spec, 0)[0], Claim("srv_1"), NOW, RULES).record
     return record._replace(attempts_counted=counted)
 
 

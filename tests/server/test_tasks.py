@@ -258,9 +258,8 @@ async def test_cancelling_a_synchronous_task_hangs_up_on_the_server(
     status, _ = await gateway.call("POST", f"/api/tasks/{job['id']}/cancel", {"reason": "enough"})
     done = await creating
     assert (status, done["status"], done["error"]) == (200, "CANCELLED", "enough")
-    _, server = await gateway.call("GET", f"/api/servers/{server_id}")
-    assert server["active"] == 0
-    # The next task takes the slot at once.
+    assert await backend.next_cancel() == {"id": job["id"], "attempt": 1}
+    await gateway.eventually(f"/api/servers/{server_id}", lambda server: server["active"] == 0)
     backend.answer = SUCCESS
     assert (await gateway.create(**{"async": False}))["status"] == "COMPLETED"
 

@@ -145,8 +145,14 @@ class Engine:
         Raises:
             NotFoundError: There is none, or it is not this tenant's.
             IllegalTransitionError: It is in no such status.
+            QueueFullError: Too many wait.
         """
-        return await self._change_own(task_id, tenant, lambda _: Retry())
+
+        def decide(record: TaskRecord) -> Input:
+            self._ledger.backlog.check(record.spec.tenant)
+            return Retry()
+
+        return await self._change_own(task_id, tenant, decide)
 
     async def expire(self, task_id: str) -> None:
         """Ends a task whose clock ran out; changes nothing if it has not.
