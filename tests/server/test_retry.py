@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from inferry.server.inputs import Claim, Fail, Release
 from inferry.server.lifecycle import apply, create
-from inferry.server.retry import BACKOFF_LONGEST_MS, Failure, backoff_ms, plan
+from inferry.server.retry import BACKOFF_LONGEST_MS, POISON_WINDOW_MS, Failure, backoff_ms, plan
 from inferry.server.task import AttemptOutcome, TaskRecord
 from tests.server.situations import RULES, SPEC
 
@@ -57,3 +57,31 @@ def test_the_back_off_doubles_up_to_its_cap_with_full_jitter(attempts: int, jitt
     wait = backoff_ms(attempts, jitter)
     assert 0 <= wait <= BACKOFF_LONGEST_MS
     assert wait <= backoff_ms(attempts + 1, jitter)
+
+
+def lost_before(*losses_ms: int, idempotent: bool = True) -> TaskRecord:
+    return held(idempotent=idempotent)._replace(losses=losses_ms)
+
+
+LOST = failure(AttemptOutcome.LOST)
+
+
+def test_a_task_whose_server_died_goes_elsewhere_at_once_and_that_does_not_count() -> None:
+    given = plan(lost_before(), LOST, NOW, 0.5)
+    assert given == Release("it broke", AttemptOutcome.LOST, not_before_ms=0, counts=False)
+
+
+def test_a_task_that_is_not_idempotent_ends_with_its_server() -> None:
+    given = plan(lost_before(idempotent=False), LOST, NOW, 0.5)
+    assert isinstance(given, Fail)
+    assert given.details == b'{"reason":"lost","attempt":1,"serverId":"srv_1"}'
+    assert given.outcome is AttemptOutcome.LOST
+
+
+def test_the_third_server_that_dies_within_72_hours_ends_a_task_as_poison() -> None:
+    given = plan(lost_before(NOW - 2, NOW - 1), LOST, NOW, 0.5)
+    assert isinstance(given, Fail)
+    assert given.details is not None
+    assert b'"reason":"poison"' in given.details
+    long_past = NOW - POISON_WINDOW_MS
+    assert isinstance(plan(lost_before(long_past, NOW - 1), LOST, NOW, 0.5), Release)

@@ -4,10 +4,16 @@ from tests.server.store.promises.commits import CommitConformance
 from tests.server.store.promises.lists import ListConformance
 from tests.server.store.promises.purges import PurgeConformance
 from tests.server.store.promises.queue import QueueConformance
+from tests.server.store.promises.request_ids import RequestIdConformance
 from tests.server.store.promises.tasks import TaskConformance
 
 
 class StoreConformance(
-    CommitConformance, TaskConformance, QueueConformance, ListConformance, PurgeConformance
+    CommitConformance,
+    TaskConformance,
+    QueueConformance,
+    ListConformance,
+    PurgeConformance,
+    RequestIdConformance,
 ):
     """All of it."""
