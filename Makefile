@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 GEN    := .venv-proto
 PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
-.PHONY: demo test serve bench proto lint check-proto unit format clean
+.PHONY: demo test serve bench simulate crash proto lint check-proto unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,16 @@ serve: $(VENV)/.run
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# The core in virtual time against faults drawn from each seed: make simulate SEEDS=10000
+SEEDS ?= 1000
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+# A real gateway, killed again and again: make crash N=500
+N ?= 100
+crash: $(VENV)/.dev
+	$(BIN)/python -m tests.crash --runs $(N)
 
 test: lint check-proto unit
 

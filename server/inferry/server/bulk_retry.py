@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from inferry.server.engine import Engine
 from inferry.server.errors import IllegalTransitionError, NotFoundError, QueueFullError
-from inferry.server.store import Store, TaskFilter
+from inferry.server.reading import Reader
+from inferry.server.store import TaskFilter
 
 #: Tasks looked at in one call, whether they match or not.
 SCAN_LIMIT = 10_000
@@ -25,13 +26,13 @@ class Restarted:
 
 
 async def restart(
-    engine: Engine, store: Store, wanted: TaskFilter, code: str, limit: int, before: int | None
+    engine: Engine, reader: Reader, wanted: TaskFilter, code: str, limit: int, before: int | None
 ) -> Restarted:
     """Retries the tasks that match, newest first.
 
     Args:
         engine: Retries each.
-        store: Lists them.
+        reader: Lists them.
         wanted: Names a final status, and whose tasks.
         code: Only tasks that ended with it; empty for all.
         limit: Tasks at most.
@@ -39,7 +40,7 @@ async def restart(
     """
     count = scanned = 0
     while count < limit and scanned < SCAN_LIMIT:
-        page = await store.tasks(wanted, before, min(_STEP, limit - count))
+        page = await reader.tasks(wanted, before, min(_STEP, limit - count))
         if not page:
             return Restarted(count, None)
         scanned += len(page)

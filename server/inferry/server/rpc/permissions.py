@@ -27,6 +27,8 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.TaskService/ReportTask": _REPORT,
     "/inferry.v1.TaskService/CancelTask": _CLIENT,
     "/inferry.v1.TaskService/RetryTask": _CLIENT,
+    "/inferry.v1.TaskService/RetryTasks": _CLIENT,
+    "/inferry.v1.TaskService/ExplainTask": _CLIENT,
     "/inferry.v1.TaskService/ListAttempts": _CLIENT,
     "/inferry.v1.ServerService/RegisterServer": _BACKEND,
     "/inferry.v1.ServerService/ListServers": _CLIENT | _BACKEND,

@@ -11,7 +11,7 @@ from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.ids import new_task_id
 from inferry.server.reports import Report
 from inferry.server.rpc.json_values import struct_to_json, value_to_json
-from inferry.server.store import RequestKey
+from inferry.server.store import RequestKey, TaskFilter
 from inferry.server.task import Status, TaskSpec
 from inferry.v1 import task_pb2, task_service_pb2
 
@@ -24,6 +24,9 @@ LABEL_VALUE_LIMIT = 255
 TEXT_LIMIT = 4_096
 CODE_LIMIT = 128
 REQUEST_ID_LIMIT = 255
+BULK_LIMIT = 1_000
+#: What a task can be started again from.
+RETRYABLE = (Status.FAILED, Status.TIMEOUT, Status.CANCELLED)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REQUEST_ID = re.compile(rf"[!-~]{{1,{REQUEST_ID_LIMIT}}}", re.ASCII)
@@ -103,6 +106,22 @@ def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
         retryable=update.retryable,
         extend_ms=_within("extend_ms", update.extend_ms, 0, DAY_MS),
     )
+
+
+def bulk_of(
+    request: task_service_pb2.RetryTasksRequest, tenant: str | None
+) -> tuple[TaskFilter, int]:
+    """Reads which tasks to start again, and how many at most.
+
+    Raises:
+        InvalidPayloadError: Tasks of this status cannot be started again, or the limit is no limit.
+    """
+    status = status_of(request.status) or Status.FAILED
+    if status not in RETRYABLE:
+        words = ", ".join(one.name for one in RETRYABLE)
+        raise InvalidPayloadError(f"status: {status.name}; one of {words}")
+    wanted = TaskFilter(tenant, status, request.type or None, request.server_id or None)
+    return wanted, _within("limit", request.limit, 0, BULK_LIMIT) or BULK_LIMIT
 
 
 def status_of(number: int) -> Status | None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from inferry.server.bulk_retry import restart
 from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock
 from inferry.server.config import Config
@@ -20,7 +21,7 @@ from inferry.server.rpc.convert import (
 )
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
-from inferry.server.rpc.task_requests import new_task, report_of, status_of
+from inferry.server.rpc.task_requests import bulk_of, new_task, report_of, status_of
 from inferry.server.signals import Signals
 from inferry.server.store import Replayed, TaskFilter
 from inferry.server.task import TaskRecord
@@ -164,6 +165,19 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Starts a FAILED, TIMEOUT or CANCELLED task again."""
         record = await self._engine.retry(request.id, visible_tenant())
         return pb.RetryTaskResponse(task=await self._task(record))
+
+    async def RetryTasks(
+        self, request: pb.RetryTasksRequest, context: Context
+    ) -> pb.RetryTasksResponse:
+        """Starts tasks that ended badly again."""
+        wanted, limit = bulk_of(request, visible_tenant())
+        place = read_place(request.page_token)
+        done = await restart(self._engine, self._reader, wanted, request.code, limit, place)
+        return pb.RetryTasksResponse(
+            retried=done.count,
+            next_page_token="" if done.place is None else write_place(done.place),
+            queue_full=done.queue_full,
+        )
 
     async def ListAttempts(
         self, request: pb.ListAttemptsRequest, context: Context
