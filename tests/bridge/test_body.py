@@ -32,6 +32,14 @@ def padded(size: int) -> bytes:
     return body % (b"x" * (size - len(body) + 2))
 
 
+async def test_a_type_that_is_no_text_is_refused(client: Client) -> None:
+    answer = await client.raw(
+        b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        b"Content-Type: \xff\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert answer.startswith(b"HTTP/1.1 415 ")
+
+
 async def test_a_body_that_is_no_json_is_refused_with_the_place(client: Client) -> None:
     status, body = await created(client, b'{"type": "a",\n "async": yes}')
     assert (status, body["code"]) == (400, "INVALID_PAYLOAD")

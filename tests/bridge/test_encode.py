@@ -31,6 +31,8 @@ def test_a_task_is_printed_for_people() -> None:
         "timeout": 300_000,
         "queueTimeout": 0,
         "resultTtl": 0,
+        "silenceTimeout": 0,
+        "totalTimeout": 0,
         "progress": 0,
         "attempt": 0,
         "maxAttempts": 0,
@@ -58,6 +60,14 @@ def test_a_null_result_is_printed_and_no_result_is_not() -> None:
 def test_whole_numbers_have_no_point() -> None:
     assert str(encoder(Task.DESCRIPTOR)(Task(progress=45))["progress"]) == "45"
     assert str(encoder(Task.DESCRIPTOR)(Task(progress=45.5))["progress"]) == "45.5"
+
+
+def test_a_place_in_the_queue_is_printed_while_there_is_one() -> None:
+    task = Task(queue_position=3)
+    task.estimated_start_at.FromMilliseconds(1767225600000)
+    plain = encoder(Task.DESCRIPTOR)(task)
+    assert (plain["queuePosition"], plain["estimatedStartAt"]) == (3, "2026-01-01T00:00:00.000Z")
+    assert not {"queuePosition", "estimatedStartAt"} & encoder(Task.DESCRIPTOR)(Task()).keys()
 
 
 def test_an_event_has_its_number_as_a_number() -> None:

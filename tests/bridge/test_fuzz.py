@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inferry.v1.queue_service_pb2 import PauseTypeResponse
 from inferry.v1.server_service_pb2 import RegisterServerResponse
-from inferry.v1.task_service_pb2 import CreateTaskResponse, ListTasksResponse, UpdateTaskResponse
+from inferry.v1.task_service_pb2 import (
+    CreateTaskResponse,
+    ListTasksResponse,
+    RetryTasksResponse,
+    UpdateTaskResponse,
+)
 from tests.bridge.upstream import Client, running_bridge
 
 NAMES = st.sampled_from(
@@ -29,6 +35,10 @@ NAMES = st.sampled_from(
         "code",
         "details",
         "retryable",
+        "extend_ms",
+        "requestId",
+        "limit",
+        "reason",
         "metadata",
         "url",
     ]
@@ -51,7 +61,13 @@ BODIES = st.binary() | st.dictionaries(NAMES | st.text(max_size=5), VALUES).map(
     lambda data: json.dumps(data).encode()
 )
 TARGETS = st.sampled_from(
-    [("POST", "/api/tasks"), ("PUT", "/api/tasks/task_1"), ("POST", "/api/servers/register")]
+    [
+        ("POST", "/api/tasks"),
+        ("POST", "/api/tasks/retry"),
+        ("PUT", "/api/tasks/task_1"),
+        ("POST", "/api/queue/pause"),
+        ("POST", "/api/servers/register"),
+    ]
 )
 FUZZ = settings(max_examples=150, deadline=None)
 
@@ -60,6 +76,8 @@ FUZZ = settings(max_examples=150, deadline=None)
 async def fuzzed() -> AsyncIterator[Client]:
     async with running_bridge() as client:
         client.upstream.answers["CreateTask"] = CreateTaskResponse()
+        client.upstream.answers["RetryTasks"] = RetryTasksResponse()
+        client.upstream.answers["PauseType"] = PauseTypeResponse()
         client.upstream.answers["UpdateTask"] = UpdateTaskResponse()
         client.upstream.answers["RegisterServer"] = RegisterServerResponse()
         client.upstream.answers["ListTasks"] = ListTasksResponse()
@@ -89,3 +107,13 @@ async def test_any_body(fuzzed: Client, target: tuple[str, str], data: bytes) ->
 async def test_any_query(fuzzed: Client, query: dict[str, str]) -> None:
     status, body, _ = await fuzzed.call("GET", "/api/tasks", params=query)
     check(status, body)
+
+
+@FUZZ
+@given(key=st.binary(max_size=300).filter(lambda key: not set(key) & set(b"\r\n\0")))
+async def test_any_name_of_a_request(fuzzed: Client, key: bytes) -> None:
+    answer = await fuzzed.raw(
+        b"POST /api/tasks HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n"
+        b"Idempotency-Key: %b\r\n\r\n{}" % key
+    )
+    assert answer.startswith((b"HTTP/1.1 202 ", b"HTTP/1.1 400 ", b"HTTP/1.0 400 ")), answer

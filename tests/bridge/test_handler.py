@@ -82,8 +82,12 @@ async def test_pages_of_allowed_origins_may_call(
             assert preflight.headers.get("Access-Control-Allow-Origin") == printed
             allows = "PUT" in preflight.headers.get("Access-Control-Allow-Methods", "")
             assert allows == (printed is not None)
+            sent = preflight.headers.get("Access-Control-Allow-Headers", "")
+            assert ("Idempotency-Key" in sent) == (printed is not None)
         _, _, answered = await client.call("GET", "/nothing", headers=headers)
         assert answered.get("Access-Control-Allow-Origin") == printed
+        read = answered.get("Access-Control-Expose-Headers", "")
+        assert ("Idempotency-Replayed" in read) == (printed is not None)
 
 
 async def test_a_request_is_logged_without_what_is_secret(client: Client) -> None:

@@ -93,6 +93,26 @@ async def test_openapi_speaks_as_the_guide_does(client: Client) -> None:
     assert [parameter["name"] for parameter in report["parameters"]] == ["id", "token"]
 
 
+async def test_openapi_lists_the_headers_that_mean_something(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    create = document["paths"]["/api/tasks"]["post"]
+    watch = document["paths"]["/api/tasks/{id}/events"]["get"]
+    assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer"]
+    assert [one["name"] for one in watch["parameters"]] == ["id", "after", "Last-Event-ID"]
+    for status in ("200", "202"):
+        assert "Idempotency-Replayed" in create["responses"][status]["headers"]
+
+
+async def test_openapi_knows_the_new_words(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    schemas = document["components"]["schemas"]
+    assert "NO_FREE_SERVER" in schemas["ExplainTaskResponse"]["properties"]["reason"]["enum"]
+    assert "BREAKER_OPEN" in schemas["ServerVerdict"]["properties"]["rule"]["enum"]
+    assert schemas["TaskUpdate"]["properties"].keys() >= {"extend_ms", "retryable"}
+    leave = document["paths"]["/api/servers/{id}"]["delete"]
+    assert [one["name"] for one in leave["parameters"]] == ["id", "grace"]
+
+
 def test_every_message_field_and_rpc_has_its_words() -> None:
     comments = read_comments()
     for service in services():

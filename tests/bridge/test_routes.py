@@ -45,6 +45,11 @@ def test_every_documented_endpoint_has_a_route() -> None:
         ("POST", "/api/tasks/{id}/retry"),
         ("GET", "/api/tasks/{id}/events"),
         ("GET", "/api/tasks/{id}/attempts"),
+        ("GET", "/api/tasks/{id}/explain"),
+        ("POST", "/api/tasks/retry"),
+        ("GET", "/api/queue"),
+        ("POST", "/api/queue/pause"),
+        ("POST", "/api/queue/resume"),
     }
 
 

@@ -42,6 +42,7 @@ async def test_each_grpc_status_has_an_http_status(client: Client, code: Code, s
         (Code.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", 413),
         (Code.NOT_FOUND, "GONE", 410),
         (Code.FAILED_PRECONDITION, "STALE_ATTEMPT", 409),
+        (Code.ALREADY_EXISTS, "REQUEST_ID_REUSED", 422),
     ],
 )
 async def test_a_code_may_say_more_than_its_status(
@@ -69,19 +70,26 @@ async def test_details_come_through(client: Client) -> None:
         (Duration(seconds=1, nanos=1), "2"),
         (Duration(nanos=5), "1"),
         (Duration(), "1"),
+        (Duration(seconds=-5), "1"),
+        (Duration(seconds=86_399, nanos=999_999_999), "86400"),
+        (Duration(seconds=315_576_000_000), "315576000000"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("code", "reason", "status"),
+    [
+        (Code.RESOURCE_EXHAUSTED, "RESOURCE_LIMIT", 429),
+        (Code.UNAVAILABLE, "UNAVAILABLE", 503),
     ],
 )
 async def test_the_time_to_wait_is_in_whole_seconds_rounded_up(
-    client: Client, delay: Duration, printed: str
+    client: Client, delay: Duration, printed: str, code: Code, reason: str, status: int
 ) -> None:
     client.upstream.answers["CreateTask"] = RefusalError(
-        Code.RESOURCE_EXHAUSTED,
-        "full",
-        ErrorInfo(reason="RESOURCE_LIMIT"),
-        RetryInfo(retry_delay=delay),
+        code, "full", ErrorInfo(reason=reason), RetryInfo(retry_delay=delay)
     )
-    status, _, headers = await client.call("POST", "/api/tasks", {"type": "a"})
-    assert (status, headers["Retry-After"]) == (429, printed)
+    answered, _, headers = await client.call("POST", "/api/tasks", {"type": "a"})
+    assert (answered, headers["Retry-After"]) == (status, printed)
 
 
 async def test_a_missing_token_is_answered_with_the_scheme(client: Client) -> None:

@@ -32,6 +32,21 @@ async def test_events_come_in_order_and_end(client: Client) -> None:
     assert (plain["seq"], plain["kind"], plain["message"]) == (2, "PROGRESSED", "a\nb")
 
 
+async def test_a_place_in_the_queue_has_no_number_of_its_own(client: Client) -> None:
+    queued = event(1, TaskEvent.QUEUED)
+    queued.event.queue_position = 4
+    held = event(2, TaskEvent.HELD)
+    for step in (event(1, TaskEvent.CREATED), queued, held, None):
+        client.upstream.events.put_nowait(step)
+    async with client.http.get(PATH) as response:
+        blocks = (await response.text()).split("\n\n")
+    kind, data = blocks[1].split("\n")
+    assert kind == "event: queued"
+    plain = orjson.loads(data.removeprefix("data: "))
+    assert (plain["seq"], plain["kind"], plain["queuePosition"]) == (1, "QUEUED", 4)
+    assert blocks[2].startswith("id: 2\nevent: held\n")
+
+
 async def test_an_event_comes_when_it_happens(client: Client) -> None:
     client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
     async with client.http.get(PATH) as response:
@@ -66,6 +81,14 @@ async def test_a_last_event_that_is_none_is_refused(client: Client, last: str) -
     status, body, _ = await client.call("GET", PATH, headers={"Last-Event-ID": last})
     assert status == 400
     assert body["error"].startswith("Last-Event-ID: expected an event's number")
+
+
+async def test_a_header_that_is_no_text_is_refused(client: Client) -> None:
+    answer = await client.raw(
+        b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nLast-Event-ID: \xff\r\n\r\n"
+        % PATH.encode()
+    )
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def test_an_error_before_the_first_event_is_a_plain_error(client: Client) -> None:

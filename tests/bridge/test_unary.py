@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from inferry.bridge.unary import preferred_wait_s
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import (
     DeregisterServerResponse,
@@ -14,8 +13,6 @@ from inferry.v1.server_service_pb2 import (
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import (
     CancelTaskResponse,
-    CreateTaskRequest,
-    CreateTaskResponse,
     GetTaskRequest,
     GetTaskResponse,
     ListTasksResponse,
@@ -25,68 +22,6 @@ from tests.bridge.upstream import Client
 
 WAITING = Task(id="task_1", type="a", status=Task.PENDING)
 DONE = Task(id="task_1", type="a", status=Task.COMPLETED)
-
-
-async def test_an_asynchronous_creation_is_accepted(client: Client) -> None:
-    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
-    status, body, headers = await client.call("POST", "/api/tasks", {"type": "a", "async": True})
-    assert (status, headers["Location"]) == (202, "/api/tasks/task_1")
-    assert (body["id"], body["status"]) == ("task_1", "PENDING")
-    assert client.upstream.last == CreateTaskRequest(type="a", asynchronous=True)
-
-
-async def test_a_synchronous_creation_is_answered_with_the_final_task(client: Client) -> None:
-    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=DONE)
-    status, body, headers = await client.call("POST", "/api/tasks", {"type": "a", "async": False})
-    assert (status, body["status"]) == (200, "COMPLETED")
-    assert headers["Location"] == "/api/tasks/task_1"
-
-
-async def test_a_task_that_failed_is_a_good_answer(client: Client) -> None:
-    failed = Task(id="task_1", status=Task.FAILED, error="no", code="INVALID_FORMAT")
-    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=failed)
-    status, body, _ = await client.call("POST", "/api/tasks", {"type": "a", "async": False})
-    assert (status, body["error"], body["code"]) == (200, "no", "INVALID_FORMAT")
-
-
-@pytest.mark.parametrize(
-    ("later", "status", "applied"), [(DONE, 200, "wait=5"), (WAITING, 202, None)]
-)
-async def test_a_creator_may_prefer_to_wait_a_while(
-    client: Client, later: Task, status: int, applied: str | None
-) -> None:
-    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
-    client.upstream.answers["GetTask"] = GetTaskResponse(task=later)
-    answered, _, headers = await client.call(
-        "POST", "/api/tasks", {"type": "a"}, headers={"Prefer": "wait=5"}
-    )
-    assert (answered, headers.get("Preference-Applied")) == (status, applied)
-    assert client.upstream.last == GetTaskRequest(id="task_1", wait_seconds=5)
-
-
-async def test_a_preference_to_wait_does_not_ask_twice_for_a_final_task(client: Client) -> None:
-    client.upstream.answers["CreateTask"] = CreateTaskResponse(task=DONE)
-    status, _, _ = await client.call(
-        "POST", "/api/tasks", {"type": "a"}, headers={"Prefer": "wait=5"}
-    )
-    assert (status, [rpc for rpc, _ in client.upstream.asked]) == (200, ["CreateTask"])
-
-
-@pytest.mark.parametrize(
-    ("prefer", "seconds"),
-    [
-        ("wait=5", 5),
-        ("respond-async, WAIT = 7", 7),
-        ('handling=lenient; x, wait="9"', 9),
-        ("wait=600", 60),
-        ("wait=0", 0),
-        ("wait=soon", 0),
-        ("await=5", 0),
-        ("", 0),
-    ],
-)
-def test_a_preference_that_is_none_is_no_error(prefer: str, seconds: int) -> None:
-    assert preferred_wait_s(prefer) == seconds
 
 
 async def test_a_callback_carries_its_right_in_the_url(client: Client) -> None:

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
-from inferry.v1 import server_service_pb2_grpc, task_service_pb2_grpc
+from inferry.v1 import queue_service_pb2_grpc, server_service_pb2_grpc, task_service_pb2_grpc
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 
@@ -120,6 +120,9 @@ async def running_upstream() -> AsyncIterator[tuple[Upstream, grpc.aio.Channel]]
     )
     server_service_pb2_grpc.add_ServerServiceServicer_to_server(
         _servicer(server_service_pb2_grpc.ServerServiceServicer, upstream), server
+    )
+    queue_service_pb2_grpc.add_QueueServiceServicer_to_server(
+        _servicer(queue_service_pb2_grpc.QueueServiceServicer, upstream), server
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -8,6 +8,7 @@ import grpc.aio
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.connection import ConnectionServer
 from inferry.bridge.contract import CREATE_RPC, READ_RPC
+from inferry.bridge.create import Create
 from inferry.bridge.exchange import Endpoint
 from inferry.bridge.handler import Handler
 from inferry.bridge.pages import Health, Page, docs_page, openapi_page
@@ -16,7 +17,7 @@ from inferry.bridge.routes import Route, read_routes
 from inferry.bridge.services import Service, services
 from inferry.bridge.stream import EventStream, Streams
 from inferry.bridge.transcode import Transcoder
-from inferry.bridge.unary import Call, Create, Unary
+from inferry.bridge.unary import Call, Unary
 
 _BACKLOG = 1024
 _SHORTEST_GRACE_S = 0.05

@@ -12,8 +12,15 @@ LENIENT_MESSAGES = frozenset({"inferry.v1.TaskUpdate"})
 #: Fields that are printed only when they say something.
 PRINTED_WHEN_SET = frozenset({"inferry.v1.UpdateTaskResponse.cancelled"})
 
+#: Kinds of events that have no number of their own: a client goes on after the event before.
+UNNUMBERED_EVENTS = frozenset({"QUEUED"})
+
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
+
+#: The header that names a creation, and the one that tells that its name was known.
+KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
 
 #: The RPC that a ``Prefer: wait=N`` on a creation waits with.
 READ_RPC = "inferry.v1.TaskService.GetTask"

@@ -80,5 +80,8 @@ def show(value: Any) -> str:
         return "an object" if value else "{}"
     if isinstance(value, list):
         return "an array" if value else "[]"
+    if isinstance(value, str):
+        # A header may hold bytes that are no UTF-8; they are surrogates here.
+        value = value.encode(errors="replace").decode()
     text = orjson.dumps(value, default=float).decode()
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line's worth

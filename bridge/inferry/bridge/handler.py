@@ -8,6 +8,7 @@ import grpc.aio
 import structlog
 from aiohttp import web
 
+from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
 from inferry.bridge.errors import BridgeError
 from inferry.bridge.exchange import Endpoint, Exchange, Metadata
 from inferry.bridge.router import Router
@@ -17,8 +18,8 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 #: What gRPC metadata may hold.
 _PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 
-_ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID, Prefer, X-Request-ID"
-_EXPOSED_HEADERS = "Location, Preference-Applied, Retry-After, X-Request-ID"
+_ALLOWED_HEADERS = f"Authorization, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, X-Request-ID"
+_EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.
 _PREFLIGHT_AGE_S = 600
 

@@ -5,7 +5,13 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from inferry.bridge.contract import CREATE_RPC, LOWER_CASE_ENUMS
+from inferry.bridge.contract import (
+    CREATE_RPC,
+    KEY_HEADER,
+    LENIENT_MESSAGES,
+    LOWER_CASE_ENUMS,
+    REPLAYED_HEADER,
+)
 from inferry.bridge.routes import Route
 
 Schema = dict[str, Any]
@@ -21,6 +27,36 @@ _SCALARS: Mapping[int, Schema] = {
     FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
     FieldDescriptor.TYPE_DOUBLE: {"type": "number"},
     FieldDescriptor.TYPE_FLOAT: {"type": "number"},
+}
+_CREATE_HEADERS: list[Schema] = [
+    {
+        "name": KEY_HEADER,
+        "in": "header",
+        "description": "Names the request: the same request with the same key within 24 h gives "
+        "the task that the first one created.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=N` waits for the end of the task, N seconds (1 to 60) at most.",
+        "schema": {"type": "string"},
+    },
+]
+_WATCH_HEADERS: list[Schema] = [
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "Only events after this one; goes before `after`.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
+]
+_CREATED_HEADERS: Schema = {
+    "Location": {"description": "The task.", "schema": {"type": "string"}},
+    REPLAYED_HEADER: {
+        "description": "There when an earlier request with the same key created the task.",
+        "schema": {"const": "true"},
+    },
 }
 _ERROR: Schema = {
     "type": "object",
@@ -78,8 +114,16 @@ class OpenApi:
             },
         }
         if route.rpc == CREATE_RPC:
-            created = {"description": "Created, and not final.", "content": self._answer(route)}
+            created = {
+                "description": "Created, and not waited for.",
+                "content": self._answer(route),
+            }
             operation["responses"]["202"] = created
+            for status in ("200", "202"):
+                operation["responses"][status]["headers"] = _CREATED_HEADERS
+            operation["parameters"] += _CREATE_HEADERS
+        if route.method.server_streaming:
+            operation["parameters"] += _WATCH_HEADERS
         if route.body_type:
             # What stands in the path need not be said again.
             hidden = set(route.variables) if route.body == "*" else set()
@@ -114,10 +158,14 @@ class OpenApi:
 
     def _object(self, descriptor: Descriptor, hidden: set[str]) -> Schema:
         fields = [field for field in descriptor.fields if field.name not in hidden]
+        # Backends speak as the guide does to them; other names are taken all the same.
+        plain = descriptor.full_name in LENIENT_MESSAGES
         return {
             "type": "object",
             "description": self._comments.get(descriptor.full_name, ""),
-            "properties": {field.json_name: self._field(field) for field in fields},
+            "properties": {
+                field.name if plain else field.json_name: self._field(field) for field in fields
+            },
         }
 
     def _field(self, field: FieldDescriptor) -> Schema:

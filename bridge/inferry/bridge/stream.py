@@ -9,6 +9,7 @@ import grpc.aio
 import orjson
 from aiohttp import web
 
+from inferry.bridge.contract import UNNUMBERED_EVENTS
 from inferry.bridge.errors import invalid, show
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
@@ -97,11 +98,11 @@ class EventStream:
 
     def _event(self, message: Any) -> bytes:
         plain = self._transcoder.plain(message)
-        return b"id: %d\nevent: %b\ndata: %b\n\n" % (
-            plain["seq"],
-            str(plain["kind"]).lower().encode(),
-            orjson.dumps(plain),
-        )
+        kind = plain["kind"]
+        # Without an id, a client that connects again still names the last event that has one.
+        number = b"" if kind in UNNUMBERED_EVENTS else b"id: %d\n" % plain["seq"]
+        named = str(kind).lower().encode()
+        return b"%bevent: %b\ndata: %b\n\n" % (number, named, orjson.dumps(plain))
 
 
 def _resume(request: Any, last_event_id: str | None) -> None:
