@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.server.app import Gateway
-from inferry.server.clock import SystemClock
+from inferry.server.clock import Clock, SystemClock
 from inferry.server.config import Config
 from inferry.server.tokens import Role, issue_token
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
@@ -70,6 +70,14 @@ class Running:
         assert body["status"] == "active"
         return str(body["id"])
 
+    async def probed(self, *server_ids: str) -> None:
+        """Waits until the first probe of each server has told how it is."""
+        for server_id in server_ids:
+            await self.eventually(
+                f"/api/servers/{server_id}",
+                lambda server: bool({"load", "lastError"} & set(server)),
+            )
+
     async def create(self, **more: object) -> dict[str, Any]:
         """Creates a task of type echo; returns it."""
         status, task = await self.call("POST", "/api/tasks", {"type": "echo", **more})
@@ -94,7 +102,7 @@ class Running:
                 await asyncio.sleep(0.02)
 
     async def events(self, task_id: str, after: int = 0) -> list[dict[str, Any]]:
-        """Watches a task to its end over SSE; returns the data of its events."""
+        """Watches a task to its end over SSE; returns the data of its numbered events."""
         async with self.http.get(
             f"{self.url}/api/tasks/{task_id}/events?after={after}",
             headers={"Authorization": f"Bearer {token()}"},
@@ -102,15 +110,18 @@ class Running:
         ) as response:
             assert response.status == 200, await response.text()
             lines = [line async for line in response.content]
-        return [orjson.loads(line[5:]) for line in lines if line.startswith(b"data:")]
+        events = [orjson.loads(line[5:]) for line in lines if line.startswith(b"data:")]
+        return [event for event in events if event["kind"] != "QUEUED"]
 
 
 @asynccontextmanager
-async def running_gateway(data_dir: Path, **settings: Any) -> AsyncIterator[Running]:
+async def running_gateway(
+    data_dir: Path, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Runs a gateway until the block ends."""
     given = {"port": 0, "grpc_port": 0, **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
-    gateway = Gateway(config)
+    gateway = Gateway(config, clock)
     bridge = Bridge(gateway.channel, BridgeConfig(port=0))
     host, port = await bridge.bind()
     url = f"http://{host}:{port}"

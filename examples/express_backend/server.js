@@ -10,17 +10,26 @@ const CAPABILITIES = ['test-processing'];
 const MAX_CONCURRENT = 10;
 
 const app = express();
-let activeTasks = 0;
 
-// The gateway does not want this task from us any more.
-class Stopped extends Error {}
+// What stops the work under way, by task and attempt.
+const running = new Map();
 
-class TimedOut extends Error {}
+// Why a task is stopped: the gateway does not want it any more, or its time is over.
+class Stopped extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
 
 // The work itself. This one counts: `steps` steps of `seconds` each, then maybe it fails.
-// `signal` aborts when the task's time is over.
+// `signal` aborts when nobody wants the result any more, or its time is over: stop what you
+// started, and throw.
 async function infer(payload, report, signal) {
   const { steps = 3, seconds = 0.1, fail } = payload;
+  signal.addEventListener('abort', () => console.log('work stopped'));
+  // Also asks whether it is still wanted: a cancel may have overtaken the task.
+  await report(0, 'started');
   for (let step = 1; step <= steps; step += 1) {
     await sleep(1000 * seconds, undefined, { signal });
     await report((100 * step) / steps, `step ${step} of ${steps}`);
@@ -32,39 +41,68 @@ async function infer(payload, report, signal) {
 app.use(express.json({ limit: '1mb' }));
 
 app.post('/process', async (req, res) => {
-  const { payload, callback_url: callbackUrl, timeout } = req.body;
-  if (callbackUrl) {
-    processAsync(payload, timeout, callbackUrl).catch((error) => console.error(error.message));
+  if (req.body.callback_url) {
+    processAsync(req.body).catch((error) => console.error(error.message));
     res.json({ status: 'accepted', message: 'Task queued for processing' });
     return;
   }
-  try {
-    res.json({ status: 'success', result: await run(payload, async () => {}, timeout) });
-  } catch (error) {
-    const code = error instanceof TimedOut ? 'TIMEOUT' : 'INTERNAL_ERROR';
-    res.json({ status: 'error', error: error.message, code });
-  }
+  const controller = new AbortController();
+  // The gateway hangs up when nobody waits any more.
+  res.on('close', () => res.writableFinished || cancel(controller));
+  const final = await run(req.body, async () => {}, controller);
+  res.json(
+    final.status === 'COMPLETED'
+      ? { status: 'success', result: final.result }
+      : { ...final, status: 'error' },
+  );
 });
 
-async function processAsync(payload, timeout, callbackUrl) {
+async function processAsync(job) {
+  const controller = new AbortController();
   const report = async (progress, message) => {
     const body = { status: 'PROCESSING', progress, message };
-    const answer = await send('put', callbackUrl, body);
+    const answer = await send('put', job.callback_url, body);
     // 409: it ended meanwhile, or another attempt runs. `cancelled`: it was cancelled.
-    if (answer.status === 409 || answer.data.cancelled) throw new Stopped();
+    if (answer.status === 409 || answer.data.cancelled) cancel(controller);
+    controller.signal.throwIfAborted();
   };
-  let final;
+  const final = await run(job, report, controller);
+  if (final.status !== 'CANCELLED') await send('put', job.callback_url, final);
+}
+
+// Works within the time that the task has, and where `/cancel` finds it; gives its last report.
+async function run(job, report, controller) {
+  const { payload, timeout } = job;
+  const { signal } = controller;
+  const timer = setTimeout(() => {
+    controller.abort(new Stopped('TIMEOUT', `not done in ${timeout / 1000} s`));
+  }, timeout);
+  running.set(keyOf(job), controller);
   try {
-    await report(0, 'started');
-    final = { status: 'COMPLETED', result: await run(payload, report, timeout) };
+    return { status: 'COMPLETED', result: await infer(payload, report, signal) };
   } catch (error) {
-    if (error instanceof Stopped) return;
-    final =
-      error instanceof TimedOut
-        ? { status: 'TIMEOUT', error: error.message }
-        : { status: 'FAILED', error: error.message, code: 'INTERNAL_ERROR' };
+    if (!signal.aborted) return { status: 'FAILED', error: error.message, code: 'INTERNAL_ERROR' };
+    const { status, message } = signal.reason;
+    return { status, error: message, code: status };
+  } finally {
+    clearTimeout(timer);
+    running.delete(keyOf(job));
   }
-  await send('put', callbackUrl, final);
+}
+
+app.post('/cancel', (req, res) => {
+  const controller = running.get(keyOf(req.body));
+  if (controller) cancel(controller);
+  res.json({ cancelled: controller !== undefined });
+});
+
+function cancel(controller) {
+  controller.abort(new Stopped('CANCELLED', 'cancelled'));
+}
+
+// Tells one attempt of a task from the next, which may run here, too.
+function keyOf({ id, attempt = 1 }) {
+  return `${id}/${attempt}`;
 }
 
 app.get('/health', (req, res) => {
@@ -74,25 +112,12 @@ app.get('/health', (req, res) => {
     load: {
       cpu: Math.round((100 * os.loadavg()[0]) / os.cpus().length),
       memory: Math.round(100 * (1 - os.freemem() / os.totalmem())),
-      active_tasks: activeTasks,
+      active_tasks: running.size,
       queue_length: 0,
     },
     capabilities: CAPABILITIES,
   });
 });
-
-// Counts a task as active while it runs, and ends it when its time is over.
-async function run(payload, report, timeout) {
-  const signal = AbortSignal.timeout(timeout);
-  activeTasks += 1;
-  try {
-    return await infer(payload, report, signal);
-  } catch (error) {
-    throw error.name === 'AbortError' ? new TimedOut(`not done in ${timeout / 1000} s`) : error;
-  } finally {
-    activeTasks -= 1;
-  }
-}
 
 // Sends until the gateway answers: a callback that is lost is work that is lost.
 async function send(method, url, data, token) {

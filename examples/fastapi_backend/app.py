@@ -4,86 +4,113 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import httpx
 import uvicorn
-from fastapi import BackgroundTasks, FastAPI
+from fastapi import FastAPI, Request
 
 CAPABILITIES = ["test-processing"]
 MAX_CONCURRENT = 10
 
 app = FastAPI()
-active_tasks = 0
+#: The work under way, by task and attempt.
+running: dict[tuple[str, int], asyncio.Task[dict[str, Any]]] = {}
 
 Report = Callable[[float, str], Awaitable[None]]
-
-
-class StoppedError(Exception):
-    """The gateway does not want this task from us any more."""
 
 
 async def infer(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """The work itself. This one counts: `steps` steps of `seconds` each, then maybe it fails."""
     steps = int(payload.get("steps", 3))
-    for step in range(1, steps + 1):
-        await asyncio.sleep(float(payload.get("seconds", 0.1)))
-        await report(100 * step / steps, f"step {step} of {steps}")
+    try:
+        # Also asks whether it is still wanted: a cancel may have overtaken the task.
+        await report(0, "started")
+        for step in range(1, steps + 1):
+            await asyncio.sleep(float(payload.get("seconds", 0.1)))
+            await report(100 * step / steps, f"step {step} of {steps}")
+    except asyncio.CancelledError:
+        # Nobody wants the result any more, or its time is over: stop here what you started.
+        print("work stopped", flush=True)  # noqa: T201
+        raise
     if "fail" in payload:
         raise RuntimeError(payload["fail"])
     return {"steps": steps, "echo": payload}
 
 
 @app.post("/process")
-async def process_task(
-    request: dict[str, Any], background_tasks: BackgroundTasks
-) -> dict[str, Any]:
-    payload, timeout_s = request["payload"], request["timeout"] / 1000
-    callback_url = request.get("callback_url")
-    if callback_url:
-        background_tasks.add_task(process_async, payload, timeout_s, callback_url)
+async def process_task(job: dict[str, Any], request: Request) -> dict[str, Any]:
+    if job.get("callback_url"):
+        start(job, process_async(job))
         return {"status": "accepted", "message": "Task queued for processing"}
-    try:
-        return {"status": "success", "result": await run(payload, timeout_s, no_report)}
-    except TimeoutError:
-        return {"status": "error", "error": f"not done in {timeout_s:g} s", "code": "TIMEOUT"}
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, the gateway is told
-        return {"status": "error", "error": str(error), "code": "INTERNAL_ERROR"}
+    work = start(job, run(job, no_report))
+    watching = asyncio.create_task(stop_when_gone(request, work))
+    await asyncio.wait({work})
+    watching.cancel()
+    if work.cancelled():
+        return {"status": "error", "error": "cancelled", "code": "CANCELLED"}
+    report = work.result()
+    if report["status"] == "COMPLETED":
+        return {"status": "success", "result": report["result"]}
+    return {**report, "status": "error"}
 
 
-async def process_async(payload: dict[str, Any], timeout_s: float, callback_url: str) -> None:
+async def process_async(job: dict[str, Any]) -> dict[str, Any]:
     async with httpx.AsyncClient() as client:
 
         async def report(percent: float, message: str) -> None:
             body = {"status": "PROCESSING", "progress": percent, "message": message}
-            answer = await send(client, "PUT", callback_url, body)
+            answer = await send(client, "PUT", job["callback_url"], body)
             # 409: it ended meanwhile, or another attempt runs. `cancelled`: it was cancelled.
             if answer.status_code == httpx.codes.CONFLICT or answer.json().get("cancelled"):
-                raise StoppedError
+                raise asyncio.CancelledError
 
-        try:
-            await report(0, "started")
-            result = await run(payload, timeout_s, report)
-            final = {"status": "COMPLETED", "result": result}
-        except StoppedError:
-            return
-        except TimeoutError:
-            final = {"status": "TIMEOUT", "error": f"not done in {timeout_s:g} s"}
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the gateway is told
-            final = {"status": "FAILED", "error": str(error), "code": "INTERNAL_ERROR"}
-        await send(client, "PUT", callback_url, final)
+        final = await run(job, report)
+        await send(client, "PUT", job["callback_url"], final)
+        return final
 
 
-async def run(payload: dict[str, Any], timeout_s: float, report: Report) -> dict[str, Any]:
-    """Counts a task as active while it runs, and ends it when its time is over."""
-    global active_tasks  # noqa: PLW0603
-    active_tasks += 1
+async def run(job: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Works within the time that the task has; gives its last report."""
+    timeout_s = job["timeout"] / 1000
     try:
         async with asyncio.timeout(timeout_s):
-            return await infer(payload, report)
-    finally:
-        active_tasks -= 1
+            return {"status": "COMPLETED", "result": await infer(job["payload"], report)}
+    except TimeoutError:
+        return {"status": "TIMEOUT", "error": f"not done in {timeout_s:g} s", "code": "TIMEOUT"}
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the gateway is told
+        return {"status": "FAILED", "error": str(error), "code": "INTERNAL_ERROR"}
+
+
+@app.post("/cancel")
+async def cancel_task(job: dict[str, Any]) -> dict[str, Any]:
+    work = running.get(key_of(job))
+    if work is not None:
+        work.cancel()
+    return {"cancelled": work is not None}
+
+
+def start(
+    job: dict[str, Any], work: Coroutine[Any, Any, dict[str, Any]]
+) -> asyncio.Task[dict[str, Any]]:
+    """Starts some work where `/cancel` finds it."""
+    key = key_of(job)
+    task = running[key] = asyncio.create_task(work)
+    task.add_done_callback(lambda _: running.pop(key, None))
+    return task
+
+
+def key_of(job: dict[str, Any]) -> tuple[str, int]:
+    """Tells one attempt of a task from the next, which may run here, too."""
+    return job["id"], job.get("attempt", 1)
+
+
+async def stop_when_gone(request: Request, work: asyncio.Task[dict[str, Any]]) -> None:
+    """Stops the work of a synchronous task when the gateway hangs up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    work.cancel()
 
 
 @app.get("/health")
@@ -95,7 +122,7 @@ async def health_check() -> dict[str, Any]:
         "load": {
             "cpu": round(100 * os.getloadavg()[0] / (os.cpu_count() or 1), 1),
             "memory": round(100 * (1 - free), 1),
-            "active_tasks": active_tasks,
+            "active_tasks": len(running),
             "queue_length": 0,
         },
         "capabilities": CAPABILITIES,

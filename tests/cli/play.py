@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from google.rpc.status_pb2 import Status
 from typer.testing import CliRunner, Result
 
 from inferry.cli.main import app
-from inferry.v1 import server_service_pb2, task_service_pb2
-from inferry.v1.task_pb2 import TaskEvent
+from inferry.v1 import queue_service_pb2, server_service_pb2, task_service_pb2
+from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskResponse
 
 Request = TypeVar("Request")
@@ -24,6 +25,8 @@ Request = TypeVar("Request")
 WITHIN_S = 20
 TASKS = task_service_pb2.DESCRIPTOR.services_by_name["TaskService"]
 SERVERS = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
+QUEUE = queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"]
+SERVICES = {service.name: service for service in (TASKS, SERVERS, QUEUE)}
 
 
 class Play:
@@ -31,7 +34,7 @@ class Play:
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._channel = grpc_testing.channel([TASKS, SERVERS], grpc_testing.strict_real_time())
+        self._channel = open_channel()
         self._run: Future[Result] | None = None
         self.metadata: dict[str, str] = {}
 
@@ -44,6 +47,8 @@ class Play:
     def answer(self, method: MethodDescriptor, response: Any, _kind: type[Request]) -> Request:
         metadata, request, rpc = self._take(self._channel.take_unary_unary, method)
         self.metadata = dict(metadata)
+        # The command may use its request again for the next call.
+        request = deepcopy(request)
         rpc.terminate(response, (), grpc.StatusCode.OK, "")
         assert isinstance(request, _kind)
         return request
@@ -71,6 +76,11 @@ class Play:
         return self._run.result(WITHIN_S)
 
 
+def open_channel() -> Any:
+    """Makes a channel on which the test plays all of the gateway's services."""
+    return grpc_testing.channel(SERVICES.values(), grpc_testing.strict_real_time())
+
+
 def _details(code: grpc.StatusCode, reason: str | None) -> tuple[tuple[str, bytes], ...]:
     if reason is None:
         return ()
@@ -81,4 +91,13 @@ def _details(code: grpc.StatusCode, reason: str | None) -> tuple[tuple[str, byte
 
 
 def rpc(name: str) -> MethodDescriptor:
-    return TASKS.methods_by_name.get(name) or SERVERS.methods_by_name[name]
+    """Finds a method of any service."""
+    for service in SERVICES.values():
+        if name in service.methods_by_name:
+            return service.methods_by_name[name]
+    raise KeyError(name)
+
+
+def ended(status: Task.Status.ValueType, **fields: Any) -> Task:
+    """Makes a task that reached a status."""
+    return Task(id="task_1", type="test-processing", status=status, **fields)

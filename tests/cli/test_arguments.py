@@ -6,7 +6,7 @@ import pytest
 import typer
 from google.protobuf.json_format import MessageToDict
 
-from inferry.cli.arguments import duration_ms, labels, payload
+from inferry.cli.arguments import duration_ms, labels, payload, span_ms, span_or_0_ms
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,20 @@ def test_a_duration_is_a_number_and_a_unit(text: str, milliseconds: int) -> None
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="expected a duration"):
         duration_ms(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", " 0ms "])
+def test_some_durations_may_be_none(text: str) -> None:
+    assert span_or_0_ms(text) == 0
+    with pytest.raises(typer.BadParameter):
+        span_ms(text)
+
+
+def test_a_request_carries_24_days_at_most() -> None:
+    assert span_or_0_ms("24d") == span_ms("24d") == 24 * 86_400_000
+    for parser in (span_ms, span_or_0_ms):
+        with pytest.raises(typer.BadParameter, match="24d at most"):
+            parser("25d")
 
 
 def test_a_label_is_split_at_its_first_equals_sign() -> None:

@@ -3,21 +3,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
-import grpc_testing
 import pytest
 
-from inferry.cli.follow import watch
-from inferry.cli.session import Session
-from inferry.v1 import server_service_pb2, task_service_pb2
-from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.cli.follow import line, watch
+from inferry.cli.session import session_on
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskResponse
-from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.cli.play import TASKS, open_channel
 
 WITHIN_S = 20
-TASKS = task_service_pb2.DESCRIPTOR.services_by_name["TaskService"]
-SERVERS = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 CREATED = TaskEvent(seq=1, kind=TaskEvent.CREATED, status=Task.PENDING)
+QUEUED = TaskEvent(seq=1, kind=TaskEvent.QUEUED, status=Task.PENDING, queue_position=3)
 FINISHED = TaskEvent(seq=2, kind=TaskEvent.FINISHED, status=Task.COMPLETED)
 
 
@@ -26,9 +22,8 @@ class Watching:
 
     def __init__(self, pool: ThreadPoolExecutor, pauses_s: list[float]) -> None:
         self._pool = pool
-        self._channel = grpc_testing.channel([TASKS, SERVERS], grpc_testing.strict_real_time())
-        session = Session(TaskServiceStub(self._channel), ServerServiceStub(self._channel), ())
-        self._events = watch(session, "task_1", pauses_s)
+        self._channel = open_channel()
+        self._events = watch(session_on(self._channel, ()), "task_1", pauses_s)
 
     def next(self) -> "Future[TaskEvent | None]":
         return self._pool.submit(next, self._events, None)
@@ -77,6 +72,32 @@ def test_a_watch_gives_up_when_the_gateway_stays_away(pool: ThreadPoolExecutor) 
     stream.terminate((), grpc.StatusCode.UNAVAILABLE, "still gone")
     with pytest.raises(grpc.RpcError):
         second.result(WITHIN_S)
+
+
+def test_a_new_place_in_the_queue_is_shown_but_is_no_progress(pool: ThreadPoolExecutor) -> None:
+    """A gateway that goes away after each place is given up like one that says nothing."""
+    watching = Watching(pool, [0.0])
+    first = watching.next()
+    _, stream = watching.asked()
+    stream.send_response(WatchTaskResponse(event=CREATED))
+    assert first.result(WITHIN_S) == CREATED
+
+    second = watching.next()
+    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone")
+    after, stream = watching.asked()
+    # Whatever number it carries: the watch goes on after the last numbered event.
+    stream.send_response(WatchTaskResponse(event=QUEUED))
+    assert (after, second.result(WITHIN_S)) == (1, QUEUED)
+
+    third = watching.next()
+    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone again")
+    with pytest.raises(grpc.RpcError):
+        third.result(WITHIN_S)
+
+
+def test_a_line_tells_the_place_in_the_queue() -> None:
+    assert line(QUEUED, 0) == "1 QUEUED PENDING 0% place 3 in the queue"
+    assert line(CREATED, 0) == "1 CREATED PENDING 0%"
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])

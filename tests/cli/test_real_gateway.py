@@ -2,62 +2,18 @@
 
 import asyncio
 import json
-import os
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from inferry.cli.mock_backend import CRASHED
+from tests.cli.real import WITHIN_S, Inferry, ended
 from tests.processes import INFERRY, GatewayProcess, MockProcess, start, start_mock
 
-WITHIN_S = 60
 TYPE = "test-processing"
-
-
-@dataclass(frozen=True)
-class Ran:
-    status: int
-    out: str
-    err: str
-
-
-class Inferry:
-    """``inferry`` as a user of one gateway types it."""
-
-    def __init__(self, gateway: GatewayProcess) -> None:
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "INFERRY_ADDRESS": gateway.grpc,
-            "INFERRY_TOKEN": gateway.token,
-        }
-
-    async def start(self, *arguments: str) -> Process:
-        return await asyncio.create_subprocess_exec(
-            INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=self._environment
-        )
-
-    async def run(self, *arguments: str) -> Ran:
-        return await ended(await self.start(*arguments))
-
-    async def json(self, *arguments: str) -> Any:
-        return json.loads((await self.run(*arguments, "--json")).out)
-
-
-async def ended(process: Process) -> Ran:
-    async with asyncio.timeout(WITHIN_S):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
-
-
-@pytest.fixture
-def inferry(gateway_process: GatewayProcess) -> Inferry:
-    return Inferry(gateway_process)
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import PIPE
+import time
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,25 @@ WITHIN_S = 30
 TYPE = "test-processing"
 
 
+@dataclass
+class Running:
+    """A gateway, and the one backend that has registered with it."""
+
+    api: aiohttp.ClientSession
+    backend: Process
+
+    async def says(self, words: bytes) -> None:
+        """Waits until the backend prints a line."""
+        assert self.backend.stdout is not None
+        async with asyncio.timeout(WITHIN_S):
+            while words not in (line := await self.backend.stdout.readline()):
+                assert line, f"it ended without {words!r}"
+
+
 @pytest.fixture(scope="module", params=BACKENDS)
-async def api(
+async def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """Calls a gateway with which one backend has registered itself."""
+) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         gateway = await start_gateway(tmp_path_factory.mktemp("gateway"))
         stack.push_async_callback(gateway.stop)
@@ -38,16 +54,19 @@ async def api(
         )
         stack.push_async_callback(backend.communicate)
         stack.callback(backend.terminate)
-        assert backend.stdout is not None
-        async with asyncio.timeout(WITHIN_S):
-            line = await backend.stdout.readline()
-        assert line.startswith(b"backend ready url=http://127.0.0.1:")
         session = aiohttp.ClientSession(
             gateway.rest,
             headers={"Authorization": f"Bearer {gateway.token}"},
             timeout=aiohttp.ClientTimeout(total=WITHIN_S),
         )
-        yield await stack.enter_async_context(session)
+        both = Running(await stack.enter_async_context(session), backend)
+        await both.says(b"backend ready url=http://127.0.0.1:")
+        yield both
+
+
+@pytest.fixture
+def api(running: Running) -> aiohttp.ClientSession:
+    return running.api
 
 
 async def create(
@@ -79,6 +98,28 @@ async def server(api: aiohttp.ClientSession) -> dict[str, Any]:
     (only,) = (await read(api, "/api/servers"))["servers"]
     assert isinstance(only, dict)
     return only
+
+
+async def load(api: aiohttp.ClientSession) -> dict[str, Any]:
+    """Reads what the backend itself says of its load."""
+    url = (await server(api))["url"]
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as response:
+        said: dict[str, Any] = (await response.json())["load"]
+        return said
+
+
+async def cancel(api: aiohttp.ClientSession, task_id: str) -> None:
+    async with api.delete(f"/api/tasks/{task_id}") as response:
+        assert (await response.json())["status"] == "CANCELLED"
+
+
+async def until_active(api: aiohttp.ClientSession, count: int) -> None:
+    """Looks until the backend works on so many tasks."""
+
+    async def active() -> bool:
+        return bool((await load(api))["active_tasks"] == count)
+
+    await until(active)
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
@@ -129,20 +170,54 @@ async def test_the_backend_itself_says_when_the_time_of_a_task_is_over(
     assert final["error"] == "not done in 0.2 s"
 
 
-async def test_the_work_stops_when_its_task_is_cancelled(api: aiohttp.ClientSession) -> None:
-    task = await create(api, {"steps": 10_000, "seconds": 0.02})
-    async for event in events(api, task["id"]):
-        if event.get("progress", 0) > 0:
+async def test_the_work_stops_when_its_task_is_cancelled_though_it_reports_nothing(
+    running: Running, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own handler sees it; the next report would be a minute away."""
+    task = await create(running.api, {"steps": 1, "seconds": 60})
+    async for event in events(running.api, task["id"]):
+        if event["status"] == "PROCESSING":
             break
-    async with api.delete(f"/api/tasks/{task['id']}") as response:
-        assert (await response.json())["status"] == "CANCELLED"
-    health = (await server(api))["url"] + "/health"
+    began = time.perf_counter()
+    await cancel(running.api, task["id"])
+    await running.says(b"work stopped")
+    took_ms = 1_000 * (time.perf_counter() - began)
+    with capsys.disabled():
+        print(f"\n{request.node.name}: stopped {took_ms:.0f} ms after the DELETE was sent")  # noqa: T201
+    await until_active(running.api, 0)
 
-    async def idle() -> bool:
-        async with aiohttp.ClientSession() as session, session.get(health) as response:
-            return bool((await response.json())["load"]["active_tasks"] == 0)
 
-    await until(idle)
+async def test_the_work_of_a_synchronous_task_stops_with_it(running: Running) -> None:
+    payload = {"steps": 1, "seconds": 60}
+    waiting = asyncio.create_task(create(running.api, payload, **{"async": False}))
+    await until_active(running.api, 1)
+    (task,) = (await read(running.api, "/api/tasks?pageSize=1"))["tasks"]
+    await cancel(running.api, task["id"])
+    await running.says(b"work stopped")
+    assert (await waiting)["status"] == "CANCELLED"
+    await until_active(running.api, 0)
+
+
+async def test_hanging_up_stops_the_work_of_a_synchronous_task(running: Running) -> None:
+    job = {"id": "task_1", "type": TYPE, "payload": {"seconds": 60}, "timeout": 90_000}
+    async with aiohttp.ClientSession((await server(running.api))["url"]) as gateway:
+        calling = asyncio.create_task(gateway.post("/process", json=job))
+        await until_active(running.api, 1)
+        calling.cancel()
+        await running.says(b"work stopped")
+    await until_active(running.api, 0)
+
+
+async def test_a_cancel_of_what_does_not_run_is_answered_all_the_same(
+    api: aiohttp.ClientSession,
+) -> None:
+    url = (await server(api))["url"]
+    async with (
+        aiohttp.ClientSession(url) as gateway,
+        gateway.post("/cancel", json={"id": "task_unknown", "attempt": 1}) as answer,
+    ):
+        assert answer.status == 200
+        assert await answer.json() == {"cancelled": False}
 
 
 async def test_the_gateway_shows_the_backend_as_active_with_its_load(

@@ -8,6 +8,7 @@ import pytest
 
 from inferry.server.store import StoreError
 from inferry.v1 import task_service_pb2 as pb
+from inferry.v1.task_pb2 import TaskEvent
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.backends import Job, running_backend
 from tests.gateways import running_gateway, token
@@ -46,7 +47,8 @@ async def test_a_stop_lets_a_synchronous_call_end_and_cuts_watchers(tmp_path: Pa
                 tasks = TaskServiceStub(channel)
                 waiting = await tasks.CreateTask(pb.CreateTaskRequest(type="none"), metadata=auth)
                 watch = tasks.WatchTask(pb.WatchTaskRequest(id=waiting.task.id), metadata=auth)
-                await watch.read()
+                for kind in (TaskEvent.CREATED, TaskEvent.QUEUED):
+                    assert (await watch.read()).event.kind == kind
                 request = pb.CreateTaskRequest(type="echo", asynchronous=False)
                 call = asyncio.ensure_future(tasks.CreateTask(request, metadata=auth))
                 await backend.next_job()

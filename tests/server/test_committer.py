@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inferry.server.committer import BATCH_LIMIT, Committer
+from inferry.server.committer import BATCH_LIMIT, RETRY_S, Committer
 from inferry.server.errors import InferryError, NotFoundError, UnavailableError
 from inferry.server.lifecycle import create
 from inferry.server.steps import Transition
@@ -80,8 +80,9 @@ async def test_a_store_that_cannot_write_refuses_the_whole_batch_and_the_next_ma
     store.failure = StoreError("disk full")
     settled: list[object] = []
     for _ in range(2):
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError) as refusal:
             await committer.do(insert("task_1"), settled.append)
+        assert refusal.value.retry_after_s == RETRY_S
     assert [type(one) for one in settled] == [UnavailableError] * 2
     store.failure = None
     await committer.do(insert("task_1"))
@@ -96,6 +97,29 @@ async def test_a_decision_that_breaks_leaves_nobody_waiting(store: CountingStore
     with pytest.raises(InferryError, match="internal error"):
         await committer.do(Change("task_1", broken))
     assert isinstance(await committer.do(Change("task_1", lambda _: None)), TaskRecord)
+
+
+async def test_an_operation_that_comes_when_too_many_wait_settles_as_refused(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferry.server.committer.WAITING_LIMIT", 1)
+    committer = Committer(store)
+    settled: list[object] = []
+    first = asyncio.create_task(committer.do(insert("task_1")))
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError) as refusal:
+        await committer.do(insert("task_2"), settled.append)
+    assert settled == [refusal.value]
+    await first
+
+
+async def test_what_breaks_after_a_commit_leaves_nobody_waiting(store: CountingStore) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    committer = Committer(store)
+    async with asyncio.timeout(10):
+        await asyncio.gather(committer.do(insert("task_1"), broken), committer.do(insert("task_2")))
 
 
 async def test_drain_waits_for_everything(store: CountingStore) -> None:

@@ -20,6 +20,10 @@ def test_the_defaults_are_the_numbers_of_the_design() -> None:
     assert (config.grace_ms, config.queue_timeout_ms) == (2_000, 300_000)
     assert (config.total_timeout_ms, config.max_attempts) == (86_400_000, 3)
     assert (config.probe_interval_ms, config.probe_timeout_ms) == (10_000, 5_000)
+    assert (config.lease_ms, config.breaker_failures) == (15_000, 3)
+    assert (config.breaker_percent, config.breaker_calls) == (50, 5)
+    assert (config.breaker_open_ms, config.breaker_longest_ms) == (5_000, 60_000)
+    assert config.breaker_window_ms == 60_000
     assert (config.queue_limit, config.queue_limit_per_tenant) == (10_000, 1_000)
     assert (config.keep_done_ms, config.keep_failed_ms) == (86_400_000, 7 * 86_400_000)
     assert config.tombstone_ms == 86_400_000

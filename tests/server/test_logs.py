@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import logging
@@ -42,6 +43,23 @@ def test_an_event_is_one_line_of_json_with_its_level_and_time() -> None:
     time = datetime.fromisoformat(event.pop("timestamp"))
     assert time.utcoffset() == timedelta(0)
     assert event == {"event": "task created", "level": "info", "task": "task_1", "ms": 1.5}
+
+
+def test_a_stream_that_cannot_be_written_loses_a_line_and_no_more() -> None:
+    class Full(io.StringIO):
+        full = True
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return super().write(text)
+
+    stream = Full()
+    set_up_logs("auto", "info", stream)
+    structlog.get_logger().info("lost")
+    stream.full = False
+    structlog.get_logger().info("task created")
+    assert only_line(stream)["event"] == "task created"
 
 
 def test_a_terminal_gets_something_to_read() -> None:

@@ -1,11 +1,25 @@
-"""Who may take a task, who should, and how a backlog is divided."""
+"""Who may take a task, who should and why another may not."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.routing import Candidate, choose, may, route_of, serves, share
-from inferry.server.servers import ServerRecord, ServerStatus
+from inferry.server.breaker import Breaker, BreakerRules, BreakerState, CallEnd, encourage, note
+from inferry.server.member import Member
+from inferry.server.routing import (
+    Candidate,
+    Rule,
+    Verdict,
+    choose,
+    hindrance,
+    route_of,
+    rule_of,
+    serves,
+    verdict,
+)
+from inferry.server.servers import Health, Load, ServerStatus
+from tests.server.fleets import START_MS
+from tests.server.fleets import server as registration
 
 ECHO = route_of("echo", ())
 
@@ -19,38 +33,15 @@ def server(
     queued: int = 0,
     status: ServerStatus = ServerStatus.ACTIVE,
 ) -> Candidate:
-    record = ServerRecord(
-        id=f"srv_{name}",
-        url="http://localhost:8080",
-        name=name,
-        capabilities=frozenset(capabilities),
-        max_concurrent=slots,
-        metadata=b"{}",
-        draining=False,
-        private_allowed=True,
-        created_ms=1,
-        updated_ms=1,
-    )
-    return Candidate(record, status, active, queued)
+    record = registration(name, *capabilities, slots=slots)
+    return Candidate(record, status, active, queued, doubts=status is ServerStatus.DEGRADED)
 
 
 def chosen(*candidates: Candidate) -> str | None:
-    best = choose(candidates, ECHO)
+    best = choose(candidates)
     return best.record.name if best else None
 
 
-CANDIDATES = st.lists(
-    st.builds(
-        server,
-        st.uuids().map(str),
-        st.sampled_from([(), ("echo",), ("echo", "ocr"), ("ocr",), ("echo", "gpu")]),
-        slots=st.integers(1, 5),
-        active=st.integers(0, 6),
-        queued=st.integers(0, 3),
-        status=st.sampled_from(ServerStatus),
-    ),
-    max_size=6,
-)
 ROUTES = st.sampled_from([ECHO, route_of("ocr", ()), route_of("echo", ("gpu",))])
 
 
@@ -78,13 +69,22 @@ def test_a_server_serves_its_types_if_it_has_all_that_the_task_needs(
 
 @pytest.mark.parametrize("status", [ServerStatus.OFFLINE, ServerStatus.DRAINING])
 def test_a_server_that_is_offline_or_draining_gets_nothing(status: ServerStatus) -> None:
-    assert not may(server(status=status), ECHO)
+    assert chosen(server(status=status)) is None
 
 
 def test_a_full_server_gets_nothing_even_when_its_limit_was_lowered() -> None:
-    assert not may(server(slots=2, active=2), ECHO)
-    assert server(slots=2, active=3).free == 0
-    assert not may(server(slots=2, active=3), ECHO)
+    assert chosen(server(slots=2, active=2)) is None
+    assert chosen(server(slots=2, active=3)) is None
+
+
+def test_a_server_gets_nothing_while_it_rests_or_its_breaker_holds_its_free_slots_back() -> None:
+    resting = server()._replace(resting_until_ms=1)
+    assert hindrance(resting) is Rule.RESTING
+    assert hindrance(server(slots=4, active=1)._replace(withheld=4)) is Rule.BREAKER_OPEN
+    on_trial = server(slots=4)._replace(withheld=3)
+    assert hindrance(on_trial) is Rule.ELIGIBLE
+    assert hindrance(on_trial._replace(active=1)) is Rule.BREAKER_OPEN
+    assert hindrance(on_trial._replace(active=1, withheld=2)) is Rule.ELIGIBLE
 
 
 def test_the_least_loaded_server_is_chosen_counting_what_waits_inside_it() -> None:
@@ -104,37 +104,141 @@ def test_equal_servers_are_chosen_in_a_stable_order() -> None:
     assert chosen(server("b"), server("a")) == chosen(server("a"), server("b")) == "a"
 
 
-def test_a_backlog_is_spread_over_servers_by_load() -> None:
-    shares = share([server("a", active=4), server("b")], {ECHO: 6}, limit=100)
-    assert {each.server_id: each.slots for each in shares} == {"srv_a": 1, "srv_b": 5}
+def member(
+    *capabilities: str,
+    slots: int = 4,
+    held: int = 0,
+    queued: int = 0,
+    draining: bool = False,
+    health: Health | None = None,
+    breaker: Breaker | None = None,
+    before_trial: int = 0,
+    resting_until_ms: int = 0,
+) -> Member:
+    attempts = [(f"task_{number}", 1) for number in range(held)]
+    return Member(
+        registration("a", *capabilities, slots=slots, draining=draining),
+        health or Health(),
+        breaker or Breaker(),
+        Load(queue_length=queued),
+        holding=set(attempts),
+        before_trial=frozenset(attempts[:before_trial]),
+        resting_until_ms=resting_until_ms,
+        last_error="no connection: Connection refused",
+    )
 
 
-def test_no_more_of_a_route_is_given_away_than_the_limit() -> None:
-    shares = share([server("a"), server("b", active=1)], {ECHO: 6}, limit=2)
-    assert sum(each.slots for each in shares) == 2
+def opened(*, half: bool) -> Breaker:
+    breaker = Breaker()
+    for _ in range(3):
+        breaker = note(breaker, CallEnd.UNREACHABLE, START_MS, BreakerRules(open_ms=12_000))
+    return encourage(breaker) if half else breaker
 
 
-@settings(deadline=None)
-@given(CANDIDATES, st.dictionaries(ROUTES, st.integers(0, 20)), st.integers(1, 20))
-def test_shares_never_exceed_free_slots_nor_the_backlog_nor_go_to_who_may_not(
-    candidates: list[Candidate], waiting: dict[str, int], limit: int
+OPEN, ON_TRIAL = opened(half=False), opened(half=True)
+GONE = Health(ServerStatus.OFFLINE, -4)
+
+
+@pytest.mark.parametrize(
+    ("judged", "route", "wanted"),
+    [
+        (
+            member("echo", draining=True),
+            route_of("ocr", ["de", "echo"]),
+            Verdict(Rule.NOT_CAPABLE, "it does not have: ocr, de", "register it with: ocr, de"),
+        ),
+        (
+            member(draining=True, held=1, health=GONE),
+            ECHO,
+            Verdict(Rule.DRAINING, "it drains: it has 1 task and gets no more", "resume it"),
+        ),
+        (
+            member(health=GONE, breaker=OPEN),
+            ECHO,
+            Verdict(
+                Rule.OFFLINE,
+                "4 probes in a row failed: no connection: Connection refused",
+                "make its /health answer; it is probed again and again",
+            ),
+        ),
+        (
+            member(breaker=OPEN, held=4, resting_until_ms=START_MS + 1),
+            ECHO,
+            Verdict(
+                Rule.BREAKER_OPEN,
+                "3 connections in a row failed; it is tried again in 12 s",
+                "a good probe has it tried earlier",
+                START_MS + 12_000,
+            ),
+        ),
+        (
+            member(breaker=ON_TRIAL, held=2, before_trial=1),
+            ECHO,
+            Verdict(
+                Rule.BREAKER_OPEN,
+                "3 connections in a row failed; one task is on trial now",
+                "it gets more when the trial succeeds",
+            ),
+        ),
+        (
+            member(resting_until_ms=START_MS + 2_001, held=4),
+            ECHO,
+            Verdict(
+                Rule.RESTING,
+                "it asked to be left alone; it is tried again in 3 s",
+                "more servers",
+                START_MS + 2_001,
+            ),
+        ),
+        (
+            member(held=4),
+            ECHO,
+            Verdict(Rule.FULL, "all 4 slots are taken", "more slots, or more servers"),
+        ),
+        (
+            member(slots=1, held=1, breaker=ON_TRIAL),
+            ECHO,
+            Verdict(Rule.FULL, "its only slot is taken", "more slots, or more servers"),
+        ),
+        (member(held=1), ECHO, Verdict(Rule.ELIGIBLE, "3 of its 4 slots free")),
+        (
+            member(held=3, breaker=ON_TRIAL, before_trial=3),
+            ECHO,
+            Verdict(Rule.ELIGIBLE, "1 of its 4 slots free"),
+        ),
+    ],
+)
+def test_a_verdict_names_the_first_rule_that_holds_with_its_numbers(
+    judged: Member, route: str, wanted: Verdict
 ) -> None:
-    shares = share(candidates, waiting, limit)
-    by_id = {candidate.record.id: candidate for candidate in candidates}
-    assert len({each.server_id for each in shares}) == len(shares)
-    for each in shares:
-        assert 0 < each.slots <= by_id[each.server_id].free
-        assert all(may(by_id[each.server_id], route) for route in each.routes)
-    assert sum(each.slots for each in shares) <= sum(min(n, limit) for n in waiting.values())
+    assert verdict(judged, route, START_MS) == wanted
 
 
-@settings(deadline=None)
-@given(CANDIDATES, st.integers(1, 40))
-def test_no_slot_stays_free_while_a_task_waits_that_may_take_it(
-    candidates: list[Candidate], count: int
+@given(
+    st.builds(
+        lambda capabilities, **more: member(*capabilities, **more),
+        st.sampled_from([(), ("echo",), ("echo", "gpu"), ("ocr",)]),
+        slots=st.integers(1, 4),
+        held=st.integers(0, 5),
+        queued=st.integers(0, 3),
+        draining=st.booleans(),
+        health=st.builds(Health, st.sampled_from(list(ServerStatus)[:3]), st.integers(-4, -3)),
+        breaker=st.sampled_from([Breaker(), OPEN, ON_TRIAL]),
+        before_trial=st.integers(0, 5),
+        resting_until_ms=st.sampled_from([0, START_MS + 1]),
+    ),
+    ROUTES,
+)
+def test_a_server_may_take_a_task_exactly_when_its_verdict_says_so(
+    judged: Member, route: str
 ) -> None:
-    shares = {each.server_id: each.slots for each in share(candidates, {ECHO: count}, count)}
-    if sum(shares.values()) < count:
-        for candidate in candidates:
-            taken = candidate.active + shares.get(candidate.record.id, 0)
-            assert not may(candidate._replace(active=taken), ECHO)
+    found = verdict(judged, route, START_MS)
+    eligible = found.rule is Rule.ELIGIBLE
+    assert (rule_of(judged, route) is Rule.ELIGIBLE) == eligible
+    capable = [judged] if serves(judged.record, route) else []
+    assert choose(capable) is (judged if eligible else None)
+    assert bool(found.remedy) != eligible
+    if eligible:
+        assert judged.active < judged.record.max_concurrent
+        assert judged.breaker.state is not BreakerState.OPEN
+        assert judged.status in (ServerStatus.ACTIVE, ServerStatus.DEGRADED)

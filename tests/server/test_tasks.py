@@ -214,9 +214,10 @@ async def test_a_server_that_refuses_is_left_alone_and_another_takes_the_task(
 ) -> None:
     backend.answer = say(b"busy", status)
     # Offered first: its load is less.
-    await gateway.register(backend, maxConcurrent=1_000)
+    refusing_id = await gateway.register(backend, maxConcurrent=1_000)
     async with running_backend() as other:
         other_id = await gateway.register(other, name="other", maxConcurrent=1)
+        await gateway.probed(refusing_id, other_id)
         done = await gateway.create(**{"async": False})
     assert (done["status"], done["serverId"], done["attempt"]) == ("COMPLETED", other_id, 2)
     assert len(backend.history) == 1
@@ -410,7 +411,7 @@ async def test_a_draining_server_gets_no_tasks_until_it_is_resumed(
     assert (await gateway.task(task["id"], wait_s=10))["status"] == "COMPLETED"
 
 
-async def test_a_deregistered_server_is_gone_but_may_still_report(
+async def test_a_deregistered_server_is_gone_and_what_it_still_had_is_lost(
     gateway: Running, backend: Backend
 ) -> None:
     backend.answer = ACCEPTED
@@ -418,10 +419,12 @@ async def test_a_deregistered_server_is_gone_but_may_still_report(
     task = await gateway.create()
     job = await backend.next_job()
     for _ in range(2):
-        assert await gateway.call("DELETE", f"/api/servers/{server_id}") == (200, {})
+        assert await gateway.call("DELETE", f"/api/servers/{server_id}?grace=0") == (200, {})
     assert (await gateway.call("GET", f"/api/servers/{server_id}"))[0] == 404
-    await backend.report(job, status="COMPLETED", result=1)
-    assert (await gateway.task(task["id"]))["status"] == "COMPLETED"
+    lost = await gateway.task(task["id"])
+    assert (lost["status"], lost["details"]["reason"]) == ("FAILED", "lost")
+    status, _ = await backend.report(job, status="COMPLETED", result=1)
+    assert status == 409
     assert "serverId" not in await gateway.create()
 
 

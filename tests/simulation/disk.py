@@ -30,11 +30,16 @@ class Disk:
         shutil.copyfile(template, self.path)
         #: No commit succeeds while it is full.
         self.full = False
-        #: It failed: whoever writes to it has to be started again.
-        self.failed = False
+        #: It is out of order until then, by the loop's time.
+        self._broken_until_s = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether a write may succeed."""
+        return not self.full and self.world.loop.time() >= self._broken_until_s
 
     def write(self) -> None:
-        """Lets a commit fail before anything of it is on disk, perhaps.
+        """Lets a write fail, perhaps.
 
         Raises:
             apsw.FullError: There is no space.
@@ -43,16 +48,13 @@ class Disk:
         if self.full:
             self.world.trace("disk", "full")
             raise apsw.FullError("database or disk is full")
-        self.sync()
-
-    def sync(self) -> None:
-        """Lets a commit fail, perhaps; nobody knows whether it is on disk.
-
-        Raises:
-            apsw.IOError: The disk failed.
-        """
-        if self.world.happens(self.world.weather.io_p):
-            self.failed = True
+        now_s = self.world.loop.time()
+        if now_s >= self._broken_until_s and self.world.happens(self.world.weather.io_p):
+            broken_s = self.world.between(0, 2)
+            self._broken_until_s = now_s + broken_s
+            # A gateway tries again each 2 s.
+            self.world.excused_s += broken_s + 2
+        if now_s < self._broken_until_s:
             self.world.trace("disk", "failed")
             raise apsw.IOError("disk I/O error")
 
@@ -99,15 +101,16 @@ class SimulatedStore(SqliteStore):
         self._disk = disk
 
     def _commit_now(self, results: list[Result]) -> list[Result]:
-        with self._or_roll_back():
-            self._disk.write()
+        self._disk.write()
         super()._commit_now(results)
-        with self._or_roll_back():
-            self._disk.sync()
         self._disk.world.trace("disk", "committed", len(results))
         # What a real clock would measure, and with it who commits, differs from run to run.
         self._took_s = self._disk.world.weather.disk_s
         return results
+
+    def _replace_writer(self) -> None:
+        self._disk.write()
+        super()._replace_writer()
 
     def kill(self) -> None:
         """Ends it as the death of its process does: what is not committed is gone."""

@@ -1,31 +1,41 @@
 """The machine that gateways run on: starts them, kills them, starts the next on the same disk."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Never
 from unittest.mock import patch
 
-import grpc
+import structlog
+from grpc import StatusCode
 from grpc.aio import AioRpcError
-from pydantic import SecretStr
 
 from inferry.server import app, ids
 from inferry.server.app import Gateway
 from inferry.server.config import Config
+from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
+from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.loop import SimulatedLoop, SimulatedTask
 from tests.simulation.network import Network, SimulatedOutbound
-from tests.simulation.world import ViolationError, World
+from tests.simulation.world import World
 
 SECRET = "a-secret-of-the-simulation-that-is-long"
 PUBLIC_URL = "http://gateway"
+
+#: No call may end so.
+_BUGS = (StatusCode.INTERNAL, StatusCode.UNKNOWN)
+
+#: What a gateway may log as an error while its disk fails.
+_EXPECTED = ("commit failed", "call failed", "the store is still out of order")
 
 _life: ContextVar["Life | None"] = ContextVar("life", default=None)
 
@@ -63,11 +73,14 @@ class Life:
     def __init__(self, host: "Host", number: int) -> None:
         world = host.world
         self.number = number
+        self.world = world
+        self._all = host.tasks
         #: Every task that runs in it.
         self.tasks: dict[SimulatedTask, None] = {}
         #: It takes calls.
         self.serving = False
         self.dead = False
+        self.ended = asyncio.Event()
         self._random = world.random(f"life/{number}")
         self.store = SimulatedStore(host.disk)
         self._context = world.context
@@ -76,14 +89,27 @@ class Life:
             self.gateway = Gateway(host.config, world)
         self.task_stub: Any = TaskServiceStub(self.gateway.channel)
         self.server_stub: Any = ServerServiceStub(self.gateway.channel)
+        self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs something in this process."""
         return asyncio.get_running_loop().create_task(coro, context=self._context.copy())
 
+    def adopt(self, task: SimulatedTask) -> None:
+        """Takes a task for one of this process."""
+        task.process = self
+        self.tasks[task] = None
+        self._all[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: SimulatedTask) -> None:
+        self.tasks.pop(task, None)
+        self._all.pop(task, None)
+
     def kill(self) -> None:
         """Ends it at once: whatever its tasks do from here on reaches neither disk nor network."""
         self.serving, self.dead = False, True
+        self.ended.set()
         self.store.kill()
         for task in list(self.tasks):
             task.cancel()
@@ -114,19 +140,50 @@ def deterministic(loop: SimulatedLoop, world: World) -> Iterator[None]:
         life = context.get(_life) if context is not None else _life.get()
         task = SimulatedTask(coro, loop=loop, context=context)
         if life is not None:
-            life.tasks[task] = None
-            task.add_done_callback(life.tasks.pop)
+            life.adopt(task)
             if life.dead:
                 task.cancel()
         return task
 
+    def wrong(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task = context.get("future") or context.get("task")
+        life = getattr(task, "process", None)
+        if life is not None and not life.dead:
+            world.violate(f"{context['message']}: {context.get('exception')!r} in {task}")
+
     loop.set_task_factory(make)
+    loop.set_exception_handler(wrong)
     with patch.object(ids, "ULID", world.new_ulid):
         yield
 
 
+def hear(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Never:
+    """Takes what a gateway logs as an error: there is one kind of it that is no bug.
+
+    Raises:
+        DropEvent: Always.
+    """
+    life, error = _life.get(), sys.exc_info()[1]
+    expected = isinstance(error, StoreError | UnavailableError) or event["event"] in _EXPECTED
+    if life is not None and not life.dead and not expected:
+        life.world.violate(f"the gateway logged an error: {event['event']}: {error!r}")
+    raise structlog.DropEvent
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps logs off the screen, and gives errors to the world that they are of."""
+    before = structlog.get_config()
+    errors_only = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(processors=[hear], wrapper_class=errors_only)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 class Host:
-    """Keeps a gateway running, one after the other."""
+    """Keeps a gateway running, one after the other, and takes the calls to it."""
 
     def __init__(self, world: World, network: Network, disk: Disk, config: Config) -> None:
         self.world = world
@@ -135,11 +192,13 @@ class Host:
         self.config = config
         self.life: Life | None = None
         self._lives = 0
-        #: Milliseconds without a serving gateway, and since when there is none.
-        self._crash_at: int | None = None
+        #: Whatever runs in any life.
+        self.tasks: dict[SimulatedTask, None] = {}
+        #: Since when nobody serves, when nobody does; seconds.
+        self._down_since_s = 0.0
 
     async def run(self) -> None:
-        """Starts gateways whenever none is there."""
+        """Starts a gateway whenever there is none."""
         while True:
             await self._live()
             await asyncio.sleep(self.world.between(0.0, 0.1 if self.world.calm else 2.0))
@@ -150,19 +209,85 @@ class Host:
         self.world.trace("gateway", life.number, "starts")
         starting = life.spawn(life.gateway.start(PUBLIC_URL))
         await asyncio.wait({starting})
-        if not starting.cancelled() and starting.exception() is not None:
-            error = starting.exception()
-            self.world.trace("gateway", life.number, "cannot start", error)
-            if not isinstance(error, StoreError) and not self._faulty_disk():
-                self.world.violate(f"the gateway does not start: {error!r}")
-            life.kill()
-        life.serving = not life.dead
-        if life.serving:
-            self.world.trace("gateway", life.number, "serves")
-            self.world.history.serves(self.world.now_ms())
-        while not life.dead:
-            await asyncio.sleep(0.25)
-            if self.disk.failed:
-                self.disk.failed = False
-                await asyncio.sleep(self.world.between(0.0, 1.0))
-                self.crash()
+        if life.dead:
+            return
+        if starting.exception() is not None:
+            self._explain(starting.exception())
+            self.crash()
+            return
+        life.serving = True
+        self.world.excused_s += self.world.loop.time() - self._down_since_s
+        self.world.trace("gateway", life.number, "serves")
+        await life.ended.wait()
+
+    def _explain(self, error: BaseException | None) -> None:
+        self.world.trace("gateway cannot start:", error)
+        storage = isinstance(error, (StoreError, UnavailableError))
+        if self.world.calm or not storage:
+            self.world.violate(f"the gateway does not start: {error!r}")
+
+    def crash(self) -> None:
+        """Kills the gateway, if there is one."""
+        if self.life is not None and not self.life.dead:
+            self.world.trace("gateway", self.life.number, "dies")
+            if self.life.serving:
+                self._down_since_s = self.world.loop.time()
+            self.life.kill()
+
+    async def stop(self) -> None:
+        """Stops the gateway in good order, if there is one."""
+        life = self.life
+        if life is None or not life.serving:
+            return
+        self.world.trace("gateway", life.number, "stops")
+        life.serving, self._down_since_s = False, self.world.loop.time()
+        await asyncio.wait({life.spawn(life.gateway.stop())})
+        self.crash()
+
+    async def call(
+        self, ask: Callable[[Life], Awaitable[Any]], patience_s: float | None = None
+    ) -> Any:
+        """Calls the gateway over the network.
+
+        Args:
+            ask: Makes the call.
+            patience_s: When the caller hangs up; None for never.
+
+        Raises:
+            DownError: There is no gateway.
+            BrokenError: No answer came.
+            AioRpcError: The gateway refused the call.
+        """
+        world = self.world
+        await world.travel()
+        life = self.life
+        if life is None or not life.serving:
+            raise DownError
+        cut = world.happens(world.weather.client_cut_p)
+        if cut and world.happens(0.3):
+            raise BrokenError
+        answering = life.spawn(_asked(ask, life))
+        answering.add_done_callback(_note)
+        await asyncio.wait({answering}, timeout=patience_s)
+        if not answering.done():
+            answering.cancel()
+            raise BrokenError
+        if answering.cancelled():
+            raise BrokenError
+        error = answering.exception()
+        await world.travel()
+        if cut:
+            raise BrokenError
+        if isinstance(error, AioRpcError) and error.code() in _BUGS and not life.dead:
+            world.violate(f"a call ended with {error.code().name}: {error.details()}")
+        return answering.result()
+
+
+async def _asked(ask: Callable[[Life], Awaitable[Any]], life: Life) -> Any:
+    return await ask(life)
+
+
+def _note(call: asyncio.Task[Any]) -> None:
+    """Takes note of a call's error, whether or not the caller is still there for it."""
+    if not call.cancelled():
+        call.exception()

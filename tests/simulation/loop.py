@@ -21,7 +21,8 @@ class StuckError(Exception):
 class SimulatedTask(asyncio.Task[Any]):
     """A task that hashes by its number, not by its address: sets of tasks have one order."""
 
-    _made = 0
+    #: The process that it runs in; None for whatever is no gateway.
+    process: Any = None
 
     def __init__(self, coro: Any, *, loop: "SimulatedLoop", context: Context | None) -> None:
         self._number = loop.number()
@@ -48,8 +49,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._numbers = 0
         #: Iterations so far: between two of them everybody stands at an ``await``.
         self.steps = 0
-        #: Called before each iteration.
-        self.on_step: Callable[[], None] = lambda: None
+        #: Called before certain iterations.
+        self.at_step: dict[int, Callable[[], None]] = {}
         #: Shuffles what is ready, if given.
         self.shuffle: Random | None = None
 
@@ -69,7 +70,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             StuckError: There is nothing to wait for.
         """
         self.steps += 1
-        self.on_step()
+        if self.steps in self.at_step:
+            self.at_step.pop(self.steps)()
         if timeout is None and not self._ready:
             raise StuckError
         if timeout and not self._ready:

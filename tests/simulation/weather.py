@@ -25,6 +25,8 @@ class Weather:
     double_p: float
     #: A call of a client breaks, before or after it was read.
     client_cut_p: float
+    #: A client hangs up before the answer is there.
+    hang_up_p: float
     #: Gateways that are killed, and stopped in good order.
     crash_n: int
     stop_n: int
@@ -50,6 +52,8 @@ class Weather:
     careless_p: float
     #: What an operator does: drains, resumes, registers again, deregisters.
     operator_n: int
+    #: Types that are paused for a while, and times that all failed tasks run again.
+    meddle_n: int
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
@@ -70,10 +74,11 @@ class Weather:
             cut_after_p=seldom(0.3),
             double_p=seldom(0.4),
             client_cut_p=seldom(0.3),
+            hang_up_p=seldom(0.5, 0.2),
             crash_n=few(3, 0.5),
             stop_n=few(1, 0.15),
             jump_n=few(2, 0.15),
-            jump_s=random.choice((1.0, 10.0, 200.0)),
+            jump_s=random.choice((1.0, 10.0, 60.0)),
             disk_s=random.choice((0.0, 0.0, 0.005, 0.1)),
             full_n=few(2, 0.15),
             io_p=seldom(0.05, 0.15),
@@ -86,4 +91,5 @@ class Weather:
             lie_p=seldom(0.6),
             careless_p=seldom(0.4, 0.2),
             operator_n=few(3, 0.25),
+            meddle_n=few(3, 0.2),
         )

@@ -36,13 +36,16 @@ class World:
         self.calm = False
         #: How far the machine's clock is off; jumps change it.
         self.offset_ms = 0
+        #: How long the gateway could not do its work, for reasons that are not its own; seconds.
+        self.excused_s = 0.0
         self._luck = self.random("luck")
         self._context = copy_context()
         self._digest = blake2b(digest_size=16)
         self._show = show
         self._ids = 0
         self._violated: asyncio.Future[None] = loop.create_future()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        #: Whatever runs and is no part of a gateway's life.
+        self.tasks: dict[asyncio.Task[Any], None] = {}
 
     def random(self, name: str) -> Random:
         """Makes a stream of random numbers for one purpose."""
@@ -91,12 +94,12 @@ class World:
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs something that is no part of a gateway's life; its errors end the run."""
         task = self.loop.create_task(coro, context=self._context.copy())
-        self._tasks.add(task)
+        self.tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self.tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             error = task.exception()
             if not self._violated.done():

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import grpc.aio
 
@@ -20,7 +21,6 @@ from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Call, Unary
 
 _BACKLOG = 1024
-_SHORTEST_GRACE_S = 0.05
 
 
 class Bridge:
@@ -75,25 +75,25 @@ class Bridge:
         self._listener = await asyncio.get_running_loop().create_server(
             self._server, sock=self._socket, backlog=_BACKLOG
         )
-        self._socket = None
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody any more and ends streams; other requests have ``grace_s`` to end.
 
         A second call, or one before ``bind``, does nothing.
         """
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        listener, server = self._listener, self._server
-        self._listener = self._server = None
-        if listener is None or server is None:
+        bound, listener, server = self._socket, self._listener, self._server
+        self._socket = self._listener = self._server = None
+        if bound is None:
             return
+        if listener is None or server is None:
+            bound.close()
+            return
+        unnoticed = _accept_all(bound)
         listener.close()
-        server.pre_shutdown()
+        for connection in unnoticed:
+            await asyncio.get_running_loop().connect_accepted_socket(server, connection)
         self._streams.end()
-        # aiohttp waits so long twice, and takes 0 for ever.
-        await server.shutdown(max(grace_s / 2, _SHORTEST_GRACE_S))
+        await server.finish(grace_s)
         await listener.wait_closed()
 
     def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
@@ -117,6 +117,15 @@ class Bridge:
         if route.rpc == CREATE_RPC:
             return Create(transcoder, call, calls[READ_RPC])
         return Unary(transcoder, call, reads=route.verb == "GET")
+
+
+def _accept_all(listening: socket.socket) -> list[socket.socket]:
+    """Takes those who have connected and wait to be noticed: a close would turn them away."""
+    accepted = []
+    with suppress(BlockingIOError):
+        while True:
+            accepted.append(listening.accept()[0])
+    return accepted
 
 
 def _calls(found: list[Service], channel: grpc.aio.Channel) -> dict[str, Call]:

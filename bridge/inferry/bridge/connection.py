@@ -5,6 +5,7 @@ would hold its connection as long as it likes.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -17,6 +18,10 @@ from inferry.bridge.errors import BridgeError
 #: How long the rest of a body that was refused is read: a connection that is closed at once may
 #: lose the answer on its way.
 _LINGER_S = 1.0
+#: How long an idle connection may bring another request when the bridge stops.
+_LAST_CALL_S = 1.0
+#: What handlers get that are broken off; aiohttp takes 0 for ever.
+_BROKEN_OFF_S = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -24,12 +29,20 @@ _log = structlog.get_logger(__name__)
 class Connection(web.RequestHandler):
     """One client's connection."""
 
-    def __init__(self, manager: web.Server, *, header_timeout_s: float, **settings: Any) -> None:
-        super().__init__(manager, **settings)
+    def __init__(
+        self, server: "ConnectionServer", *, header_timeout_s: float, **settings: Any
+    ) -> None:
+        super().__init__(server, **settings)
+        self._server = server
         self._header_timeout_s = header_timeout_s
         self._header_timer: asyncio.TimerHandle | None = None
         #: Ends with the connection: see ``Exchange.end_with_client``.
         self.abandoned_with: asyncio.Task[Any] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts to wait for the first request."""
@@ -49,11 +62,24 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Ends what nobody waits for any more."""
+        working = self._task_handler
         super().connection_lost(exc)
+        if working is None:
+            self._server.note_end()
+        else:
+            working.add_done_callback(lambda _: self._server.note_end())
         if self._header_timer is not None:
             self._header_timer.cancel()
         if self.abandoned_with is not None:
             self.abandoned_with.cancel()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends an answer; one that is the last on its connection says so."""
+        if self._server.last_call:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
@@ -88,6 +114,9 @@ class ConnectionServer(web.Server):
     def __init__(self, handler: Any, config: BridgeConfig) -> None:
         super().__init__(handler)
         self._config = config
+        #: Whether each answer is the last on its connection.
+        self.last_call = False
+        self._empty = asyncio.Event()
 
     def __call__(self) -> Connection:
         """Makes the protocol of a new connection."""
@@ -105,3 +134,33 @@ class ConnectionServer(web.Server):
             lingering_time=_LINGER_S,
             access_log=None,
         )
+
+    def note_end(self) -> None:
+        """Takes notice that a connection has gone, and all work for it."""
+        if not self.connections:
+            self._empty.set()
+
+    async def finish(self, grace_s: float) -> None:
+        """Ends all connections: what was asked on them is answered, within ``grace_s``.
+
+        A request that is on its way when its connection is closed fails, and not every client may
+        send it again. So each answer says that it is the last, connections that are idle have a
+        while to bring another request, and only those that bring none are closed unasked.
+        """
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + grace_s
+        self.last_call = True
+        await self._gone(min(loop.time() + _LAST_CALL_S, ends_s))
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.idle:
+                connection.force_close()
+        await self._gone(ends_s)
+        await self.shutdown(_BROKEN_OFF_S)
+
+    async def _gone(self, until_s: float) -> None:
+        """Waits until there is no connection, or until a time of the loop's clock."""
+        self._empty.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                if self.connections:
+                    await self._empty.wait()

@@ -15,8 +15,12 @@ from google.protobuf.struct_pb2 import Struct
 #: Integers beyond this are not exact in JSON (RFC 7493).
 _EXACT = 2**53
 
+#: The longest time that a request can carry: what 31 bits hold.
+_LONGEST_MS = 2**31 - 1
+
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NO_TIME = frozenset({"0", *(f"0{unit}" for unit in _UNITS_MS)})
 
 
 def duration_ms(text: str) -> int:
@@ -30,6 +34,27 @@ def duration_ms(text: str) -> int:
     if milliseconds <= 0:
         raise typer.BadParameter(f"expected a duration such as 500ms, 30s, 15m, 24h, got {text!r}")
     return milliseconds
+
+
+def span_ms(text: str) -> int:
+    """Reads a duration that a request can carry: 24 days at most, in milliseconds.
+
+    Raises:
+        BadParameter: It is none, or too long.
+    """
+    milliseconds = duration_ms(text)
+    if milliseconds > _LONGEST_MS:
+        raise typer.BadParameter(f"expected 24d at most, got {text!r}")
+    return milliseconds
+
+
+def span_or_0_ms(text: str) -> int:
+    """Reads a duration that a request can carry, or ``0``, in milliseconds.
+
+    Raises:
+        BadParameter: It is neither, or too long.
+    """
+    return 0 if text.strip() in _NO_TIME else span_ms(text)
 
 
 def labels(pairs: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from inferry.cli.output import percent, plain
+from inferry.cli.output import percent, place, plain
 from inferry.cli.session import Session
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
@@ -25,6 +25,9 @@ def watch(
 ) -> Iterator[TaskEvent]:
     """Gives the task's events up to its end, each once, even if the gateway restarts meanwhile.
 
+    Between them it gives ``QUEUED`` events, which have no number of their own: the task's place in
+    the queue changed.
+
     Raises:
         RpcError: There is no such task, or the gateway is away for longer than all pauses.
     """
@@ -34,7 +37,8 @@ def watch(
         call = session.tasks.WatchTask(request, metadata=session.metadata)
         try:
             for response in call:
-                seen, pauses = response.event.seq, iter(pauses_s)
+                if response.event.kind != TaskEvent.QUEUED:
+                    seen, pauses = response.event.seq, iter(pauses_s)
                 yield response.event
         except grpc.RpcError as error:
             pause = next(pauses, None)
@@ -75,7 +79,7 @@ def _bar(console: Console, task_id: str) -> Iterator[Draw]:
         def draw(event: TaskEvent) -> None:
             status = Task.Status.Name(event.status)
             done = 100.0 if event.status == Task.COMPLETED else event.progress
-            text = plain(event.message) or task_id
+            text = place(event, time.time()) or plain(event.message) or task_id
             bar.update(row, completed=done, description=text, status=status)
 
         yield draw
@@ -83,16 +87,22 @@ def _bar(console: Console, task_id: str) -> Iterator[Draw]:
 
 @contextmanager
 def _lines() -> Iterator[Draw]:
-    yield lambda event: typer.echo(line(event), err=True)
+    yield lambda event: typer.echo(line(event, time.time()), err=True)
 
 
-def line(event: TaskEvent) -> str:
-    """Gives an event as one line: its number, kind, status, progress and message."""
+def line(event: TaskEvent, now_s: float) -> str:
+    """Gives an event as one line: its number, kind, status, progress, message and place.
+
+    Args:
+        event: The event.
+        now_s: The time, in seconds since the epoch.
+    """
     words = [
         str(event.seq),
         TaskEvent.Kind.Name(event.kind),
         Task.Status.Name(event.status),
         percent(event.progress),
         event.message,
+        place(event, now_s),
     ]
     return plain(" ".join(word for word in words if word))

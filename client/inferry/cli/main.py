@@ -5,9 +5,20 @@ from typing import Annotated
 
 import typer
 
-from inferry.cli import mock, serve, servers, session, tasks, tokens
+from inferry.cli import (
+    explain,
+    mock,
+    queue,
+    retry,
+    serve,
+    servers,
+    session,
+    submit,
+    tasks,
+    tokens,
+)
 
-_TASKS, _SERVERS, _GATEWAY = "Tasks", "Servers", "Gateway"
+_TASKS, _QUEUE, _SERVERS, _GATEWAY = "Tasks", "Queue", "Servers", "Gateway"
 
 app = typer.Typer(
     name="inferry",
@@ -54,16 +65,21 @@ def entry(
     context.obj = session.Access(address, token or None, open_channel)
 
 
-app.command(rich_help_panel=_TASKS)(tasks.submit)
+app.command(rich_help_panel=_TASKS)(submit.submit)
 app.command(rich_help_panel=_TASKS)(tasks.get)
 app.command("list", rich_help_panel=_TASKS)(tasks.list_tasks)
 app.command(rich_help_panel=_TASKS)(tasks.watch)
 app.command(rich_help_panel=_TASKS)(tasks.cancel)
-app.command(rich_help_panel=_TASKS)(tasks.retry)
+app.command(rich_help_panel=_TASKS)(retry.retry)
 app.command(rich_help_panel=_TASKS)(tasks.attempts)
+app.command(rich_help_panel=_TASKS)(explain.explain)
+app.command(rich_help_panel=_QUEUE)(queue.queue)
+app.command(rich_help_panel=_QUEUE)(queue.pause)
+app.command(rich_help_panel=_QUEUE)(queue.unpause)
 app.command("servers", rich_help_panel=_SERVERS)(servers.list_servers)
 app.command(rich_help_panel=_SERVERS)(servers.drain)
 app.command(rich_help_panel=_SERVERS)(servers.resume)
+app.command(rich_help_panel=_SERVERS)(servers.deregister)
 app.command(rich_help_panel=_GATEWAY)(serve.serve)
 app.command(rich_help_panel=_GATEWAY)(serve.bridge)
 app.command(rich_help_panel=_GATEWAY)(tokens.token)

@@ -8,37 +8,35 @@ from typing import Any
 
 import orjson
 import typer
-from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inferry.v1.server_pb2 import Server
-from inferry.v1.task_pb2 import Attempt, Task
+from inferry.bridge.encode import encoder
+from inferry.bridge.scalars import print_timestamp
+from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2 import ExplainTaskResponse
 
-_OUT = Console(highlight=False, soft_wrap=True)
+OUT = Console(highlight=False, soft_wrap=True)
 
-#: Integers beyond this are not exact in JSON (RFC 7493).
-_EXACT = 2**53
+#: A cell that says nothing.
+NOTHING = "-"
 
-#: Left out of JSON when empty, as the REST interface does.
-_LEFT_OUT_EMPTY = ("error", "code", "message", "lastError")
+#: Units of long waits, and their seconds; each is used from twice its own length on.
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def document(message: Message) -> dict[str, Any]:
-    """Gives a message as the JSON object that the REST interface shows."""
-    given = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    for name in _LEFT_OUT_EMPTY:
-        if given.get(name) == "":
-            del given[name]
-    if isinstance(message, Server):
-        given["status"] = given["status"].lower()
-    if "seq" in given:
-        given["seq"] = int(given["seq"])
+    """Gives a message as the JSON object that the REST interface shows, in the order of its proto.
+
+    A field that REST leaves out is left out here, too.
+    """
+    printed = encoder(message.DESCRIPTOR)(message)
     names = (field.json_name for field in message.DESCRIPTOR.fields)
-    return {name: _whole(given[name]) for name in names if name in given}
+    return {name: printed[name] for name in names if name in printed}
 
 
 def print_json(value: Any, *, indent: bool = True) -> None:
@@ -50,7 +48,7 @@ def print_json(value: Any, *, indent: bool = True) -> None:
 def print_result(task: Task) -> None:
     """Prints what a task ended with: its result, or on standard error why it has none."""
     if task.status == Task.COMPLETED:
-        print_json(_whole(json_format.MessageToDict(task.result)))
+        print_json(encoder(Value.DESCRIPTOR)(task.result))
         return
     text = f"{task.id} {Task.Status.Name(task.status)}"
     why = f": {task.error}" if task.error else ""
@@ -58,69 +56,30 @@ def print_result(task: Task) -> None:
     typer.echo(plain(f"{text}{why}{code}"), err=True)
 
 
-def print_task(task: Task) -> None:
-    """Prints all that is known of a task, a line a field."""
-    fields = document(task)
-    for name in ("payload", "result", "details", "labels", "lateResult"):
-        if fields.get(name):
-            fields[name] = orjson.dumps(fields[name]).decode()
-    rows = [(name, _text(value)) for name, value in fields.items() if value not in ("", [], {})]
-    _print_rows(None, rows)
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Prints the fields of a document, a line each; empty ones are left out."""
+    print_rows(None, [(name, _text(value)) for name, value in fields.items() if _says(value)])
 
 
-def print_tasks(tasks: Sequence[Task]) -> None:
-    """Prints a line a task."""
-    _print_rows(
-        ("ID", "TYPE", "STATUS", "PROGRESS", "SERVER", "CREATED"),
-        [
-            (
-                task.id,
-                task.type,
-                Task.Status.Name(task.status),
-                percent(task.progress),
-                task.server_id or "-",
-                _time(task.created_at),
-            )
-            for task in tasks
-        ],
-    )
+def print_rows(
+    head: Sequence[str] | None, given: Sequence[Sequence[str]], *, wrap: bool = False
+) -> None:
+    """Prints rows: a table on a terminal, lines with tabs between the columns elsewhere.
 
-
-def print_attempts(attempts: Sequence[Attempt]) -> None:
-    """Prints a line an attempt."""
-    _print_rows(
-        ("NUMBER", "SERVER", "OUTCOME", "STARTED", "ENDED", "ERROR"),
-        [
-            (
-                str(attempt.number),
-                attempt.server_id,
-                Attempt.Outcome.Name(attempt.outcome),
-                _time(attempt.started_at),
-                _time(attempt.ended_at) if attempt.HasField("ended_at") else "-",
-                attempt.error or "-",
-            )
-            for attempt in attempts
-        ],
-    )
-
-
-def print_servers(servers: Sequence[Server]) -> None:
-    """Prints a line a server."""
-    _print_rows(
-        ("ID", "NAME", "STATUS", "ACTIVE", "URL", "CAPABILITIES", "LAST ERROR"),
-        [
-            (
-                server.id,
-                server.name,
-                Server.Status.Name(server.status).lower(),
-                f"{server.active}/{server.max_concurrent}",
-                server.url,
-                ", ".join(server.capabilities) or "any",
-                server.last_error or "-",
-            )
-            for server in servers
-        ],
-    )
+    Args:
+        head: Names of the columns, if they have names.
+        given: The rows; they may hold anything that a backend says.
+        wrap: On a terminal, breaks long cells within their column.
+    """
+    rows = [[plain(cell) for cell in row] for row in given]
+    if not OUT.is_terminal:
+        for row in [head, *rows] if head else rows:
+            typer.echo("\t".join(row))
+        return
+    table = Table(*(head or ("", "")), show_header=head is not None, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    OUT.print(table, soft_wrap=not wrap)
 
 
 def percent(progress: float) -> str:
@@ -128,17 +87,29 @@ def percent(progress: float) -> str:
     return f"{progress:g}%"
 
 
-def _whole(value: Any) -> Any:
-    """Gives JSON with its whole numbers as people write them: 1 and not 1.0."""
-    match value:
-        case float() if value.is_integer() and abs(value) <= _EXACT:
-            return int(value)
-        case dict():
-            return {key: _whole(item) for key, item in value.items()}
-        case list():
-            return [_whole(item) for item in value]
-        case _:
-            return value
+def place(waiting: Task | TaskEvent | ExplainTaskResponse, now_s: float) -> str:
+    """Tells a task's place in the queue, and when it will start if that is known.
+
+    Args:
+        waiting: What the gateway says of the task.
+        now_s: The time, in seconds since the epoch.
+
+    Returns:
+        A few words; empty if the task does not wait for its turn.
+    """
+    if not waiting.HasField("queue_position"):
+        return ""
+    text = f"place {waiting.queue_position} in the queue"
+    if not waiting.HasField("estimated_start_at"):
+        return text
+    left_s = waiting.estimated_start_at.seconds - now_s
+    return f"{text}, starts {f'in about {_span(left_s)}' if left_s >= 1 else 'any moment'}"
+
+
+def time_of(message: Message, field: str) -> str:
+    """Gives a time that a message has as text; a dash if it does not have it."""
+    timestamp: Timestamp = getattr(message, field)
+    return print_timestamp(timestamp) if message.HasField(field) else NOTHING
 
 
 def plain(text: str) -> str:
@@ -146,20 +117,15 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def _print_rows(head: Sequence[str] | None, given: Sequence[Sequence[str]]) -> None:
-    rows = [[plain(cell) for cell in row] for row in given]
-    if not _OUT.is_terminal:
-        for row in [head, *rows] if head else rows:
-            typer.echo("\t".join(row))
-        return
-    table = Table(*(head or ("", "")), show_header=head is not None, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    _OUT.print(table)
+def _span(seconds: float) -> str:
+    for unit_s, name in _UNITS:
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
-def _time(timestamp: Timestamp) -> str:
-    return timestamp.ToJsonString()
+def _says(value: Any) -> bool:
+    return value not in ("", [], {})
 
 
 def _text(value: Any) -> str:

@@ -102,6 +102,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
     finally:
+        gateway.begin_stop()
         # What REST still has to answer needs the gateway: REST goes first.
         await rest.stop(grace_s)
         await gateway.stop()

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from inferry.cli import output
-from inferry.cli.session import connected
+from inferry.cli import arguments, output, tables
+from inferry.cli.session import CALL_TIMEOUT_S, connected
 from inferry.cli.tasks import AsJson
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import (
+    DeregisterServerRequest,
     DrainServerRequest,
     ListServersRequest,
     ResumeServerRequest,
@@ -34,7 +35,7 @@ def list_servers(context: typer.Context, *, as_json: AsJson = False) -> None:
     if as_json:
         output.print_json([output.document(server) for server in found])
     else:
-        output.print_servers(found)
+        tables.print_servers(found)
 
 
 def drain(context: typer.Context, server_id: ServerId, *, as_json: AsJson = False) -> None:
@@ -53,8 +54,37 @@ def resume(context: typer.Context, server_id: ServerId, *, as_json: AsJson = Fal
     _show(server, as_json=as_json)
 
 
+def deregister(
+    context: typer.Context,
+    server_id: ServerId,
+    *,
+    grace: Annotated[
+        int,
+        typer.Option(
+            parser=arguments.span_or_0_ms,
+            metavar="DURATION",
+            help="How long the tasks it has may take to end.",
+        ),
+    ] = "30s",  # type: ignore[assignment] # the parser reads the default, too
+    as_json: AsJson = False,
+) -> None:
+    """Take a server out of the list; the tasks it still has after a time of grace are lost to it.
+
+    Tasks that may run twice (--idempotent) then go to other servers, the others end as FAILED.
+    """
+    with connected(context) as session:
+        request = DeregisterServerRequest(id=server_id, grace_ms=grace)
+        # The gateway may wait for the tasks before it answers.
+        limit_s = CALL_TIMEOUT_S + grace / 1_000
+        answer = session.call(session.servers.DeregisterServer, request, limit_s)
+    if as_json:
+        output.print_json(output.document(answer))
+    else:
+        typer.echo(f"{server_id} is out of the list")
+
+
 def _show(server: Server, *, as_json: bool) -> None:
     if as_json:
         output.print_json(output.document(server))
     else:
-        output.print_servers([server])
+        tables.print_servers([server])

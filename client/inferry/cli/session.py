@@ -12,6 +12,7 @@ from grpc_status import rpc_status
 
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.tokens import local_token
+from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 
@@ -44,6 +45,7 @@ class Session:
 
     tasks: TaskServiceStub
     servers: ServerServiceStub
+    queue: QueueServiceStub
     metadata: tuple[tuple[str, str], ...]
 
     def call(
@@ -70,6 +72,12 @@ def open_channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options=options)
 
 
+def session_on(channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> Session:
+    """Makes the stubs on a channel."""
+    stubs = TaskServiceStub(channel), ServerServiceStub(channel), QueueServiceStub(channel)
+    return Session(*stubs, metadata)
+
+
 @contextmanager
 def connected(context: typer.Context) -> Iterator[Session]:
     """Gives a command its session, and turns the gateway's refusals into exit statuses."""
@@ -84,8 +92,7 @@ def connected(context: typer.Context) -> Iterator[Session]:
         raise typer.Exit(ExitCode.REFUSED)
     channel = access.open_channel(access.address)
     try:
-        metadata = (("authorization", f"Bearer {token}"),)
-        yield Session(TaskServiceStub(channel), ServerServiceStub(channel), metadata)
+        yield session_on(channel, (("authorization", f"Bearer {token}"),))
     except grpc.RpcError as error:
         typer.echo(_explain(error, access.address), err=True)
         unreachable = error.code() in _UNREACHABLE

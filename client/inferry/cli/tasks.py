@@ -5,18 +5,16 @@ from typing import Annotated
 
 import typer
 
-from inferry.cli import arguments, exit_codes, output
+from inferry.cli import exit_codes, output, tables
 from inferry.cli.follow import follow
 from inferry.cli.follow import watch as events_of
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import (
     CancelTaskRequest,
-    CreateTaskRequest,
     GetTaskRequest,
     ListAttemptsRequest,
     ListTasksRequest,
-    RetryTaskRequest,
 )
 
 #: Tasks a page, at most.
@@ -37,61 +35,6 @@ class TaskStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-def submit(  # noqa: PLR0913 - an option each
-    context: typer.Context,
-    task_type: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of work.")],
-    payload: Annotated[
-        str, typer.Argument(metavar="JSON", help="The work: a JSON object, @FILE, or - for stdin.")
-    ] = "{}",
-    *,
-    sync: Annotated[
-        bool, typer.Option("--sync", help="Wait for the result in the call that creates it.")
-    ] = False,
-    to_follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show its progress and wait for its end.")
-    ] = False,
-    timeout: Annotated[
-        int | None,
-        typer.Option(
-            parser=arguments.duration_ms, metavar="DURATION", help="How long an attempt may run."
-        ),
-    ] = None,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes last, 9 goes first.")] = 0,
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A word of your own; repeatable.")
-    ] = None,
-    capability: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="What the server must be capable of; repeatable."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Create a task. Prints its id, or its result with --sync or --follow."""
-    if sync and to_follow:
-        raise typer.BadParameter("--sync waits by itself: leave --follow away")
-    request = CreateTaskRequest(
-        type=task_type,
-        payload=arguments.payload(payload),
-        asynchronous=not sync,
-        timeout_ms=timeout,
-        priority=priority,
-        labels=arguments.labels(label or ()),
-        capabilities=capability or (),
-    )
-    with connected(context) as session:
-        # A synchronous task takes as long as the gateway's own clocks allow.
-        limit_s = None if sync else CALL_TIMEOUT_S
-        task = session.call(session.tasks.CreateTask, request, limit_s).task
-        if to_follow:
-            task = follow(session, task.id)
-    if sync or to_follow:
-        _end(task, as_json=as_json)
-    elif as_json:
-        output.print_json(output.document(task))
-    else:
-        typer.echo(task.id)
-
-
 def get(
     context: typer.Context,
     task_id: TaskId,
@@ -103,7 +46,7 @@ def get(
     with connected(context) as session:
         request = GetTaskRequest(id=task_id, wait_seconds=wait)
         task = session.call(session.tasks.GetTask, request, CALL_TIMEOUT_S + wait).task
-    _show(task, as_json=as_json)
+    show(task, as_json=as_json)
 
 
 def list_tasks(
@@ -128,7 +71,7 @@ def list_tasks(
     if as_json:
         output.print_json([output.document(task) for task in tasks])
     else:
-        output.print_tasks(tasks)
+        tables.print_tasks(tasks)
 
 
 def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
@@ -142,7 +85,7 @@ def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -
             task = session.call(session.tasks.GetTask, GetTaskRequest(id=task_id)).task
     if as_json:
         raise typer.Exit(exit_codes.of_task(task))
-    _end(task, as_json=False)
+    end(task, as_json=False)
 
 
 def cancel(
@@ -156,14 +99,7 @@ def cancel(
     with connected(context) as session:
         request = CancelTaskRequest(id=task_id, reason=reason)
         task = session.call(session.tasks.CancelTask, request).task
-    _show(task, as_json=as_json)
-
-
-def retry(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
-    """Start a task again that failed, timed out or was cancelled."""
-    with connected(context) as session:
-        task = session.call(session.tasks.RetryTask, RetryTaskRequest(id=task_id)).task
-    _show(task, as_json=as_json)
+    show(task, as_json=as_json)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
@@ -174,7 +110,7 @@ def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False
     if as_json:
         output.print_json([output.document(attempt) for attempt in found])
     else:
-        output.print_attempts(found)
+        tables.print_attempts(found)
 
 
 def _pages(session: Session, request: ListTasksRequest, limit: int) -> list[Task]:
@@ -188,14 +124,16 @@ def _pages(session: Session, request: ListTasksRequest, limit: int) -> list[Task
             return tasks
 
 
-def _show(task: Task, *, as_json: bool) -> None:
+def show(task: Task, *, as_json: bool) -> None:
+    """Prints a task as it is now."""
     if as_json:
         output.print_json(output.document(task))
     else:
-        output.print_task(task)
+        tables.print_task(task)
 
 
-def _end(task: Task, *, as_json: bool) -> None:
+def end(task: Task, *, as_json: bool) -> None:
+    """Prints what a task ended with, and ends the command with the exit status for it."""
     if as_json:
         output.print_json(output.document(task))
     else:

@@ -10,6 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from inferry.server.backlog import Backlog
+from inferry.server.breaker import BreakerRules
 from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.committer import Committer
@@ -24,8 +25,10 @@ from inferry.server.local import LocalChannel
 from inferry.server.loop import Loop
 from inferry.server.outbound import Outbound
 from inferry.server.reading import Reader
+from inferry.server.recovery import Recovery
 from inferry.server.registry import Registry
 from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.scheduler import Scheduler
@@ -37,6 +40,8 @@ from inferry.server.store.sqlite import SqliteStore
 from inferry.server.sweep import Sweeper
 from inferry.server.tokens import KeySource, PemKey, SecretKey, TokenVerifier
 from inferry.v1 import (
+    queue_service_pb2,
+    queue_service_pb2_grpc,
     server_service_pb2,
     server_service_pb2_grpc,
     task_service_pb2,
@@ -55,6 +60,7 @@ _ENVELOPE_BYTES = 1_048_576
 _SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
+    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
 )
 
 _log = structlog.get_logger(__name__)
@@ -80,8 +86,13 @@ class Gateway:
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + _ENVELOPE_BYTES)
         self._ledger = Ledger(
-            Fleet(),
-            Backlog(config.queue_limit, config.queue_limit_per_tenant),
+            Fleet(_breaker_rules(config)),
+            Backlog(
+                config.queue_limit,
+                config.queue_limit_per_tenant,
+                self._clock,
+                config.tenant_weights,
+            ),
             Signals(),
             self._clock,
         )
@@ -93,14 +104,18 @@ class Gateway:
             rules=_rules(config),
             random=Random(),  # noqa: S311  # jitter
         )
-        self._loops = _loops(
-            config, self._engine, self._ledger, self._store, self._outbound, self._clock
-        )
         self._health = health.aio.HealthServicer()
+        self._loops = [
+            Recovery(self._store, self._ledger, self._health),
+            *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
+        ]
         self._server = grpc.aio.server(
             interceptors=[self._interceptor], options=_grpc_options(config)
         )
+        self._reader = Reader(self._store, self._ledger)
         self._dispatcher: Dispatcher | None = None
+        #: When the time of grace is over, by the loop's clock; None before the stop begins.
+        self._ends_s: float | None = None
 
     async def start(self, public_url: str) -> None:
         """Opens the store, takes up where it stopped, and serves.
@@ -135,9 +150,21 @@ class Gateway:
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         _log.info("gateway started", grpc=self.grpc_address, public_url=public_url)
 
+    def begin_stop(self) -> float:
+        """Begins the time of grace, once, and answers who waits for a while for a task's end.
+
+        Returns:
+            When that time is over, by the loop's clock.
+        """
+        if self._ends_s is None:
+            grace_s = self._config.shutdown_grace_ms / 1000
+            self._ends_s = asyncio.get_running_loop().time() + grace_s
+            self._reader.hurry()
+        return self._ends_s
+
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
-        grace_s = self._config.shutdown_grace_ms / 1000
+        grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
         await self._health.enter_graceful_shutdown()
         self._ledger.carrier = None
         for loop in reversed(self._loops):
@@ -156,14 +183,18 @@ class Gateway:
     def _add_services(self, signer: CallbackSigner) -> None:
         tasks = TaskServicer(
             engine=self._engine,
-            reader=Reader(self._store, self._ledger.signals),
-            signals=self._ledger.signals,
+            reader=self._reader,
+            ledger=self._ledger,
             signer=signer,
             clock=self._clock,
             config=self._config,
         )
-        servers = ServerServicer(Registry(self._committer, self._ledger, self._clock))
+        servers = ServerServicer(
+            Registry(self._committer, self._ledger.fleet, self._clock, self._engine.lose)
+        )
+        queue = QueueServicer(self._committer, self._ledger, self._clock)
         for place in (self._server, self.channel):
+            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, place)
@@ -206,6 +237,17 @@ def _rules(config: Config) -> Rules:
     )
 
 
+def _breaker_rules(config: Config) -> BreakerRules:
+    return BreakerRules(
+        failures=config.breaker_failures,
+        percent=config.breaker_percent,
+        calls=config.breaker_calls,
+        window_ms=config.breaker_window_ms,
+        open_ms=config.breaker_open_ms,
+        longest_ms=config.breaker_longest_ms,
+    )
+
+
 def _loops(
     config: Config,
     engine: Engine,
@@ -224,14 +266,16 @@ def _loops(
             tombstone_ms=config.tombstone_ms,
         ),
         HealthLoop(
-            ledger=ledger,
+            fleet=ledger.fleet,
+            lose=engine.lose,
             outbound=outbound,
             clock=clock,
             random=Random(),  # noqa: S311  # jitter
             interval_ms=config.probe_interval_ms,
             timeout_ms=config.probe_timeout_ms,
+            lease_ms=config.lease_ms,
         ),
-        Scheduler(engine, ledger, store, clock),
+        Scheduler(engine, ledger, clock),
     ]
 
 

@@ -17,6 +17,8 @@ from inferry.server.store import Operation, Result, Store, StoreError
 
 BATCH_LIMIT = 256
 WAITING_LIMIT = 20_000
+#: When to try again that the store could not do.
+RETRY_S = 1
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +47,10 @@ class Committer:
             UnavailableError: The store could not commit, or too many operations wait.
         """
         if len(self._waiting) >= WAITING_LIMIT:
-            raise UnavailableError("the store is behind; try again", retry_after_s=1)
+            refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
+            if settle is not None:
+                settle(refusal)
+            raise refusal
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((operation, settle, future))
         if self._runner is None:
@@ -72,17 +77,24 @@ class Committer:
             results = await self._store.commit([operation for operation, _, _ in batch])
         except StoreError as error:
             _log.error("commit failed", operations=len(batch), error=str(error))
-            results = [UnavailableError("the store cannot write; try again")] * len(batch)
+            results = [_cannot_write() for _ in batch]
         except Exception:  # noqa: BLE001  # see below
             # A decision that broke: none of the batch is on disk, and nobody may wait for ever.
             _log.exception("commit broke", operations=len(batch))
-            results = [InferryError("internal error")] * len(batch)
-        for (_, settle, future), result in zip(batch, results, strict=True):
-            if settle is not None:
-                settle(result)
+            results = [InferryError("internal error") for _ in batch]
+        for (operation, settle, future), result in zip(batch, results, strict=True):
+            try:
+                if settle is not None:
+                    settle(result)
+            except Exception:  # noqa: BLE001  # the next in the batch are not to wait for ever
+                _log.exception("what follows a commit broke", operation=type(operation).__name__)
             if future.done():
                 continue
             if isinstance(result, InferryError):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def _cannot_write() -> UnavailableError:
+    return UnavailableError("the store cannot write now; try again", retry_after_s=RETRY_S)

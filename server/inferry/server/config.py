@@ -6,6 +6,7 @@ are the numbers of design section 6.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - refused, not bound
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Timeout = Annotated[int, Field(ge=1, le=_DAY_MS)]
+Weight = Annotated[float, Field(ge=0.01, le=100)]
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -113,12 +115,48 @@ class Config(BaseSettings):
     probe_timeout_ms: int = Field(
         default=5_000, ge=10, le=60_000, description="How long a health probe may take."
     )
+    lease_ms: int = Field(
+        default=15_000,
+        ge=500,
+        le=3_600_000,
+        description="How long a server keeps its attempts without a sign of life; "
+        "one with attempts is probed three times in it.",
+    )
+    breaker_failures: int = Field(
+        default=3, ge=1, le=1_000, description="Connection failures in a row that open a breaker."
+    )
+    breaker_percent: int = Field(
+        default=50,
+        ge=0,
+        le=100,
+        description="More than this share of failed calls opens a breaker; 100 never does.",
+    )
+    breaker_calls: int = Field(
+        default=5, ge=1, le=100, description="Calls from which on that share counts."
+    )
+    breaker_window_ms: int = Field(
+        default=60_000, ge=1_000, le=3_600_000, description="Older calls do not count."
+    )
+    breaker_open_ms: int = Field(
+        default=5_000,
+        ge=10,
+        le=3_600_000,
+        description="How long a breaker is open at first; each failed trial doubles it.",
+    )
+    breaker_longest_ms: int = Field(
+        default=60_000, ge=10, le=3_600_000, description="How long a breaker is open at most."
+    )
 
     queue_limit: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Tasks that may wait in the gateway."
     )
     queue_limit_per_tenant: int = Field(
         default=1_000, ge=1, le=10_000_000, description="Tasks that may wait for one tenant."
+    )
+    tenant_weights: Mapping[str, Weight] = Field(
+        default={},
+        description="Turns in the queue that a tenant gets for each one of another, "
+        '0.01 to 100: `{acme = 3}` in the file, `{"acme":3}` in the environment.',
     )
 
     keep_done_ms: int = Field(

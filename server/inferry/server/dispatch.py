@@ -1,13 +1,16 @@
 """Carries attempts to HTTP servers: ``POST {url}/process``, as the guide has it."""
 
 import asyncio
+from collections.abc import Mapping
 
 import orjson
 import structlog
 
+from inferry.server.breaker import CallEnd
 from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock
 from inferry.server.engine import Engine
+from inferry.server.errors import UnavailableError
 from inferry.server.fleet import Fleet
 from inferry.server.inputs import Input
 from inferry.server.outbound import (
@@ -22,6 +25,15 @@ from inferry.server.retry import Failure
 from inferry.server.servers import ServerRecord
 from inferry.server.stop import Stopper
 from inferry.server.task import Attempt, AttemptOutcome, TaskRecord
+
+#: What an answer means for the breaker that is not simply one.
+_ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
+    AttemptOutcome.REFUSED: CallEnd.REFUSED,
+    AttemptOutcome.AMBIGUOUS: CallEnd.BROKEN,
+}
+
+#: Between two tries to write down the outcome of a call.
+_AGAIN_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -59,8 +71,8 @@ class Dispatcher:
         call.add_done_callback(self._running.discard)
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
-        """Hangs up if the task was stopped or its attempt given up; else the call may end."""
-        if record.status in STOPPED or record.waiting:
+        """Hangs up unless the server itself ended the attempt; then the call may end, too."""
+        if closed.outcome not in (AttemptOutcome.SUCCEEDED, AttemptOutcome.REJECTED):
             call = self._calls.pop(record.spec.id, None)
             if call is not None:
                 call.cancel()
@@ -82,20 +94,21 @@ class Dispatcher:
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id
-        member = self._fleet.get(record.server_id or "")
+        server_id = record.server_id or ""
+        member = self._fleet.get(server_id)
+        given: Input | Failure | None
         try:
-            given = (
-                Failure(AttemptOutcome.REFUSED, "the server was deregistered")
-                if member is None
-                else await self._ask(member.record, record, payload)
-            )
+            if member is None:
+                given = Failure(AttemptOutcome.REFUSED, "the server was deregistered")
+            else:
+                end, given = await self._ask(member.record, record, payload)
+                wait_ms = given.retry_after_ms if isinstance(given, Failure) else None
+                now = self._clock.now_ms()
+                self._fleet.note_call(server_id, task_id, record.attempt, now, end, wait_ms)
         finally:
             # A call that was hung up on may end when the next attempt's call is already there.
             if self._calls.get(task_id) is asyncio.current_task():
                 del self._calls[task_id]
-        if isinstance(given, Failure) and given.outcome is AttemptOutcome.REFUSED:
-            now = self._clock.now_ms()
-            self._fleet.rest(record.server_id or "", now, given.retry_after_ms)
         if isinstance(given, Failure):
             _log.info(
                 "attempt failed",
@@ -105,16 +118,27 @@ class Dispatcher:
                 outcome=given.outcome.name,
                 error=given.error,
             )
-        if given is None:
-            # Nothing came in time. Whether that ends the attempt is for its clock to say: reports
-            # may have extended it.
-            await self._engine.expire(task_id)
-        else:
-            await self._engine.answer(task_id, record.attempt, given)
+        await self._settle(record, given)
+
+    async def _settle(self, record: TaskRecord, given: Input | Failure | None) -> None:
+        """Has the outcome of a call written down, as soon as the store can write."""
+        while True:
+            try:
+                if given is not None:
+                    await self._engine.answer(record.spec.id, record.attempt, given)
+                else:
+                    # Nothing came in time. Whether that ends the attempt is for its clock to say:
+                    # reports may have extended it.
+                    await self._engine.expire(record.spec.id)
+            except UnavailableError:
+                # The server did its work: a disk that is full for a while must not undo that.
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
 
     async def _ask(
         self, server: ServerRecord, record: TaskRecord, payload: bytes
-    ) -> Input | Failure | None:
+    ) -> tuple[CallEnd, Input | Failure | None]:
         left_ms = record.total_deadline_ms - self._clock.now_ms()
         timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
         try:
@@ -125,20 +149,23 @@ class Dispatcher:
                 private_allowed=server.private_allowed,
             )
         except ConnectError as error:
-            return Failure(AttemptOutcome.REFUSED, str(error))
+            return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))
         except AnswerTimeoutError:
-            return None
+            return CallEnd.BROKEN, None
         except AnswerTooLargeError as error:
-            return Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
+            too_large = Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
+            return CallEnd.ANSWERED, too_large
         except AnswerError as error:
-            return Failure(AttemptOutcome.AMBIGUOUS, str(error))
+            return CallEnd.BROKEN, Failure(AttemptOutcome.AMBIGUOUS, str(error))
         wait_s = answer.retry_after_s
-        return read_answer(
+        given = read_answer(
             answer.status,
             answer.body,
             None if wait_s is None else int(wait_s * 1000),
             asynchronous=record.spec.asynchronous,
         )
+        failed = given.outcome if isinstance(given, Failure) else None
+        return _ENDS.get(failed, CallEnd.ANSWERED), given
 
     def _body(self, record: TaskRecord, payload: bytes, timeout_ms: int) -> bytes:
         spec, url = record.spec, None

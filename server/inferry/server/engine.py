@@ -6,7 +6,7 @@ the ledger, which keeps slots, queue and watchers in step and hands claimed atte
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from random import Random
 
@@ -15,17 +15,16 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.clocks import expiry
 from inferry.server.committer import Committer, Settle
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import NotFoundError, QueueFullError
 from inferry.server.inputs import Cancel, Claim, Hold, Input, Retry
 from inferry.server.ledger import Ledger
 from inferry.server.lifecycle import apply, create
+from inferry.server.member import AttemptKey
 from inferry.server.reports import Report, interpret
 from inferry.server.retry import Failure, plan
-from inferry.server.routing import Share
 from inferry.server.steps import Rules, Transition
 from inferry.server.store import (
     Change,
-    Claimed,
     Insert,
     Purge,
     PurgedError,
@@ -81,9 +80,12 @@ class Engine:
         record, created = create(spec, not_before_ms)
         server_id = self._ledger.free_server(record, spec.created_ms)
         if server_id is None:
-            self._ledger.backlog.check(spec.tenant)
-            operation = Insert(record, payload, (created,), key)
-            settle: Settle = self._ledger.created_waiting
+            refusal = self._refusal(spec.tenant)
+            if refusal is not None and key is None:
+                raise refusal
+            self._ledger.backlog.expect(spec.tenant)
+            operation = Insert(record, payload, (created,), key, refusal)
+            settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
             operation = Insert(claim.record, payload, (created, claim.event), key)
@@ -171,24 +173,27 @@ class Engine:
 
         await self._change(task_id, decide)
 
-    async def lose(self, server_id: str, reason: str) -> None:
-        """Ends all attempts of a server that died, or that was taken out of the list."""
-        member = self._ledger.fleet.get(server_id)
+    async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
+        """Ends attempts whose server died, or was taken out of the list; no error if they ended."""
         lost = Failure(AttemptOutcome.LOST, reason)
-        held = [] if member is None else list(member.holding)
-        _log.warning("server lost", server_id=server_id, attempts=len(held), error=reason)
-        await asyncio.gather(*(self.answer(task_id, attempt, lost) for task_id, attempt in held))
+        _log.warning("server lost", server_id=server_id, attempts=len(attempts), error=reason)
+        ends = (self.answer(task_id, number, lost) for task_id, number in sorted(attempts))
+        await asyncio.gather(*ends)
 
-    async def claim(self, share: Share) -> int:
-        """Claims waiting tasks for a server; returns how many there were."""
+    async def claim(self, server_id: str, task_ids: Sequence[str], due_ms: int) -> None:
+        """Claims waiting tasks for a server, whose slots are reserved for them.
+
+        Args:
+            server_id: The server.
+            task_ids: The tasks, in their order; those that wait no more are left out.
+            due_ms: The time as of which they are due.
+        """
         now = self._clock.now_ms()
-        self._ledger.fleet.reserve(share.server_id, share.slots)
-        decide = partial(apply, given=Claim(share.server_id), now_ms=now, rules=self._rules)
-        claimed: list[Claimed] = await self._committer.do(
-            ClaimWaiting(share.routes, share.slots, now, decide),
-            partial(self._ledger.claimed, share=share),
+        decide = partial(apply, given=Claim(server_id), now_ms=now, rules=self._rules)
+        await self._committer.do(
+            ClaimWaiting(task_ids, due_ms, decide),
+            partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
         )
-        return len(claimed)
 
     async def purge(self, limit: int, tombstone_ms: int) -> int:
         """Drops final tasks whose retention is over; returns how many."""
@@ -202,10 +207,22 @@ class Engine:
         the server never said a word and another run does no harm.
         """
         lost = Failure(AttemptOutcome.AMBIGUOUS, "the gateway stopped during the call")
+        gone = Failure(AttemptOutcome.LOST, "the server was taken out of the list")
         for record in await self._store.held():
+            if self._ledger.fleet.get(record.server_id or "") is None:
+                # The gateway stopped between the end of the server and that of its attempts.
+                await self.answer(record.spec.id, record.attempt, gone)
+                continue
             unheard = record.status is Status.PENDING and record.spec.idempotent
             if not record.spec.asynchronous or unheard:
                 await self.answer(record.spec.id, record.attempt, lost)
+
+    def _refusal(self, tenant: str) -> QueueFullError | None:
+        try:
+            self._ledger.backlog.check(tenant)
+        except QueueFullError as full:
+            return full
+        return None
 
     async def _change_own(self, task_id: str, tenant: str | None, decide: Decide) -> TaskRecord:
         def decide_own(record: TaskRecord) -> Input | Failure | None:

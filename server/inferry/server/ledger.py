@@ -4,8 +4,8 @@ Slots, the count of the queue and the watchers' bells follow commits, never the 
 The engine calls in the order of the commits.
 """
 
-import asyncio
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -14,13 +14,22 @@ from inferry.server.clock import Clock
 from inferry.server.errors import InferryError
 from inferry.server.fleet import Fleet
 from inferry.server.reports import STOPPED
-from inferry.server.routing import Share, route_of
+from inferry.server.routing import route_of
 from inferry.server.signals import Signals
 from inferry.server.steps import Transition
 from inferry.server.store import Claimed, Replayed, Result, Store
 from inferry.server.task import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 
 _log = structlog.get_logger(__name__)
+
+
+class Place(NamedTuple):
+    """Where a waiting task stands."""
+
+    #: Its place in the queue, from 1.
+    position: int
+    #: When it will start if the queue moves on as it does; 0 when nobody can tell.
+    starts_ms: int
 
 
 class Carrier(Protocol):
@@ -50,28 +59,35 @@ class Ledger:
         #: Who brings attempts to servers; None while the gateway starts or stops: tasks wait.
         self.carrier: Carrier | None = None
         #: Set when a waiting task may find a free slot.
-        self.claimable = asyncio.Event()
+        self.claimable = fleet.claimable
 
     async def load(self, store: Store) -> None:
         """Takes up what the store knows, after a start."""
         for server in await store.servers():
             self.fleet.put(server)
-        for waiting in await store.backlog():
-            self.backlog.add(waiting.route, waiting.tenant, waiting.count)
+        for paused in await store.paused_types():
+            self.backlog.pause(paused)
+        for record in await store.waiting():
+            self.backlog.enter(record)
         for record in await store.held():
             self.fleet.hold(record.server_id or "", record.spec.id, record.attempt)
 
     def free_server(self, record: TaskRecord, now_ms: int) -> str | None:
         """Picks a server for a new task; None if it has to wait, or to let others go first."""
-        route = route_of(record.spec.type, record.spec.capabilities)
-        if self.carrier is None or record.not_before_ms > now_ms or route in self.backlog.routes:
+        spec, backlog = record.spec, self.backlog
+        route = route_of(spec.type, spec.capabilities)
+        if self.carrier is None or record.not_before_ms > now_ms or backlog.paused(spec.type):
+            return None
+        # When the scheduler is about to look, free slots may be for those that wait.
+        if backlog.waits(route) or (backlog.ready and self.claimable.is_set()):
             return None
         return self.fleet.choose(route, now_ms)
 
-    def created_waiting(self, result: TaskRecord | Replayed | InferryError) -> None:
-        """A task was added to the queue."""
+    def created_waiting(self, result: TaskRecord | Replayed | InferryError, tenant: str) -> None:
+        """A task was added to the queue, where room was kept for it."""
+        self.backlog.expect(tenant, -1)
         if isinstance(result, TaskRecord):
-            self.backlog.enter(result.spec)
+            self.backlog.enter(result)
             self.claimable.set()
             self._announce(result)
 
@@ -84,14 +100,20 @@ class Ledger:
         else:
             self.release(held.server_id or "", held.spec.id, held.attempt)
 
-    def claimed(self, result: list[Claimed] | InferryError, share: Share) -> None:
+    def claimed(
+        self, result: list[Claimed] | InferryError, server_id: str, task_ids: Sequence[str]
+    ) -> None:
         """Waiting tasks were claimed for a server whose slots were reserved."""
-        self.fleet.reserve(share.server_id, -share.slots)
-        for claimed in [] if isinstance(result, InferryError) else result:
+        self.fleet.reserve(server_id, -len(task_ids))
+        given = [] if isinstance(result, InferryError) else result
+        for claimed in given:
             record = claimed.transition.record
-            self.backlog.leave(record.spec)
-            self.fleet.hold(share.server_id, record.spec.id, record.attempt)
+            self.backlog.leave(record.spec.id, started=True)
+            self.fleet.hold(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
+        self.backlog.settle(task_ids, failed=isinstance(result, InferryError))
+        if len(given) < len(task_ids):
+            self._look()
 
     def changed(self, result: Result) -> None:
         """A task changed, or the change was refused."""
@@ -100,20 +122,27 @@ class Ledger:
         record, closed, kind = result.record, result.closed, result.event.kind
         if closed is not None:
             if record.status not in STOPPED or self.carrier is None:
-                self.fleet.free(closed.server_id, record.spec.id, closed.number)
+                self.release(closed.server_id, record.spec.id, closed.number)
             if closed.outcome not in (AttemptOutcome.REFUSED, AttemptOutcome.ABORTED):
                 succeeded = closed.outcome is AttemptOutcome.SUCCEEDED
-                now = self._clock.now_ms()
-                self.fleet.note_attempt(closed.server_id, now, succeeded=succeeded)
+                self.fleet.note_attempt(closed.server_id, succeeded=succeeded)
             if self.carrier is not None:
                 self.carrier.drop(record, closed)
         elif kind is EventKind.FINISHED:
-            self.backlog.leave(record.spec)
+            self.backlog.leave(record.spec.id, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
-            self.backlog.enter(record.spec)
-        if self.backlog.routes:
+            self.backlog.enter(record)
             self.claimable.set()
         self._announce(record, result.outcome)
+
+    def place_of(self, record: TaskRecord) -> Place | None:
+        """Tells where a task stands in the queue; None if it does not wait for its turn."""
+        now = self._clock.now_ms()
+        position = self.backlog.position_of(record, now)
+        if position is None:
+            return None
+        wait_ms = self.backlog.eta_ms(record, position)
+        return Place(position, 0 if wait_ms is None else now + wait_ms)
 
     def heard(self, record: TaskRecord) -> None:
         """The server of a task's latest attempt reported on it."""
@@ -124,7 +153,11 @@ class Ledger:
     def release(self, server_id: str, task_id: str, attempt: int) -> None:
         """A slot is free: its attempt never came about, or the server has stopped."""
         self.fleet.free(server_id, task_id, attempt)
-        if self.backlog.routes:
+        self._look()
+
+    def _look(self) -> None:
+        """Has the scheduler look, if anything waits."""
+        if self.backlog.ready:
             self.claimable.set()
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:

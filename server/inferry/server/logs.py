@@ -7,6 +7,7 @@ same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC.
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import orjson
@@ -56,6 +57,24 @@ def _masked(key: object, value: object) -> object:
             return value
 
 
+class _Lossy:
+    """Loses what cannot be written: a full disk may stop the log, but not what is logged about."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes if it can."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes if it can."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     """Sends everything that is logged in this process to ``stream``.
 
@@ -76,7 +95,9 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=_Lossy(stream)  # type: ignore[arg-type]  # all of it that is used
+        ),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import structlog
 
+from inferry.server.errors import UnavailableError
+
 _log = structlog.get_logger(__name__)
 
 #: Pause after a run that failed.
@@ -43,6 +45,10 @@ class Loop(ABC):
             try:
                 await self.run_once()
                 await self.pause()
+            except UnavailableError as error:
+                # The committer has said why.
+                _log.warning("a loop waits", loop=type(self).__name__, error=error.message)
+                await asyncio.sleep(_STUMBLE_S)
             except Exception:  # noqa: BLE001  # whatever it was, the next run may do better
                 _log.exception("a loop stumbled and goes on", loop=type(self).__name__)
                 await asyncio.sleep(_STUMBLE_S)

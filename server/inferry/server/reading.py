@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from inferry.server.engine import check_tenant
 from inferry.server.errors import NotFoundError
-from inferry.server.signals import Signals
+from inferry.server.ledger import Ledger, Place
 from inferry.server.store import PurgedError, Store, TaskFilter
 from inferry.server.task import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 
 WATCH_STEP = 100
+#: How often a watcher of a waiting task looks at its place in the queue.
+PLACE_STEP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,26 @@ class Step:
     event: Event | None
     #: The task: on a gap and on the event that ended it.
     record: TaskRecord | None = None
+    #: Where it stands in the queue: then this is no event, and ``seq`` that of the last one.
+    place: Place | None = None
 
 
 class Reader:
     """All that can be read of tasks."""
 
-    def __init__(self, store: Store, signals: Signals) -> None:
+    def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store = store
-        self._signals = signals
+        self._ledger = ledger
+        self._signals = ledger.signals
+        self._waits: set[asyncio.Timeout] = set()
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """Answers those who wait for a time with the task as it is, now and from now on."""
+        self._hurried = True
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0.0)
 
     async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Reads a task.
@@ -51,13 +66,20 @@ class Reader:
 
     async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
         """Reads a task once it is final, or when the time is over; None waits for ever."""
+        wait = asyncio.timeout(timeout_s)
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)
             try:
-                async with asyncio.timeout(timeout_s):
+                async with wait:
+                    if timeout_s is not None:
+                        self._waits.add(wait)
+                        if self._hurried:
+                            wait.reschedule(0.0)
                     return await signal.final(record)
             except TimeoutError:
                 return signal.record or record
+            finally:
+                self._waits.discard(wait)
 
     async def payload(self, record: TaskRecord) -> bytes:
         """Reads a task's payload: a JSON object."""
@@ -89,10 +111,12 @@ class Reader:
         """Yields a task's events after a sequence number, and ends after the one that ended it.
 
         Whoever connects before, during or after sees the same events in the same order; a slow
-        reader reads in larger steps.
+        reader reads in larger steps. While the task waits, its place in the queue comes in between
+        whenever that changes.
         """
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)
+            place: Place | None = None
             while True:
                 signal.event.clear()
                 events = await self._store.events(task_id, after_seq, WATCH_STEP)
@@ -107,4 +131,9 @@ class Reader:
                 record = signal.record or record
                 if record.status.final and after_seq >= record.seq:
                     return
-                await signal.event.wait()
+                before, place = place, self._ledger.place_of(record)
+                if place is not None and (before is None or place.position != before.position):
+                    yield Step(after_seq, None, place=place)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if place is None else PLACE_STEP_S):
+                        await signal.event.wait()

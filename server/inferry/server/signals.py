@@ -35,18 +35,19 @@ class Signals:
     """All bells, by task."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[Signal]] = {}
+        #: In the order in which they came: who waited longest is woken first.
+        self._waiting: dict[str, dict[Signal, None]] = {}
 
     @contextmanager
     def listen(self, task_id: str) -> Iterator[Signal]:
         """Hangs up a bell for a task and takes it down again."""
         signal = Signal()
-        self._waiting.setdefault(task_id, set()).add(signal)
+        self._waiting.setdefault(task_id, {})[signal] = None
         try:
             yield signal
         finally:
             waiting = self._waiting[task_id]
-            waiting.discard(signal)
+            del waiting[signal]
             if not waiting:
                 del self._waiting[task_id]
 

@@ -1,7 +1,13 @@
+from collections import deque
+from dataclasses import replace
+
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inferry.server.breaker import Breaker, BreakerState
+from inferry.server.member import Member
+from inferry.server.routing import Rule
 from inferry.server.rpc.convert import (
     attempt_to_proto,
     event_to_proto,
@@ -10,7 +16,7 @@ from inferry.server.rpc.convert import (
     task_to_proto,
     timestamp,
 )
-from inferry.server.servers import Load, ServerRecord, ServerStatus
+from inferry.server.servers import Health, Load, ServerRecord, ServerStatus
 from inferry.server.task import (
     Attempt,
     AttemptOutcome,
@@ -24,6 +30,7 @@ from inferry.server.task import (
 from inferry.v1.server_pb2 import Server
 from inferry.v1.task_pb2 import Attempt as AttemptMessage
 from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2 import ServerVerdict
 
 SPEC = TaskSpec(
     id="task_1",
@@ -173,25 +180,39 @@ def test_a_gap_shows_the_task_as_it_is_now() -> None:
 
 @pytest.mark.parametrize("status", ServerStatus)
 def test_every_server_status_has_the_same_name_in_the_proto(status: ServerStatus) -> None:
-    message = server_to_proto(
-        SERVER, status, None, active=0, success_rate=None, last_seen_ms=0, last_error=""
-    )
+    health = Health(ServerStatus.ACTIVE if status is ServerStatus.DRAINING else status)
+    draining = status is ServerStatus.DRAINING
+    message = server_to_proto(Member(replace(SERVER, draining=draining), health))
     assert Server.Status.Name(message.status) == status.name
     assert not message.HasField("load")
     assert not message.HasField("success_rate")
     assert not message.HasField("last_seen_at")
+    assert not message.HasField("retry_at")
+
+
+@pytest.mark.parametrize("state", BreakerState)
+def test_every_state_of_a_breaker_has_the_same_name_in_the_proto(state: BreakerState) -> None:
+    message = server_to_proto(Member(SERVER, breaker=Breaker(state)))
+    assert Server.Breaker.Name(message.breaker) == state.name
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_of_a_verdict_has_the_same_name_in_the_proto(rule: Rule) -> None:
+    assert ServerVerdict.Rule.Name(ServerVerdict.Rule.ValueType(rule)) == rule.name
 
 
 def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
-    message = server_to_proto(
+    member = Member(
         SERVER,
-        ServerStatus.DEGRADED,
+        Health(ServerStatus.DEGRADED),
+        Breaker(BreakerState.OPEN, until_ms=1_704_067_204_000),
         Load(45, 60, 3, 5),
-        active=2,
-        success_rate=0.0,
+        holding={("task_1", 1), ("task_2", 1)},
+        recent=deque([False]),
         last_seen_ms=1_704_067_203_000,
         last_error="refused",
     )
+    message = server_to_proto(member)
     assert MessageToDict(message) == {
         "id": "srv_1",
         "url": "https://inference.example.com",
@@ -207,6 +228,8 @@ def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
         "createdAt": "2024-01-01T00:00:00Z",
         "updatedAt": "2024-01-01T00:00:01Z",
         "lastError": "refused",
+        "breaker": "OPEN",
+        "retryAt": "2024-01-01T00:00:04Z",
     }
 
 

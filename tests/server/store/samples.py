@@ -6,7 +6,6 @@ from inferry.server.errors import InferryError
 from inferry.server.inputs import Claim as Dispatch
 from inferry.server.inputs import Input
 from inferry.server.lifecycle import apply, create
-from inferry.server.routing import route_of
 from inferry.server.servers import ServerRecord
 from inferry.server.steps import Transition
 from inferry.server.store import Change, Claim, Insert, Operation, Store
@@ -44,13 +43,8 @@ def change(task_id: str, given: Input, now_ms: int = NOW) -> Change:
     return Change(task_id, lambda record: apply(record, given, now_ms, RULES))
 
 
-def claim(
-    *types: str, limit: int = 100, now_ms: int = NOW, server_id: str = "srv_1", needs: str = ""
-) -> Claim:
-    routes = tuple(route_of(task_type, needs.split()) for task_type in types)
-    return Claim(
-        routes, limit, now_ms, lambda record: apply(record, Dispatch(server_id), now_ms, RULES)
-    )
+def claim(*task_ids: str, now_ms: int = NOW, server_id: str = "srv_1") -> Claim:
+    return Claim(task_ids, now_ms, lambda record: apply(record, Dispatch(server_id), now_ms, RULES))
 
 
 async def claimed_ids(store: Store, given: Claim) -> list[str]:

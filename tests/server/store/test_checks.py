@@ -6,11 +6,11 @@ import apsw
 import pytest
 
 from inferry.server.inputs import Accept, Fail, Succeed
-from inferry.server.store import PutServer
+from inferry.server.store import PausedType, PauseType, PutServer
 from inferry.server.store.migrate import load_migrations, migrate
 from inferry.server.store.sqlite_queries import FOLDER
 from inferry.server.store.sqlite_writes import SqliteWrites
-from tests.server.store.samples import SERVER, change, dispatched, waiting
+from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def db() -> Iterator[apsw.Connection]:
             dispatched("failed"),
             change("failed", Fail("broken", "INTERNAL_ERROR", b"{}")),
             PutServer(SERVER),
+            PauseType(PausedType("echo", "", NOW)),
         ]
     )
     assert not [result for result in results if isinstance(result, Exception)]
@@ -86,6 +87,8 @@ def test_an_impossible_task_is_refused(db: apsw.Connection, task_id: str, imposs
         ("payloads", "body = NULL"),
         ("servers", "max_concurrent = 0"),
         ("servers", "draining = 2"),
+        ("paused_types", "type = ''"),
+        ("paused_types", "since_ms = 0"),
     ],
 )
 def test_an_impossible_row_beside_a_task_is_refused(

@@ -4,12 +4,10 @@ import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
 
-import apsw
 import pytest
 
 from inferry.server.inputs import Accept, Cancel, Progress
@@ -129,7 +127,8 @@ async def test_a_write_by_somebody_else_is_seen(path: Path) -> None:
 async def test_reads_go_on_while_a_batch_is_open(path: Path) -> None:
     async with opened(path) as store:
         await do(store, waiting("task_1"))
-        store._run([waiting("task_2"), change("task_1", Cancel())])
+        await store._begin()
+        store._writes.run([waiting("task_2"), change("task_1", Cancel())])
         listed = await store.tasks(TaskFilter(tenant="acme"), None, 10)
         assert [record.status for _, record in listed] == [Status.PENDING]
         store._commit_now([])
@@ -145,53 +144,6 @@ async def test_reads_do_not_keep_the_log_from_being_written_back(path: Path) -> 
         await store.commit([Change("task_1", lambda _: None)])
         busy, _, _ = next(store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
         assert busy == 0
-
-
-class FailingSync(apsw.VFS):
-    """A disk that fails to sync when told to."""
-
-    def __init__(self) -> None:
-        self.broken = False
-        super().__init__("failing-sync", "unix", makedefault=True)
-
-    def xOpen(self, name: Any, flags: Any) -> apsw.VFSFile:
-        return FailingFile(self, name, flags)
-
-
-class FailingFile(apsw.VFSFile):
-    def __init__(self, disk: FailingSync, name: Any, flags: Any) -> None:
-        self._disk = disk
-        super().__init__("unix", name, flags)
-
-    def xSync(self, flags: int) -> None:
-        if self._disk.broken:
-            raise apsw.IOError
-        super().xSync(flags)
-
-
-@pytest.fixture
-def disk() -> Iterator[FailingSync]:
-    default = apsw.vfs_names()[0]
-    disk = FailingSync()
-    yield disk
-    apsw.set_default_vfs(default)
-    disk.unregister()
-
-
-async def test_after_a_failed_sync_nothing_more_is_acknowledged(
-    path: Path, disk: FailingSync
-) -> None:
-    async with opened(path) as store:
-        await do(store, waiting("task_1"))
-        disk.broken = True
-        with pytest.raises(StoreError, match="cannot write"):
-            await store.commit([waiting("task_2")])
-        disk.broken = False
-        with pytest.raises(StoreError, match="the disk failed"):
-            await store.commit([waiting("task_3")])
-        assert await store.task("task_1") == waiting("task_1").record
-    async with opened(path) as store:
-        await do(store, waiting("task_3"))
 
 
 async def test_kill_9_loses_nothing_that_was_acknowledged(path: Path) -> None:

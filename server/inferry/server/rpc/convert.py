@@ -3,8 +3,10 @@
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inferry.server.ledger import Place
+from inferry.server.member import Member
 from inferry.server.rpc.json_values import json_to_struct, json_to_value
-from inferry.server.servers import Load, ServerRecord, ServerStatus
+from inferry.server.servers import Load
 from inferry.server.task import Attempt, Event, Outcome, TaskRecord
 from inferry.v1 import server_pb2, task_pb2
 
@@ -18,7 +20,10 @@ def timestamp(ms: int) -> Timestamp | None:
 
 
 def task_to_proto(
-    record: TaskRecord, payload: bytes | None, outcome: Outcome | None
+    record: TaskRecord,
+    payload: bytes | None,
+    outcome: Outcome | None,
+    place: Place | None = None,
 ) -> task_pb2.Task:
     """Converts a task.
 
@@ -26,6 +31,7 @@ def task_to_proto(
         record: The task.
         payload: A JSON object; None leaves it out, as in lists.
         outcome: What it ended with; None leaves it out.
+        place: Where it stands in the queue; None when it does not.
 
     Raises:
         InvalidPayloadError: One of the JSON texts should not have been stored: see ``json_values``.
@@ -63,6 +69,8 @@ def task_to_proto(
         updated_at=timestamp(record.updated_ms),
         started_at=timestamp(record.started_ms),
         finished_at=timestamp(record.finished_ms),
+        queue_position=None if place is None else place.position,
+        estimated_start_at=None if place is None else timestamp(place.starts_ms),
     )
 
 
@@ -94,6 +102,18 @@ def event_to_proto(event: Event, task: task_pb2.Task | None) -> task_pb2.TaskEve
     )
 
 
+def place_to_proto(seq: int, task_id: str, place: Place) -> task_pb2.TaskEvent:
+    """Makes the word on a waiting task's place, after the event ``seq``."""
+    return task_pb2.TaskEvent(
+        task_id=task_id,
+        seq=seq,
+        kind=task_pb2.TaskEvent.QUEUED,
+        status=task_pb2.Task.PENDING,
+        queue_position=place.position,
+        estimated_start_at=timestamp(place.starts_ms),
+    )
+
+
 def gap_to_proto(seq: int, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
     """Makes the event that stands for those up to ``seq`` that are no longer kept."""
     now = task or task_pb2.Task()
@@ -111,27 +131,9 @@ def gap_to_proto(seq: int, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
     )
 
 
-def server_to_proto(
-    record: ServerRecord,
-    status: ServerStatus,
-    load: Load | None,
-    *,
-    active: int,
-    success_rate: float | None,
-    last_seen_ms: int,
-    last_error: str,
-) -> server_pb2.Server:
-    """Converts a server.
-
-    Args:
-        record: Its registration.
-        status: Whether it gets tasks.
-        load: What it last said of its load; None before it said anything.
-        active: Attempts that it holds.
-        success_rate: 0 to 1; None before its first attempt ended.
-        last_seen_ms: When it last gave a sign of life; 0 before.
-        last_error: Why its last probe failed; empty when it did not.
-    """
+def server_to_proto(member: Member) -> server_pb2.Server:
+    """Converts a server."""
+    record, load = member.record, member.load
     return server_pb2.Server(
         id=record.id,
         url=record.url,
@@ -139,14 +141,16 @@ def server_to_proto(
         capabilities=sorted(record.capabilities),
         max_concurrent=record.max_concurrent,
         metadata=json_to_struct(record.metadata),
-        status=server_pb2.Server.Status.ValueType(status),
+        status=server_pb2.Server.Status.ValueType(member.status),
         load=None if load is None else load_to_proto(load),
-        active=active,
-        success_rate=success_rate,
-        last_seen_at=timestamp(last_seen_ms),
+        active=member.active,
+        success_rate=member.success_rate,
+        last_seen_at=timestamp(member.last_seen_ms),
         created_at=timestamp(record.created_ms),
         updated_at=timestamp(record.updated_ms),
-        last_error=last_error,
+        last_error=member.last_error,
+        breaker=server_pb2.Server.Breaker.ValueType(member.breaker.state),
+        retry_at=timestamp(member.retry_ms),
     )
 
 

@@ -15,6 +15,7 @@ class Right(Enum):
 
 _CLIENT = frozenset({Role.ADMIN, Role.CLIENT})
 _BACKEND = frozenset({Role.ADMIN, Role.BACKEND})
+_OPERATOR = frozenset({Role.ADMIN})
 _REPORT = _BACKEND | {Right.CALLBACK}
 
 #: Full method name, as it travels -> who may call it.
@@ -37,6 +38,9 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.ServerService/DrainServer": _BACKEND,
     "/inferry.v1.ServerService/ResumeServer": _BACKEND,
     "/inferry.v1.ServerService/DeregisterServer": _BACKEND,
+    "/inferry.v1.QueueService/GetQueue": _OPERATOR,
+    "/inferry.v1.QueueService/PauseType": _OPERATOR,
+    "/inferry.v1.QueueService/ResumeType": _OPERATOR,
 }
 
 #: Services that anybody may call: they tell nothing of tasks, and probes have no tokens.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.fleet import Member
+from inferry.server.member import Member
 from inferry.server.registry import Registration, Registry
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.interceptors import caller
@@ -19,6 +19,8 @@ CAPABILITIES_LIMIT = 256
 NAME_LIMIT = 128
 MAX_CONCURRENT = 10
 MAX_CONCURRENT_LIMIT = 10_000
+GRACE_MS = 30_000
+GRACE_LIMIT_MS = 600_000
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -63,7 +65,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         members = self._registry.all()
         end = start + size
         return pb.ListServersResponse(
-            servers=[_server(member) for member in members[start:end]],
+            servers=[server_to_proto(member) for member in members[start:end]],
             next_page_token=write_place(end) if len(members) > end else "",
         )
 
@@ -71,7 +73,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.GetServerRequest, context: Context
     ) -> pb.GetServerResponse:
         """Reads a server."""
-        return pb.GetServerResponse(server=_server(self._registry.get(request.id)))
+        return pb.GetServerResponse(server=server_to_proto(self._registry.get(request.id)))
 
     async def Heartbeat(
         self, request: pb.HeartbeatRequest, context: Context
@@ -87,33 +89,24 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.DrainServerResponse:
         """Sends a server no more tasks; those it has go on."""
         member = await self._registry.drain(request.id, draining=True)
-        return pb.DrainServerResponse(server=_server(member))
+        return pb.DrainServerResponse(server=server_to_proto(member))
 
     async def ResumeServer(
         self, request: pb.ResumeServerRequest, context: Context
     ) -> pb.ResumeServerResponse:
         """Ends a drain."""
         member = await self._registry.drain(request.id, draining=False)
-        return pb.ResumeServerResponse(server=_server(member))
+        return pb.ResumeServerResponse(server=server_to_proto(member))
 
     async def DeregisterServer(
         self, request: pb.DeregisterServerRequest, context: Context
     ) -> pb.DeregisterServerResponse:
-        """Takes a server out of the list. The tasks it has may still report."""
-        await self._registry.deregister(request.id)
+        """Takes a server out of the list, once its tasks have ended or the time of grace has."""
+        grace_ms = request.grace_ms if request.HasField("grace_ms") else GRACE_MS
+        if not 0 <= grace_ms <= GRACE_LIMIT_MS:
+            raise InvalidPayloadError(f"grace: {grace_ms} ms; right is 0 to {GRACE_LIMIT_MS}")
+        await self._registry.deregister(request.id, grace_ms)
         return pb.DeregisterServerResponse()
-
-
-def _server(member: Member) -> server_pb2.Server:
-    return server_to_proto(
-        member.record,
-        member.status,
-        member.load,
-        active=member.active,
-        success_rate=member.success_rate,
-        last_seen_ms=member.last_seen_ms,
-        last_error=member.last_error,
-    )
 
 
 def _status(member: Member) -> server_pb2.Server.Status.ValueType:

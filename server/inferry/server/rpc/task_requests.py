@@ -52,7 +52,7 @@ def new_task(
     spec = TaskSpec(
         id=new_task_id(),
         tenant=tenant,
-        type=_name("type", request.type),
+        type=name_of("type", request.type),
         capabilities=names("capabilities", request.capabilities, CAPABILITIES_LIMIT),
         labels=_labels(request),
         asynchronous=asynchronous,
@@ -142,13 +142,18 @@ def names(field: str, given: Iterable[str], limit: int) -> tuple[str, ...]:
     Raises:
         InvalidPayloadError: There are too many, or one is no name.
     """
-    found = sorted({_name(field, one) for one in given})
+    found = sorted({name_of(field, one) for one in given})
     if len(found) > limit:
         raise InvalidPayloadError(f"{field}: {len(found)} names; the limit is {limit}")
     return tuple(found)
 
 
-def _name(field: str, text: str) -> str:
+def name_of(field: str, text: str) -> str:
+    """Checks a type or a capability.
+
+    Raises:
+        InvalidPayloadError: It is no name.
+    """
     if not _NAME.fullmatch(text):
         came = f"{text!r}" if text else "missing"
         raise InvalidPayloadError(f"{field}: {came}; right is {_NAME_RULE}")

@@ -10,19 +10,21 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine import Engine
 from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
+from inferry.server.ledger import Ledger
 from inferry.server.reading import Reader, Step
 from inferry.server.reports import STOPPED
 from inferry.server.rpc.convert import (
     attempt_to_proto,
     event_to_proto,
     gap_to_proto,
+    place_to_proto,
     task_to_proto,
     timestamp,
 )
+from inferry.server.rpc.explanation import explanation_of
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import bulk_of, new_task, report_of, status_of
-from inferry.server.signals import Signals
 from inferry.server.store import Replayed, TaskFilter
 from inferry.server.task import TaskRecord
 from inferry.server.tokens import Role
@@ -43,14 +45,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         *,
         engine: Engine,
         reader: Reader,
-        signals: Signals,
+        ledger: Ledger,
         signer: CallbackSigner,
         clock: Clock,
         config: Config,
     ) -> None:
         self._engine = engine
         self._reader = reader
-        self._signals = signals
+        self._ledger = ledger
         self._signer = signer
         self._clock = clock
         self._config = config
@@ -68,7 +70,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
                 return pb.CreateTaskResponse(task=task_to_proto(created, None, None))
             return pb.CreateTaskResponse(task=await self._task(created.record), replayed=True)
         # Listening before the task exists: its end is never missed, and never looked up.
-        with self._signals.listen(spec.id) as signal:
+        with self._ledger.signals.listen(spec.id) as signal:
             created = await self._engine.create(spec, payload, not_before_ms, key)
             if not isinstance(created, Replayed):
                 record = await signal.final(created)
@@ -115,7 +117,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
         async with aclosing(watch) as steps:
             async for step in steps:
-                yield pb.WatchTaskResponse(event=await self._event(step))
+                yield pb.WatchTaskResponse(event=await self._event(request.id, step))
 
     async def UpdateTask(
         self, request: pb.UpdateTaskRequest, context: Context
@@ -179,6 +181,13 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             queue_full=done.queue_full,
         )
 
+    async def ExplainTask(
+        self, request: pb.ExplainTaskRequest, context: Context
+    ) -> pb.ExplainTaskResponse:
+        """Tells why a task runs where it runs, or why it does not run."""
+        record = await self._reader.task(request.id, visible_tenant())
+        return explanation_of(record, self._ledger, self._clock.now_ms())
+
     async def ListAttempts(
         self, request: pb.ListAttemptsRequest, context: Context
     ) -> pb.ListAttemptsResponse:
@@ -197,14 +206,17 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         report = report_of(request.update, self._config.result_limit_bytes)
         return await self._engine.report(request.id, attempt, report, tenant)
 
-    async def _event(self, step: Step) -> task_pb2.TaskEvent:
+    async def _event(self, task_id: str, step: Step) -> task_pb2.TaskEvent:
+        if step.place is not None:
+            return place_to_proto(step.seq, task_id, step.place)
         task = None if step.record is None else await self._task(step.record)
         return (
             gap_to_proto(step.seq, task) if step.event is None else event_to_proto(step.event, task)
         )
 
     async def _task(self, record: TaskRecord, payload: bytes | None = None) -> task_pb2.Task:
-        return task_to_proto(record, payload, await self._reader.outcome(record))
+        outcome = await self._reader.outcome(record)
+        return task_to_proto(record, payload, outcome, self._ledger.place_of(record))
 
 
 def visible_tenant() -> str | None:

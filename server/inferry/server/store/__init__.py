@@ -4,6 +4,7 @@ Every promise here holds for every implementation; ``tests/server/store/conforma
 them all. Reads see every commit that was acknowledged before they began.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -41,6 +42,8 @@ class Insert:
     payload: bytes
     events: tuple[Event, ...]
     key: RequestKey | None = None
+    #: Refuses the task unless its key was used before.
+    refusal: InferryError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Gives up to ``limit`` waiting tasks of some routes away. Result: a list of ``Claimed``.
+    """Gives waiting tasks away. Result: a list of ``Claimed``, in the order of ``task_ids``.
 
-    Takes those whose time has come, highest priority first, then in the order of creation, and
-    applies ``decide`` to each.
+    ``decide`` applies to each of the named tasks that still waits and whose time has come. The
+    others are left out: somebody else was quicker.
     """
 
-    #: See ``routing.route_of``.
-    routes: tuple[str, ...]
-    limit: int
+    task_ids: Sequence[str]
     now_ms: int
     decide: Callable[[TaskRecord], Transition]
 
@@ -86,6 +87,30 @@ class DropServer:
 
 
 @dataclass(frozen=True, slots=True)
+class PausedType:
+    """A type whose tasks are held back on an operator's word."""
+
+    type: str
+    #: Why, for a person; empty when nobody said.
+    reason: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseType:
+    """Keeps that a type is paused, in place of what was said before. Result: None."""
+
+    paused: PausedType
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeType:
+    """Forgets that a type is paused; it is no error if it is not. Result: None."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """Drops up to ``limit`` final tasks whose retention is over. Result: how many.
 
@@ -97,7 +122,7 @@ class Purge:
     tombstone_ms: int
 
 
-Operation = Insert | Change | Claim | PutServer | DropServer | Purge
+Operation = Insert | Change | Claim | PutServer | DropServer | PauseType | ResumeType | Purge
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +152,11 @@ class TaskFilter:
     server_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How many tasks of one route and tenant wait."""
-
-    route: str
-    tenant: str
-    count: int
-
-
 class Store(Protocol):
     """A durable home for tasks, events and servers."""
+
+    #: Set while commits are refused because the disk failed; reads go on. ``recover`` ends it.
+    failed: asyncio.Event
 
     async def open(self) -> None:
         """Makes ready: locks, migrates, connects.
@@ -154,10 +173,23 @@ class Store(Protocol):
     async def commit(self, operations: Sequence[Operation]) -> list[Result]:
         """Does all operations in one transaction and returns their results in order.
 
-        When this returns, all of it is on disk. When it raises, none of it is.
+        When this returns, all of it is on disk. When it raises, none of it is: no read shows it,
+        and no later commit builds on it. Only a restart right after the disk failed may find it all
+        the same, and then all of it.
 
         Raises:
             StoreError: The transaction failed.
+        """
+        ...
+
+    async def recover(self) -> None:
+        """Makes a failed store take commits again, once the disk can be trusted.
+
+        From here on not even a restart finds anything of the commits that failed. Changes nothing
+        if the store has not failed.
+
+        Raises:
+            StoreError: Not yet.
         """
         ...
 
@@ -199,12 +231,12 @@ class Store(Protocol):
         """Reads all servers."""
         ...
 
-    async def backlog(self) -> list[Backlog]:
-        """Counts the waiting tasks, delayed ones included."""
+    async def waiting(self) -> list[TaskRecord]:
+        """Reads all tasks that wait, delayed ones included."""
         ...
 
-    async def next_due_ms(self, now_ms: int) -> int | None:
-        """Tells when the next delayed task may run; None if none is delayed."""
+    async def paused_types(self) -> list[PausedType]:
+        """Reads the types that are paused."""
         ...
 
     async def expired(self, now_ms: int, limit: int) -> list[str]:

@@ -11,7 +11,7 @@ import apsw
 
 from inferry.server.errors import NotFoundError
 from inferry.server.servers import ServerRecord
-from inferry.server.store import Backlog, PurgedError, StoreError, TaskFilter
+from inferry.server.store import PausedType, PurgedError, StoreError, TaskFilter
 from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite_queries import QUERIES
 from inferry.server.task import Attempt, Event, Outcome, TaskRecord
@@ -97,15 +97,13 @@ class SqliteReads:
         """See ``Store.servers``."""
         return [server_of(row) for row in self._rows(QUERIES["servers"])]
 
-    async def backlog(self) -> list[Backlog]:
-        """See ``Store.backlog``."""
-        return [Backlog(*row) for row in self._rows(QUERIES["backlog"])]
+    async def waiting(self) -> list[TaskRecord]:
+        """See ``Store.waiting``."""
+        return [task_of(row) for row in self._rows(QUERIES["waiting"])]
 
-    async def next_due_ms(self, now_ms: int) -> int | None:
-        """See ``Store.next_due_ms``."""
-        for (due_ms,) in self._rows(QUERIES["next_due"], (now_ms,)):
-            return int(due_ms)
-        return None
+    async def paused_types(self) -> list[PausedType]:
+        """See ``Store.paused_types``."""
+        return [PausedType(*row) for row in self._rows(QUERIES["paused_types"])]
 
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """See ``Store.expired``."""

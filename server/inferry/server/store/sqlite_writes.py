@@ -14,12 +14,14 @@ from inferry.server.store import (
     DropServer,
     Insert,
     Operation,
+    PauseType,
     Purge,
     PurgedError,
     PutServer,
     Replayed,
     RequestKey,
     Result,
+    ResumeType,
 )
 from inferry.server.store.rows import (
     Row,
@@ -45,6 +47,7 @@ _UPDATE_STATUS = QUERIES["update_status"]
 _UPDATE_ENDING = QUERIES["update_ending"]
 _UPDATE_STATE = QUERIES["update_state"]
 _TASK = QUERIES["task"]
+_TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
 
 #: Records kept in memory at most; the oldest go first.
 _HELD_KEPT = 10_000
@@ -109,16 +112,25 @@ class SqliteWrites:
                 self._cursor.execute(QUERIES["put_server"], server_row(operation.record))
             case DropServer():
                 self._cursor.execute(QUERIES["drop_server"], (operation.server_id,))
+            case PauseType(paused):
+                values = (paused.type, paused.reason, paused.since_ms)
+                self._cursor.execute(QUERIES["pause_type"], values)
+            case ResumeType():
+                self._cursor.execute(QUERIES["resume_type"], (operation.type,))
             case Purge():
                 return self._purge(operation)
         return None
 
     def _insert(self, operation: Insert) -> TaskRecord | Replayed:
-        record, execute = operation.record, self._cursor.execute
-        if operation.key is not None:
-            replayed = self._replay(record, operation.key)
-            if replayed is not None:
-                return replayed
+        record, key, execute = operation.record, operation.key, self._cursor.execute
+        replayed = None if key is None else self._replay(record, key)
+        if replayed is not None:
+            return replayed
+        if operation.refusal is not None:
+            raise operation.refusal
+        if key is not None:
+            names = (record.spec.tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
+            execute(QUERIES["put_request_id"], names)
         execute(_INSERT_TASK, (*spec_row(record.spec), *state_row(record)))
         place = self._db.last_insert_rowid()
         execute(_INSERT_PAYLOAD, (place, operation.payload))
@@ -128,7 +140,7 @@ class SqliteWrites:
         return record
 
     def _replay(self, record: TaskRecord, key: RequestKey) -> Replayed | None:
-        """Finds what was created under this key, or keeps the key for ``record``."""
+        """Finds what was created under this key."""
         tenant, now_ms = record.spec.tenant, record.spec.created_ms
         values = (tenant, key.request_id, now_ms)
         rows: list[Row] = self._cursor.execute(QUERIES["request_id"], values).fetchall()
@@ -140,8 +152,6 @@ class SqliteWrites:
             except NotFoundError:
                 raise PurgedError(task_id, tenant) from None
             return Replayed(found)
-        kept = (tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
-        self._cursor.execute(QUERIES["put_request_id"], kept)
         return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
@@ -206,16 +216,12 @@ class SqliteWrites:
             self._cursor.execute(QUERIES["merge_outcome"], values)
 
     def _claim(self, operation: Claim) -> list[Claimed]:
-        self._cursor.execute(QUERIES["wake_delayed"], (operation.now_ms,))
-        heads: list[tuple[int, int]] = []
-        for route in operation.routes:
-            heads += self._cursor.execute(QUERIES["queue_head"], (route, operation.limit))
-        heads.sort(key=lambda head: (-head[0], head[1]))
         chosen: list[tuple[Row, TaskRecord, Transition]] = []
-        for _, place in heads[: operation.limit]:
-            (row,) = self._cursor.execute(QUERIES["task_and_payload"], (place,)).fetchall()
-            record = task_of(row)
-            chosen.append((row, record, operation.decide(record)))
+        for task_id in operation.task_ids:
+            for row in self._cursor.execute(_TASK_AND_PAYLOAD, (task_id,)).fetchall():
+                record = task_of(row)
+                if record.waiting and record.not_before_ms <= operation.now_ms:
+                    chosen.append((row, record, operation.decide(record)))
         # Only now: a decision that refuses must find nothing written.
         for row, record, transition in chosen:
             self._write(row[0], record, transition)

@@ -72,7 +72,7 @@ class CommitConformance:
         await do(
             store,
             waiting("task_1"),
-            claim("echo"),
+            claim("task_1"),
             change("task_1", Accept()),
             change("task_1", Progress(40.0)),
             change("task_1", Progress(30.0, "half")),
@@ -93,7 +93,7 @@ class CommitConformance:
                 Change("task_1", refuse),
                 change("task_1", Accept()),
                 change("task_2", Accept()),
-                Claim(("echo",), 5, NOW, refuse),
+                Claim(("task_1",), NOW, refuse),
                 waiting("task_3"),
             ]
         )

@@ -1,4 +1,4 @@
-"""What a claim gives away, and to whom it leaves the rest."""
+"""What a claim gives away, what it leaves, and what is read of the queue at a start."""
 
 from operator import attrgetter
 
@@ -6,12 +6,7 @@ from inferry.server.errors import InferryError
 from inferry.server.inputs import Cancel, Release
 from inferry.server.lifecycle import apply
 from inferry.server.steps import Transition
-from inferry.server.store import (
-    Backlog,
-    Claim,
-    Claimed,
-    Store,
-)
+from inferry.server.store import Claim, Claimed, PausedType, PauseType, ResumeType, Store
 from inferry.server.task import AttemptOutcome, EventKind, TaskRecord
 from tests.server.situations import RULES, SITUATIONS
 from tests.server.store.samples import (
@@ -22,6 +17,7 @@ from tests.server.store.samples import (
     claimed_ids,
     dispatched,
     do,
+    record_of,
     refuse,
     waiting,
 )
@@ -30,31 +26,35 @@ LOST = Release("lost", AttemptOutcome.AMBIGUOUS, NOW + 1_000)
 
 
 class QueueConformance:
-    async def test_a_claim_gives_by_priority_then_age_over_all_its_routes(
-        self, store: Store
-    ) -> None:
+    async def test_a_claim_gives_the_named_tasks_in_its_order(self, store: Store) -> None:
+        await do(store, *(waiting(f"task_{n}", priority=n) for n in range(4)))
+        given = claim("task_2", "task_0", "task_3")
+        assert await claimed_ids(store, given) == ["task_2", "task_0", "task_3"]
+        assert (await record_of(store, "task_1")).waiting
+
+    async def test_a_claim_leaves_out_what_waits_no_more(self, store: Store) -> None:
         await do(
             store,
-            waiting("task_1", priority=0),
-            waiting("task_2", priority=5, type="video"),
-            waiting("task_3", priority=9),
-            waiting("task_4", priority=5),
-            waiting("task_5", priority=9, type="other"),
-            waiting("task_6", priority=9, capabilities=("gpu",)),
-            dispatched("task_7", priority=9),
+            waiting("task_cancelled"),
+            change("task_cancelled", Cancel()),
+            dispatched("task_dispatched", server_id="srv_9"),
+            waiting("task_waiting"),
         )
-        assert await claimed_ids(store, claim("echo", "video", limit=3)) == [
-            "task_3",
-            "task_2",
-            "task_4",
-        ]
-        assert await claimed_ids(store, claim("echo", "video")) == ["task_1"]
-        assert await claimed_ids(store, claim("echo", needs="gpu")) == ["task_6"]
-        assert await claimed_ids(store, claim("nothing")) == []
+        given = claim("task_cancelled", "task_dispatched", "task_nowhere", "task_waiting")
+        assert await claimed_ids(store, given) == ["task_waiting"]
+        assert await claimed_ids(store, given) == []
+        assert (await record_of(store, "task_dispatched")).server_id == "srv_9"
+
+    async def test_two_claims_of_one_batch_give_a_task_once(self, store: Store) -> None:
+        results = await store.commit(
+            [waiting("task_1"), claim("task_1", server_id="srv_1"), claim("task_1")]
+        )
+        assert [len(one) for one in results if isinstance(one, list)] == [1, 0]
+        assert (await record_of(store, "task_1")).attempt == 1
 
     async def test_a_claim_brings_what_a_dispatch_needs(self, store: Store) -> None:
         given = waiting("task_1")
-        (_, result) = await store.commit([given, claim("echo", server_id="srv_9")])
+        (_, result) = await store.commit([given, claim("task_1", server_id="srv_9")])
         assert isinstance(result, list)
         (claimed,) = result
         assert isinstance(claimed, Claimed)
@@ -64,28 +64,15 @@ class QueueConformance:
         assert claimed.transition.record.server_id == "srv_9"
 
     async def test_delayed_tasks_are_claimed_when_their_time_has_come(self, store: Store) -> None:
-        await do(
-            store,
-            waiting("task_1", not_before_ms=NOW + 10, priority=9),
-            waiting("task_2", not_before_ms=NOW + 20, priority=9),
-            waiting("task_3"),
-        )
-        assert await store.next_due_ms(NOW) == NOW + 10
-        assert await claimed_ids(store, claim("echo", limit=1)) == ["task_3"]
-        assert await claimed_ids(store, claim("echo", now_ms=NOW + 9)) == []
-        assert await store.next_due_ms(NOW + 10) == NOW + 20
-        assert await claimed_ids(store, claim("echo", now_ms=NOW + 30)) == ["task_1", "task_2"]
-        assert await store.next_due_ms(NOW) is None
-
-    async def test_a_task_that_came_due_keeps_its_turn(self, store: Store) -> None:
         await do(store, waiting("task_1", not_before_ms=NOW + 10), waiting("task_2"))
-        await do(store, claim("other", now_ms=NOW + 10))
-        assert await claimed_ids(store, claim("echo", now_ms=NOW + 10, limit=1)) == ["task_1"]
+        given = ("task_1", "task_2")
+        assert await claimed_ids(store, claim(*given, now_ms=NOW + 9)) == ["task_2"]
+        assert await claimed_ids(store, claim(*given, now_ms=NOW + 10)) == ["task_1"]
 
     async def test_a_released_task_waits_its_delay_out(self, store: Store) -> None:
         await do(store, dispatched("task_1"), change("task_1", LOST))
-        assert await claimed_ids(store, claim("echo", now_ms=NOW + 999)) == []
-        assert await claimed_ids(store, claim("echo", now_ms=NOW + 1_000)) == ["task_1"]
+        assert await claimed_ids(store, claim("task_1", now_ms=NOW + 999)) == []
+        assert await claimed_ids(store, claim("task_1", now_ms=NOW + 1_000)) == ["task_1"]
         (attempt,) = await store.attempts("task_1")
         assert (attempt.number, attempt.outcome) == (1, AttemptOutcome.AMBIGUOUS)
 
@@ -100,23 +87,33 @@ class QueueConformance:
             return refuse(record)
 
         await do(store, waiting("task_1"), waiting("task_2"))
-        (result,) = await store.commit([Claim(("echo",), 2, NOW, second_thoughts)])
+        (result,) = await store.commit([Claim(("task_1", "task_2"), NOW, second_thoughts)])
         assert isinstance(result, InferryError)
-        assert await claimed_ids(store, claim("echo")) == ["task_1", "task_2"]
+        given = claim("task_1", "task_2")
+        assert await claimed_ids(store, given) == ["task_1", "task_2"]
 
-    async def test_the_backlog_counts_all_that_wait(self, store: Store) -> None:
+    async def test_all_that_waits_is_read_and_nothing_else(self, store: Store) -> None:
         await do(
             store,
             waiting("task_1"),
-            waiting("task_2", not_before_ms=NOW + 10),
-            waiting("task_3", tenant="globex"),
-            waiting("task_4", capabilities=("gpu",)),
-            dispatched("task_5"),
-            waiting("task_6"),
-            change("task_6", Cancel()),
+            waiting("task_2", not_before_ms=NOW + 10, capabilities=("gpu",)),
+            dispatched("task_3"),
+            dispatched("task_4"),
+            change("task_4", LOST),
+            waiting("task_5"),
+            change("task_5", Cancel()),
         )
-        assert sorted(await store.backlog(), key=attrgetter("route", "tenant")) == [
-            Backlog("echo", "acme", 2),
-            Backlog("echo", "globex", 1),
-            Backlog("echo\ngpu", "acme", 1),
+        found = sorted(await store.waiting(), key=attrgetter("spec.id"))
+        assert found == [
+            await record_of(store, task_id) for task_id in ("task_1", "task_2", "task_4")
         ]
+
+    async def test_pauses_are_kept_renewed_and_ended(self, store: Store) -> None:
+        paused = PausedType("echo", "a bad model", NOW)
+        assert await store.commit([PauseType(paused), ResumeType("ocr")]) == [None, None]
+        assert await store.paused_types() == [paused]
+        renewed = PausedType("echo", "", NOW + 1)
+        await do(store, PauseType(renewed), PauseType(PausedType("ocr", "later", NOW)))
+        assert renewed in await store.paused_types()
+        await do(store, ResumeType("echo"), ResumeType("ocr"))
+        assert await store.paused_types() == []

@@ -1,6 +1,8 @@
 """What a store promises of requests that have a name."""
 
-from inferry.server.errors import RequestReusedError
+from dataclasses import replace
+
+from inferry.server.errors import QueueFullError, RequestReusedError
 from inferry.server.inputs import Succeed
 from inferry.server.store import Insert, Purge, PurgedError, Replayed, RequestKey, Store
 from inferry.server.task import Status
@@ -35,6 +37,16 @@ class RequestIdConformance:
         (result,) = await store.commit([named(waiting("task_2"), other)])
         assert isinstance(result, RequestReusedError)
         assert result.details == {"taskId": "task_1"}
+
+    async def test_a_refused_task_keeps_no_name_but_a_repeated_request_is_none(
+        self, store: Store
+    ) -> None:
+        full = QueueFullError("full")
+        given = named(waiting("task_1"))
+        refused = replace(given, refusal=full)
+        assert await store.commit([refused, given, refused]) == [
+            full, given.record, Replayed(given.record),
+        ]  # fmt: skip
 
     async def test_a_name_belongs_to_its_tenant(self, store: Store) -> None:
         await do(store, named(waiting("task_1")), named(waiting("task_2", tenant="other")))

@@ -38,7 +38,7 @@ class TaskConformance:
         failed = Fail("broken", "INTERNAL_ERROR", b'{"frame":1}')
         await do(store, dispatched("task_1"), change("task_1", failed), change("task_1", Retry()))
         assert await store.outcome("task_1") == Outcome()
-        await do(store, claim("echo"), change("task_1", Succeed(b'"done"')))
+        await do(store, claim("task_1"), change("task_1", Succeed(b'"done"')))
         assert await store.outcome("task_1") == Outcome(result=b'"done"')
         assert [attempt.number for attempt in await store.attempts("task_1")] == [1, 2]
 

@@ -60,12 +60,8 @@ CREATE TABLE tasks (
 
 -- No index holds progress, message, updated_ms or seq: a progress report touches no index at all.
 
--- The queue: what may be claimed now. Delayed tasks stand apart until their time has come, so that
--- a claim never has to step over them.
-CREATE INDEX tasks_ready ON tasks (route, priority DESC, place)
-    WHERE status = 1 AND server_id IS NULL AND not_before_ms = 0;
-CREATE INDEX tasks_delayed ON tasks (not_before_ms) WHERE not_before_ms > 0;
--- The clocks. Every task that is not final has a deadline.
+-- The clocks. Every task that is not final has a deadline. The order of the queue is kept in
+-- memory: what waits is read once, at the start, and claimed by its id.
 CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms) WHERE purge_ms > 0;
 -- Lists, each a tenant's.
@@ -126,6 +122,13 @@ CREATE TABLE servers (
     created_ms      INTEGER NOT NULL CHECK (created_ms > 0),
     updated_ms      INTEGER NOT NULL CHECK (updated_ms > 0),
     CONSTRAINT url_and_name_make_the_server UNIQUE (url, name)
+) STRICT, WITHOUT ROWID;
+
+-- Types whose tasks are held back.
+CREATE TABLE paused_types (
+    type     TEXT    NOT NULL PRIMARY KEY CHECK (type <> ''),
+    reason   TEXT    NOT NULL,
+    since_ms INTEGER NOT NULL CHECK (since_ms > 0)
 ) STRICT, WITHOUT ROWID;
 
 -- What callers named their requests to create, so that the same request creates one task.

@@ -51,20 +51,10 @@ UPDATE tasks SET {state_marks} WHERE place = ?;
 SELECT {task} FROM tasks WHERE id = ?;
 
 -- name: task_and_payload
-SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE place = ?;
+SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE id = ?;
 
 -- name: tombstone
 SELECT tenant FROM tombstones WHERE id = ?;
-
--- name: wake_delayed
--- Puts the delayed tasks whose time has come into the queue.
-UPDATE tasks SET not_before_ms = 0 WHERE not_before_ms > 0 AND not_before_ms <= ?;
-
--- name: queue_head
--- Lists the first tasks of a route.
-SELECT priority, place FROM tasks
-WHERE status = 1 AND server_id IS NULL AND not_before_ms = 0 AND route = ?
-ORDER BY priority DESC, place LIMIT ?;
 
 -- name: put_server
 INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -156,23 +146,22 @@ WITH RECURSIVE leap (tenant) AS (
 )
 SELECT tenant FROM leap WHERE tenant IS NOT NULL;
 
--- name: backlog
-SELECT route, tenant, sum(waiting) FROM (
-    SELECT route, tenant, count(*) AS waiting FROM tasks
-    WHERE status = 1 AND server_id IS NULL AND not_before_ms = 0 GROUP BY route, tenant
-    UNION ALL
-    SELECT route, tenant, count(*) FROM tasks WHERE not_before_ms > 0 GROUP BY route, tenant
-)
-GROUP BY route, tenant;
-
--- name: next_due
--- SQLite seeks to the bound that is named first; the other lets it use the index.
-SELECT not_before_ms FROM tasks WHERE not_before_ms > ? AND not_before_ms > 0
-ORDER BY not_before_ms LIMIT 1;
-
 -- name: expired
 SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= ? ORDER BY deadline_ms LIMIT ?;
 
 -- name: held
 -- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
+
+-- name: waiting
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
+
+-- name: pause_type
+INSERT OR REPLACE INTO paused_types (type, reason, since_ms) VALUES (?, ?, ?);
+
+-- name: resume_type
+DELETE FROM paused_types WHERE type = ?;
+
+-- name: paused_types
+SELECT type, reason, since_ms FROM paused_types;

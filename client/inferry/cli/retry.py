@@ -1,0 +1,114 @@
+"""The command that starts tasks again: one, or all that ended badly."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import grpc
+import typer
+
+from inferry.cli import output
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.session import Session, connected
+from inferry.cli.tasks import AsJson, show
+from inferry.v1.task_pb2 import Task
+from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
+
+#: Tasks a call, at most.
+_PAGE = 1_000
+
+_WITH_ALL: Any = {"rich_help_panel": "With --all"}
+
+
+class BadEnd(StrEnum):
+    """The ends from which a task can be started again."""
+
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    CANCELLED = "CANCELLED"
+
+
+def retry(  # noqa: PLR0913 - an option each
+    context: typer.Context,
+    task_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The task.", show_default=False)
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All tasks that ended badly.")] = False,
+    status: Annotated[
+        BadEnd | None,
+        typer.Option(case_sensitive=False, help="How they ended. Default: FAILED.", **_WITH_ALL),
+    ] = None,
+    task_type: Annotated[
+        str, typer.Option("--type", help="Only tasks of this type.", **_WITH_ALL)
+    ] = "",
+    server: Annotated[str, typer.Option(help="Only tasks of this server.", **_WITH_ALL)] = "",
+    code: Annotated[
+        str, typer.Option(help="Only tasks with this code, such as INTERNAL_ERROR.", **_WITH_ALL)
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at most, the newest.", **_WITH_ALL)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", **_WITH_ALL)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a task again that failed, timed out or was cancelled; with --all, many."""
+    narrowed = bool(status or task_type or server or code or limit)
+    if every == (task_id is not None) or (narrowed and not every):
+        raise typer.BadParameter("give the ID of a task, or --all and what to pick from")
+    if task_id is not None:
+        with connected(context) as session:
+            task = session.call(session.tasks.RetryTask, RetryTaskRequest(id=task_id)).task
+        show(task, as_json=as_json)
+        return
+    request = RetryTasksRequest(
+        status=Task.Status.Value((status or BadEnd.FAILED).value),
+        type=task_type,
+        server_id=server,
+        code=code,
+    )
+    if not yes and sys.stdin.isatty():
+        typer.confirm(_question(request, limit), abort=True, err=True)
+    with connected(context) as session:
+        _retry_all(session, request, limit, as_json=as_json)
+
+
+def _retry_all(
+    session: Session, request: RetryTasksRequest, limit: int | None, *, as_json: bool
+) -> None:
+    done, full = 0, False
+    try:
+        while limit is None or done < limit:
+            request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
+            answer = session.call(session.tasks.RetryTasks, request)
+            done += answer.retried
+            full, request.page_token = answer.queue_full, answer.next_page_token
+            if full or not answer.next_page_token:
+                break
+    except grpc.RpcError:
+        typer.echo(_said(done), err=True)
+        raise
+    if as_json:
+        output.print_json({"retried": done, "queueFull": full})
+    else:
+        typer.echo(_said(done))
+    if full:
+        typer.echo(
+            "stopped: the queue is full. Say the same later to go on with the rest", err=True
+        )
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _said(done: int) -> str:
+    return f"{done:,} {'task was' if done == 1 else 'tasks were'} started again"
+
+
+def _question(request: RetryTasksRequest, limit: int | None) -> str:
+    words = [
+        f"the newest {limit:,}" if limit else "all",
+        f"{Task.Status.Name(request.status)} tasks",
+        f"of type {request.type}" if request.type else "",
+        f"of server {request.server_id}" if request.server_id else "",
+        f"with code {request.code}" if request.code else "",
+    ]
+    return f"Start {' '.join(word for word in words if word)} again?"

@@ -1,0 +1,100 @@
+"""The command that creates tasks."""
+
+from typing import Annotated, Any
+
+import typer
+
+from inferry.cli import arguments, output
+from inferry.cli.follow import follow
+from inferry.cli.session import CALL_TIMEOUT_S, connected
+from inferry.cli.tasks import AsJson, end
+from inferry.v1.task_service_pb2 import CreateTaskRequest
+
+
+def _clock(text: str, *, may_be_0: bool = False) -> Any:
+    """Makes an option that takes a duration."""
+    parser = arguments.span_or_0_ms if may_be_0 else arguments.span_ms
+    return typer.Option(parser=parser, metavar="DURATION", help=text, rich_help_panel="Clocks")
+
+
+Timeout = Annotated[int | None, _clock("How long an attempt may run.")]
+QueueTimeout = Annotated[int | None, _clock("How long it may wait for a server.")]
+SilenceTimeout = Annotated[
+    int | None, _clock("How long its server may say nothing of it; 0 is for ever.", may_be_0=True)
+]
+TotalTimeout = Annotated[int | None, _clock("From creation, or the end of its delay, to its end.")]
+Delay = Annotated[int | None, _clock("Not started before so long from now.")]
+
+
+def submit(  # noqa: PLR0913 - an option each
+    context: typer.Context,
+    task_type: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of work.")],
+    payload: Annotated[
+        str, typer.Argument(metavar="JSON", help="The work: a JSON object, @FILE, or - for stdin.")
+    ] = "{}",
+    *,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Wait for the result in the call that creates it.")
+    ] = False,
+    to_follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show its progress and wait for its end.")
+    ] = False,
+    timeout: Timeout = None,
+    queue_timeout: QueueTimeout = None,
+    silence_timeout: SilenceTimeout = None,
+    total_timeout: TotalTimeout = None,
+    delay: Delay = None,
+    priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes last, 9 goes first.")] = 0,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A word of your own; repeatable.")
+    ] = None,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What the server must be capable of; repeatable."),
+    ] = None,
+    idempotent: Annotated[
+        bool, typer.Option("--idempotent", help="A second run does no harm: repeat when in doubt.")
+    ] = False,
+    max_attempts: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Attempts at most.")
+    ] = None,
+    request_id: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Your name for this creation: again creates no second."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Create a task. Prints its id, or its result with --sync or --follow."""
+    if sync and to_follow:
+        raise typer.BadParameter("--sync waits by itself: leave --follow away")
+    request = CreateTaskRequest(
+        type=task_type,
+        payload=arguments.payload(payload),
+        asynchronous=not sync,
+        timeout_ms=timeout,
+        queue_timeout_ms=queue_timeout,
+        silence_timeout_ms=silence_timeout,
+        total_timeout_ms=total_timeout,
+        delay_ms=delay,
+        priority=priority,
+        labels=arguments.labels(label or ()),
+        capabilities=capability or (),
+        idempotent=idempotent,
+        max_attempts=max_attempts,
+        request_id=request_id,
+    )
+    with connected(context) as session:
+        # A synchronous task takes as long as the gateway's own clocks allow.
+        limit_s = None if sync else CALL_TIMEOUT_S
+        created = session.call(session.tasks.CreateTask, request, limit_s)
+        task = created.task
+        if created.replayed:
+            typer.echo(f"an earlier request {request_id} created {task.id}: replayed", err=True)
+        if to_follow:
+            task = follow(session, task.id)
+    if sync or to_follow:
+        end(task, as_json=as_json)
+    elif as_json:
+        output.print_json(output.document(task))
+    else:
+        typer.echo(task.id)

@@ -1,0 +1,57 @@
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inferry.cli.output import document, place
+from inferry.v1.server_pb2 import Server
+from inferry.v1.task_pb2 import Task, TaskEvent
+
+NOW_S = 1_769_860_800
+
+
+def waiting(starts_in_s: float | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {"queue_position": 3}
+    if starts_in_s is not None:
+        fields["estimated_start_at"] = Timestamp(seconds=int(NOW_S + starts_in_s))
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("starts_in_s", "words"),
+    [
+        (None, ""),
+        (-5, ", starts any moment"),
+        (0, ", starts any moment"),
+        (12, ", starts in about 12 s"),
+        (119, ", starts in about 119 s"),
+        (300, ", starts in about 5 min"),
+        (3 * 3_600, ", starts in about 3 h"),
+        (3 * 86_400, ", starts in about 3 d"),
+    ],
+)
+def test_a_place_in_the_queue_tells_when_its_task_will_start(
+    starts_in_s: float | None, words: str
+) -> None:
+    fields = waiting(starts_in_s)
+    assert place(Task(**fields), NOW_S) == f"place 3 in the queue{words}"
+    assert place(TaskEvent(**fields), NOW_S) == f"place 3 in the queue{words}"
+
+
+def test_what_does_not_wait_has_no_place() -> None:
+    assert place(Task(status=Task.PROCESSING), NOW_S) == ""
+
+
+def test_a_document_is_in_the_order_of_its_proto_and_has_the_words_of_rest() -> None:
+    server = Server(id="srv_1", url="http://a", status=Server.DRAINING, breaker=Server.OPEN)
+    shown = document(server)
+    assert list(shown) == [
+        "id",
+        "url",
+        "capabilities",
+        "maxConcurrent",
+        "status",
+        "active",
+        "breaker",
+    ]
+    assert (shown["status"], shown["breaker"]) == ("draining", "OPEN")

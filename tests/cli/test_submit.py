@@ -1,0 +1,113 @@
+"""``inferry submit`` against a channel on which the test plays the gateway."""
+
+import json
+
+import pytest
+from google.protobuf.struct_pb2 import Struct, Value
+
+from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_service_pb2 import CreateTaskRequest, CreateTaskResponse
+from tests.cli.play import Play, ended, rpc
+
+TASK = Task(id="task_1", type="test-processing", status=Task.PENDING)
+
+
+def test_submit_creates_an_asynchronous_task_and_prints_its_id(play: Play) -> None:
+    play.run("submit", "test-processing", '{"test": "data"}')
+    request = play.answer(rpc("CreateTask"), CreateTaskResponse(task=TASK), CreateTaskRequest)
+    assert (play.result().exit_code, play.result().stdout) == (0, "task_1\n")
+    payload = Struct()
+    payload.update({"test": "data"})
+    assert request == CreateTaskRequest(type="test-processing", payload=payload, asynchronous=True)
+    assert play.metadata["authorization"] == "Bearer secret"
+
+
+def test_submit_sends_every_option(play: Play) -> None:
+    clocks = "--timeout 90s --queue-timeout 2m --silence-timeout 0 --total-timeout 7d --delay 1.5h"
+    others = (
+        "--priority 9 --label a=b --label c=d --capability gpu --capability x --idempotent "
+        "--max-attempts 5 --request-id order-66"
+    )
+    play.run("submit", "t", *clocks.split(), *others.split())
+    request = play.answer(rpc("CreateTask"), CreateTaskResponse(task=TASK), CreateTaskRequest)
+    assert request == CreateTaskRequest(
+        type="t",
+        payload=Struct(),
+        asynchronous=True,
+        timeout_ms=90_000,
+        queue_timeout_ms=120_000,
+        silence_timeout_ms=0,
+        total_timeout_ms=604_800_000,
+        delay_ms=5_400_000,
+        priority=9,
+        labels={"a": "b", "c": "d"},
+        capabilities=["gpu", "x"],
+        idempotent=True,
+        max_attempts=5,
+        request_id="order-66",
+    )
+    result = play.result()
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "task_1\n", "")
+
+
+def test_submit_says_that_an_earlier_request_created_the_task(play: Play) -> None:
+    play.run("submit", "t", "--request-id", "order-66")
+    response = CreateTaskResponse(task=TASK, replayed=True)
+    play.answer(rpc("CreateTask"), response, CreateTaskRequest)
+    assert (play.result().exit_code, play.result().stdout) == (0, "task_1\n")
+    assert play.result().stderr == "an earlier request order-66 created task_1: replayed\n"
+
+
+def test_submit_sync_prints_the_result_alone(play: Play) -> None:
+    result = Value()
+    result.struct_value.update({"n": 3, "x": 0.5})
+    play.run("submit", "t", "--sync")
+    request = play.answer(
+        rpc("CreateTask"),
+        CreateTaskResponse(task=ended(Task.COMPLETED, result=result)),
+        CreateTaskRequest,
+    )
+    assert not request.asynchronous
+    assert play.result().exit_code == 0
+    assert json.loads(play.result().stdout) == {"n": 3, "x": 0.5}
+    assert "3.0" not in play.result().stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"), [(Task.FAILED, 1), (Task.TIMEOUT, 3), (Task.CANCELLED, 3)]
+)
+def test_a_task_that_did_not_complete_is_told_on_standard_error_and_by_the_exit_status(
+    play: Play, status: Task.Status.ValueType, exit_code: int
+) -> None:
+    task = ended(status, error="out of paint\x1b[2J", code="RESOURCE_LIMIT")
+    play.run("submit", "t", "--sync")
+    play.answer(rpc("CreateTask"), CreateTaskResponse(task=task), CreateTaskRequest)
+    assert play.result().exit_code == exit_code
+    assert play.result().stdout == ""
+    assert f"{Task.Status.Name(status)}: out of paint" in play.result().stderr
+    assert "(RESOURCE_LIMIT)" in play.result().stderr
+    assert "\x1b" not in play.result().stderr
+
+
+def test_submit_follow_shows_each_event_and_prints_the_result(play: Play) -> None:
+    done = ended(Task.COMPLETED, result=Value(string_value="done"))
+    play.run("submit", "t", "--follow")
+    play.answer(rpc("CreateTask"), CreateTaskResponse(task=TASK), CreateTaskRequest)
+    play.stream(
+        TaskEvent(seq=1, kind=TaskEvent.CREATED, status=Task.PENDING),
+        TaskEvent(
+            seq=2,
+            kind=TaskEvent.PROGRESSED,
+            status=Task.PROCESSING,
+            progress=45,
+            message="frames",
+        ),
+        TaskEvent(seq=3, kind=TaskEvent.FINISHED, status=Task.COMPLETED, progress=45, task=done),
+    )
+    assert play.result().exit_code == 0
+    assert json.loads(play.result().stdout) == "done"
+    assert play.result().stderr.splitlines() == [
+        "1 CREATED PENDING 0%",
+        "2 PROGRESSED PROCESSING 45% frames",
+        "3 FINISHED COMPLETED 45%",
+    ]

@@ -1,0 +1,104 @@
+"""Kills a gateway under load and starts it again, again and again."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from tests.crash.load import Load, fixed_ports, under_load
+from tests.crash.moments import Moment
+from tests.crash.verdict import Verdict
+from tests.processes import GatewayProcess, start_gateway
+
+#: How long the gateway serves at least, and at most, before the next kill is due.
+_SERVES_S = (0.05, 0.5)
+#: How long a moment is waited for.
+_MOMENT_WITHIN_S = 0.5
+#: How soon after its moment a kill comes: a call takes about as long.
+_AIM_S = 0.008
+#: Recovery takes about as long.
+_RECOVERY_S = 0.05
+#: What a kill lost on its way to a worker ends by this clock.
+_TIMEOUT_MS = 5_000
+#: Holds the id of the process that has the data open.
+_LOCK = "inferry.db.lock"
+
+
+class Killer:
+    """Kills a gateway at the moments that hurt."""
+
+    def __init__(self, gateway: GatewayProcess, load: Load, random: Random) -> None:
+        self._gateway = gateway
+        self._load = load
+        self._random = random
+
+    async def kill_and_restart(self) -> None:
+        """Lets the gateway serve a while, kills it at some moment and starts it again."""
+        moment = self._random.choice(list(Moment))
+        await asyncio.sleep(self._random.uniform(*_SERVES_S))
+        if moment not in (Moment.ANY, Moment.RECOVERY):
+            await self._await(moment)
+        await self._gateway.kill()
+        self._load.history.kills.append(moment)
+        if moment is Moment.RECOVERY:
+            await self._kill_in_recovery()
+        began_s = time.monotonic()
+        await self._gateway.restart()
+        self._load.history.restarts_s.append(time.monotonic() - began_s)
+        self._load.open_gates()
+
+    async def _await(self, moment: Moment) -> None:
+        """Waits for a moment and a little longer, but not for ever."""
+        passed = asyncio.Event()
+        delay_s = self._random.uniform(0.0, _AIM_S)
+        self._load.moments.wait_for(moment, delay_s, passed.set)
+        if moment is Moment.BURST:
+            self._load.open_gates()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT_WITHIN_S):
+                await passed.wait()
+        self._load.moments.give_up()
+
+    async def _kill_in_recovery(self) -> None:
+        """Starts the gateway and kills it soon after it has opened its database."""
+        before = self._holder()
+        starting = asyncio.create_task(self._gateway.restart())
+        while True:
+            holder = self._holder()
+            if holder not in (0, before):
+                break
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(self._random.uniform(0.0, _RECOVERY_S))
+        os.kill(holder, signal.SIGKILL)
+        # Either it never became ready, or it did just in time.
+        with suppress(AssertionError):
+            await starting
+        await self._gateway.kill()
+
+    def _holder(self) -> int:
+        """Reads which process has the data open, or had it last; 0 while that is being written."""
+        return int((self._gateway.data_dir / _LOCK).read_text() or 0)
+
+
+async def run(directory: Path, kills: int, seed: int) -> Verdict:
+    """Kills a gateway so many times under load, lets everything end, and judges.
+
+    Args:
+        directory: For its data and logs.
+        kills: How often.
+        seed: Of all that is drawn. The same seed makes the same plan; what becomes of it depends on
+            the machine.
+    """
+    random = Random(seed)
+    gateway = await start_gateway(directory, *fixed_ports(random))
+    try:
+        async with under_load(gateway, random, _TIMEOUT_MS) as load:
+            killer = Killer(gateway, load, random)
+            for _ in range(kills):
+                await killer.kill_and_restart()
+            return await load.settle()
+    finally:
+        await gateway.stop()

@@ -1,0 +1,102 @@
+"""Workers and clients around one gateway: the load under which it is killed or restarted."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from random import Random
+
+from tests.crash.aftermath import collect
+from tests.crash.checker import check
+from tests.crash.clients import Client
+from tests.crash.history import History
+from tests.crash.moments import Moments
+from tests.crash.rest import Rest, running_rest
+from tests.crash.verdict import Verdict
+from tests.crash.workers import Worker, running_worker
+from tests.processes import GatewayProcess
+
+WORKERS = 3
+CLIENTS = 12
+#: Attempts that a worker takes at once: more than what kills leave hanging until their clock ends.
+_SLOTS = 200
+#: Below those that outgoing connections get.
+_PORTS = range(10_000, 32_000)
+
+
+class Load:
+    """What is around the gateway."""
+
+    def __init__(self, history: History, rest: Rest, moments: Moments) -> None:
+        self.history = history
+        self.moments = moments
+        self._rest = rest
+        self._workers: list[Worker] = []
+        self._clients: list[Client] = []
+        self._living: list[asyncio.Task[None]] = []
+
+    async def begin(self, stack: AsyncExitStack, random: Random, timeout_ms: int) -> None:
+        """Starts the workers, registers them and lets the clients begin."""
+        for number in range(WORKERS):
+            name = f"worker-{number}"
+            running = running_worker(name, self.history, self.moments)
+            worker, backend = await stack.enter_async_context(running)
+            self._workers.append(worker)
+            said = {"url": backend.url, "name": name, "maxConcurrent": _SLOTS}
+            status, answer = await self._rest.until_answered("POST", "/api/servers/register", said)
+            assert status == 200, answer
+        clients = await stack.enter_async_context(asyncio.TaskGroup())
+        for _ in range(CLIENTS):
+            own = Random(random.random())
+            client = Client(self._rest, self.history, self.moments, own, timeout_ms)
+            self._clients.append(client)
+            self._living.append(clients.create_task(client.live()))
+
+    def open_gates(self, *, for_good: bool = False) -> None:
+        """Lets all workers report what they keep for a burst."""
+        for worker in self._workers:
+            worker.open_gate(for_good=for_good)
+
+    async def settle(self) -> Verdict:
+        """Lets everything that has begun come to its end, and judges."""
+        for client in self._clients:
+            client.stopped = True
+        self.open_gates(for_good=True)
+        await asyncio.gather(*self._living)
+        aftermath = await collect(self._rest)
+        ends = Counter(remains.task["status"] for remains in aftermath.values())
+        return Verdict(check(self.history, aftermath), self.history, ends)
+
+
+@asynccontextmanager
+async def under_load(
+    gateway: GatewayProcess, random: Random, timeout_ms: int
+) -> AsyncIterator[Load]:
+    """Puts load on a gateway until the block ends.
+
+    Args:
+        gateway: It may be killed, stopped and started again meanwhile.
+        random: Draws what clients do.
+        timeout_ms: Of the attempts of asynchronous tasks.
+    """
+    history, moments = History(), Moments()
+    async with AsyncExitStack() as stack:
+        running = running_rest(gateway.rest, gateway.token, history)
+        load = Load(history, await stack.enter_async_context(running), moments)
+        await load.begin(stack, random, timeout_ms)
+        yield load
+
+
+def fixed_ports(random: Random) -> list[str]:
+    """Picks two free ports that no outgoing connection takes while the gateway is away.
+
+    Returns:
+        Flags of ``inferry serve``.
+    """
+    free: list[str] = []
+    while len(free) < 2:
+        port = random.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free.append(str(port))
+    return ["--port", free[0], "--grpc-port", free[1]]

@@ -1,0 +1,82 @@
+"""Calls of a gateway that may be gone at any time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+
+from tests.crash.history import History
+
+#: Between two tries of a call.
+_PAUSE_S = 0.02
+_CALL_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+
+
+class Rest:
+    """What everybody calls the gateway through."""
+
+    def __init__(self, url: str, token: str, history: History) -> None:
+        self._url = url
+        self._history = history
+        self.http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {token}"}, timeout=_CALL_TIMEOUT
+        )
+
+    async def once(
+        self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any] | None:
+        """Sends a request once there is a connection; None if no whole answer came."""
+        while True:
+            try:
+                async with self.http.request(
+                    verb, self._url + path, json=body, headers=headers
+                ) as response:
+                    return response.status, orjson.loads(await response.read())
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(_PAUSE_S)
+            except _BROKEN as error:
+                self._history.broken.append(f"{verb} {path}: {error!r}")
+                return None
+
+    async def until_answered(
+        self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Sends a request again and again until it is answered."""
+        while True:
+            answer = await self.once(verb, path, body, headers)
+            if answer is not None:
+                return answer
+            await asyncio.sleep(_PAUSE_S)
+
+    async def events(self, task_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
+        """Yields the events of one connection, until it ends or breaks.
+
+        A task's place in the queue, which comes in between, is no event.
+        """
+        headers = {"Last-Event-ID": str(after)}
+        url = f"{self._url}/api/tasks/{task_id}/events"
+        try:
+            async with self.http.get(url, headers=headers) as response:
+                if response.status != 200:
+                    yield {"refused": response.status}
+                async for line in response.content:
+                    if line.startswith(b"data:"):
+                        event = orjson.loads(line[5:])
+                        if event.get("kind") != "QUEUED":
+                            yield event
+        except _BROKEN:
+            await asyncio.sleep(_PAUSE_S)
+
+
+@asynccontextmanager
+async def running_rest(url: str, token: str, history: History) -> AsyncIterator[Rest]:
+    """Opens it."""
+    rest = Rest(url, token, history)
+    try:
+        yield rest
+    finally:
+        await rest.http.close()

@@ -1,0 +1,35 @@
+"""What came of a kill loop."""
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+
+from tests.crash.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong, and how much there was that could have gone wrong."""
+
+    #: One line each.
+    violations: list[str]
+    history: History
+    #: How many tasks ended how.
+    ends: Counter[str]
+
+    def summary(self) -> str:
+        """Says it in a few lines."""
+        history, restarts_ms = self.history, [1e3 * s for s in self.history.restarts_s]
+        return f"""\
+{len(history.kills)} kills: {_counted(Counter(history.kills))}
+{len(history.wishes)} creates: {len(history.created)} acknowledged, \
+{len(history.unanswered)} broken off
+{self.ends.total()} tasks: {_counted(self.ends)}
+{len(history.runs)} runs, {len(history.told)} reports, {len(history.watched)} watches, \
+{len(history.cancels)} cancels, {len(history.seen)} looks
+restart to serving: {median(restarts_ms):.0f} ms, {max(restarts_ms):.0f} ms at most
+{len(self.violations)} violations"""
+
+
+def _counted(words: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in words.most_common())

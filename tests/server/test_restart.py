@@ -1,0 +1,109 @@
+"""A gateway that is stopped in order (SIGTERM), and started again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.backends import ACCEPTED, Job, running_backend
+from tests.crash.load import fixed_ports, under_load
+from tests.processes import GatewayProcess, start_gateway
+
+RESTARTS = 3
+SEED = 7
+#: What an operator is promised.
+STOPS_WITHIN_S = 25
+
+
+@asynccontextmanager
+async def calling(gateway: GatewayProcess) -> AsyncIterator[aiohttp.ClientSession]:
+    """Opens what calls a gateway as an admin."""
+    headers = {"Authorization": f"Bearer {gateway.token}"}
+    async with aiohttp.ClientSession(gateway.rest, headers=headers) as http:
+        yield http
+
+
+async def answer(call: Any, status: int) -> dict[str, Any]:
+    """Awaits an answer of that status."""
+    async with call as response:
+        assert response.status == status, await response.text()
+        return dict(await response.json())
+
+
+async def stop(gateway: GatewayProcess) -> int:
+    async with asyncio.timeout(STOPS_WITHIN_S):
+        return await gateway.stop()
+
+
+async def test_a_restart_under_load_fails_no_call_and_loses_nothing(tmp_path: Path) -> None:
+    random = Random(SEED)
+    gateway = await start_gateway(tmp_path, *fixed_ports(random))
+    try:
+        async with under_load(gateway, random, timeout_ms=300_000) as load:
+            for _ in range(RESTARTS):
+                await asyncio.sleep(random.uniform(0.1, 0.5))
+                load.open_gates()
+                assert await stop(gateway) == 0
+                await gateway.restart()
+            verdict = await load.settle()
+    finally:
+        await gateway.stop()
+    # Who only connects again when there is no connection notices nothing.
+    assert not load.history.broken
+    assert not load.history.unanswered
+    assert not verdict.violations, "\n".join(verdict.violations)
+    assert "TIMEOUT" not in verdict.ends
+
+
+async def test_who_waits_for_the_end_of_a_task_is_told_how_it_stands(
+    gateway_process: GatewayProcess,
+) -> None:
+    async with running_backend(ACCEPTED) as backend, calling(gateway_process) as http:
+        server = {"url": backend.url, "name": "backend"}
+        await answer(http.post("/api/servers/register", json=server), 200)
+        task = await answer(http.post("/api/tasks", json={"type": "echo"}), 202)
+        await backend.next_job()
+        reading = asyncio.create_task(answer(http.get(f"/api/tasks/{task['id']}?wait=60"), 200))
+        patient = {"Prefer": "wait=60"}
+        made = http.post("/api/tasks", json={"type": "echo"}, headers=patient)
+        creating = asyncio.create_task(answer(made, 202))
+        await backend.next_job()
+        assert await stop(gateway_process) == 0
+        assert (await reading)["id"] == task["id"]
+        assert (await creating)["id"] != task["id"]
+
+
+@pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "not"])
+async def test_a_server_that_never_answers_does_not_hold_the_stop_up(
+    gateway_process: GatewayProcess, idempotent: bool
+) -> None:
+    async def hang(_job: Job) -> web.StreamResponse:
+        return await asyncio.get_running_loop().create_future()
+
+    async with running_backend(hang) as backend:
+        async with calling(gateway_process) as http:
+            server = {"url": backend.url, "name": "backend"}
+            await answer(http.post("/api/servers/register", json=server), 200)
+            body = {"type": "echo", "async": False, "idempotent": idempotent}
+            creating = asyncio.create_task(answer(http.post("/api/tasks", json=body), 200))
+            job = await backend.next_job()
+            assert await stop(gateway_process) == 0
+            with pytest.raises(aiohttp.ClientError):
+                await creating
+        await gateway_process.restart()
+        async with calling(gateway_process) as http:
+            path = f"/api/tasks/{job['id']}"
+            if idempotent:
+                assert (await backend.next_job())["attempt"] == 2
+                await answer(http.delete(path), 200)
+            else:
+                task = await answer(http.get(path), 200)
+                assert (task["status"], task["code"]) == ("FAILED", "INTERNAL_ERROR")
+                assert task["details"]["reason"] == "ambiguous"
+                assert len(backend.history) == 1

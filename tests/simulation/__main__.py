@@ -1,0 +1,75 @@
+"""Runs many seeds, one seed again, or hunts the planted bugs.
+
+Exits with 1 if a seed fails or a planted bug is not found.
+"""
+
+import argparse
+import sys
+from hashlib import blake2b
+from time import perf_counter
+
+from tests.simulation.run import Verdict, simulator
+from tests.simulation.workers import PLANTED_SEEDS, hunt_bugs, run_seeds
+
+
+def main() -> int:
+    """Does what the command line says; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many seeds to run")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=2, help="processes to run them in")
+    parser.add_argument("--seed", type=int, help="run this seed alone")
+    parser.add_argument("--trace", action="store_true", help="print all that happens in it")
+    parser.add_argument("--planted", action="store_true", help="hunt the planted bugs instead")
+    given = parser.parse_args()
+    if given.seed is not None:
+        return _one(given.seed, trace=given.trace)
+    if given.planted:
+        return _hunt(given.jobs)
+    return _many(range(given.first, given.first + given.seeds), given.jobs)
+
+
+def _one(seed: int, *, trace: bool) -> int:
+    with simulator() as simulated:
+        verdict = simulated.run(seed, show=trace)
+    _show(verdict)
+    print(f"seed {seed}: {verdict.tasks} tasks, {verdict.virtual_s:.1f} s, {verdict.trace_hash}")
+    return 1 if verdict.failure else 0
+
+
+def _many(seeds: range, jobs: int) -> int:
+    began_s, failed, tasks, virtual_s = perf_counter(), 0, 0, 0.0
+    digest = blake2b(digest_size=8)
+    for verdict in run_seeds(seeds, jobs):
+        _show(verdict)
+        failed += bool(verdict.failure)
+        tasks += verdict.tasks
+        virtual_s += verdict.virtual_s
+        digest.update(verdict.trace_hash.encode())
+    took_s = perf_counter() - began_s
+    print(
+        f"{len(seeds)} seeds, {failed} failed; {tasks} tasks in {virtual_s / 3_600:.1f} virtual "
+        f"hours; {len(seeds) / took_s:.0f} seeds/s; trace {digest.hexdigest()}"
+    )
+    return 1 if failed else 0
+
+
+def _show(verdict: Verdict) -> None:
+    if verdict.failure:
+        print(f"seed {verdict.seed} FAILED: {verdict.failure}")
+        print(f"    python -m tests.simulation --seed {verdict.seed} --trace", flush=True)
+
+
+def _hunt(jobs: int) -> int:
+    hunts = []
+    for hunt in hunt_bugs(jobs):
+        hunts.append(hunt)
+        found = f"{hunt.seeds:4} seeds  {hunt.failure[:90]}" if hunt.failure else "NOT FOUND"
+        print(f"{hunt.bug:66} {found}", flush=True)
+    lost = sum(not hunt.failure for hunt in hunts)
+    print(f"{len(hunts)} bugs planted, {lost} not found within {PLANTED_SEEDS} seeds")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

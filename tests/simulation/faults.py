@@ -1,0 +1,145 @@
+"""What happens to machines and servers from outside, at times drawn from the seed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from inferry.v1.server_service_pb2 import (
+    DeregisterServerRequest,
+    DrainServerRequest,
+    RegisterServerRequest,
+    ResumeServerRequest,
+)
+from tests.simulation.backends import Backend
+from tests.simulation.host import BrokenError, Host
+from tests.simulation.world import World
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Faults:
+    """Kills, stops, fills, jumps; and the operator, who registers and drains."""
+
+    def __init__(self, world: World, host: Host, backends: list[Backend], admin: Metadata) -> None:
+        self.world = world
+        self.host = host
+        self.backends = backends
+        self._admin = admin
+        self._random = world.random("faults")
+        self._ids: dict[str, str] = {}
+
+    async def run(self, within_s: float) -> None:
+        """Does all the harm there is in this world's weather."""
+        weather, random = self.world.weather, self._random
+        plan = [
+            *((self._crash, weather.crash_n), (self._stop, weather.stop_n)),
+            *((self._jump, weather.jump_n), (self._fill, weather.full_n)),
+            (self._operate, weather.operator_n),
+        ]
+        harm = [self._later(random.uniform(0, within_s), act) for act, n in plan for _ in range(n)]
+        for backend in self.backends:
+            harm += [
+                self._later(random.uniform(0, within_s), lambda one=backend: self._kill(one))
+                for _ in range(weather.death_n)
+            ]
+        await asyncio.gather(*harm)
+
+    async def _later(self, delay_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(delay_s)
+        await act()
+
+    async def _crash(self) -> None:
+        """Kills the gateway between any two steps of any of its tasks."""
+        loop = self.world.loop
+        loop.at_step[loop.steps + self._random.choice((0, 3, 10, 40, 200))] = self.host.crash
+
+    async def _stop(self) -> None:
+        await self.host.stop()
+
+    async def _jump(self) -> None:
+        most = int(self.world.weather.jump_s * 1_000)
+        by = self._random.randint(-most, most)
+        self.world.trace("the clock jumps by", by)
+        self.world.excused_s += abs(by) / 1_000
+        self.world.offset_ms += by
+
+    async def _fill(self) -> None:
+        full_s = self._random.uniform(0, 3)
+        self.world.excused_s += full_s
+        self.host.disk.full = True
+        await asyncio.sleep(full_s)
+        self.host.disk.full = False
+
+    async def _kill(self, backend: Backend) -> None:
+        self.world.trace(backend.name, "dies")
+        backend.die()
+        await asyncio.sleep(self._random.uniform(0, 8))
+        await self.revive(backend)
+
+    async def revive(self, backend: Backend) -> None:
+        """Starts a backend again, which registers as backends do."""
+        backend.revive()
+        await self.register(backend)
+
+    async def register(self, backend: Backend) -> None:
+        """Registers a backend, however often that takes."""
+        request = RegisterServerRequest(
+            url=backend.url,
+            name=backend.name,
+            capabilities=backend.capabilities,
+            max_concurrent=backend.slots,
+        )
+        while True:
+            try:
+                reply = await self.host.call(
+                    lambda life: life.server_stub.RegisterServer(request, metadata=self._admin)
+                )
+            except BrokenError:
+                await asyncio.sleep(0.5)
+            except AioRpcError as error:
+                self._expect(error, StatusCode.UNAVAILABLE)
+                await asyncio.sleep(0.5)
+            else:
+                self._ids[backend.name] = reply.id
+                return
+
+    async def _operate(self) -> None:
+        backend = self._random.choice(self.backends)
+        id_ = self._ids.get(backend.name, "")
+        drains = self._random.random() < 0.6
+        self.world.trace("operator", "drains" if drains else "deregisters", backend.name)
+        await self._try("DrainServer" if drains else "DeregisterServer", id_)
+        await asyncio.sleep(self._random.uniform(0, 4))
+        await self.restore(backend)
+
+    async def restore(self, backend: Backend) -> None:
+        """Puts a backend back into service, whatever was done to it."""
+        await self.register(backend)
+        while not await self._try("ResumeServer", self._ids[backend.name]):
+            await asyncio.sleep(0.5)
+            await self.register(backend)
+
+    async def _try(self, method: str, server_id: str) -> bool:
+        requests = {
+            "DrainServer": DrainServerRequest(id=server_id),
+            "ResumeServer": ResumeServerRequest(id=server_id),
+            "DeregisterServer": DeregisterServerRequest(id=server_id),
+        }
+        try:
+            await self.host.call(
+                lambda life: getattr(life.server_stub, method)(
+                    requests[method], metadata=self._admin
+                )
+            )
+        except BrokenError:
+            return False
+        except AioRpcError as error:
+            self._expect(error, StatusCode.UNAVAILABLE, StatusCode.NOT_FOUND)
+            return False
+        return True
+
+    def _expect(self, error: AioRpcError, *codes: StatusCode) -> None:
+        if error.code() not in codes:
+            self.world.violate(f"a call ended with {error.code().name}: {error.details()}")

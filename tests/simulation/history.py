@@ -1,0 +1,99 @@
+"""What clients, watchers and backends were told: what a gateway must stand by."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from inferry.v1.task_pb2 import TaskEvent
+
+
+@dataclass(slots=True)
+class Run:
+    """A backend began to work on a task."""
+
+    task_id: str
+    attempt: int
+    backend: str
+    #: The backend said that another attempt may do better.
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A callback that was answered with 200."""
+
+    task_id: str
+    attempt: int
+    said: dict[str, Any]
+    #: The status in the answer.
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A final status that somebody was shown."""
+
+    task_id: str
+    status: str
+    finished_ms: int
+
+
+class Fact(NamedTuple):
+    """What an event says."""
+
+    kind: int
+    status: int
+    progress: float
+    message: str
+    attempt: int
+    server_id: str | None
+    at_ms: int
+
+
+@dataclass(slots=True)
+class History:
+    """All of it, in order."""
+
+    #: Tasks whose creation was acknowledged.
+    created: set[str] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    seen: dict[Seen, None] = field(default_factory=dict)
+    #: Events that watchers were shown, by task and number.
+    events: dict[tuple[str, int], Fact] = field(default_factory=dict)
+    #: Retries asked for, answered or not, by task.
+    retries: Counter[str] = field(default_factory=Counter)
+    #: Times that all failed tasks were to run again.
+    bulk_retries: int = 0
+    #: Tasks that each request with a name was answered with.
+    named: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: Tries of each request without a name.
+    tries: Counter[str] = field(default_factory=Counter)
+
+    def acknowledged(self, ask: str, task_id: str, *, named: bool) -> None:
+        """A creation was acknowledged."""
+        self.created.add(task_id)
+        if named:
+            self.named[ask].add(task_id)
+
+    def shown(self, event: TaskEvent) -> Fact | None:
+        """A watcher was shown an event; returns what another was shown in its place, if so."""
+        fact = Fact(
+            event.kind,
+            event.status,
+            event.progress,
+            event.message,
+            event.attempt,
+            event.server_id or None,
+            event.time.ToMilliseconds(),
+        )
+        known = self.events.setdefault((event.task_id, event.seq), fact)
+        return None if known == fact else known
+
+    def started(self, run: Run) -> None:
+        """A backend began to work."""
+        self.runs.append(run)
+
+    def reported(self, report: Report) -> None:
+        """A callback was acknowledged."""
+        self.reports.append(report)

@@ -1,0 +1,88 @@
+"""The network between gateways and backends: the gateway's HTTP client, simulated."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from inferry.server.outbound import Answer, AnswerError, AnswerTimeoutError, ConnectError
+from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from tests.simulation.backends import Backend
+
+
+class Process(Protocol):
+    """Whose requests they are."""
+
+    dead: bool
+
+
+class Network:
+    """Brings requests to backends, slowly, wrongly, or not at all."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.backends: dict[str, Backend] = {}
+        #: Looks at each request that leaves a gateway: its url and body.
+        self.inspect: Callable[[str, bytes], None] = lambda _url, _body: None
+
+    async def exchange(self, url: str, body: bytes) -> Answer:
+        """Brings one request to its backend and the answer back.
+
+        Raises:
+            ConnectError: Nothing was sent.
+            AnswerError: It was sent, and no whole answer came back.
+        """
+        world, weather = self.world, self.world.weather
+        parts = urlsplit(url)
+        await world.travel()
+        backend = self.backends[parts.netloc]
+        if not backend.up or world.happens(weather.refuse_p):
+            raise ConnectError("no connection: Connection refused")
+        if world.happens(weather.cut_before_p):
+            await world.travel()
+            raise AnswerError("the connection broke before the whole answer was there")
+        if world.happens(weather.straggle_p):
+            await asyncio.sleep(world.between(0, weather.straggle_s))
+        answer = await backend.take(parts.path, body)
+        await world.travel()
+        if answer is None or world.happens(weather.cut_after_p):
+            raise AnswerError("the connection broke before the whole answer was there")
+        return answer
+
+
+class SimulatedOutbound:
+    """What a gateway has instead of ``Outbound``."""
+
+    def __init__(self, network: Network, process: Process) -> None:
+        self._network = network
+        self._process = process
+
+    async def start(self) -> None:
+        """Does nothing."""
+
+    async def close(self) -> None:
+        """Does nothing."""
+
+    async def post(
+        self, url: str, body: bytes, *, timeout_s: float, private_allowed: bool
+    ) -> Answer:
+        """See ``Outbound.post``."""
+        return await self._send(url, body, timeout_s)
+
+    async def get(self, url: str, *, timeout_s: float, private_allowed: bool) -> Answer:
+        """See ``Outbound.get``."""
+        return await self._send(url, b"", timeout_s)
+
+    async def _send(self, url: str, body: bytes, timeout_s: float) -> Answer:
+        if self._process.dead:
+            raise ConnectError("the process is dead")
+        if timeout_s <= 0:
+            raise ConnectError("no time is left to send the request")
+        self._network.inspect(url, body)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._network.exchange(url, body)
+        except TimeoutError:
+            raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None

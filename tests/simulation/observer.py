@@ -1,0 +1,120 @@
+"""Looks at the gateway while it runs, for what no client could see."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import apsw
+import orjson
+
+from tests.simulation.host import Host
+from tests.simulation.world import World
+
+_STEP_S = 1.0
+#: What a dead server may keep its tasks for beyond its lease.
+_LEASE_LATE_S = 2.0 + _STEP_S
+#: How long a task may wait while a server is free for it: two looks of ours.
+_WAIT_LOOKS = 3
+_WAITING = (
+    "SELECT id, route FROM tasks WHERE status = 1 AND server_id IS NULL AND not_before_ms <= ?"
+)
+_OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
+_CLAIMED = (
+    "SELECT 1 FROM events JOIN tasks USING (place) WHERE id = ? AND kind = 2 AND events.attempt = ?"
+)
+_HELD = (
+    "SELECT tasks.id FROM tasks JOIN servers ON servers.id = server_id WHERE status < 3 "
+    "AND servers.url = ?"
+)
+_CROWDED = (
+    "SELECT servers.id, count(*) AS held, max_concurrent FROM tasks "
+    "JOIN servers ON servers.id = server_id WHERE status < 3 "
+    "GROUP BY servers.id HAVING held > max_concurrent"
+)
+
+
+class Observer:
+    """Reads the file beside the gateway, and the gateway's books."""
+
+    def __init__(self, world: World, host: Host, lease_ms: int) -> None:
+        self.world = world
+        self.host = host
+        self._noticed_s = lease_ms / 1_000 + _LEASE_LATE_S
+        #: Since when the gateway can do its work, and its clock runs as clocks do.
+        self._able_s = 0.0
+        self._excused_s = 0.0
+        self._db = apsw.Connection(str(host.disk.path), flags=apsw.SQLITE_OPEN_READONLY)
+        #: Looks in a row that found a task waiting although a server was free.
+        self._idle: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._db.close()
+
+    def dispatched(self, url: str, body: bytes) -> None:
+        """A request leaves the gateway: what it tells a backend must be on disk."""
+        if urlsplit(url).path != "/process":
+            return
+        said = orjson.loads(body)
+        if not self._db.execute(_CLAIMED, (said["id"], said["attempt"])).fetchall():
+            self.world.violate(f"{said['id']} was dispatched before its claim was on disk")
+        for server_id, held, slots in self._db.execute(_CROWDED).fetchall():
+            self.world.violate(f"{server_id} has {held} tasks and {slots} slots")
+
+    async def run(self) -> None:
+        """Looks every second whether a task waits for nothing."""
+        while True:
+            await asyncio.sleep(_STEP_S)
+            self._look()
+
+    def _look(self) -> None:
+        life = self.host.life
+        able = life is not None and life.serving and self.host.disk.usable
+        if not able or self._excused_s != self.world.excused_s:
+            self._excused_s, self._able_s = self.world.excused_s, self.world.loop.time()
+        if life is None or not able:
+            self._idle.clear()
+            return
+        self._look_at_the_dead()
+        now = self.world.now_ms()
+        fleet = life.gateway._ledger.fleet
+        before, self._idle = self._idle, {}
+        paused = life.gateway._ledger.backlog.paused
+        for task_id, route in self._db.execute(_WAITING, (now,)).fetchall():
+            if not paused(route.split("\n")[0]) and fleet.choose(route, now) is not None:
+                looks = self._idle[task_id] = before.get(task_id, 0) + 1
+                if looks > _WAIT_LOOKS:
+                    self.world.violate(f"{task_id} waits although a server is free for it")
+
+    def _look_at_the_dead(self) -> None:
+        """A server that died frees its tasks by the rules within its lease."""
+        for backend in self.host.network.backends.values():
+            if backend.died_s is None:
+                continue
+            since_s = max(backend.died_s, self._able_s)
+            if self.world.loop.time() - since_s > self._noticed_s:
+                for (task_id,) in self._db.execute(_HELD, (backend.url,)).fetchall():
+                    self.world.violate(f"{task_id} is still held by {backend.name}, which is dead")
+
+    async def until_final(self) -> None:
+        """Waits until no task is open."""
+        while self._db.execute(_OPEN).fetchall():
+            await asyncio.sleep(_STEP_S)
+
+    async def until_free(self) -> None:
+        """Waits until no server holds a slot and nobody is counted as waiting."""
+        while True:
+            life = self.host.life
+            if life is not None and life.serving:
+                ledger = life.gateway._ledger
+                if not any(member.active for member in ledger.fleet) and not len(ledger.backlog):
+                    return
+            await asyncio.sleep(_STEP_S)
+
+    def situation(self) -> str:
+        """Tells what is still open."""
+        life = self.host.life
+        members = [] if life is None else list(life.gateway._ledger.fleet)
+        held = {member.record.name: member.active for member in members if member.active}
+        waiting = 0 if life is None else len(life.gateway._ledger.backlog)
+        open_ = self._db.execute(_OPEN).fetchall()
+        return f"tasks {open_}, slots {held}, {waiting} counted as waiting"

@@ -1,0 +1,245 @@
+"""Bugs to plant in the gateway, each a small change of its source, for the simulation to find."""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from types import FunctionType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One change of one function."""
+
+    #: What it breaks.
+    name: str
+    #: The module below ``inferry.server`` and, after a colon, the function in it.
+    place: str
+    old: str
+    new: str
+
+
+BUGS = (
+    Bug(
+        "a creation is acknowledged before its commit",
+        "committer:Committer.do",
+        "return await future",
+        "return getattr(operation, 'record', None) or await future",
+    ),
+    Bug(
+        "a commit that failed is acknowledged",
+        "committer:Committer._commit",
+        "[_cannot_write() for _ in batch]",
+        "[getattr(one, 'record', None) or _cannot_write() for one, _, _ in batch]",
+    ),
+    Bug(
+        "what a rolled back transaction left in memory is not forgotten",
+        "store.sqlite:SqliteStore._undo",
+        "self._writes.forget()",
+        "pass",
+    ),
+    Bug(
+        "a report is not fenced by its attempt",
+        "reports:_fence",
+        "and attempt in (None, record.attempt)",
+        "",
+    ),
+    Bug(
+        "a report may change a task that has ended",
+        "lifecycle:apply",
+        "target = TRANSITIONS.get((record.status, type(given)))",
+        "target = TRANSITIONS.get((record.status, type(given)), getattr(Status, "
+        "{'Succeed': 'COMPLETED', 'Fail': 'FAILED'}.get(type(given).__name__, ''), None))",
+    ),
+    Bug(
+        "a late result overwrites the outcome",
+        "steps:keep_late",
+        "Outcome(late_result=given.result)",
+        "Outcome(result=given.result)",
+    ),
+    Bug(
+        "a change wakes nobody who waits for a slot",
+        "ledger:Ledger.changed",
+        "self.claimable.set()",
+        "pass",
+    ),
+    Bug(
+        "an attempt is dispatched twice",
+        "ledger:Ledger.claimed",
+        "self._dispatch(record, claimed.payload)",
+        "self._dispatch(record, claimed.payload); self._dispatch(record, claimed.payload)",
+    ),
+    Bug(
+        "an attempt is dispatched before its commit",
+        "engine:Engine.create",
+        "self._ledger.fleet.hold(server_id, spec.id, claim.record.attempt)",
+        "self._ledger.carrier.carry(claim.record, payload)",
+    ),
+    Bug(
+        "the slot of a failed attempt stays taken",
+        "ledger:Ledger.changed",
+        "if record.status not in STOPPED or self.carrier is None:",
+        "if record.status.name == 'COMPLETED':",
+    ),
+    Bug(
+        "the slot of a stopped attempt stays taken",
+        "stop:Stopper._stop",
+        "self._ledger.release(server.id, task_id, attempt)",
+        "pass",
+    ),
+    Bug(
+        "slots of before a restart are forgotten",
+        "ledger:Ledger.load",
+        "for record in await store.held():",
+        "for record in ():",
+    ),
+    Bug(
+        "what waited before a restart is not in the queue",
+        "ledger:Ledger.load",
+        "for record in await store.waiting():",
+        "for record in ():",
+    ),
+    Bug(
+        "a task that may have run runs again though it is not idempotent",
+        "retry:plan",
+        "record.spec.idempotent if failure.outcome is AttemptOutcome.AMBIGUOUS",
+        "True if failure.outcome is AttemptOutcome.AMBIGUOUS",
+    ),
+    Bug(
+        "a restart runs again what is not idempotent",
+        "engine:Engine.recover",
+        "unheard = record.status is Status.PENDING and record.spec.idempotent",
+        "lost = Failure(AttemptOutcome.REFUSED, ''); unheard = record.status is Status.PENDING",
+    ),
+    Bug(
+        "the limit of attempts is forgotten",
+        "retry:plan",
+        "and record.attempts_counted < record.spec.max_attempts",
+        "",
+    ),
+    Bug(
+        "a cancel leaves what waits in the queue",
+        "engine:Engine.cancel",
+        "return None if record.status is Status.CANCELLED else Cancel(reason)",
+        "return None if record.status is Status.CANCELLED or record.waiting else Cancel(reason)",
+    ),
+    Bug(
+        "numbers of events have a hole",
+        "steps:report",
+        "seq=record.seq + 1",
+        "seq=record.seq + 1 + (given.message == 'step 1')",
+    ),
+    Bug(
+        "a claim sets no clock",
+        "steps:claim",
+        "deadline_ms=run_deadline(record.spec, attempt_deadline, last, now)",
+        "deadline_ms=last",
+    ),
+    Bug(
+        "clocks that ran out are not noticed",
+        "sweep:Sweeper.run_once",
+        "await self._store.expired(now, STEP_LIMIT)",
+        "[]",
+    ),
+    Bug(
+        "a request id is looked up and not kept",
+        "store.sqlite_writes:SqliteWrites._insert",
+        "if key is not None:",
+        "if key is None and record is None:",
+    ),
+    Bug(
+        "a watcher hears no ring while it reads",
+        "reading:Reader.watch",
+        "await signal.event.wait()",
+        "signal.event.clear(); await signal.event.wait()",
+    ),
+    Bug(
+        "what follows from a commit depends on the caller's patience",
+        "committer:Committer._commit",
+        "if settle is not None:",
+        "if settle is not None and not future.done():",
+    ),
+    Bug(
+        "a server that left its rest is not asked again",
+        "scheduler:Scheduler.pause",
+        "due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())",
+        "due = (None, self._ledger.backlog.next_due_ms())",
+    ),
+    Bug(
+        "a delayed task is not looked at when its time has come",
+        "scheduler:Scheduler.pause",
+        "due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())",
+        "due = (self._ledger.fleet.next_rested_ms(now), None)",
+    ),
+    Bug(
+        "tasks whose claim failed are not in the queue again",
+        "ledger:Ledger.claimed",
+        "failed=isinstance(result, InferryError)",
+        "failed=False",
+    ),
+    Bug(
+        "a claim that failed keeps its slots",
+        "ledger:Ledger.claimed",
+        "self.fleet.reserve(server_id, -len(task_ids))",
+        "isinstance(result, InferryError) or self.fleet.reserve(server_id, -len(task_ids))",
+    ),
+    Bug(
+        "a server's death is not noticed",
+        "health:HealthLoop.run_once",
+        "if watch.doomed and self._lease_end_ms(member, watch) <= now:",
+        "if False:",
+    ),
+    Bug(
+        "an answer that cannot be written down at once is lost",
+        "dispatch:Dispatcher._settle",
+        "await asyncio.sleep(_AGAIN_S)",
+        "return",
+    ),
+    Bug(
+        "a task takes what is left of a clock that was set back",
+        "scheduler:Scheduler.run_once",
+        "self._woken_ms = max(self._woken_ms, now)",
+        "self._woken_ms = now",
+    ),
+)
+
+
+def plant(bug: Bug) -> Callable[[], None]:
+    """Changes the gateway's code; what is returned changes it back.
+
+    Raises:
+        LookupError: The code is no longer as the bug has it.
+    """
+    module_name, _, path = bug.place.partition(":")
+    module = import_module(f"inferry.server.{module_name}")
+    found: Any = module
+    for name in path.split("."):
+        found = getattr(found, name)
+    function: FunctionType = inspect.unwrap(found)
+    source = textwrap.dedent(inspect.getsource(function))
+    if source.count(bug.old) != 1:
+        raise LookupError(f"{bug.place} has {source.count(bug.old)} times {bug.old!r}")
+    made: dict[str, Any] = {}
+    code = compile(source.replace(bug.old, bug.new), f"<{bug.name}>", "exec")
+    exec(code, module.__dict__, made)  # it is our own code
+    changed: FunctionType = inspect.unwrap(made[function.__name__])
+    # The code alone: whoever imported the function by its name has it, too.
+    before, function.__code__ = function.__code__, changed.__code__
+
+    def pull() -> None:
+        function.__code__ = before
+
+    return pull
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """Plants a bug until the block ends."""
+    pull = plant(bug)
+    try:
+        yield
+    finally:
+        pull()

@@ -1,0 +1,212 @@
+"""One seed: builds its world, lets it run, lets it calm down, and checks what is left."""
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from inferry.server.config import Config
+from inferry.server.store.sqlite import SqliteStore
+from inferry.server.tokens import Role, issue_token
+from tests.simulation import checker
+from tests.simulation.backends import Backend
+from tests.simulation.clients import TYPES, Client
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Faults, Metadata
+from tests.simulation.host import SECRET, Host, deterministic, quiet
+from tests.simulation.loop import SimulatedLoop, StuckError
+from tests.simulation.network import Network
+from tests.simulation.observer import Observer
+from tests.simulation.onlookers import Onlooker
+from tests.simulation.world import EPOCH_MS, ViolationError, World
+
+#: When nobody creates tasks any more and nothing fails any more, at most.
+_CHAOS_S = 12.0
+#: What the rest may take at most: no clock of a task is longer.
+_CALM_S = 120.0
+_TOKEN_S = 10 * 365 * 86_400
+#: On this file system a file costs no disk.
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a seed."""
+
+    seed: int
+    #: Why it failed; empty when it did not.
+    failure: str
+    trace_hash: str
+    #: How many tasks there were, and how long all of it took in virtual seconds.
+    tasks: int
+    virtual_s: float
+
+
+class Simulator:
+    """Runs seeds, one after the other, in a folder of its own.
+
+    Args:
+        folder: For databases.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template = folder / "template.db"
+        asyncio.run(_make(self._template))
+        self._config = Config(
+            data_dir=folder,
+            jwt_secret=SecretStr(SECRET),
+            grpc_port=0,
+            grace_ms=500,
+            cancel_grace_ms=3_000,
+            lease_ms=3_000,
+            probe_interval_ms=2_000,
+            probe_timeout_ms=1_000,
+            shutdown_grace_ms=1_000,
+        )
+
+    def run(self, seed: int, *, show: bool = False) -> Verdict:
+        """Runs one seed to its end."""
+        loop = SimulatedLoop()
+        world = World(seed, loop, show=show)
+        disk = Disk(world, self._folder, self._template)
+        scene = _Scene(world, disk, self._config)
+        failure = ""
+        try:
+            with deterministic(loop, world):
+                loop.run_until_complete(scene.play())
+        except ViolationError as violation:
+            failure = str(violation)
+        except StuckError:
+            failure = "stuck: nothing will ever happen again"
+        finally:
+            scene.end()
+            loop.close()
+            _remove(disk.path)
+        return Verdict(seed, failure, world.trace_hash, scene.tasks, loop.time())
+
+
+class _Scene:
+    """Who is there, and what they do, in order."""
+
+    def __init__(self, world: World, disk: Disk, config: Config) -> None:
+        self.world = world
+        self.tasks = 0
+        random = world.random("scene")
+        small = random.random() < 0.15
+        config = config.model_copy(update={"queue_limit": 4} if small else {})
+        self._config = config
+        self._host = host = Host(world, Network(world), disk, config)
+        self._backends = []
+        for number in range(random.choice((1, 2, 2, 3))):
+            types = () if random.random() < 0.3 else tuple(random.sample(TYPES, 2))
+            capabilities = (*types, "gpu") if types and random.random() < 0.5 else types
+            name, slots = f"backend-{number}", random.choice((1, 2, 10))
+            backend = Backend(world, host, name, capabilities, slots)
+            host.network.backends[name] = backend
+            self._backends.append(backend)
+        admin = _bearer(Role.ADMIN, "operator")
+        self._faults = Faults(world, host, self._backends, admin)
+        self._observer = Observer(world, host, config.lease_ms)
+        self._onlooker = Onlooker(world, host, admin)
+        self._clients = [
+            Client(world, host, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
+            for number in range(random.choice((1, 2, 3, 4)))
+        ]
+        self._each = random.choice((1, 2, 4, 6))
+
+    async def play(self) -> None:
+        """Plays the scene.
+
+        Raises:
+            ViolationError: The gateway broke a promise.
+        """
+        world = self.world
+        self._host.network.inspect = self._observer.dispatched
+        world.spawn(self._host.run())
+        world.spawn(self._observer.run())
+        await self._within(_CHAOS_S * 3, self._chaos(), "the chaos did not end")
+        world.trace("calm")
+        world.calm = True
+        self._host.disk.full = False
+        await self._within(_CALM_S, self._calm(), "stuck")
+        await self._within(_CALM_S, self._observer.until_final(), "tasks that never end")
+        await self._within(_CALM_S, self._observer.until_free(), "books that never close")
+        self._host.crash()
+        tasks = checker.read(self._host.disk.path)
+        self.tasks = len(tasks)
+        slack_ms = int(world.excused_s * 1_000)
+        broken = checker.check(tasks, world.history, self._config.grace_ms, slack_ms)
+        if broken:
+            raise ViolationError("; ".join(broken))
+
+    async def _within(self, most_s: float, what: Coroutine[Any, Any, None], wrong: str) -> None:
+        # A clock that was set back runs out so much later.
+        most_s += self.world.excused_s
+        working = self.world.spawn(what)
+        waiting = asyncio.ensure_future(self.world.until_done(working))
+        try:
+            async with asyncio.timeout(most_s):
+                await waiting
+        except TimeoutError:
+            raise ViolationError(f"{wrong}: {self._observer.situation()}") from None
+
+    async def _chaos(self) -> None:
+        spawn = self.world.spawn
+        self._sessions = [spawn(client.run(self._each, _CHAOS_S * 0.8)) for client in self._clients]
+        for backend in self._backends:
+            spawn(self._faults.register(backend))
+        harm = spawn(self._faults.run(_CHAOS_S))
+        looks = spawn(self._onlooker.run(_CHAOS_S * 0.8))
+        await asyncio.sleep(_CHAOS_S)
+        await asyncio.gather(harm, looks)
+
+    async def _calm(self) -> None:
+        for backend in self._backends:
+            backend.revive()
+            await self._faults.restore(backend)
+        for paused in TYPES:
+            await self._onlooker.resume(paused)
+        await asyncio.gather(*self._sessions)
+
+    def end(self) -> None:
+        """Ends whatever still runs."""
+        self._observer.close()
+        loop = self.world.loop
+        self._host.crash()
+        loop.at_step.clear()
+        pending = [*self.world.tasks, *self._host.tasks]
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+
+
+async def _make(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _bearer(role: Role, tenant: str) -> Metadata:
+    token = issue_token(SECRET.encode(), tenant, role, tenant, _TOKEN_S, EPOCH_MS - 86_400_000)
+    return (("authorization", f"Bearer {token}"),)
+
+
+@contextmanager
+def simulator() -> Iterator[Simulator]:
+    """Makes a simulator in a folder that goes away with it."""
+    place = _MEMORY if _MEMORY.is_dir() else None
+    folder = tempfile.TemporaryDirectory(prefix="inferry-simulation-", dir=place)
+    with folder as name, quiet():
+        yield Simulator(Path(name))
