@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
 
-from inferry.cli.output import document, place
+from inferry.cli import output
+from inferry.cli.output import document, place, print_rows
 from inferry.v1.server_pb2 import Server
 from inferry.v1.task_pb2 import Task, TaskEvent
 
@@ -55,3 +57,16 @@ def test_a_document_is_in_the_order_of_its_proto_and_has_the_words_of_rest() -> 
         "breaker",
     ]
     assert (shown["status"], shown["breaker"]) == ("draining", "OPEN")
+
+
+def test_a_narrow_terminal_gets_whole_ids(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = Console(force_terminal=True, width=10, soft_wrap=True, color_system=None)
+    monkeypatch.setattr(output, "OUT", narrow)
+    print_rows(("ID", "NAME", "WHY"), [("task_01J", "映像", "-"), ("task_02J", "a", "no\nroom")])
+    assert capsys.readouterr().out.splitlines() == [
+        "ID        NAME  WHY",
+        "task_01J  映像  -",
+        "task_02J  a     no room",
+    ]

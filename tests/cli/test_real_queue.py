@@ -59,6 +59,8 @@ async def test_explain_names_what_holds_a_task_up(
         assert [server["rule"] for server in explained["servers"]] == ["FULL"]
         third = await submit(inferry, TYPE)
         assert await reason(inferry, third) == "BEHIND_OTHERS"
+        listed = await inferry.json("list", "--status", "PENDING")
+        assert [(task["id"], task["queuePosition"]) for task in listed] == [(third, 2), (second, 1)]
 
         await inferry.run("drain", mock.id)
         (server,) = (await inferry.json("explain", second))["servers"]

@@ -79,31 +79,32 @@ async def test_who_waits_for_the_end_of_a_task_is_told_how_it_stands(
         assert (await creating)["id"] != task["id"]
 
 
-@pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "not"])
 async def test_a_server_that_never_answers_does_not_hold_the_stop_up(
-    gateway_process: GatewayProcess, idempotent: bool
+    gateway_process: GatewayProcess,
 ) -> None:
+    never = asyncio.Event()
+
     async def hang(_job: Job) -> web.StreamResponse:
-        return await asyncio.get_running_loop().create_future()
+        await never.wait()
+        raise AssertionError
 
     async with running_backend(hang) as backend:
+        jobs: dict[bool, Job] = {}
         async with calling(gateway_process) as http:
             server = {"url": backend.url, "name": "backend"}
             await answer(http.post("/api/servers/register", json=server), 200)
-            body = {"type": "echo", "async": False, "idempotent": idempotent}
-            creating = asyncio.create_task(answer(http.post("/api/tasks", json=body), 200))
-            job = await backend.next_job()
+            for idempotent in (True, False):
+                body = {"type": "echo", "async": False, "idempotent": idempotent}
+                creating = asyncio.create_task(answer(http.post("/api/tasks", json=body), 200))
+                jobs[idempotent] = await backend.next_job()
             assert await stop(gateway_process) == 0
             with pytest.raises(aiohttp.ClientError):
                 await creating
         await gateway_process.restart()
         async with calling(gateway_process) as http:
-            path = f"/api/tasks/{job['id']}"
-            if idempotent:
-                assert (await backend.next_job())["attempt"] == 2
-                await answer(http.delete(path), 200)
-            else:
-                task = await answer(http.get(path), 200)
-                assert (task["status"], task["code"]) == ("FAILED", "INTERNAL_ERROR")
-                assert task["details"]["reason"] == "ambiguous"
-                assert len(backend.history) == 1
+            again = await backend.next_job()
+            assert (again["id"], again["attempt"]) == (jobs[True]["id"], 2)
+            await answer(http.delete(f"/api/tasks/{again['id']}"), 200)
+            failed = await answer(http.get(f"/api/tasks/{jobs[False]['id']}"), 200)
+    assert (failed["status"], failed["details"]["reason"]) == ("FAILED", "ambiguous")
+    assert len(backend.history) == 3

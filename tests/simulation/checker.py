@@ -11,7 +11,15 @@ import apsw
 import orjson
 
 from inferry.server.store import rows
-from inferry.server.task import Attempt, Event, EventKind, Outcome, Status, TaskRecord
+from inferry.server.task import (
+    Attempt,
+    AttemptOutcome,
+    Event,
+    EventKind,
+    Outcome,
+    Status,
+    TaskRecord,
+)
 from tests.simulation.history import Fact, History, Report
 from tests.simulation.log import LogError, check_log
 
@@ -19,6 +27,8 @@ _TASKS = f"SELECT {', '.join(rows.TASK)} FROM tasks"
 _EVENTS = f"SELECT place, {', '.join(rows.EVENT)} FROM events ORDER BY place, seq"
 _ATTEMPTS = f"SELECT place, {', '.join(rows.ATTEMPT)} FROM attempts ORDER BY place, number"
 _OUTCOMES = "SELECT place, result, details, late_result FROM outcomes"
+#: Within this time an answer is written down, even if the disk is full for a while.
+_WRITTEN_MS = 8_000
 _PAYLOADS = "SELECT place, body FROM payloads"
 
 
@@ -75,6 +85,7 @@ def check(tasks: dict[str, Stored], history: History, grace_ms: int, slack_ms: i
     broken += _check_requests(tasks, history)
     broken += _check_runs(tasks, history)
     broken += _check_shown(tasks, history)
+    broken += _check_answers(tasks, history)
     for report in history.reports:
         stored = tasks[report.task_id]
         if report.said["status"] not in ("PENDING", "PROCESSING"):
@@ -151,6 +162,21 @@ def fact(event: Event) -> Fact:
         event.server_id,
         event.at_ms,
     )
+
+
+def _check_answers(tasks: dict[str, Stored], history: History) -> list[str]:
+    """A result that a gateway got is not lost, unless the gateway is."""
+    broken = []
+    for answered in history.answered:
+        stored = tasks[answered.task_id]
+        attempt = stored.attempts[answered.attempt - 1]
+        late_ms = attempt.ended_ms - answered.at_ms
+        if attempt.outcome is AttemptOutcome.TIMED_OUT and late_ms > _WRITTEN_MS:
+            broken.append(
+                f"the answer to attempt {attempt.number} of {answered.task_id} was lost: it timed "
+                f"out {late_ms} ms later"
+            )
+    return broken
 
 
 def _check_report(stored: Stored, report: Report) -> list[str]:

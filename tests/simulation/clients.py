@@ -57,9 +57,8 @@ class Client:
         if task_id is None:
             return
         random = self._random
-        others = []
-        for _ in range(random.choice((0, 0, 1, 2))):
-            others.append(self.world.spawn(self._watch(task_id)))
+        watchers = random.choice((0, 0, 1, 2))
+        others = [self.world.spawn(self._watch(task_id)) for _ in range(watchers)]
         if random.random() < 0.2:
             await asyncio.sleep(random.choice((0.0, 0.01, 1.0, 4.0)) * random.random())
             await self._cancel(task_id)
@@ -76,7 +75,7 @@ class Client:
             asynchronous=random.random() < 0.75,
             idempotent=random.random() < 0.5,
             priority=random.choice((0, 0, 5, 9)),
-            timeout_ms=random.choice((300, 2_000, 5_000)),
+            timeout_ms=random.choice((300, 2_000, 5_000, 20_000)),
             queue_timeout_ms=random.choice((1_000, 4_000, 12_000)),
             max_attempts=random.choice((1, 2, 3)),
             total_timeout_ms=random.choice((8_000, 15_000, 30_000)),

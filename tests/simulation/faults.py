@@ -75,7 +75,7 @@ class Faults:
     async def _kill(self, backend: Backend) -> None:
         self.world.trace(backend.name, "dies")
         backend.die()
-        await asyncio.sleep(self._random.uniform(0, 8))
+        await asyncio.sleep(self._random.choice((1, 8, 16)) * self._random.random())
         await self.revive(backend)
 
     async def revive(self, backend: Backend) -> None:

@@ -30,6 +30,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A gateway got a result as the answer to a dispatch."""
+
+    task_id: str
+    attempt: int
+    #: When it got it, by the machine's clock.
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A final status that somebody was shown."""
 
@@ -58,6 +68,8 @@ class History:
     created: set[str] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    #: Answers with results to gateways that lived on for a while.
+    answered: list[Answered] = field(default_factory=list)
     seen: dict[Seen, None] = field(default_factory=dict)
     #: Events that watchers were shown, by task and number.
     events: dict[tuple[str, int], Fact] = field(default_factory=dict)

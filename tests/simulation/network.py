@@ -2,14 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import orjson
+
 from inferry.server.outbound import Answer, AnswerError, AnswerTimeoutError, ConnectError
+from tests.simulation.history import Answered
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
     from tests.simulation.backends import Backend
+
+#: How a result begins.
+SUCCESS = b'{"status":"success"'
+#: A gateway that lives so much longer has written an answer down, even if the disk was full.
+WRITTEN_S = 8.0
 
 
 class Process(Protocol):
@@ -51,6 +59,16 @@ class Network:
             raise AnswerError("the connection broke before the whole answer was there")
         return answer
 
+    def answered(self, job: dict[str, Any], process: Process) -> None:
+        """A gateway has a result now; if it lives on, it has to stand by that."""
+        answered = Answered(job["id"], job["attempt"], self.world.now_ms())
+        self.world.spawn(self._note(answered, process))
+
+    async def _note(self, answered: Answered, process: Process) -> None:
+        await asyncio.sleep(WRITTEN_S)
+        if not process.dead:
+            self.world.history.answered.append(answered)
+
 
 class SimulatedOutbound:
     """What a gateway has instead of ``Outbound``."""
@@ -83,6 +101,9 @@ class SimulatedOutbound:
         self._network.inspect(url, body)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._network.exchange(url, body)
+                answer = await self._network.exchange(url, body)
         except TimeoutError:
             raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
+        if answer.body.startswith(SUCCESS):
+            self._network.answered(orjson.loads(body), self._process)
+        return answer

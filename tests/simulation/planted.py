@@ -163,12 +163,6 @@ BUGS = (
         "if settle is not None and not future.done():",
     ),
     Bug(
-        "a server that left its rest is not asked again",
-        "scheduler:Scheduler.pause",
-        "due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())",
-        "due = (None, self._ledger.backlog.next_due_ms())",
-    ),
-    Bug(
         "a delayed task is not looked at when its time has come",
         "scheduler:Scheduler.pause",
         "due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())",
@@ -197,12 +191,6 @@ BUGS = (
         "dispatch:Dispatcher._settle",
         "await asyncio.sleep(_AGAIN_S)",
         "return",
-    ),
-    Bug(
-        "a task takes what is left of a clock that was set back",
-        "scheduler:Scheduler.run_once",
-        "self._woken_ms = max(self._woken_ms, now)",
-        "self._woken_ms = now",
     ),
 )
 

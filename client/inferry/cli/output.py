@@ -11,8 +11,8 @@ import typer
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from inferry.bridge.encode import encoder
@@ -61,25 +61,24 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     print_rows(None, [(name, _text(value)) for name, value in fields.items() if _says(value)])
 
 
-def print_rows(
-    head: Sequence[str] | None, given: Sequence[Sequence[str]], *, wrap: bool = False
-) -> None:
+def print_rows(head: Sequence[str] | None, given: Sequence[Sequence[str]]) -> None:
     """Prints rows: a table on a terminal, lines with tabs between the columns elsewhere.
+
+    No cell is broken or cut, whatever the terminal's width: ids are there to be copied.
 
     Args:
         head: Names of the columns, if they have names.
         given: The rows; they may hold anything that a backend says.
-        wrap: On a terminal, breaks long cells within their column.
     """
-    rows = [[plain(cell) for cell in row] for row in given]
+    rows = [[plain(cell) for cell in row] for row in ([head, *given] if head else given)]
     if not OUT.is_terminal:
-        for row in [head, *rows] if head else rows:
+        for row in rows:
             typer.echo("\t".join(row))
         return
-    table = Table(*(head or ("", "")), show_header=head is not None, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    OUT.print(table, soft_wrap=not wrap)
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)]
+        OUT.print(Text("  ".join(cells).rstrip(), "bold" if head and not number else ""))
 
 
 def percent(progress: float) -> str:

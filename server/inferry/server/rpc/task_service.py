@@ -106,7 +106,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
         page = found[:size]
         return pb.ListTasksResponse(
-            tasks=[task_to_proto(record, None, None) for _, record in page],
+            tasks=[
+                task_to_proto(record, None, None, self._ledger.place_of(record))
+                for _, record in page
+            ],
             next_page_token=write_place(page[-1][0]) if len(found) > size else "",
         )
 
