@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import aclosing, suppress
 from random import Random
 
 from tests.crash.history import FINAL, History, Json, Plan, Seen, Wish
@@ -87,7 +88,7 @@ class Client:
 
     async def _follow(self, task_id: str) -> None:
         chance = self._random.random()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 if chance < 0.25:
                     await asyncio.sleep(self._random.uniform(0.0, 0.3))
@@ -96,8 +97,6 @@ class Client:
                     await self._watch(task_id)
                 elif chance < 0.9:
                     await self._wait(task_id)
-        except TimeoutError:
-            pass
 
     async def _cancel(self, task_id: str) -> None:
         self._history.cancels.add(task_id)
@@ -116,8 +115,8 @@ class Client:
     async def _wait(self, task_id: str) -> None:
         while True:
             began_s = time.monotonic()
-            answer = await self._rest.until_answered("GET", f"/api/tasks/{task_id}?wait=2")
-            status, task = answer
+            path = f"/api/tasks/{task_id}?wait=2"
+            status, task = await self._rest.until_answered("GET", path)
             if status != 200:
                 self._history.surprises.append(f"read {task_id}: {status} {task}")
                 return
@@ -130,11 +129,12 @@ class Client:
         self._history.watched.append((task_id, got))
         while True:
             began_s = time.monotonic()
-            async for event in self._rest.events(task_id, got[-1]["seq"] if got else 0):
-                if "seq" not in event:
-                    self._history.surprises.append(f"watch {task_id}: {event}")
-                    return
-                got.append(event)
-                if event["status"] in FINAL:
-                    self._history.saw("watch", began_s, event["task"])
-                    return
+            async with aclosing(self._rest.events(task_id, got[-1]["seq"] if got else 0)) as events:
+                async for event in events:
+                    if "seq" not in event:
+                        self._history.surprises.append(f"watch {task_id}: {event}")
+                        return
+                    got.append(event)
+                    if event["status"] in FINAL:
+                        self._history.saw("watch", began_s, event["task"])
+                        return

@@ -1,7 +1,7 @@
 """Calls of a gateway that may be gone at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -52,7 +52,7 @@ class Rest:
                 return answer
             await asyncio.sleep(_PAUSE_S)
 
-    async def events(self, task_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, task_id: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
         """Yields the events of one connection, until it ends or breaks.
 
         A task's place in the queue, which comes in between, is no event.

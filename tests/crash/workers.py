@@ -99,11 +99,7 @@ class Worker:
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            except (
-                aiohttp.ClientConnectionError,
-                aiohttp.ClientPayloadError,
-                TimeoutError,
-            ) as error:
+            except _BROKEN as error:
                 self._history.broken.append(f"report on {job['id']}: {error!r}")
                 await asyncio.sleep(_PAUSE_S)
                 continue

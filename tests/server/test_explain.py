@@ -63,7 +63,7 @@ async def test_others_go_first(gateway: Running, backend: Backend) -> None:
         await gateway.create()
     found = await explain(gateway, await gateway.create())
     assert (found["reason"], found["queuePosition"]) == ("BEHIND_OTHERS", 3)
-    assert found["text"] == "2 tasks go first; 1 of 1 capable servers are full"
+    assert found["text"] == "2 tasks go first; of 1 capable server 1 full"
 
 
 async def test_all_are_draining(gateway: Running, backend: Backend) -> None:
@@ -110,7 +110,7 @@ async def test_its_type_is_paused(gateway: Running, backend: Backend) -> None:
     await gateway.register(backend)
     await gateway.call("POST", "/api/queue/pause", {"type": "echo", "reason": "new model"})
     found = await explain(gateway, await gateway.create())
-    assert (found["reason"], found["remedy"]) == ("PAUSED", "resume the type")
+    assert (found["reason"], found["remedy"]) == ("PAUSED", "resume the type (inferry unpause)")
     assert found["text"] == "the type 'echo' is paused: new model"
 
 

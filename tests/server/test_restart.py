@@ -89,17 +89,18 @@ async def test_a_server_that_never_answers_does_not_hold_the_stop_up(
         raise AssertionError
 
     async with running_backend(hang) as backend:
-        jobs: dict[bool, Job] = {}
+        calls, jobs = [], {}
         async with calling(gateway_process) as http:
             server = {"url": backend.url, "name": "backend"}
             await answer(http.post("/api/servers/register", json=server), 200)
             for idempotent in (True, False):
                 body = {"type": "echo", "async": False, "idempotent": idempotent}
-                creating = asyncio.create_task(answer(http.post("/api/tasks", json=body), 200))
+                calls.append(asyncio.create_task(answer(http.post("/api/tasks", json=body), 200)))
                 jobs[idempotent] = await backend.next_job()
             assert await stop(gateway_process) == 0
-            with pytest.raises(aiohttp.ClientError):
-                await creating
+            for call in calls:
+                with pytest.raises(aiohttp.ClientError):
+                    await call
         await gateway_process.restart()
         async with calling(gateway_process) as http:
             again = await backend.next_job()

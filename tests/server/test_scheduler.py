@@ -132,7 +132,6 @@ class Yard:
         self.ledger = Ledger(fleet, backlog, Signals(), self.clock)
         self.ledger.carrier = self.porter
         self.engine = Engine(
-            store=self.store,
             committer=Committer(self.store),
             ledger=self.ledger,
             clock=self.clock,

@@ -33,7 +33,7 @@ def _one(seed: int, *, trace: bool) -> int:
     with simulator() as simulated:
         verdict = simulated.run(seed, show=trace)
     _show(verdict)
-    print(f"seed {seed}: {verdict.tasks} tasks, {verdict.virtual_s:.1f} s, {verdict.trace_hash}")
+    _say(f"seed {seed}: {verdict.tasks} tasks, {verdict.virtual_s:.1f} s, {verdict.trace_hash}")
     return 1 if verdict.failure else 0
 
 
@@ -47,17 +47,21 @@ def _many(seeds: range, jobs: int) -> int:
         virtual_s += verdict.virtual_s
         digest.update(verdict.trace_hash.encode())
     took_s = perf_counter() - began_s
-    print(
+    _say(
         f"{len(seeds)} seeds, {failed} failed; {tasks} tasks in {virtual_s / 3_600:.1f} virtual "
         f"hours; {len(seeds) / took_s:.0f} seeds/s; trace {digest.hexdigest()}"
     )
     return 1 if failed else 0
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
 def _show(verdict: Verdict) -> None:
     if verdict.failure:
-        print(f"seed {verdict.seed} FAILED: {verdict.failure}")
-        print(f"    python -m tests.simulation --seed {verdict.seed} --trace", flush=True)
+        _say(f"seed {verdict.seed} FAILED: {verdict.failure}")
+        _say(f"    python -m tests.simulation --seed {verdict.seed} --trace")
 
 
 def _hunt(jobs: int) -> int:
@@ -65,9 +69,9 @@ def _hunt(jobs: int) -> int:
     for hunt in hunt_bugs(jobs):
         hunts.append(hunt)
         found = f"{hunt.seeds:4} seeds  {hunt.failure[:90]}" if hunt.failure else "NOT FOUND"
-        print(f"{hunt.bug:66} {found}", flush=True)
+        _say(f"{hunt.bug:66} {found}")
     lost = sum(not hunt.failure for hunt in hunts)
-    print(f"{len(hunts)} bugs planted, {lost} not found within {PLANTED_SEEDS} seeds")
+    _say(f"{len(hunts)} bugs planted, {lost} not found within {PLANTED_SEEDS} seeds")
     return 1 if lost else 0
 
 

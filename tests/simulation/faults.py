@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from grpc import StatusCode
 from grpc.aio import AioRpcError
@@ -41,7 +42,7 @@ class Faults:
         harm = [self._later(random.uniform(0, within_s), act) for act, n in plan for _ in range(n)]
         for backend in self.backends:
             harm += [
-                self._later(random.uniform(0, within_s), lambda one=backend: self._kill(one))
+                self._later(random.uniform(0, within_s), partial(self._kill, backend))
                 for _ in range(weather.death_n)
             ]
         await asyncio.gather(*harm)

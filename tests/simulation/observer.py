@@ -1,6 +1,7 @@
 """Looks at the gateway while it runs, for what no client could see."""
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import apsw
@@ -79,8 +80,12 @@ class Observer:
         fleet = life.gateway._ledger.fleet
         before, self._idle = self._idle, {}
         paused = life.gateway._ledger.backlog.paused
-        for task_id, route in self._db.execute(_WAITING, (now,)).fetchall():
-            if not paused(route.split("\n")[0]) and fleet.choose(route, now) is not None:
+        for row in self._db.execute(_WAITING, (now,)).fetchall():
+            task_id, route = str(row[0]), str(row[1])
+            if (
+                not paused(route.split("\n", maxsplit=1)[0])
+                and fleet.choose(route, now) is not None
+            ):
                 looks = self._idle[task_id] = before.get(task_id, 0) + 1
                 if looks > _WAIT_LOOKS:
                     self.world.violate(f"{task_id} waits although a server is free for it")
@@ -97,18 +102,23 @@ class Observer:
 
     async def until_final(self) -> None:
         """Waits until no task is open."""
-        while self._db.execute(_OPEN).fetchall():
-            await asyncio.sleep(_STEP_S)
+        await self._until(lambda: not self._db.execute(_OPEN).fetchall())
 
     async def until_free(self) -> None:
         """Waits until no server holds a slot and nobody is counted as waiting."""
-        while True:
-            life = self.host.life
-            if life is not None and life.serving:
-                ledger = life.gateway._ledger
-                if not any(member.active for member in ledger.fleet) and not len(ledger.backlog):
-                    return
+        await self._until(self._free)
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        # Nothing announces it: that is for the gateway, whose word is not taken here.
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(_STEP_S)
+
+    def _free(self) -> bool:
+        life = self.host.life
+        if life is None or not life.serving:
+            return False
+        ledger = life.gateway._ledger
+        return not len(ledger.backlog) and not any(member.active for member in ledger.fleet)
 
     def situation(self) -> str:
         """Tells what is still open."""

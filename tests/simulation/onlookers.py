@@ -63,7 +63,9 @@ class Onlooker:
     async def resume(self, paused: str) -> None:
         """Ends a pause, however often that takes."""
         request = ResumeTypeRequest(type=paused)
-        while await self._call("queue_stub", "ResumeType", request) is None:
+        while True:
+            if await self._call("queue_stub", "ResumeType", request) is not None:
+                return
             await asyncio.sleep(0.5)
 
     async def _call(self, stub: str, method: str, request: Any) -> Any:

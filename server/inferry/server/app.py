@@ -4,10 +4,7 @@ import asyncio
 from pathlib import Path
 from random import Random
 
-import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from inferry.server.backlog import Backlog
 from inferry.server.breaker import BreakerRules
@@ -21,14 +18,14 @@ from inferry.server.fleet import Fleet
 from inferry.server.health import HealthLoop
 from inferry.server.keys import SecretError, derive_key, load_secret, read_secret
 from inferry.server.ledger import Ledger
-from inferry.server.local import LocalChannel
 from inferry.server.loop import Loop
 from inferry.server.outbound import Outbound
 from inferry.server.reading import Reader
 from inferry.server.recovery import Recovery
 from inferry.server.registry import Registry
-from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.restart import settle_open_attempts
 from inferry.server.rpc.queue_service import QueueServicer
+from inferry.server.rpc.server import ENVELOPE_BYTES, RpcServer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.scheduler import Scheduler
@@ -39,14 +36,6 @@ from inferry.server.store import Store
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.sweep import Sweeper
 from inferry.server.tokens import KeySource, PemKey, SecretKey, TokenVerifier
-from inferry.v1 import (
-    queue_service_pb2,
-    queue_service_pb2_grpc,
-    server_service_pb2,
-    server_service_pb2_grpc,
-    task_service_pb2,
-    task_service_pb2_grpc,
-)
 
 DATABASE = "inferry.db"
 SWEEP_INTERVAL_MS = 250
@@ -54,15 +43,6 @@ PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended.
 _LAST_WORDS_S = 0.5
-#: What a message may have beyond the largest result: its other fields.
-_ENVELOPE_BYTES = 1_048_576
-
-_SERVICES = (
-    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
-    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
-    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
-)
-
 _log = structlog.get_logger(__name__)
 
 
@@ -77,14 +57,14 @@ class Gateway:
         verifier = TokenVerifier(
             keys, self._clock, issuer=config.jwt_issuer, audience=config.jwt_audience
         )
-        self._interceptor = ServerInterceptor(verifier)
+        self._rpc = RpcServer(config, verifier)
         #: Where stubs in this process call the gateway; they may be made before it starts.
-        self.channel = LocalChannel(self._interceptor)
+        self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
         self.grpc_address = ""
         self._store: Store = SqliteStore(config.data_dir / DATABASE)
         self._committer = Committer(self._store)
-        self._outbound = Outbound(config.result_limit_bytes + _ENVELOPE_BYTES)
+        self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._ledger = Ledger(
             Fleet(_breaker_rules(config)),
             Backlog(
@@ -97,21 +77,16 @@ class Gateway:
             self._clock,
         )
         self._engine = Engine(
-            store=self._store,
             committer=self._committer,
             ledger=self._ledger,
             clock=self._clock,
             rules=_rules(config),
             random=Random(),  # noqa: S311  # jitter
         )
-        self._health = health.aio.HealthServicer()
         self._loops = [
-            Recovery(self._store, self._ledger, self._health),
+            Recovery(self._store, self._ledger, self._rpc.health),
             *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
         ]
-        self._server = grpc.aio.server(
-            interceptors=[self._interceptor], options=_grpc_options(config)
-        )
         self._reader = Reader(self._store, self._ledger)
         self._dispatcher: Dispatcher | None = None
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
@@ -131,7 +106,7 @@ class Gateway:
         await self._outbound.start()
         signer = CallbackSigner(derive_key(self._secret, "callback"), public_url)
         await self._ledger.load(self._store)
-        await self._engine.recover()
+        await settle_open_attempts(self._engine, self._store, self._ledger.fleet)
         self._dispatcher = Dispatcher(
             engine=self._engine,
             fleet=self._ledger.fleet,
@@ -142,12 +117,12 @@ class Gateway:
             grace_ms=self._config.grace_ms,
         )
         self._add_services(signer)
-        self.grpc_address = await self._listen()
+        self.grpc_address = await self._rpc.listen()
         self._ledger.carrier = self._dispatcher
         self._ledger.claimable.set()
         for loop in self._loops:
             loop.start()
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        await self._rpc.serve()
         _log.info("gateway started", grpc=self.grpc_address, public_url=public_url)
 
     def begin_stop(self) -> float:
@@ -165,15 +140,15 @@ class Gateway:
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
         grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
-        await self._health.enter_graceful_shutdown()
+        await self._rpc.health.enter_graceful_shutdown()
         self._ledger.carrier = None
         for loop in reversed(self._loops):
             await loop.stop()
-        closing = asyncio.create_task(self._server.stop(grace_s))
+        closing = asyncio.create_task(self._rpc.stop(grace_s))
         if self._dispatcher is not None:
             await self._dispatcher.close(grace_s)
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
-        await self._server.stop(_LAST_WORDS_S)
+        await self._rpc.stop(_LAST_WORDS_S)
         await closing
         await self._committer.drain()
         await self._outbound.close()
@@ -193,24 +168,7 @@ class Gateway:
             Registry(self._committer, self._ledger.fleet, self._clock, self._engine.lose)
         )
         queue = QueueServicer(self._committer, self._ledger, self._clock)
-        for place in (self._server, self.channel):
-            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
-            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
-            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, place)
-        if self._config.reflection:
-            names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
-
-    async def _listen(self) -> str:
-        host = self._config.host
-        shown = f"[{host}]" if ":" in host else host
-        try:
-            port = self._server.add_insecure_port(f"{shown}:{self._config.grpc_port}")
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {shown}:{self._config.grpc_port}: {error}") from None
-        await self._server.start()
-        return f"{shown}:{port}"
+        self._rpc.add(tasks, servers, queue)
 
 
 def _secrets(config: Config) -> tuple[bytes, KeySource]:
@@ -276,16 +234,4 @@ def _loops(
             lease_ms=config.lease_ms,
         ),
         Scheduler(engine, ledger, clock),
-    ]
-
-
-def _grpc_options(config: Config) -> list[tuple[str, int]]:
-    largest = config.result_limit_bytes + _ENVELOPE_BYTES
-    return [
-        ("grpc.max_receive_message_length", largest),
-        ("grpc.max_send_message_length", 2 * largest),
-        # A second gateway on the same port must fail, not take half of the calls.
-        ("grpc.so_reuseport", 0),
-        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
-        ("grpc.keepalive_permit_without_calls", 1),
     ]

@@ -15,7 +15,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.clocks import expiry
 from inferry.server.committer import Committer, Settle
-from inferry.server.errors import NotFoundError, QueueFullError
+from inferry.server.errors import NotFoundError, PurgedError, QueueFullError
 from inferry.server.inputs import Cancel, Claim, Hold, Input, Retry
 from inferry.server.ledger import Ledger
 from inferry.server.lifecycle import apply, create
@@ -27,10 +27,8 @@ from inferry.server.store import (
     Change,
     Insert,
     Purge,
-    PurgedError,
     Replayed,
     RequestKey,
-    Store,
 )
 from inferry.server.store import Claim as ClaimWaiting
 from inferry.server.task import AttemptOutcome, Status, TaskRecord, TaskSpec
@@ -47,14 +45,12 @@ class Engine:
     def __init__(
         self,
         *,
-        store: Store,
         committer: Committer,
         ledger: Ledger,
         clock: Clock,
         rules: Rules,
         random: Random,
     ) -> None:
-        self._store = store
         self._committer = committer
         self._ledger = ledger
         self._clock = clock
@@ -199,23 +195,6 @@ class Engine:
         """Drops final tasks whose retention is over; returns how many."""
         purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
         return purged
-
-    async def recover(self) -> None:
-        """Decides what becomes of attempts whose call was cut when the gateway last stopped.
-
-        An asynchronous one may go on at its server and report; it is left to its clock, unless
-        the server never said a word and another run does no harm.
-        """
-        lost = Failure(AttemptOutcome.AMBIGUOUS, "the gateway stopped during the call")
-        gone = Failure(AttemptOutcome.LOST, "the server was taken out of the list")
-        for record in await self._store.held():
-            if self._ledger.fleet.get(record.server_id or "") is None:
-                # The gateway stopped between the end of the server and that of its attempts.
-                await self.answer(record.spec.id, record.attempt, gone)
-                continue
-            unheard = record.status is Status.PENDING and record.spec.idempotent
-            if not record.spec.asynchronous or unheard:
-                await self.answer(record.spec.id, record.attempt, lost)
 
     def _refusal(self, tenant: str) -> QueueFullError | None:
         try:

@@ -65,6 +65,15 @@ class GoneError(InferryError):
     code = "GONE"
 
 
+class PurgedError(GoneError):
+    """A task was here; its time of retention is over. To any other tenant it is "not found"."""
+
+    def __init__(self, task_id: str, tenant: str) -> None:
+        super().__init__(f"task {task_id} was kept until its time of retention was over")
+        #: Whose it was; not a detail, for those go to the caller.
+        self.tenant = tenant
+
+
 class RequestReusedError(InferryError):
     """The request id was used for another request; details carry ``taskId``, what that created."""
 

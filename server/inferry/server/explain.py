@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from inferry.server.routing import Rule, Verdict
+from inferry.server.routing import Rule, Verdict, counted
 from inferry.server.task import TaskRecord
 
 
@@ -59,7 +59,7 @@ def explain(record: TaskRecord, around: Surroundings) -> Explanation:
     if around.pause_reason is not None:
         why = f": {around.pause_reason}" if around.pause_reason else ""
         text = f"the type {record.spec.type!r} is paused{why}"
-        return Explanation(Reason.PAUSED, text, "resume the type")
+        return Explanation(Reason.PAUSED, text, "resume the type (inferry unpause)")
     return _queued(record, around)
 
 
@@ -91,20 +91,18 @@ def _queued(record: TaskRecord, around: Surroundings) -> Explanation:
     capable = rules.total() - rules[Rule.NOT_CAPABLE]
     if not capable:
         needs = ", ".join((record.spec.type, *record.spec.capabilities))
-        text = f"none of the {rules.total()} servers is capable of {needs}"
+        text = f"of {counted(rules.total(), 'server')} none is capable of {needs}"
         return Explanation(Reason.NO_SERVER, text, f"register a server with: {needs}")
     ahead = (around.position or 1) - 1
     if ahead and rules[Rule.ELIGIBLE] + rules[Rule.FULL]:
-        goes = "1 task goes first" if ahead == 1 else f"{ahead} tasks go first"
-        full = f"; {rules[Rule.FULL]} of {capable} capable servers are full"
+        goes = f"{counted(ahead, 'task')} {'goes' if ahead == 1 else 'go'} first"
+        full = f"; of {counted(capable, 'capable server')} {rules[Rule.FULL]} full"
         text = f"{goes}{full if rules[Rule.FULL] else ''}"
         return Explanation(Reason.BEHIND_OTHERS, text, "more slots, or a higher priority")
     if rules[Rule.ELIGIBLE]:
         return Explanation(Reason.NEXT, "a server is free: it is about to start")
-    counted = ", ".join(
-        f"{rules[rule]} {_WORDS[rule]}" for rule in _WORDS if rules[rule] and rule in rules
-    )
-    text = f"of {capable} capable servers none can take it now: {counted}"
+    hindered = ", ".join(f"{rules[rule]} {words}" for rule, words in _WORDS.items() if rules[rule])
+    text = f"of {counted(capable, 'capable server')} none can take it now: {hindered}"
     return Explanation(Reason.NO_FREE_SERVER, text, "see what each server says")
 
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from inferry.server.engine import check_tenant
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import NotFoundError, PurgedError
 from inferry.server.ledger import Ledger, Place
-from inferry.server.store import PurgedError, Store, TaskFilter
+from inferry.server.store import Store, TaskFilter
 from inferry.server.task import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 
 WATCH_STEP = 100

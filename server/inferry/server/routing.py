@@ -177,7 +177,7 @@ def verdict(server: Judged, route: str, now_ms: int) -> Verdict:
             lacks = ", ".join(missing(server.record, route))
             text, remedy = f"it does not have: {lacks}", f"register it with: {lacks}"
         case Rule.DRAINING:
-            text = f"it drains: it has {_count(server.active, 'task')} and gets no more"
+            text = f"it drains: it has {counted(server.active, 'task')} and gets no more"
             remedy = "resume it"
         case Rule.OFFLINE:
             text = f"{-server.health.streak} probes in a row failed: {server.last_error}"
@@ -198,11 +198,12 @@ def verdict(server: Judged, route: str, now_ms: int) -> Verdict:
             remedy = "more slots, or more servers"
         case Rule.ELIGIBLE:
             free = slots - server.withheld - server.active
-            text, remedy = f"{free} of its {_count(slots, 'slot')} free", ""
+            text, remedy = f"{free} of its {counted(slots, 'slot')} free", ""
     return Verdict(rule, text, remedy, until_ms)
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Says how many, in the singular or the plural."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from inferry.server.errors import GoneError, InferryError
+from inferry.server.errors import InferryError
 from inferry.server.servers import ServerRecord
 from inferry.server.steps import Transition
 from inferry.server.task import Attempt, Event, Outcome, Status, TaskRecord
@@ -32,9 +32,8 @@ class RequestKey(NamedTuple):
 class Insert:
     """Adds a task with its payload and its first events. Result: the record.
 
-    With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, or a
-    ``RequestReusedError`` when it stood for something else, or a ``PurgedError`` when the task that
-    it created is gone.
+    With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, a
+    ``RequestReusedError`` if it stood for something else, a ``PurgedError`` if its task is gone.
     """
 
     record: TaskRecord
@@ -81,7 +80,7 @@ class PutServer:
 
 @dataclass(frozen=True, slots=True)
 class DropServer:
-    """Removes a server; it is no error if there is none. Result: None."""
+    """Removes a server, if there is one. Result: None."""
 
     server_id: str
 
@@ -185,8 +184,7 @@ class Store(Protocol):
     async def recover(self) -> None:
         """Makes a failed store take commits again, once the disk can be trusted.
 
-        From here on not even a restart finds anything of the commits that failed. Changes nothing
-        if the store has not failed.
+        From here on not even a restart finds anything of the commits that failed.
 
         Raises:
             StoreError: Not yet.
@@ -236,7 +234,7 @@ class Store(Protocol):
         ...
 
     async def paused_types(self) -> list[PausedType]:
-        """Reads the types that are paused."""
+        """Reads the paused types."""
         ...
 
     async def expired(self, now_ms: int, limit: int) -> list[str]:
@@ -246,15 +244,6 @@ class Store(Protocol):
     async def held(self) -> list[TaskRecord]:
         """Reads all tasks with an open attempt."""
         ...
-
-
-class PurgedError(GoneError):
-    """A task was here; its time of retention is over. To any other tenant it is "not found"."""
-
-    def __init__(self, task_id: str, tenant: str) -> None:
-        super().__init__(f"task {task_id} was kept until its time of retention was over")
-        #: Whose it was; not a detail, for those go to the caller.
-        self.tenant = tenant
 
 
 class StoreError(Exception):

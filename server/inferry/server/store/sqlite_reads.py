@@ -9,9 +9,9 @@ from itertools import islice
 
 import apsw
 
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import NotFoundError, PurgedError
 from inferry.server.servers import ServerRecord
-from inferry.server.store import PausedType, PurgedError, StoreError, TaskFilter
+from inferry.server.store import PausedType, StoreError, TaskFilter
 from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite_queries import QUERIES
 from inferry.server.task import Attempt, Event, Outcome, TaskRecord

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from inferry.server.errors import InferryError, NotFoundError, RequestReusedError
+from inferry.server.errors import InferryError, NotFoundError, PurgedError, RequestReusedError
 from inferry.server.steps import Transition
 from inferry.server.store import (
     EVENTS_KEPT,
@@ -16,7 +16,6 @@ from inferry.server.store import (
     Operation,
     PauseType,
     Purge,
-    PurgedError,
     PutServer,
     Replayed,
     RequestKey,

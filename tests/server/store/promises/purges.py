@@ -2,11 +2,10 @@
 
 import pytest
 
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import NotFoundError, PurgedError
 from inferry.server.inputs import Cancel, Retry, Succeed
 from inferry.server.store import (
     Purge,
-    PurgedError,
     Store,
     TaskFilter,
 )

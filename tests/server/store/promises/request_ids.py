@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from inferry.server.errors import QueueFullError, RequestReusedError
+from inferry.server.errors import PurgedError, QueueFullError, RequestReusedError
 from inferry.server.inputs import Succeed
-from inferry.server.store import Insert, Purge, PurgedError, Replayed, RequestKey, Store
+from inferry.server.store import Insert, Purge, Replayed, RequestKey, Store
 from inferry.server.task import Status
 from tests.server.situations import RULES
 from tests.server.store.samples import NOW, change, dispatched, do, waiting
