@@ -20,15 +20,13 @@ from inferry.server.task import (
     Status,
     TaskRecord,
 )
-from tests.simulation.history import Fact, History, Report
+from tests.simulation.history import WRITTEN_S, Fact, History, Report
 from tests.simulation.log import LogError, check_log
 
 _TASKS = f"SELECT {', '.join(rows.TASK)} FROM tasks"
 _EVENTS = f"SELECT place, {', '.join(rows.EVENT)} FROM events ORDER BY place, seq"
 _ATTEMPTS = f"SELECT place, {', '.join(rows.ATTEMPT)} FROM attempts ORDER BY place, number"
 _OUTCOMES = "SELECT place, result, details, late_result FROM outcomes"
-#: Within this time an answer is written down, even if the disk is full for a while.
-_WRITTEN_MS = 8_000
 _PAYLOADS = "SELECT place, body FROM payloads"
 
 
@@ -171,7 +169,7 @@ def _check_answers(tasks: dict[str, Stored], history: History) -> list[str]:
         stored = tasks[answered.task_id]
         attempt = stored.attempts[answered.attempt - 1]
         late_ms = attempt.ended_ms - answered.at_ms
-        if attempt.outcome is AttemptOutcome.TIMED_OUT and late_ms > _WRITTEN_MS:
+        if attempt.outcome is AttemptOutcome.TIMED_OUT and late_ms > WRITTEN_S * 1_000:
             broken.append(
                 f"the answer to attempt {attempt.number} of {answered.task_id} was lost: it timed "
                 f"out {late_ms} ms later"

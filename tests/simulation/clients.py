@@ -75,7 +75,7 @@ class Client:
             asynchronous=random.random() < 0.75,
             idempotent=random.random() < 0.5,
             priority=random.choice((0, 0, 5, 9)),
-            timeout_ms=random.choice((300, 2_000, 5_000, 20_000)),
+            timeout_ms=random.choice((300, 2_000, 5_000, 20_000, 20_000)),
             queue_timeout_ms=random.choice((1_000, 4_000, 12_000)),
             max_attempts=random.choice((1, 2, 3)),
             total_timeout_ms=random.choice((8_000, 15_000, 30_000)),
@@ -101,14 +101,14 @@ class Client:
             except DownError:
                 tries += 1
                 world.history.tries[ask] -= 1
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(1.0)
                 continue
             except BrokenError:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.3)
                 continue
             except AioRpcError as error:
                 if error.code() is StatusCode.UNAVAILABLE:
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(1.0)
                     continue
                 self._expect(error, StatusCode.RESOURCE_EXHAUSTED)
                 return None
@@ -122,7 +122,7 @@ class Client:
     async def _follow(self, task_id: str) -> None:
         """Reads a task until it is final."""
         while True:
-            request = GetTaskRequest(id=task_id, wait_seconds=self._random.choice((0, 3, 20)))
+            request = GetTaskRequest(id=task_id, wait_seconds=self._random.choice((0, 3, 20, 20)))
             try:
                 reply = await self._call("GetTask", request)
             except AioRpcError as error:
@@ -133,7 +133,7 @@ class Client:
                 self._see(reply.task)
                 if reply.task.status in FINAL:
                     return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
 
     async def _cancel(self, task_id: str) -> None:
         try:

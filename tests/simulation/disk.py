@@ -50,7 +50,7 @@ class Disk:
             raise apsw.FullError("database or disk is full")
         now_s = self.world.loop.time()
         if now_s >= self._broken_until_s and self.world.happens(self.world.weather.io_p):
-            broken_s = self.world.between(0, 2)
+            broken_s = self.world.between(0, 1)
             self._broken_until_s = now_s + broken_s
             # A gateway tries again each 2 s.
             self.world.excused_s += broken_s + 2

@@ -67,7 +67,7 @@ class Faults:
         self.world.offset_ms += by
 
     async def _fill(self) -> None:
-        full_s = self._random.uniform(0, 3)
+        full_s = self._random.uniform(0, 2)
         self.world.excused_s += full_s
         self.host.disk.full = True
         await asyncio.sleep(full_s)
@@ -76,7 +76,7 @@ class Faults:
     async def _kill(self, backend: Backend) -> None:
         self.world.trace(backend.name, "dies")
         backend.die()
-        await asyncio.sleep(self._random.choice((1, 8, 16)) * self._random.random())
+        await asyncio.sleep(self._random.choice((1, 8, 20)) * self._random.uniform(0.5, 1))
         await self.revive(backend)
 
     async def revive(self, backend: Backend) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from random import Random
-from types import SimpleNamespace
 from typing import Any, Never
 from unittest.mock import patch
 
+import grpc
 import structlog
 from grpc import StatusCode
 from grpc.aio import AioRpcError
@@ -118,15 +118,13 @@ class Life:
 @contextmanager
 def _edges(life: Life, host: "Host", random: Random) -> Iterator[None]:
     """Replaces what a gateway makes of disk, network, sockets and chance while it is built."""
-    with patch.multiple(
+    edges = patch.multiple(
         app,
         SqliteStore=lambda _path: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(host.network, life),
         Random=lambda: Random(random.random()),
-        grpc=SimpleNamespace(
-            aio=SimpleNamespace(server=lambda **_options: _NoServer()),
-        ),
-    ):
+    )
+    with edges, patch.object(grpc.aio, "server", lambda **_options: _NoServer()):
         yield
 
 

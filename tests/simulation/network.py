@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from inferry.server.outbound import Answer, AnswerError, AnswerTimeoutError, ConnectError
-from tests.simulation.history import Answered
+from tests.simulation.history import WRITTEN_S, Answered
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: How a result begins.
 SUCCESS = b'{"status":"success"'
-#: A gateway that lives so much longer has written an answer down, even if the disk was full.
-WRITTEN_S = 8.0
 
 
 class Process(Protocol):
@@ -65,8 +63,10 @@ class Network:
         self.world.spawn(self._note(answered, process))
 
     async def _note(self, answered: Answered, process: Process) -> None:
+        excused_s = self.world.excused_s
         await asyncio.sleep(WRITTEN_S)
-        if not process.dead:
+        # What began to go wrong meanwhile may keep it from that for longer.
+        if not process.dead and self.world.excused_s == excused_s:
             self.world.history.answered.append(answered)
 
 

@@ -69,10 +69,10 @@ class Observer:
 
     def _look(self) -> None:
         life = self.host.life
-        able = life is not None and life.serving and self.host.disk.usable
-        if not able or self._excused_s != self.world.excused_s:
+        able = life is not None and life.serving and not life.store.failed.is_set()
+        if not able or not self.host.disk.usable or self._excused_s != self.world.excused_s:
             self._excused_s, self._able_s = self.world.excused_s, self.world.loop.time()
-        if life is None or not able:
+        if life is None or self._able_s == self.world.loop.time():
             self._idle.clear()
             return
         self._look_at_the_dead()

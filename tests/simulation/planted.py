@@ -110,9 +110,9 @@ BUGS = (
     ),
     Bug(
         "a restart runs again what is not idempotent",
-        "engine:Engine.recover",
-        "unheard = record.status is Status.PENDING and record.spec.idempotent",
-        "lost = Failure(AttemptOutcome.REFUSED, ''); unheard = record.status is Status.PENDING",
+        "restart:settle_open_attempts",
+        "await engine.answer(record.spec.id, record.attempt, _CUT)",
+        "await engine.answer(record.spec.id, record.attempt, Failure(AttemptOutcome.REFUSED, ''))",
     ),
     Bug(
         "the limit of attempts is forgotten",

@@ -26,7 +26,7 @@ from tests.simulation.onlookers import Onlooker
 from tests.simulation.world import EPOCH_MS, ViolationError, World
 
 #: When nobody creates tasks any more and nothing fails any more, at most.
-_CHAOS_S = 12.0
+_CHAOS_S = 10.0
 #: What the rest may take at most: no clock of a task is longer.
 _CALM_S = 120.0
 _TOKEN_S = 10 * 365 * 86_400
@@ -65,7 +65,7 @@ class Simulator:
             grace_ms=500,
             cancel_grace_ms=3_000,
             lease_ms=3_000,
-            probe_interval_ms=2_000,
+            probe_interval_ms=3_000,
             probe_timeout_ms=1_000,
             shutdown_grace_ms=1_000,
         )

@@ -117,19 +117,21 @@ class Reader:
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)
             place: Place | None = None
+            ended = True
             while True:
                 signal.event.clear()
                 events = await self._store.events(task_id, after_seq, WATCH_STEP)
                 if events and events[0].seq > after_seq + 1:
                     yield Step(events[0].seq - 1, None, await self.task(task_id, tenant))
                 for event in events:
-                    after_seq = event.seq
-                    ended = await self.task(task_id, tenant) if event.status.final else None
-                    yield Step(after_seq, event, ended)
+                    after_seq, ended = event.seq, event.status.final
+                    final = await self.task(task_id, tenant) if ended else None
+                    yield Step(after_seq, event, final)
                 if len(events) == WATCH_STEP:
                     continue
                 record = signal.record or record
-                if record.status.final and after_seq >= record.seq:
+                # An event may be read before its bell rings: a retry is newer than ``record`` then.
+                if ended and record.status.final and after_seq >= record.seq:
                     return
                 before, place = place, self._ledger.place_of(record)
                 if place is not None and (before is None or place.position != before.position):
