@@ -13,6 +13,7 @@ from inferry.server.inputs import (
     Claim,
     Expire,
     Fail,
+    Hold,
     Input,
     Progress,
     Release,
@@ -20,23 +21,27 @@ from inferry.server.inputs import (
     Succeed,
 )
 from inferry.server.lifecycle import TRANSITIONS, allowed, apply, create
-from inferry.server.steps import Transition
+from inferry.server.steps import LOSSES_KEPT, Transition
 from inferry.server.task import AttemptOutcome, EventKind, Status, TaskRecord
 from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
 TEXT = st.text(max_size=8)
 DIGEST = st.sampled_from([b"", b"report"])
 JSON = st.sampled_from([None, b'{"frame":1}'])
-LOSS = st.sampled_from([AttemptOutcome.REFUSED, AttemptOutcome.AMBIGUOUS])
+LOSS = st.sampled_from([AttemptOutcome.REFUSED, AttemptOutcome.AMBIGUOUS, AttemptOutcome.LOST])
+EXTENSION_MS = st.sampled_from([0, 1, 2 * SPEC.total_timeout_ms])
 INPUTS: Mapping[type[Input], st.SearchStrategy[Input]] = {
     Claim: st.builds(Claim, st.sampled_from(["srv_1", "srv_2"])),
     Accept: st.builds(Accept, st.none() | TEXT),
-    Progress: st.builds(Progress, st.none() | st.floats(), st.none() | TEXT, st.booleans()),
+    Progress: st.builds(
+        Progress, st.none() | st.floats(), st.none() | TEXT, st.booleans(), EXTENSION_MS
+    ),
     Succeed: st.builds(Succeed, st.just(b"42"), DIGEST),
     Fail: st.builds(Fail, TEXT, TEXT, JSON, digest=DIGEST),
     Release: st.builds(Release, TEXT, LOSS, st.integers(0, 2 * CREATED_MS), st.booleans()),
     Expire: st.builds(Expire, TEXT, details=JSON, digest=DIGEST),
     Cancel: st.builds(Cancel, TEXT, DIGEST),
+    Hold: st.builds(Hold, TEXT),
     Retry: st.builds(Retry),
 }
 ELAPSED_MS = st.integers(0, 2 * SPEC.total_timeout_ms)
@@ -54,6 +59,9 @@ def assert_whole(record: TaskRecord) -> None:
     assert record.status.final == (record.finished_ms > 0) == (record.purge_ms > 0)
     assert record.status.final == (record.deadline_ms == 0)
     assert record.deadline_ms <= record.total_deadline_ms
+    assert record.held == (record.attempt_deadline_ms > 0)
+    assert not record.held or record.deadline_ms <= record.attempt_deadline_ms
+    assert len(record.losses) <= LOSSES_KEPT
     assert 0 <= record.progress <= 100
     assert 0 <= record.attempts_counted <= record.attempt
     assert record.status is not Status.PROCESSING or record.held
