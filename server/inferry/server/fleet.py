@@ -118,14 +118,14 @@ class Fleet:
         member = self._members.get(server_id)
         if member is not None:
             member.holding.add((task_id, attempt))
-            member.renew()
+            member.recount()
 
     def reserve(self, server_id: str, slots: int) -> None:
         """Takes slots for a claim under way; a negative number gives them back."""
         member = self._members.get(server_id)
         if member is not None:
             member.reserved += slots
-            member.renew()
+            member.recount()
             member.freed.set()
 
     def free(self, server_id: str, task_id: str, attempt: int) -> None:
@@ -133,7 +133,7 @@ class Fleet:
         member = self._members.get(server_id)
         if member is not None:
             member.holding.discard((task_id, attempt))
-            member.renew()
+            member.recount()
             member.freed.set()
 
     def seen(self, server_id: str, now_ms: int) -> None:
@@ -152,6 +152,7 @@ class Fleet:
         if load is not None:
             member.load = load
         self._turn(member, member.breaker if error else breakers.encourage(member.breaker))
+        member.renew()
         if member.health.status is not before.status:
             _log.info("server", server_id=server_id, status=member.status.name, error=error)
             self.claimable.set()
@@ -227,9 +228,9 @@ class Fleet:
             member.breaker = member.breaker._replace(until_ms=until_ms)
 
     def _turn(self, member: Member, breaker: Breaker) -> None:
-        server_id, before, state = member.record.id, member.breaker.state, breaker.state
+        server_id, before, state = member.record.id, member.breaker, breaker.state
         member.breaker = breaker
-        if state is not before:
+        if state is not before.state:
             _log.info("breaker", server_id=server_id, state=state.name, reason=breaker.reason)
             if state is BreakerState.OPEN:
                 self._held_back[server_id] = member
@@ -237,4 +238,6 @@ class Fleet:
                 self.claimable.set()
             if state is BreakerState.HALF_OPEN:
                 member.before_trial = frozenset(member.holding)
-        member.renew()
+            member.renew()
+        elif breaker.unreachable != before.unreachable:
+            member.renew()

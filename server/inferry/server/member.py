@@ -70,16 +70,18 @@ class Member:
 
     def renew(self) -> None:
         """Brings what routing looks at up to date; to be called after each change."""
-        slots, state = self.record.max_concurrent, self.breaker.state
         self.status = ServerStatus.DRAINING if self.record.draining else self.health.status
-        self.active = len(self.holding) + self.reserved
         self.queued = self.load.queue_length if self.load is not None else 0
         self.doubts = (self.status is ServerStatus.DEGRADED) + (self.breaker.unreachable > 0)
-        self.withheld = 0
-        if state is BreakerState.OPEN:
-            self.withheld = slots
-        elif state is BreakerState.HALF_OPEN:
-            self.withheld = max(0, slots - len(self.holding & self.before_trial) - 1)
+        self.withheld = self.record.max_concurrent if self.breaker.state is BreakerState.OPEN else 0
+        self.recount()
+
+    def recount(self) -> None:
+        """Does so when only the slots that are taken changed, as they do for each attempt."""
+        self.active = len(self.holding) + self.reserved
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            others = len(self.holding & self.before_trial)
+            self.withheld = max(0, self.record.max_concurrent - others - 1)
 
     def rest(self, now_ms: int, asked_ms: int | None) -> None:
         """Leaves a server alone that refused a task: as long as it asked, or ever longer."""

@@ -135,7 +135,7 @@ def placing_row(record: TaskRecord) -> Row:
         record.server_id,
         record.started_ms,
         record.queued_ms,
-        " ".join(map(str, record.losses)),
+        " ".join(map(str, record.losses)) if record.losses else "",
     )
 
 
