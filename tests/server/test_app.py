@@ -48,7 +48,9 @@ async def test_a_stop_lets_a_synchronous_call_end_and_cuts_watchers(tmp_path: Pa
                 waiting = await tasks.CreateTask(pb.CreateTaskRequest(type="none"), metadata=auth)
                 watch = tasks.WatchTask(pb.WatchTaskRequest(id=waiting.task.id), metadata=auth)
                 for kind in (TaskEvent.CREATED, TaskEvent.QUEUED):
-                    assert (await watch.read()).event.kind == kind
+                    step = await watch.read()
+                    assert isinstance(step, pb.WatchTaskResponse)
+                    assert step.event.kind == kind
                 request = pb.CreateTaskRequest(type="echo", asynchronous=False)
                 call = asyncio.ensure_future(tasks.CreateTask(request, metadata=auth))
                 await backend.next_job()

@@ -15,7 +15,8 @@ from inferry.v1.task_service_pb2 import (
     WatchTaskRequest,
 )
 from tests.simulation.history import Seen
-from tests.simulation.host import BrokenError, DownError, Host, Life
+from tests.simulation.host import BrokenError, DownError, Host
+from tests.simulation.life import Life
 from tests.simulation.world import World
 
 TYPES = ("draw", "echo", "sing")

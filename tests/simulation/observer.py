@@ -24,7 +24,7 @@ _CLAIMED = (
 )
 _HELD = (
     "SELECT tasks.id FROM tasks JOIN servers ON servers.id = server_id WHERE status < 3 "
-    "AND servers.url = ?"
+    "AND servers.url = ? AND started_ms < ?"
 )
 _CROWDED = (
     "SELECT servers.id, count(*) AS held, max_concurrent FROM tasks "
@@ -92,12 +92,13 @@ class Observer:
 
     def _look_at_the_dead(self) -> None:
         """A server that died frees its tasks by the rules within its lease."""
+        long_ago = self.world.now_ms() - int(self._noticed_s * 1_000)
         for backend in self.host.network.backends.values():
             if backend.died_s is None:
                 continue
             since_s = max(backend.died_s, self._able_s)
             if self.world.loop.time() - since_s > self._noticed_s:
-                for (task_id,) in self._db.execute(_HELD, (backend.url,)).fetchall():
+                for (task_id,) in self._db.execute(_HELD, (backend.url, long_ago)).fetchall():
                     self.world.violate(f"{task_id} is still held by {backend.name}, which is dead")
 
     async def until_final(self) -> None:

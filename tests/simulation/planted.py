@@ -189,8 +189,8 @@ BUGS = (
     Bug(
         "an answer that cannot be written down at once is lost",
         "dispatch:Dispatcher._settle",
-        "await asyncio.sleep(_AGAIN_S)",
-        "return",
+        "except UnavailableError:",
+        "except LookupError:",
     ),
 )
 

@@ -18,13 +18,15 @@ from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Metadata
-from tests.simulation.host import SECRET, Host, deterministic, quiet
+from tests.simulation.host import Host
+from tests.simulation.life import deterministic, quiet
 from tests.simulation.loop import SimulatedLoop, StuckError
 from tests.simulation.network import Network
 from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
 from tests.simulation.world import EPOCH_MS, ViolationError, World
 
+SECRET = "a-secret-of-the-simulation-that-is-long"
 #: When nobody creates tasks any more and nothing fails any more, at most.
 _CHAOS_S = 10.0
 #: What the rest may take at most: no clock of a task is longer.

@@ -1,0 +1,180 @@
+"""One gateway process: the real gateway, with its edges replaced."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from random import Random
+from typing import Any, Never
+from unittest.mock import patch
+
+import grpc
+import structlog
+
+from inferry.server import app, ids
+from inferry.server.app import Gateway
+from inferry.server.config import Config
+from inferry.server.errors import UnavailableError
+from inferry.server.store import StoreError
+from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
+from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.simulation.disk import Disk, SimulatedStore
+from tests.simulation.loop import SimulatedLoop, SimulatedTask
+from tests.simulation.network import Network, SimulatedOutbound
+from tests.simulation.world import World
+
+#: What a gateway may log as an error while its disk fails.
+_EXPECTED = ("commit failed", "call failed", "the store is still out of order")
+
+#: The process that the running code is part of.
+_life: ContextVar["Life | None"] = ContextVar("life", default=None)
+
+
+class _NoServer:
+    """Stands where the gateway serves sockets."""
+
+    def add_insecure_port(self, _address: str) -> int:
+        return 1
+
+    def add_registered_method_handlers(self, *_services: Any) -> None:
+        pass
+
+    def add_generic_rpc_handlers(self, *_services: Any) -> None:
+        pass
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, _grace: float | None) -> None:
+        pass
+
+
+class Life:
+    """One gateway process, from its start to its end.
+
+    Args:
+        world: Where it lives.
+        network: What it reaches backends by.
+        disk: What it finds and leaves.
+        config: Its settings.
+        number: Which it is on its machine, from 1.
+        running: Whatever runs in any life.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        disk: Disk,
+        config: Config,
+        number: int,
+        running: dict[SimulatedTask, None],
+    ) -> None:
+        self.number = number
+        self.world = world
+        self._running = running
+        #: Every task that runs in it.
+        self.tasks: dict[SimulatedTask, None] = {}
+        #: It takes calls.
+        self.serving = False
+        self.dead = False
+        self.ended = asyncio.Event()
+        self.store = SimulatedStore(disk)
+        self._context = world.context
+        self._context.run(_life.set, self)
+        with _edges(self, network, world.random(f"life/{number}")):
+            self.gateway = Gateway(config, world)
+        self.task_stub: Any = TaskServiceStub(self.gateway.channel)
+        self.server_stub: Any = ServerServiceStub(self.gateway.channel)
+        self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
+
+    def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Runs something in this process."""
+        return asyncio.get_running_loop().create_task(coro, context=self._context.copy())
+
+    def adopt(self, task: SimulatedTask) -> None:
+        """Takes a task for one of this process."""
+        task.process = self
+        self.tasks[task] = None
+        self._running[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: SimulatedTask) -> None:
+        self.tasks.pop(task, None)
+        self._running.pop(task, None)
+
+    def kill(self) -> None:
+        """Ends it at once: whatever its tasks do from here on reaches neither disk nor network."""
+        self.serving, self.dead = False, True
+        self.ended.set()
+        self.store.kill()
+        for task in list(self.tasks):
+            task.cancel()
+
+
+@contextmanager
+def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
+    """Replaces what a gateway makes of disk, network, sockets and chance while it is built."""
+    edges = patch.multiple(
+        app,
+        SqliteStore=lambda _path: life.store,
+        Outbound=lambda *_limits: SimulatedOutbound(network, life),
+        Random=lambda: Random(random.random()),
+    )
+    with edges, patch.object(grpc.aio, "server", lambda **_options: _NoServer()):
+        yield
+
+
+@contextmanager
+def deterministic(loop: SimulatedLoop, world: World) -> Iterator[None]:
+    """Replaces what the gateway's modules take from the machine by what the world gives them."""
+
+    def make(
+        made_by: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None
+    ) -> SimulatedTask:
+        life = context.get(_life) if context is not None else _life.get()
+        task = SimulatedTask(coro, loop=loop, context=context)
+        if life is not None:
+            life.adopt(task)
+            if life.dead:
+                task.cancel()
+        return task
+
+    def wrong(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        task = context.get("future") or context.get("task")
+        life = getattr(task, "process", None)
+        if life is not None and not life.dead:
+            world.violate(f"{context['message']}: {context.get('exception')!r} in {task}")
+
+    loop.set_task_factory(make)
+    loop.set_exception_handler(wrong)
+    with patch.object(ids, "ULID", world.new_ulid):
+        yield
+
+
+def _hear(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Never:
+    """Takes what a gateway logs as an error: there is one kind of it that is no bug.
+
+    Raises:
+        DropEvent: Always.
+    """
+    life, error = _life.get(), sys.exc_info()[1]
+    expected = isinstance(error, StoreError | UnavailableError) or event["event"] in _EXPECTED
+    if life is not None and not life.dead and not expected:
+        life.world.violate(f"the gateway logged an error: {event['event']}: {error!r}")
+    raise structlog.DropEvent
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps logs off the screen, and gives errors to the world that they are of."""
+    before = structlog.get_config()
+    errors_only = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(processors=[_hear], wrapper_class=errors_only)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
