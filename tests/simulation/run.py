@@ -132,7 +132,8 @@ class _Scene:
         self._host.network.inspect = self._observer.dispatched
         world.spawn(self._host.run())
         world.spawn(self._observer.run())
-        await self._within(_CHAOS_S * 3, self._chaos(), "the chaos did not end")
+        # A server that dies last is away for 20 s and then registers again, however often that takes.
+        await self._within(_CHAOS_S * 6, self._chaos(), "the chaos did not end")
         world.trace("calm")
         world.calm = True
         self._host.disk.full = False

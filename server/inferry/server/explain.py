@@ -91,7 +91,9 @@ def _queued(record: TaskRecord, around: Surroundings) -> Explanation:
     capable = rules.total() - rules[Rule.NOT_CAPABLE]
     if not capable:
         needs = ", ".join((record.spec.type, *record.spec.capabilities))
-        text = f"of {counted(rules.total(), 'server')} none is capable of {needs}"
+        text = "no server is registered"
+        if around.verdicts:
+            text = f"of {counted(rules.total(), 'server')} none is capable of {needs}"
         return Explanation(Reason.NO_SERVER, text, f"register a server with: {needs}")
     ahead = (around.position or 1) - 1
     if ahead and rules[Rule.ELIGIBLE] + rules[Rule.FULL]:
