@@ -132,7 +132,7 @@ class _Scene:
         self._host.network.inspect = self._observer.dispatched
         world.spawn(self._host.run())
         world.spawn(self._observer.run())
-        # A server that dies last is away for 20 s and then registers again, however often that takes.
+        # A server that dies last is away for 20 s, and then has to register again.
         await self._within(_CHAOS_S * 6, self._chaos(), "the chaos did not end")
         world.trace("calm")
         world.calm = True
