@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from random import Random
 from typing import Any
 
 _RESOLUTION_S = 1e-9
@@ -51,8 +50,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps = 0
         #: Called before certain iterations.
         self.at_step: dict[int, Callable[[], None]] = {}
-        #: Shuffles what is ready, if given.
-        self.shuffle: Random | None = None
 
     def time(self) -> float:
         """Seconds since the loop was made, virtual ones."""

@@ -87,7 +87,8 @@ class CreateTaskRequest(_message.Message):
     result_ttl_ms: _builtins.int
     """How long it is kept once final. Default: by its final status."""
     request_id: _builtins.str
-    """The caller's name for this request, 1 to 255 printable ASCII characters, at best a UUID: the
+    """The caller's name for this request, 1 to 255 printable ASCII characters without spaces, at best
+    a UUID: the
     same request with the same name within 24 h gives the task that the first one created.
     Default: none. Over HTTP, the header `Idempotency-Key` says it.
     """

@@ -185,7 +185,7 @@ def _key(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> RequestKey
     if not _REQUEST_ID.fullmatch(request.request_id):
         raise InvalidPayloadError(
             f"requestId (Idempotency-Key): {request.request_id[:REQUEST_ID_LIMIT]!r}; right is 1 "
-            f"to {REQUEST_ID_LIMIT} printable ASCII characters, at best a UUID"
+            f"to {REQUEST_ID_LIMIT} printable ASCII characters without spaces, at best a UUID"
         )
     unnamed = task_service_pb2.CreateTaskRequest()
     unnamed.CopyFrom(request)
