@@ -161,3 +161,29 @@ async def test_attempts_of_a_server_that_is_unknown_after_a_restart_are_lost(
 async def forget(gateway: Running, server_id: str) -> None:
     """Does what a gateway did that stopped in the middle of taking a server out."""
     await gateway.gateway._committer.do(DropServer(server_id))
+
+
+@pytest.mark.parametrize(("sync_timeout_ms", "state"), [(30_000, "CLOSED"), (100, "OPEN")])
+async def test_only_a_call_that_had_time_enough_tells_that_a_server_does_not_answer(
+    tmp_path: Path, sync_timeout_ms: int, state: str
+) -> None:
+    async def hang(_job: Job) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    settings: dict[str, Any] = {
+        "probe_interval_ms": 60_000,
+        "grace_ms": 0,
+        "breaker_open_ms": 60_000,
+    }
+    async with (
+        running_gateway(tmp_path, sync_timeout_ms=sync_timeout_ms, **settings) as gateway,
+        running_backend(hang) as backend,
+    ):
+        server_id = await gateway.register(backend)
+        tasks = [gateway.create(timeout=150, **{"async": False}) for _ in range(6)]
+        assert {task["status"] for task in await asyncio.gather(*tasks)} == {"TIMEOUT"}
+        server = await gateway.eventually(
+            f"/api/servers/{server_id}", lambda server: server["active"] == 0
+        )
+        assert server["breaker"] == state

@@ -115,6 +115,7 @@ class Gateway:
             clock=self._clock,
             stopper=Stopper(self._ledger, self._outbound, self._config.cancel_grace_ms),
             grace_ms=self._config.grace_ms,
+            patience_ms=self._config.sync_timeout_ms,
         )
         self._add_services(signer)
         self.grpc_address = await self._rpc.listen()

@@ -39,7 +39,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Calls servers; as many calls at once as there are slots."""
+    """Calls servers; as many calls at once as there are slots.
+
+    Args:
+        engine: Takes what comes of the calls.
+        fleet: The servers, and what their calls tell of them.
+        outbound: Sends.
+        signer: Makes callback URLs.
+        clock: The time.
+        stopper: Stops what is no longer wanted.
+        grace_ms: Waited beyond an attempt's timeout.
+        patience_ms: A call that had less and brought no answer says nothing of its server: with
+            timeouts of its own choice one client could have it taken from all others.
+    """
 
     def __init__(
         self,
@@ -51,6 +63,7 @@ class Dispatcher:
         clock: Clock,
         stopper: Stopper,
         grace_ms: int,
+        patience_ms: int,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
@@ -59,6 +72,7 @@ class Dispatcher:
         self._clock = clock
         self._stopper = stopper
         self._grace_ms = grace_ms
+        self._patience_ms = patience_ms
         self._calls: dict[str, asyncio.Task[None]] = {}
         #: Keeps calls whose answer is being written from being collected.
         self._running: set[asyncio.Task[None]] = set()
@@ -76,6 +90,8 @@ class Dispatcher:
             call = self._calls.pop(record.spec.id, None)
             if call is not None:
                 call.cancel()
+                if closed.outcome is AttemptOutcome.TIMED_OUT:
+                    self._note(record, self._unanswered(record))
         if record.status in STOPPED:
             self._stopper.stop(record, closed)
 
@@ -94,17 +110,16 @@ class Dispatcher:
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id
-        server_id = record.server_id or ""
-        member = self._fleet.get(server_id)
+        member = self._fleet.get(record.server_id or "")
         given: Input | Failure | None
         try:
             if member is None:
                 given = Failure(AttemptOutcome.REFUSED, "the server was deregistered")
             else:
                 end, given = await self._ask(member.record, record, payload)
-                wait_ms = given.retry_after_ms if isinstance(given, Failure) else None
-                now = self._clock.now_ms()
-                self._fleet.note_call(server_id, task_id, record.attempt, now, end, wait_ms)
+                self._note(
+                    record, end, given.retry_after_ms if isinstance(given, Failure) else None
+                )
         finally:
             # A call that was hung up on may end when the next attempt's call is already there.
             if self._calls.get(task_id) is asyncio.current_task():
@@ -138,7 +153,7 @@ class Dispatcher:
 
     async def _ask(
         self, server: ServerRecord, record: TaskRecord, payload: bytes
-    ) -> tuple[CallEnd, Input | Failure | None]:
+    ) -> tuple[CallEnd | None, Input | Failure | None]:
         left_ms = record.total_deadline_ms - self._clock.now_ms()
         timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
         try:
@@ -151,7 +166,7 @@ class Dispatcher:
         except ConnectError as error:
             return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))
         except AnswerTimeoutError:
-            return CallEnd.BROKEN, None
+            return self._unanswered(record), None
         except AnswerTooLargeError as error:
             too_large = Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
             return CallEnd.ANSWERED, too_large
@@ -166,6 +181,15 @@ class Dispatcher:
         )
         failed = given.outcome if isinstance(given, Failure) else None
         return _ENDS.get(failed, CallEnd.ANSWERED), given
+
+    def _unanswered(self, record: TaskRecord) -> CallEnd | None:
+        """Tells what a call says of its server that brought no answer in time."""
+        return CallEnd.BROKEN if record.spec.timeout_ms >= self._patience_ms else None
+
+    def _note(self, record: TaskRecord, end: CallEnd | None, wait_ms: int | None = None) -> None:
+        if end is not None:
+            server_id, now = record.server_id or "", self._clock.now_ms()
+            self._fleet.note_call(server_id, record.spec.id, record.attempt, now, end, wait_ms)
 
     def _body(self, record: TaskRecord, payload: bytes, timeout_ms: int) -> bytes:
         spec, url = record.spec, None
