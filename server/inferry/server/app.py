@@ -20,6 +20,7 @@ from inferry.server.keys import SecretError, derive_key, load_secret, read_secre
 from inferry.server.ledger import Ledger
 from inferry.server.loop import Loop
 from inferry.server.outbound import Outbound
+from inferry.server.pauses import Pauses
 from inferry.server.reading import Reader
 from inferry.server.recovery import Recovery
 from inferry.server.registry import Registry
@@ -43,6 +44,7 @@ PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended.
 _LAST_WORDS_S = 0.5
+
 _log = structlog.get_logger(__name__)
 
 
@@ -168,7 +170,8 @@ class Gateway:
         servers = ServerServicer(
             Registry(self._committer, self._ledger.fleet, self._clock, self._engine.lose)
         )
-        queue = QueueServicer(self._committer, self._ledger, self._clock)
+        pauses = Pauses(self._committer, self._ledger, self._clock)
+        queue = QueueServicer(pauses, self._ledger.backlog)
         self._rpc.add(tasks, servers, queue)
 
 
