@@ -15,7 +15,7 @@ _STEP = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class Retried:
     """What became of a bulk retry."""
 
     count: int
@@ -25,9 +25,9 @@ class Restarted:
     queue_full: bool = False
 
 
-async def restart(
+async def retry_many(
     engine: Engine, reader: Reader, wanted: TaskFilter, code: str, limit: int, before: int | None
-) -> Restarted:
+) -> Retried:
     """Retries the tasks that match, newest first.
 
     Args:
@@ -42,7 +42,7 @@ async def restart(
     while count < limit and scanned < SCAN_LIMIT:
         page = await reader.tasks(wanted, before, min(_STEP, limit - count))
         if not page:
-            return Restarted(count, None)
+            return Retried(count, None)
         scanned += len(page)
         ids = [record.spec.id for _, record in page if code in ("", record.code)]
         tenant = wanted.tenant
@@ -53,10 +53,10 @@ async def restart(
         for result in results:
             if isinstance(result, QueueFullError):
                 # Those that found no room are looked at again.
-                return Restarted(count, before, queue_full=True)
+                return Retried(count, before, queue_full=True)
             # Somebody else was quicker: it runs already, or its retention is over.
             expected = IllegalTransitionError | NotFoundError
             if isinstance(result, BaseException) and not isinstance(result, expected):
                 raise result
         before = page[-1][0]
-    return Restarted(count, before)
+    return Retried(count, before)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from inferry.server.routing import Rule, Verdict, counted
-from inferry.server.task import TaskRecord
+from inferry.server.task import Status, TaskRecord
 
 
 class Reason(IntEnum):
@@ -65,7 +65,7 @@ def explain(record: TaskRecord, around: Surroundings) -> Explanation:
 
 def _ended(record: TaskRecord) -> Explanation:
     why = f": {record.error}" if record.error else ""
-    remedy = "" if record.status.name == "COMPLETED" else "retry it"
+    remedy = "" if record.status is Status.COMPLETED else "retry it"
     return Explanation(Reason.ENDED, f"it ended as {record.status.name}{why}", remedy)
 
 

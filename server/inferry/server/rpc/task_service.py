@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from inferry.server.bulk_retry import restart
+from inferry.server.bulk_retry import retry_many
 from inferry.server.callback import CallbackSigner
 from inferry.server.clock import Clock
 from inferry.server.config import Config
@@ -177,7 +177,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Starts tasks that ended badly again."""
         wanted, limit = bulk_of(request, visible_tenant())
         place = read_place(request.page_token)
-        done = await restart(self._engine, self._reader, wanted, request.code, limit, place)
+        done = await retry_many(self._engine, self._reader, wanted, request.code, limit, place)
         return pb.RetryTasksResponse(
             retried=done.count,
             next_page_token="" if done.place is None else write_place(done.place),
