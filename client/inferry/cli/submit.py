@@ -24,6 +24,13 @@ SilenceTimeout = Annotated[
 ]
 TotalTimeout = Annotated[int | None, _clock("From creation, or the end of its delay, to its end.")]
 Delay = Annotated[int | None, _clock("Not started before so long from now.")]
+Labels = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="A word of your own; repeatable.")
+]
+Capabilities = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="What the server must be capable of; repeatable."),
+]
 
 
 def submit(  # noqa: PLR0913 - an option each
@@ -45,13 +52,8 @@ def submit(  # noqa: PLR0913 - an option each
     total_timeout: TotalTimeout = None,
     delay: Delay = None,
     priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes last, 9 goes first.")] = 0,
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A word of your own; repeatable.")
-    ] = None,
-    capability: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="What the server must be capable of; repeatable."),
-    ] = None,
+    label: Labels = None,
+    capability: Capabilities = None,
     idempotent: Annotated[
         bool, typer.Option("--idempotent", help="A second run does no harm: repeat when in doubt.")
     ] = False,

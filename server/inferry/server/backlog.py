@@ -97,12 +97,19 @@ class Backlog:
         Raises:
             QueueFullError: It is, in all or for this tenant; it says when there may be room.
         """
+        refusal = self.refusal(tenant)
+        if refusal is not None:
+            raise refusal
+
+    def refusal(self, tenant: str) -> QueueFullError | None:
+        """Tells why another waiting task is refused; None when there is room."""
         waiting = len(self) + self._coming.total()
         if waiting >= self.limit:
-            raise self._full(f"{waiting} tasks wait", self.limit, None)
+            return self._full(f"{waiting} tasks wait", self.limit, None)
         waiting = self._queue.of_tenant(tenant) + self._coming[tenant]
         if waiting >= self._limit_per_tenant:
-            raise self._full(f"{waiting} tasks of yours wait", self._limit_per_tenant, tenant)
+            return self._full(f"{waiting} tasks of yours wait", self._limit_per_tenant, tenant)
+        return None
 
     def expect(self, tenant: str, count: int = 1) -> None:
         """Keeps room for tasks that are being created; a negative number gives it back."""

@@ -15,7 +15,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.clocks import expiry
 from inferry.server.committer import Committer, Settle
-from inferry.server.errors import NotFoundError, PurgedError, QueueFullError
+from inferry.server.errors import NotFoundError, PurgedError
 from inferry.server.inputs import Cancel, Claim, Hold, Input, Retry
 from inferry.server.ledger import Ledger
 from inferry.server.lifecycle import apply, create
@@ -76,7 +76,7 @@ class Engine:
         record, created = create(spec, not_before_ms)
         server_id = self._ledger.free_server(record, spec.created_ms)
         if server_id is None:
-            refusal = self._refusal(spec.tenant)
+            refusal = self._ledger.backlog.refusal(spec.tenant)
             if refusal is not None and key is None:
                 raise refusal
             self._ledger.backlog.expect(spec.tenant)
@@ -195,13 +195,6 @@ class Engine:
         """Drops final tasks whose retention is over; returns how many."""
         purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
         return purged
-
-    def _refusal(self, tenant: str) -> QueueFullError | None:
-        try:
-            self._ledger.backlog.check(tenant)
-        except QueueFullError as full:
-            return full
-        return None
 
     async def _change_own(self, task_id: str, tenant: str | None, decide: Decide) -> TaskRecord:
         def decide_own(record: TaskRecord) -> Input | Failure | None:

@@ -56,6 +56,11 @@ class Fleet:
         """Finds a server by what it registered; None if there is none."""
         return self._members.get(self._by_place.get((url, name), ""))
 
+    def by_name(self, now_ms: int) -> list[Member]:
+        """Lists the servers by name, as they are now."""
+        self.tick(now_ms)
+        return sorted(self, key=lambda member: (member.record.name, member.record.id))
+
     def put(self, record: ServerRecord) -> Member:
         """Adds a server or renews its registration; slots, health and breaker stay."""
         member = self._members.get(record.id)
@@ -109,9 +114,7 @@ class Fleet:
 
     def verdicts(self, route: str, now_ms: int) -> list[tuple[ServerRecord, Verdict]]:
         """Tells of each server, by name, whether it may take a task of a route now."""
-        self.tick(now_ms)
-        by_name = sorted(self, key=lambda member: (member.record.name, member.record.id))
-        return [(member.record, verdict(member, route, now_ms)) for member in by_name]
+        return [(member.record, verdict(member, route, now_ms)) for member in self.by_name(now_ms)]
 
     def hold(self, server_id: str, task_id: str, attempt: int) -> None:
         """Takes a slot for an attempt."""

@@ -130,8 +130,7 @@ class Registry:
 
     def all(self) -> list[Member]:
         """Lists the servers by name."""
-        self._fleet.tick(self._clock.now_ms())
-        return sorted(self._fleet, key=lambda member: (member.record.name, member.record.id))
+        return self._fleet.by_name(self._clock.now_ms())
 
     async def _put(self, record: ServerRecord, *, leaving: bool = False) -> Member:
         await self._committer.do(PutServer(record))
