@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.backends import Backend, running_backend
+from tests.gateways import Running, running_gateway
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
 
 # How fast an example runs says more about the machine than about the code.
@@ -13,6 +15,20 @@ settings.register_profile(
     "inferry", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("inferry")
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
+    """A gateway in this process, with the settings that it has by default."""
+    async with running_gateway(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """A backend in this process that succeeds with everything."""
+    async with running_backend() as running:
+        yield running
 
 
 @pytest.fixture

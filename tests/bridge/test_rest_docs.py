@@ -12,7 +12,7 @@ from aiohttp import web
 
 from inferry.bridge.routes import read_routes
 from inferry.bridge.services import services
-from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend
+from tests.backends import ACCEPTED, SUCCESS, Backend, Job
 from tests.gateways import Running, running_gateway, token
 
 DOCS = (Path(__file__).parents[2] / "docs" / "rest.md").read_text()
@@ -29,12 +29,6 @@ SHOWN = {
     "/explain": '"reason":"RUNNING"',
     "/queue/pause": '"paused":true',
 }
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
 
 
 @pytest.fixture

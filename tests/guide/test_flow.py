@@ -1,14 +1,12 @@
 """The guide's requests and answers, word for word, against a real gateway over HTTP."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.backends import Backend, running_backend, say
-from tests.gateways import Running, running_gateway
+from tests.backends import Backend, say
+from tests.gateways import Running
 
 CAPABILITIES = ["video-processing", "image-generation"]
 SYNC_PAYLOAD = {
@@ -31,18 +29,6 @@ ASYNC_RESULT = {
     "thumbnails": ["https://cdn.example.com/thumb1.jpg", "https://cdn.example.com/thumb2.jpg"],
     "metadata": {"processing_time": 180.5, "frames_processed": 7200},
 }
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
 
 
 async def register(gateway: Running, backend: Backend) -> str:

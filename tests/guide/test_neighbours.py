@@ -7,19 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.backends import ACCEPTED, Backend, running_backend
+from tests.backends import ACCEPTED, Backend
 from tests.gateways import Running, running_gateway, token
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
     async with running_gateway(tmp_path, queue_limit_per_tenant=2) as running:
-        yield running
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
         yield running
 
 

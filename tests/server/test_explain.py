@@ -11,12 +11,6 @@ from tests.gateways import Running, running_gateway
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as gateway:
-        yield gateway
-
-
-@pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
     async with running_backend(ACCEPTED) as backend:
         yield backend

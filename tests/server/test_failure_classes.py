@@ -29,12 +29,6 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
-
-
-@pytest.fixture
 async def proxy(gateway: Running, backend: Backend) -> AsyncIterator[FaultProxy]:
     """Stands between the gateway and its only server."""
     async with running_proxy(backend.url) as running:

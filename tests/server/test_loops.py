@@ -1,27 +1,10 @@
 """Retention, run by hand, and gaps in old events."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from inferry.server.store import EVENTS_KEPT
 from inferry.server.sweep import Sweeper
 from inferry.server.tokens import Role
-from tests.backends import ACCEPTED, Backend, running_backend
-from tests.gateways import Running, running_gateway, token
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as running:
-        yield running
+from tests.backends import ACCEPTED, Backend
+from tests.gateways import Running, token
 
 
 async def purge(gateway: Running, tombstone_ms: int) -> None:

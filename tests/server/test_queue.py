@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from inferry.server.clock import SystemClock
 from inferry.server.tokens import Role
-from tests.backends import Backend, running_backend
+from tests.backends import Backend
 from tests.gateways import Running, running_gateway, token
 
 
@@ -23,18 +22,6 @@ class ShiftedClock(SystemClock):
 
     def now_ms(self) -> int:
         return super().now_ms() + self.shift_ms
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as running:
-        yield running
 
 
 async def create(gateway: Running, tenant: str, **more: object) -> str:

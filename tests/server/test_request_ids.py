@@ -1,7 +1,6 @@
 """The same request again gives the same task: over gRPC, at once, and after a restart."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,8 @@ import pytest
 
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest
-from tests.backends import Backend, running_backend
+from tests.backends import Backend
 from tests.gateways import Running, running_gateway, token
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as backend:
-        yield backend
 
 
 async def create(gateway: Running, request_id: str, **more: Any) -> Any:

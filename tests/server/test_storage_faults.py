@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inferry.server.app import DATABASE
-from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend
+from tests.backends import ACCEPTED, SUCCESS, Backend, Job
 from tests.gateways import Running, running_gateway, token
 from tests.processes import GatewayProcess
 from tests.server.store.faulty_disk import FaultyDisk, failing, faulty_disk, full, healthy
@@ -34,12 +34,6 @@ async def gateway(disk: FaultyDisk, tmp_path: Path) -> AsyncIterator[Running]:
     async with running_gateway(tmp_path) as running:
         yield running
         disk.fault = healthy
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
 
 
 async def refused(gateway: Running) -> None:

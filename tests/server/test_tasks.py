@@ -19,12 +19,6 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
         yield running
 
 
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as running:
-        yield running
-
-
 class Gate:
     """Holds every answer back until it is opened."""
 
