@@ -1,7 +1,6 @@
 """What is found in a store after a restart or a power cut."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -10,18 +9,9 @@ from inferry.server.store import TaskFilter
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.task import TaskRecord
 from tests.server.store.faulty_disk import FaultyDisk, healthy
+from tests.server.store.opening import opened
 
 Tasks = dict[str, TaskRecord]
-
-
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def tasks_of(store: SqliteStore) -> Tasks:

@@ -17,8 +17,9 @@ import pytest
 from inferry.server.inputs import Progress
 from inferry.server.store import StoreError, sqlite
 from inferry.server.store.sqlite import SqliteStore
-from tests.server.store.aftermath import left_by_a_power_cut, opened, restart, tasks_of
+from tests.server.store.aftermath import left_by_a_power_cut, restart, tasks_of
 from tests.server.store.faulty_disk import Action, FaultyDisk, failing, faulty_disk, full, healthy
+from tests.server.store.opening import opened
 from tests.server.store.samples import change, dispatched, do, record_of, waiting
 
 

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,10 @@ from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
 from inferry.server.store.sqlite import SqliteStore
 from inferry.server.task import Status
 from tests.server.store.conformance import StoreConformance
+from tests.server.store.opening import opened
 from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
 
 ROOT = Path(__file__).parents[3]
-
-
-@asynccontextmanager
-async def opened(path: Path | str) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 @pytest.fixture

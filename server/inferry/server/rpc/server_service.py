@@ -9,7 +9,7 @@ from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.json_values import struct_to_json
 from inferry.server.rpc.pages import page_size, read_place, write_place
-from inferry.server.rpc.task_requests import names
+from inferry.server.rpc.task_requests import names, within
 from inferry.server.servers import Load
 from inferry.server.tokens import Role
 from inferry.v1 import server_pb2, server_service_pb2_grpc
@@ -37,10 +37,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.RegisterServerResponse:
         """Registers a server, or renews the registration of the same url and name."""
         slots = request.max_concurrent if request.HasField("max_concurrent") else MAX_CONCURRENT
-        if not 1 <= slots <= MAX_CONCURRENT_LIMIT:
-            raise InvalidPayloadError(
-                f"maxConcurrent: {slots}; right is 1 to {MAX_CONCURRENT_LIMIT}"
-            )
+        within("maxConcurrent", slots, 1, MAX_CONCURRENT_LIMIT)
         if not 0 < len(request.name) <= NAME_LIMIT:
             raise InvalidPayloadError(f"name: right is 1 to {NAME_LIMIT} characters")
         member = await self._registry.register(

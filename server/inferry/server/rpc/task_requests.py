@@ -56,7 +56,7 @@ def new_task(
         capabilities=names("capabilities", request.capabilities, CAPABILITIES_LIMIT),
         labels=_labels(request),
         asynchronous=asynchronous,
-        priority=_within("priority", request.priority, 0, 9),
+        priority=within("priority", request.priority, 0, 9),
         timeout_ms=_optional(request, "timeout_ms", "timeout", usual_ms, DAY_MS),
         queue_timeout_ms=_optional(
             request, "queue_timeout_ms", "queueTimeout", config.queue_timeout_ms, DAY_MS
@@ -104,7 +104,7 @@ def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
         code=update.code[:CODE_LIMIT],
         details=details,
         retryable=update.retryable,
-        extend_ms=_within("extend_ms", update.extend_ms, 0, DAY_MS),
+        extend_ms=within("extend_ms", update.extend_ms, 0, DAY_MS),
     )
 
 
@@ -121,7 +121,7 @@ def bulk_of(
         words = ", ".join(one.name for one in RETRYABLE)
         raise InvalidPayloadError(f"status: {status.name}; one of {words}")
     wanted = TaskFilter(tenant, status, request.type or None, request.server_id or None)
-    return wanted, _within("limit", request.limit, 0, BULK_LIMIT) or BULK_LIMIT
+    return wanted, within("limit", request.limit, 0, BULK_LIMIT) or BULK_LIMIT
 
 
 def status_of(number: int) -> Status | None:
@@ -160,7 +160,12 @@ def name_of(field: str, text: str) -> str:
     return text
 
 
-def _within(field: str, value: int, least: int, most: int) -> int:
+def within(field: str, value: int, least: int, most: int) -> int:
+    """Checks a number's bounds; returns it.
+
+    Raises:
+        InvalidPayloadError: It is out of them.
+    """
     if not least <= value <= most:
         raise InvalidPayloadError(f"{field}: {value}; right is {least} to {most}")
     return value
@@ -176,7 +181,7 @@ def _optional(
 ) -> int:
     if not request.HasField(field):  # type: ignore[arg-type]  # a literal at each call
         return default
-    return _within(shown, getattr(request, field), least, most)
+    return within(shown, getattr(request, field), least, most)
 
 
 def _key(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> RequestKey | None:
@@ -199,7 +204,7 @@ def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:
     if not request.labels:
         return b"{}"
     labels = dict(request.labels)
-    _within("labels", len(labels), 0, LABELS_LIMIT)
+    within("labels", len(labels), 0, LABELS_LIMIT)
     for key, value in labels.items():
         if not 0 < len(key) <= LABEL_KEY_LIMIT or len(value) > LABEL_VALUE_LIMIT:
             raise InvalidPayloadError(
@@ -214,7 +219,7 @@ def _not_before(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> int
         if request.HasField("delay_ms"):
             raise InvalidPayloadError("delayMs and notBefore exclude each other")
         at_ms = request.not_before.ToMilliseconds()
-        _within("notBefore, in ms from now", max(0, at_ms - now_ms), 0, DAY_MS)
+        within("notBefore, in ms from now", max(0, at_ms - now_ms), 0, DAY_MS)
         return at_ms if at_ms > now_ms else 0
-    delay_ms = _within("delayMs", request.delay_ms, 0, DAY_MS)
+    delay_ms = within("delayMs", request.delay_ms, 0, DAY_MS)
     return now_ms + delay_ms if delay_ms else 0
