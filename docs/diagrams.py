@@ -7,8 +7,8 @@ Run it with the project's Python and put what it prints into the page; a test co
 import sys
 from collections import defaultdict
 
-from inferry.server.lifecycle import TRANSITIONS
-from inferry.server.task import Status
+from inferry.server.task.lifecycle import TRANSITIONS
+from inferry.server.task.record import Status
 
 
 def lifecycle() -> str:

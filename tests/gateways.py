@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
+from inferry.server.access.tokens import Role, issue_token
 from inferry.server.app import Gateway
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.config import Config
-from inferry.server.tokens import Role, issue_token
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.backends import Backend

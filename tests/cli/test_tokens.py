@@ -5,9 +5,9 @@ from typer.testing import CliRunner
 
 from inferry.cli.main import app
 from inferry.cli.tokens import local_token
+from inferry.server.access.secret import read_secret
+from inferry.server.access.tokens import Principal, Role, SecretKey, TokenVerifier
 from inferry.server.clock import SystemClock
-from inferry.server.keys import read_secret
-from inferry.server.tokens import Principal, Role, SecretKey, TokenVerifier
 
 
 @pytest.fixture(autouse=True)

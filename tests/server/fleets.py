@@ -1,8 +1,8 @@
 """Servers for tests, and a clock that they set themselves."""
 
-from inferry.server.fleet import Fleet
-from inferry.server.member import Member
-from inferry.server.servers import ServerRecord
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import ServerRecord
 
 START_MS = 1_704_067_200_000
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from inferry.server.fairness import FairQueue, Waiting
+from inferry.server.queue.fair_queue import FairQueue, Waiting
 
 NOW = 1_704_067_200_000
 MINUTE = 60_000

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from inferry.server.inputs import (
+from inferry.server.task.inputs import (
     Accept,
     Cancel,
     Claim,
@@ -16,9 +16,9 @@ from inferry.server.inputs import (
     Retry,
     Succeed,
 )
-from inferry.server.lifecycle import apply, create
-from inferry.server.steps import Rules
-from inferry.server.task import AttemptOutcome, TaskRecord, TaskSpec
+from inferry.server.task.lifecycle import apply, create
+from inferry.server.task.record import AttemptOutcome, TaskRecord, TaskSpec
+from inferry.server.task.steps import Rules
 
 RULES = Rules()
 CREATED_MS = 1_704_067_200_000

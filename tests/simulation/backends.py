@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from inferry.server.outbound import Answer
+from inferry.server.outbound.client import Answer
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import UpdateTaskRequest
 from tests.simulation.history import Report, Run

@@ -11,7 +11,7 @@ import apsw
 import orjson
 
 from inferry.server.store import rows
-from inferry.server.task import (
+from inferry.server.task.record import (
     Attempt,
     AttemptOutcome,
     Event,

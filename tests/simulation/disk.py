@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import apsw
 
 from inferry.server.store import Result
-from inferry.server.store.sqlite import SqliteStore
+from inferry.server.store.sqlite.store import SqliteStore
 from tests.simulation.world import World
 
 T = TypeVar("T")

@@ -13,11 +13,12 @@ from unittest.mock import patch
 import grpc
 import structlog
 
-from inferry.server import app, ids
+from inferry.server import app
 from inferry.server.app import Gateway
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
+from inferry.server.task import ids
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from inferry.server.inputs import (
+from inferry.server.task.failure import POISON_LOSSES
+from inferry.server.task.inputs import (
     Accept,
     Cancel,
     Claim,
@@ -17,9 +18,8 @@ from inferry.server.inputs import (
     Retry,
     Succeed,
 )
-from inferry.server.lifecycle import TRANSITIONS
-from inferry.server.retry import POISON_LOSSES
-from inferry.server.task import AttemptOutcome, Event, EventKind, Status
+from inferry.server.task.lifecycle import TRANSITIONS
+from inferry.server.task.record import AttemptOutcome, Event, EventKind, Status
 
 if TYPE_CHECKING:
     from tests.simulation.checker import Stored

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from inferry.server.outbound import Answer, AnswerError, AnswerTimeoutError, ConnectError
+from inferry.server.outbound.client import Answer, AnswerError, AnswerTimeoutError, ConnectError
 from tests.simulation.history import WRITTEN_S, Answered
 from tests.simulation.world import World
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from inferry.server.access.tokens import Role, issue_token
 from inferry.server.config import Config
-from inferry.server.store.sqlite import SqliteStore
-from inferry.server.tokens import Role, issue_token
+from inferry.server.store.sqlite.store import SqliteStore
 from tests.simulation import checker
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import pytest
 
-from inferry.server.inputs import Accept, Cancel, Claim, Input, Release, Retry, Succeed
-from inferry.server.lifecycle import apply, create
-from inferry.server.steps import Rules
-from inferry.server.task import AttemptOutcome, Outcome, TaskSpec
+from inferry.server.task.inputs import Accept, Cancel, Claim, Input, Release, Retry, Succeed
+from inferry.server.task.lifecycle import apply, create
+from inferry.server.task.record import AttemptOutcome, Outcome, TaskSpec
+from inferry.server.task.steps import Rules
 from tests.simulation.checker import Stored, check, fact
 from tests.simulation.history import History, Report, Run, Seen
 

@@ -16,10 +16,10 @@ from inferry.bridge.config import BridgeConfig
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import stop_signal, url_of
 from inferry.cli.settings import SettingsError, load_settings
+from inferry.server.access.secret import SecretError
 from inferry.server.app import Gateway
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
-from inferry.server.keys import SecretError
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
 

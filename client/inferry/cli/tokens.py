@@ -11,10 +11,10 @@ import typer
 from inferry.cli.arguments import duration_ms
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.settings import SettingsError, load_settings
+from inferry.server.access.secret import SECRET_FILE, SecretError, read_secret
+from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
-from inferry.server.keys import SECRET_FILE, SecretError, read_secret
-from inferry.server.tokens import Role, issue_token
 
 #: How long a token holds that a command makes for itself.
 _OWN_TTL_S = 3_600

@@ -6,37 +6,37 @@ from random import Random
 
 import structlog
 
-from inferry.server.backlog import Backlog
-from inferry.server.breaker import BreakerRules
-from inferry.server.callback import CallbackSigner
+from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.secret import SecretError, derive_key, load_secret, read_secret
+from inferry.server.access.tokens import KeySource, PemKey, SecretKey, TokenVerifier
+from inferry.server.carriers.http.cancel import Stopper
+from inferry.server.carriers.http.probe import HealthLoop
+from inferry.server.carriers.http.process import Dispatcher
 from inferry.server.clock import Clock, SystemClock
-from inferry.server.committer import Committer
 from inferry.server.config import Config
-from inferry.server.dispatch import Dispatcher
-from inferry.server.engine import Engine
-from inferry.server.fleet import Fleet
-from inferry.server.health import HealthLoop
-from inferry.server.keys import SecretError, derive_key, load_secret, read_secret
-from inferry.server.ledger import Ledger
+from inferry.server.engine.committer import Committer
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.pauses import Pauses
+from inferry.server.engine.reader import Reader
+from inferry.server.engine.recovery import Recovery
+from inferry.server.engine.registry import Registry
+from inferry.server.engine.restart import settle_open_attempts
+from inferry.server.engine.scheduler import Scheduler
+from inferry.server.engine.signals import Signals
+from inferry.server.engine.sweeper import Sweeper
+from inferry.server.engine.tasks import Engine
+from inferry.server.fleet.breaker import BreakerRules
+from inferry.server.fleet.fleet import Fleet
 from inferry.server.loop import Loop
-from inferry.server.outbound import Outbound
-from inferry.server.pauses import Pauses
-from inferry.server.reading import Reader
-from inferry.server.recovery import Recovery
-from inferry.server.registry import Registry
-from inferry.server.restart import settle_open_attempts
+from inferry.server.outbound.client import Outbound
+from inferry.server.queue.backlog import Backlog
+from inferry.server.rpc.listener import ENVELOPE_BYTES, RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
-from inferry.server.rpc.server import ENVELOPE_BYTES, RpcServer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
-from inferry.server.scheduler import Scheduler
-from inferry.server.signals import Signals
-from inferry.server.steps import Rules
-from inferry.server.stop import Stopper
 from inferry.server.store import Store
-from inferry.server.store.sqlite import SqliteStore
-from inferry.server.sweep import Sweeper
-from inferry.server.tokens import KeySource, PemKey, SecretKey, TokenVerifier
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.steps import Rules
 
 DATABASE = "inferry.db"
 SWEEP_INTERVAL_MS = 250

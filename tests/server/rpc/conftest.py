@@ -7,9 +7,9 @@ import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from structlog.typing import EventDict
 
-from inferry.server.local import LocalChannel
+from inferry.server.access.tokens import SecretKey, TokenVerifier
 from inferry.server.rpc.interceptors import ServerInterceptor
-from inferry.server.tokens import SecretKey, TokenVerifier
+from inferry.server.rpc.local.channel import LocalChannel
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
 from tests.server.rpc.wiring import SECRET, FixedClock, Servicer, Wired
 

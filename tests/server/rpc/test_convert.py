@@ -5,9 +5,10 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inferry.server.breaker import Breaker, BreakerState
-from inferry.server.member import Member
-from inferry.server.routing import Rule
+from inferry.server.fleet.breaker import Breaker, BreakerState
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
+from inferry.server.fleet.routing import Rule
 from inferry.server.rpc.convert import (
     attempt_to_proto,
     event_to_proto,
@@ -16,8 +17,7 @@ from inferry.server.rpc.convert import (
     task_to_proto,
     timestamp,
 )
-from inferry.server.servers import Health, Load, ServerRecord, ServerStatus
-from inferry.server.task import (
+from inferry.server.task.record import (
     Attempt,
     AttemptOutcome,
     Event,

@@ -8,6 +8,7 @@ import pytest
 from grpc import StatusCode
 from structlog.typing import EventDict
 
+from inferry.server.access.tokens import SecretKey, TokenVerifier
 from inferry.server.errors import (
     GoneError,
     IllegalTransitionError,
@@ -19,10 +20,9 @@ from inferry.server.errors import (
     StaleAttemptError,
     UnavailableError,
 )
-from inferry.server.local import LocalChannel
 from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.store import StoreError
-from inferry.server.tokens import SecretKey, TokenVerifier
 from inferry.v1 import task_service_pb2 as pb
 from tests.server.rpc.wiring import (
     ADMIN,

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.json_text import DEPTH_LIMIT
 from inferry.server.rpc.json_values import (
     json_to_struct,
     json_to_value,
@@ -16,6 +15,7 @@ from inferry.server.rpc.json_values import (
     to_struct,
     value_to_json,
 )
+from inferry.server.task.json_text import DEPTH_LIMIT
 from inferry.v1.task_service_pb2 import WatchTaskResponse
 
 EXACT = 2**53

@@ -1,5 +1,5 @@
+from inferry.server.access.tokens import Role
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
-from inferry.server.tokens import Role
 from inferry.v1 import queue_service_pb2, server_service_pb2, task_service_pb2
 
 

@@ -11,8 +11,8 @@ from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 from grpc_status import rpc_status
 
+from inferry.server.access.tokens import Role, issue_token
 from inferry.server.rpc.interceptors import caller
-from inferry.server.tokens import Role, issue_token
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2_grpc import TaskServiceServicer

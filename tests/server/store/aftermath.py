@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 
 from inferry.server.store import TaskFilter
-from inferry.server.store.sqlite import SqliteStore
-from inferry.server.task import TaskRecord
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.record import TaskRecord
 from tests.server.store.faulty_disk import FaultyDisk, healthy
 from tests.server.store.opening import opened
 

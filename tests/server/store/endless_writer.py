@@ -4,8 +4,8 @@ import asyncio
 import sys
 from itertools import count
 
-from inferry.server.inputs import Succeed
-from inferry.server.store.sqlite import SqliteStore
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.inputs import Succeed
 from tests.server.store.samples import change, dispatched, do
 
 

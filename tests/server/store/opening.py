@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from inferry.server.store.sqlite import SqliteStore
+from inferry.server.store.sqlite.store import SqliteStore
 
 
 @asynccontextmanager

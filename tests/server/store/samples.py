@@ -3,13 +3,13 @@
 from typing import Any
 
 from inferry.server.errors import InferryError
-from inferry.server.inputs import Claim as Dispatch
-from inferry.server.inputs import Input
-from inferry.server.lifecycle import apply, create
-from inferry.server.servers import ServerRecord
-from inferry.server.steps import Transition
+from inferry.server.fleet.record import ServerRecord
 from inferry.server.store import Change, Claim, Insert, Operation, Store
-from inferry.server.task import TaskRecord
+from inferry.server.task.inputs import Claim as Dispatch
+from inferry.server.task.inputs import Input
+from inferry.server.task.lifecycle import apply, create
+from inferry.server.task.record import TaskRecord
+from inferry.server.task.steps import Transition
 from tests.server.situations import CREATED_MS, RULES, SPEC
 
 NOW = CREATED_MS

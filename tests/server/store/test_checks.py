@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from inferry.server.inputs import Accept, Fail, Succeed
-from inferry.server.store import PausedType, PauseType, PutServer
-from inferry.server.store.migrate import load_migrations, migrate
-from inferry.server.store.sqlite_queries import FOLDER
-from inferry.server.store.sqlite_writes import SqliteWrites
+from inferry.server.store import PauseType, PutServer
+from inferry.server.store.sqlite.migrate import load_migrations, migrate
+from inferry.server.store.sqlite.queries import FOLDER
+from inferry.server.store.sqlite.writes import SqliteWrites
+from inferry.server.task.inputs import Accept, Fail, Succeed
+from inferry.server.task.pause import PausedType
 from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
 
 

@@ -7,9 +7,10 @@ from random import Random
 import apsw
 import pytest
 
-from inferry.server.inputs import Progress
-from inferry.server.store import Change, Insert, StoreError, sqlite
-from inferry.server.store.sqlite import SqliteStore
+from inferry.server.store import Change, Insert, StoreError
+from inferry.server.store.sqlite import store as sqlite
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.inputs import Progress
 from tests.server.store.aftermath import Tasks, left_by_a_power_cut, restart, tasks_of
 from tests.server.store.faulty_disk import Action, FaultyDisk, failing, faulty_disk, healthy
 from tests.server.store.samples import change, dispatched

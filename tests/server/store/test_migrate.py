@@ -7,8 +7,8 @@ import apsw
 import pytest
 
 from inferry.server.store import StoreError
-from inferry.server.store.migrate import Migration, load_migrations, migrate
-from inferry.server.store.sqlite_queries import FOLDER
+from inferry.server.store.sqlite.migrate import Migration, load_migrations, migrate
+from inferry.server.store.sqlite.queries import FOLDER
 
 RELEASED = load_migrations(FOLDER)
 LATER = (

@@ -8,10 +8,10 @@ import apsw
 import pytest
 
 from inferry.server.store import TaskFilter
-from inferry.server.store.migrate import load_migrations, migrate
-from inferry.server.store.sqlite_queries import FOLDER, QUERIES
-from inferry.server.store.sqlite_reads import list_query
-from inferry.server.task import Status
+from inferry.server.store.sqlite.migrate import load_migrations, migrate
+from inferry.server.store.sqlite.queries import FOLDER, QUERIES
+from inferry.server.store.sqlite.reads import list_query
+from inferry.server.task.record import Status
 
 #: Asked now and then, of all there is: of an index, but all of it.
 READS_ALL = {"paused_types", "servers", "tenants"}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from inferry.server.inputs import Accept, Cancel, Progress
 from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
-from inferry.server.store.sqlite import SqliteStore
-from inferry.server.task import Status
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.inputs import Accept, Cancel, Progress
+from inferry.server.task.record import Status
 from tests.server.store.conformance import StoreConformance
 from tests.server.store.opening import opened
 from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting

@@ -3,11 +3,11 @@
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inferry.server.ledger import Place
-from inferry.server.member import Member
+from inferry.server.engine.ledger import Place
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import Load
 from inferry.server.rpc.json_values import json_to_struct, json_to_value
-from inferry.server.servers import Load
-from inferry.server.task import Attempt, Event, Outcome, TaskRecord
+from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 from inferry.v1 import server_pb2, task_pb2
 
 

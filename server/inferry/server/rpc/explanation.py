@@ -1,10 +1,10 @@
 """Explanations of tasks, as messages."""
 
-from inferry.server.explain import Surroundings, explain
-from inferry.server.ledger import Ledger
-from inferry.server.routing import route_of
+from inferry.server.engine.explain import Surroundings, explain
+from inferry.server.engine.ledger import Ledger
 from inferry.server.rpc.convert import timestamp
-from inferry.server.task import TaskRecord
+from inferry.server.task.record import TaskRecord
+from inferry.server.task.route import route_of
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 

@@ -17,6 +17,7 @@ import structlog
 from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
+from inferry.server.access.tokens import Principal, TokenVerifier
 from inferry.server.errors import (
     InferryError,
     PermissionDeniedError,
@@ -26,7 +27,6 @@ from inferry.server.errors import (
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
 from inferry.server.rpc.status import to_grpc
 from inferry.server.store import StoreError
-from inferry.server.tokens import Principal, TokenVerifier
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.json_text import DEPTH_LIMIT
+from inferry.server.task.json_text import DEPTH_LIMIT
 
 #: Up to here, a double holds every integer.
 _EXACT = 2**53

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from inferry.server.tokens import Role
+from inferry.server.access.tokens import Role
 
 
 class Right(Enum):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from inferry.server.backlog import Backlog, TypeCount
+from inferry.server.engine.pauses import Pauses
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.pauses import Pauses
+from inferry.server.queue.backlog import Backlog, TypeCount
 from inferry.server.rpc.convert import timestamp
 from inferry.server.rpc.task_requests import name_of
 from inferry.v1 import queue_pb2, queue_service_pb2_grpc

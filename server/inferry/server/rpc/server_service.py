@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from inferry.server.access.tokens import Role
+from inferry.server.engine.registry import Registration, Registry
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.member import Member
-from inferry.server.registry import Registration, Registry
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import Load
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.json_values import struct_to_json
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import names, within
-from inferry.server.servers import Load
-from inferry.server.tokens import Role
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
 

@@ -8,11 +8,11 @@ import orjson
 
 from inferry.server.config import Config
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
-from inferry.server.ids import new_task_id
-from inferry.server.reports import Report
 from inferry.server.rpc.json_values import struct_to_json, value_to_json
 from inferry.server.store import RequestKey, TaskFilter
-from inferry.server.task import Status, TaskSpec
+from inferry.server.task.ids import new_task_id
+from inferry.server.task.record import Status, TaskSpec
+from inferry.server.task.reports import Report
 from inferry.v1 import task_pb2, task_service_pb2
 
 DAY_MS = 86_400_000

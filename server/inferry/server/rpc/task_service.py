@@ -4,15 +4,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from inferry.server.bulk_retry import retry_many
-from inferry.server.callback import CallbackSigner
+from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.tokens import Role
 from inferry.server.clock import Clock
 from inferry.server.config import Config
-from inferry.server.engine import Engine
+from inferry.server.engine.bulk_retry import retry_many
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.reader import Reader, Step
+from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
-from inferry.server.ledger import Ledger
-from inferry.server.reading import Reader, Step
-from inferry.server.reports import STOPPED
 from inferry.server.rpc.convert import (
     attempt_to_proto,
     event_to_proto,
@@ -26,8 +26,8 @@ from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import bulk_of, new_task, report_of, status_of
 from inferry.server.store import Replayed, TaskFilter
-from inferry.server.task import TaskRecord
-from inferry.server.tokens import Role
+from inferry.server.task.record import TaskRecord
+from inferry.server.task.reports import STOPPED
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
 

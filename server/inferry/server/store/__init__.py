@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from inferry.server.errors import InferryError
-from inferry.server.servers import ServerRecord
-from inferry.server.steps import Transition
-from inferry.server.task import Attempt, Event, Outcome, Status, TaskRecord
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.task.pause import PausedType
+from inferry.server.task.record import Attempt, Event, Outcome, Status, TaskRecord
+from inferry.server.task.steps import Transition
 
 #: Events kept a task; older ones are dropped as new ones come.
 EVENTS_KEPT = 1_000
@@ -83,16 +84,6 @@ class DropServer:
     """Removes a server, if there is one. Result: None."""
 
     server_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PausedType:
-    """A type whose tasks are held back on an operator's word."""
-
-    type: str
-    #: Why, for a person; empty when nobody said.
-    reason: str
-    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from typing import Any
 
 import orjson
 
-from inferry.server.routing import route_of
-from inferry.server.servers import ServerRecord
-from inferry.server.task import (
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.task.record import (
     Attempt,
     AttemptOutcome,
     Event,
@@ -20,6 +19,7 @@ from inferry.server.task import (
     TaskRecord,
     TaskSpec,
 )
+from inferry.server.task.route import route_of
 
 Row = tuple[Any, ...]
 

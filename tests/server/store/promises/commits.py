@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from inferry.server.errors import NotFoundError
-from inferry.server.inputs import Accept, Progress
-from inferry.server.steps import Transition
 from inferry.server.store import (
     Change,
     Claim,
     Store,
     StoreError,
 )
-from inferry.server.task import Outcome, Status, TaskRecord
+from inferry.server.task.inputs import Accept, Progress
+from inferry.server.task.record import Outcome, Status, TaskRecord
+from inferry.server.task.steps import Transition
 from tests.server.situations import SITUATIONS
 from tests.server.store.samples import (
     NOW,

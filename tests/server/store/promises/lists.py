@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
-from inferry.server.inputs import Succeed
 from inferry.server.store import (
     Store,
     TaskFilter,
 )
-from inferry.server.task import Status, TaskRecord
+from inferry.server.task.inputs import Succeed
+from inferry.server.task.record import Status, TaskRecord
 from tests.server.store.samples import (
     change,
     dispatched,

@@ -3,13 +3,13 @@
 import pytest
 
 from inferry.server.errors import NotFoundError, PurgedError
-from inferry.server.inputs import Cancel, Retry, Succeed
 from inferry.server.store import (
     Purge,
     Store,
     TaskFilter,
 )
-from inferry.server.task import Outcome
+from inferry.server.task.inputs import Cancel, Retry, Succeed
+from inferry.server.task.record import Outcome
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import (
     NOW,

@@ -3,11 +3,12 @@
 from operator import attrgetter
 
 from inferry.server.errors import InferryError
-from inferry.server.inputs import Cancel, Release
-from inferry.server.lifecycle import apply
-from inferry.server.steps import Transition
-from inferry.server.store import Claim, Claimed, PausedType, PauseType, ResumeType, Store
-from inferry.server.task import AttemptOutcome, EventKind, TaskRecord
+from inferry.server.store import Claim, Claimed, PauseType, ResumeType, Store
+from inferry.server.task.inputs import Cancel, Release
+from inferry.server.task.lifecycle import apply
+from inferry.server.task.pause import PausedType
+from inferry.server.task.record import AttemptOutcome, EventKind, TaskRecord
+from inferry.server.task.steps import Transition
 from tests.server.situations import RULES, SITUATIONS
 from tests.server.store.samples import (
     NOW,

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from inferry.server.errors import PurgedError, QueueFullError, RequestReusedError
-from inferry.server.inputs import Succeed
 from inferry.server.store import Insert, Purge, Replayed, RequestKey, Store
-from inferry.server.task import Status
+from inferry.server.task.inputs import Succeed
+from inferry.server.task.record import Status
 from tests.server.situations import RULES
 from tests.server.store.samples import NOW, change, dispatched, do, waiting
 

@@ -3,14 +3,23 @@
 from dataclasses import replace
 from operator import attrgetter
 
-from inferry.server.inputs import Accept, Cancel, Expire, Fail, Progress, Release, Retry, Succeed
 from inferry.server.store import (
     EVENTS_KEPT,
     DropServer,
     PutServer,
     Store,
 )
-from inferry.server.task import AttemptOutcome, Outcome
+from inferry.server.task.inputs import (
+    Accept,
+    Cancel,
+    Expire,
+    Fail,
+    Progress,
+    Release,
+    Retry,
+    Succeed,
+)
+from inferry.server.task.record import AttemptOutcome, Outcome
 from tests.server.store.samples import (
     NOW,
     SERVER,

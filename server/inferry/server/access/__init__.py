@@ -1,0 +1,1 @@
+"""Who may call: the secret, tokens, signed callback URLs."""

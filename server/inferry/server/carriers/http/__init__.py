@@ -1,0 +1,1 @@
+"""HTTP servers: ``POST /process`` and its answers, ``POST /cancel``, ``GET /health``."""

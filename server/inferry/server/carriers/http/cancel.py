@@ -1,0 +1,91 @@
+"""Stops work that nobody waits for any more: ``POST {url}/cancel {"id", "attempt"}``.
+
+A cancelled or timed out attempt keeps its slot until the server is known to have stopped: it
+answered the cancel, or reported and was told, or the time of grace is over. A server without the
+endpoint is asked once and then left to its callbacks. (Design sections 4 and 6.)
+"""
+
+import asyncio
+
+import orjson
+import structlog
+
+from inferry.server.engine.ledger import Ledger
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.outbound.client import Outbound, OutboundError
+from inferry.server.task.record import Attempt, TaskRecord
+
+#: Statuses of a server that knows no such endpoint.
+_NO_ENDPOINT = frozenset({404, 405, 501})
+#: Between two tries to reach a server.
+_PAUSE_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Stopper:
+    """Tells servers to stop, and gives their slots back."""
+
+    def __init__(self, ledger: Ledger, outbound: Outbound, grace_ms: int) -> None:
+        self._ledger = ledger
+        self._outbound = outbound
+        self._grace_s = grace_ms / 1000
+        self._stopping: dict[tuple[str, int], asyncio.Task[None]] = {}
+        #: When each server without the endpoint last registered: a newer one is asked again.
+        self._deaf: dict[str, int] = {}
+
+    def stop(self, record: TaskRecord, closed: Attempt) -> None:
+        """Stops an attempt in the background; its slot is free when this is done."""
+        member = self._ledger.fleet.get(closed.server_id)
+        if member is None or record.digest:
+            # The server is gone, or it was its own word that it stopped.
+            self._ledger.release(closed.server_id, record.spec.id, closed.number)
+            return
+        stopping = asyncio.create_task(self._stop(member.record, record.spec.id, closed.number))
+        self._stopping[record.spec.id, closed.number] = stopping
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """Takes note that a server knows: there is nothing more to wait for."""
+        stopping = self._stopping.get((task_id, attempt))
+        if stopping is not None:
+            stopping.cancel()
+
+    async def close(self) -> None:
+        """Gives up on all that has not stopped yet."""
+        stopping = list(self._stopping.values())
+        for one in stopping:
+            one.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
+
+    async def _stop(self, server: ServerRecord, task_id: str, attempt: int) -> None:
+        try:
+            async with asyncio.timeout(self._grace_s):
+                if not await self._told(server, task_id, attempt):
+                    await asyncio.Event().wait()
+        except TimeoutError:
+            _log.info("stop not confirmed", task_id=task_id, attempt=attempt, server_id=server.id)
+        finally:
+            del self._stopping[task_id, attempt]
+            self._ledger.release(server.id, task_id, attempt)
+
+    async def _told(self, server: ServerRecord, task_id: str, attempt: int) -> bool:
+        """Tells a server, again if need be; False if it has no ear for that."""
+        body = orjson.dumps({"id": task_id, "attempt": attempt})
+        while self._deaf.get(server.id) != server.updated_ms:
+            try:
+                answer = await self._outbound.post(
+                    f"{server.url}/cancel",
+                    body,
+                    timeout_s=self._grace_s,
+                    private_allowed=server.private_allowed,
+                )
+            except OutboundError:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            if 200 <= answer.status < 300:  # noqa: PLR2004  # the 2xx class
+                return True
+            if answer.status in _NO_ENDPOINT:
+                self._deaf[server.id] = server.updated_ms
+            else:
+                await asyncio.sleep(_PAUSE_S)
+        return False

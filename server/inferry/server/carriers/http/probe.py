@@ -1,0 +1,228 @@
+"""Probes the servers: ``GET {url}/health``, as the guide has it. Probes never stop.
+
+A server holds the *lease* of the attempts that it has, and renews it with each sign of life. When
+the lease is over and probes cannot even connect, these attempts are lost. (Design section 6.)
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import orjson
+
+from inferry.server.clock import Clock
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.member import AttemptKey, Lose, Member
+from inferry.server.fleet.record import Load, ServerRecord
+from inferry.server.loop import Loop
+from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
+
+#: Probes under way at once.
+PROBES_LIMIT = 200
+#: How far a probe's interval varies, so that the probes of many servers spread.
+JITTER = 0.2
+#: Probes in the time of a lease, at least.
+PROBES_A_LEASE = 3
+#: Between two rounds at least: what comes due together goes together.
+_STEP_S = 0.05
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What the loop keeps of one server."""
+
+    #: The lease counts from here at the earliest.
+    since_ms: int
+    #: The registration that was last probed; another one is probed at once.
+    record: ServerRecord | None = None
+    #: When the last probe began, and whether it is still under way.
+    probed_ms: int = 0
+    probing: bool = False
+    #: What the interval to the next probe is multiplied with.
+    spread: float = 1.0
+    #: The attempts that the server had when a probe could not connect to it.
+    held: frozenset[AttemptKey] = frozenset()
+    #: Those of them that it still had at the next such probe.
+    doomed: frozenset[AttemptKey] = frozenset()
+
+
+class HealthLoop(Loop):
+    """Keeps the fleet's health and load true, and notices when a server has died.
+
+    Args:
+        fleet: The servers.
+        lose: What ends the attempts of a dead one.
+        outbound: How it is asked.
+        clock: The time.
+        random: Jitter.
+        interval_ms: Between two probes of a server.
+        timeout_ms: How long a probe may take.
+        lease_ms: How long a server keeps its attempts without a sign of life.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        lose: Lose,
+        outbound: Outbound,
+        clock: Clock,
+        random: Random,
+        interval_ms: int,
+        timeout_ms: int,
+        lease_ms: int,
+    ) -> None:
+        super().__init__()
+        self._fleet = fleet
+        self._lose = lose
+        self._outbound = outbound
+        self._clock = clock
+        self._random = random
+        self._interval_ms = interval_ms
+        self._timeout_ms = timeout_ms
+        self._lease_ms = lease_ms
+        #: What is usual for servers with attempts: three probes a lease, even the latest ones.
+        self._beat_ms = min(interval_ms, int(lease_ms / PROBES_A_LEASE / (1 + JITTER)))
+        self._watches: dict[str, _Watch] = {}
+        self._probes: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(PROBES_LIMIT)
+        self._round_ms = 0
+
+    async def run_once(self) -> None:
+        """Begins the probes whose time has come, and ends the attempts of dead servers."""
+        self._fleet.changed.clear()
+        now = self._clock.now_ms()
+        self._look_around(now)
+        dead: list[Member] = []
+        for member in self._fleet:
+            watch = self._watches[member.record.id]
+            if not watch.probing and self._due_ms(member, watch) <= now:
+                self._begin(member, watch, now)
+            if watch.doomed and self._lease_end_ms(member, watch) <= now:
+                dead.append(member)
+        await asyncio.gather(*(self._bury(member) for member in dead))
+
+    async def pause(self) -> None:
+        """Waits until a probe is due or has ended, a lease ends, or a server registers."""
+        await asyncio.sleep(_STEP_S)
+        try:
+            async with asyncio.timeout((self._next_ms() - self._clock.now_ms()) / 1000):
+                await self._fleet.changed.wait()
+        except TimeoutError:
+            pass
+
+    async def stop(self) -> None:
+        """Ends the round and the probes under way."""
+        await super().stop()
+        for probe in self._probes:
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
+
+    def _look_around(self, now: int) -> None:
+        """Keeps a watch for each server that there is, and what they hold plausible."""
+        known = self._watches
+        self._watches = {
+            member.record.id: known.get(member.record.id) or _Watch(now) for member in self._fleet
+        }
+        if now < self._round_ms:
+            self._fleet.set_back(now)
+            for watch in self._watches.values():
+                watch.since_ms = min(watch.since_ms, now)
+                watch.probed_ms = min(watch.probed_ms, now)
+        self._round_ms = now
+
+    def _due_ms(self, member: Member, watch: _Watch) -> int:
+        if watch.record is not member.record:
+            return 0
+        usual_ms = self._beat_ms if member.holding else self._interval_ms
+        return watch.probed_ms + int(usual_ms * watch.spread)
+
+    def _lease_end_ms(self, member: Member, watch: _Watch) -> int:
+        return max(member.last_seen_ms, watch.since_ms) + self._lease_ms
+
+    def _next_ms(self) -> int:
+        """Tells when there is something to do, if nothing happens before."""
+        # A server that gets its first attempts meanwhile is not waited for longer than that.
+        times = [self._clock.now_ms() + self._beat_ms]
+        for member in self._fleet:
+            watch = self._watches.get(member.record.id)
+            if watch is not None and not watch.probing:
+                times.append(self._due_ms(member, watch))
+            if watch is not None and watch.doomed:
+                times.append(self._lease_end_ms(member, watch))
+        return min(times)
+
+    def _begin(self, member: Member, watch: _Watch, now: int) -> None:
+        watch.record, watch.probed_ms, watch.probing = member.record, now, True
+        watch.spread = 1 + JITTER * (2 * self._random.random() - 1)
+        probe = asyncio.create_task(self._probe(member, watch), name=f"probe {member.record.id}")
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self, member: Member, watch: _Watch) -> None:
+        server, load, connected = member.record, None, True
+        try:
+            async with self._places:
+                answer = await self._outbound.get(
+                    f"{server.url}/health",
+                    timeout_s=self._timeout_ms / 1000,
+                    private_allowed=server.private_allowed,
+                )
+            load, error = read_health(answer.status, answer.body)
+        except ConnectError as failure:
+            error, connected = str(failure), False
+        except OutboundError as failure:
+            error = str(failure)
+        finally:
+            watch.probing = False
+            self._fleet.changed.set()
+        if connected:
+            # Who is slow to answer is alive, and was so when the connection was made.
+            self._fleet.seen(server.id, watch.probed_ms)
+            watch.held = watch.doomed = frozenset()
+        else:
+            watch.doomed = watch.held & member.holding
+            watch.held = frozenset(member.holding)
+        self._fleet.observe(server.id, load, error)
+
+    async def _bury(self, member: Member) -> None:
+        watch = self._watches[member.record.id]
+        reason = f"the server is gone: {member.last_error}"
+        await self._lose(member.record.id, watch.doomed & member.holding, reason)
+        watch.doomed = frozenset()
+
+
+def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
+    """Reads the answer to a probe (guide: "Health Checks").
+
+    Returns:
+        The load, if it said one, and why the server is not healthy: empty when it is.
+    """
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    said = said if isinstance(said, dict) else {}
+    load = read_load(said["load"]) if isinstance(said.get("load"), dict) else None
+    if not 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
+        return load, f"the health check answered {status}"
+    word = said.get("status")
+    return load, "" if word == "healthy" else f'the health check said {word!r}, not "healthy"'
+
+
+def read_load(said: Mapping[str, Any]) -> Load:
+    """Reads a load as the guide has it; what is missing or no number counts as 0."""
+
+    def number(name: str) -> float:
+        value = said.get(name)
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        return max(0.0, float(value)) if numeric and value is not None else 0.0
+
+    return Load(
+        number("cpu"),
+        number("memory"),
+        min(int(number("active_tasks")), 2**31 - 1),
+        min(int(number("queue_length")), 2**31 - 1),
+    )

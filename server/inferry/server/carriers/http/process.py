@@ -1,0 +1,208 @@
+"""Carries attempts to HTTP servers: ``POST {url}/process``, as the guide has it."""
+
+import asyncio
+from collections.abc import Mapping
+
+import orjson
+import structlog
+
+from inferry.server.access.callback import CallbackSigner
+from inferry.server.carriers.http.answer import read_answer
+from inferry.server.carriers.http.cancel import Stopper
+from inferry.server.clock import Clock
+from inferry.server.engine.tasks import Engine
+from inferry.server.errors import UnavailableError
+from inferry.server.fleet.breaker import CallEnd
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.outbound.client import (
+    AnswerError,
+    AnswerTimeoutError,
+    AnswerTooLargeError,
+    ConnectError,
+    Outbound,
+)
+from inferry.server.task.failure import Failure
+from inferry.server.task.inputs import Input
+from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
+from inferry.server.task.reports import STOPPED
+
+#: What an answer means for the breaker that is not simply one.
+_ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
+    AttemptOutcome.REFUSED: CallEnd.REFUSED,
+    AttemptOutcome.AMBIGUOUS: CallEnd.BROKEN,
+}
+
+#: Between two tries to write down the outcome of a call.
+_AGAIN_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Calls servers; as many calls at once as there are slots.
+
+    Args:
+        engine: Takes what comes of the calls.
+        fleet: The servers, and what their calls tell of them.
+        outbound: Sends.
+        signer: Makes callback URLs.
+        clock: The time.
+        stopper: Stops what is no longer wanted.
+        grace_ms: Waited beyond an attempt's timeout.
+        patience_ms: A call that had less and brought no answer says nothing of its server: with
+            timeouts of its own choice one client could have it taken from all others.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        fleet: Fleet,
+        outbound: Outbound,
+        signer: CallbackSigner,
+        clock: Clock,
+        stopper: Stopper,
+        grace_ms: int,
+        patience_ms: int,
+    ) -> None:
+        self._engine = engine
+        self._fleet = fleet
+        self._outbound = outbound
+        self._signer = signer
+        self._clock = clock
+        self._stopper = stopper
+        self._grace_ms = grace_ms
+        self._patience_ms = patience_ms
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        #: Keeps calls whose answer is being written from being collected.
+        self._running: set[asyncio.Task[None]] = set()
+
+    def carry(self, record: TaskRecord, payload: bytes) -> None:
+        """Calls the server of a task's open attempt, in the background."""
+        call = asyncio.create_task(self._call(record, payload), name=record.spec.id)
+        self._calls[record.spec.id] = call
+        self._running.add(call)
+        call.add_done_callback(self._running.discard)
+
+    def drop(self, record: TaskRecord, closed: Attempt) -> None:
+        """Hangs up unless the server itself ended the attempt; then the call may end, too."""
+        if closed.outcome not in (AttemptOutcome.SUCCEEDED, AttemptOutcome.REJECTED):
+            call = self._calls.pop(record.spec.id, None)
+            if call is not None:
+                call.cancel()
+                if closed.outcome is AttemptOutcome.TIMED_OUT:
+                    self._note(record, self._unanswered(record))
+        if record.status in STOPPED:
+            self._stopper.stop(record, closed)
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """The server of a stopped attempt knows that it should stop."""
+        self._stopper.confirm(task_id, attempt)
+
+    async def close(self, grace_s: float) -> None:
+        """Lets the calls under way end, and hangs up when the time of grace is over."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace_s)
+        for call in self._running:
+            call.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._stopper.close()
+
+    async def _call(self, record: TaskRecord, payload: bytes) -> None:
+        task_id = record.spec.id
+        member = self._fleet.get(record.server_id or "")
+        given: Input | Failure | None
+        try:
+            if member is None:
+                given = Failure(AttemptOutcome.REFUSED, "the server was deregistered")
+            else:
+                end, given = await self._ask(member.record, record, payload)
+                self._note(
+                    record, end, given.retry_after_ms if isinstance(given, Failure) else None
+                )
+        finally:
+            # A call that was hung up on may end when the next attempt's call is already there.
+            if self._calls.get(task_id) is asyncio.current_task():
+                del self._calls[task_id]
+        if isinstance(given, Failure):
+            _log.info(
+                "attempt failed",
+                task_id=task_id,
+                attempt=record.attempt,
+                server_id=record.server_id,
+                outcome=given.outcome.name,
+                error=given.error,
+            )
+        await self._settle(record, given)
+
+    async def _settle(self, record: TaskRecord, given: Input | Failure | None) -> None:
+        """Has the outcome of a call written down, as soon as the store can write."""
+        while True:
+            try:
+                if given is not None:
+                    await self._engine.answer(record.spec.id, record.attempt, given)
+                else:
+                    # Nothing came in time. Whether that ends the attempt is for its clock to say:
+                    # reports may have extended it.
+                    await self._engine.expire(record.spec.id)
+            except UnavailableError:
+                # The server did its work: a disk that is full for a while must not undo that.
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
+
+    async def _ask(
+        self, server: ServerRecord, record: TaskRecord, payload: bytes
+    ) -> tuple[CallEnd | None, Input | Failure | None]:
+        left_ms = record.total_deadline_ms - self._clock.now_ms()
+        timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
+        try:
+            answer = await self._outbound.post(
+                f"{server.url}/process",
+                self._body(record, payload, timeout_ms),
+                timeout_s=(timeout_ms + self._grace_ms) / 1000,
+                private_allowed=server.private_allowed,
+            )
+        except ConnectError as error:
+            return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))
+        except AnswerTimeoutError:
+            return self._unanswered(record), None
+        except AnswerTooLargeError as error:
+            too_large = Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
+            return CallEnd.ANSWERED, too_large
+        except AnswerError as error:
+            return CallEnd.BROKEN, Failure(AttemptOutcome.AMBIGUOUS, str(error))
+        wait_s = answer.retry_after_s
+        given = read_answer(
+            answer.status,
+            answer.body,
+            None if wait_s is None else int(wait_s * 1000),
+            asynchronous=record.spec.asynchronous,
+        )
+        failed = given.outcome if isinstance(given, Failure) else None
+        return _ENDS.get(failed, CallEnd.ANSWERED), given
+
+    def _unanswered(self, record: TaskRecord) -> CallEnd | None:
+        """Tells what a call says of its server that brought no answer in time."""
+        return CallEnd.BROKEN if record.spec.timeout_ms >= self._patience_ms else None
+
+    def _note(self, record: TaskRecord, end: CallEnd | None, wait_ms: int | None = None) -> None:
+        if end is not None:
+            server_id, now = record.server_id or "", self._clock.now_ms()
+            self._fleet.note_call(server_id, record.spec.id, record.attempt, now, end, wait_ms)
+
+    def _body(self, record: TaskRecord, payload: bytes, timeout_ms: int) -> bytes:
+        spec, url = record.spec, None
+        if spec.asynchronous:
+            url = self._signer.url(spec.id, record.attempt, record.server_id or "")
+        return orjson.dumps(
+            {
+                "id": spec.id,
+                "type": spec.type,
+                "payload": orjson.Fragment(payload),
+                "callback_url": url,
+                "timeout": timeout_ms,
+                "attempt": record.attempt,
+            }
+        )

@@ -1,0 +1,164 @@
+"""Keeps what is in memory in step with what is on disk.
+
+Slots, the count of the queue and the watchers' bells follow commits, never the other way round.
+The engine calls in the order of the commits.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from inferry.server.clock import Clock
+from inferry.server.engine.carrier import Carrier
+from inferry.server.engine.signals import Signals
+from inferry.server.errors import InferryError
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.queue.backlog import Backlog
+from inferry.server.store import Claimed, Replayed, Result, Store
+from inferry.server.task.record import AttemptOutcome, EventKind, Outcome, TaskRecord
+from inferry.server.task.reports import STOPPED
+from inferry.server.task.route import route_of
+from inferry.server.task.steps import Transition
+
+_log = structlog.get_logger(__name__)
+
+
+class Place(NamedTuple):
+    """Where a waiting task stands."""
+
+    #: Its place in the queue, from 1.
+    position: int
+    #: When it will start if the queue moves on as it does; 0 when nobody can tell.
+    starts_ms: int
+
+
+class Ledger:
+    """Slots, queue and watchers of this gateway."""
+
+    def __init__(self, fleet: Fleet, backlog: Backlog, signals: Signals, clock: Clock) -> None:
+        self.fleet = fleet
+        self.backlog = backlog
+        self.signals = signals
+        self._clock = clock
+        #: Who brings attempts to servers; None while the gateway starts or stops: tasks wait.
+        self.carrier: Carrier | None = None
+        #: Set when a waiting task may find a free slot.
+        self.claimable = fleet.claimable
+
+    async def load(self, store: Store) -> None:
+        """Takes up what the store knows, after a start."""
+        for server in await store.servers():
+            self.fleet.put(server)
+        for paused in await store.paused_types():
+            self.backlog.pause(paused)
+        for record in await store.waiting():
+            self.backlog.enter(record)
+        for record in await store.held():
+            self.fleet.hold(record.server_id or "", record.spec.id, record.attempt)
+
+    def free_server(self, record: TaskRecord, now_ms: int) -> str | None:
+        """Picks a server for a new task; None if it has to wait, or to let others go first."""
+        spec, backlog = record.spec, self.backlog
+        route = route_of(spec.type, spec.capabilities)
+        if self.carrier is None or record.not_before_ms > now_ms or backlog.paused(spec.type):
+            return None
+        # When the scheduler is about to look, free slots may be for those that wait.
+        if backlog.waits(route) or (backlog.ready and self.claimable.is_set()):
+            return None
+        return self.fleet.choose(route, now_ms)
+
+    def created_waiting(self, result: TaskRecord | Replayed | InferryError, tenant: str) -> None:
+        """A task was added to the queue, where room was kept for it."""
+        self.backlog.expect(tenant, -1)
+        if isinstance(result, TaskRecord):
+            self.backlog.enter(result)
+            self.claimable.set()
+            self._announce(result)
+
+    def created_claimed(
+        self, result: TaskRecord | Replayed | InferryError, held: TaskRecord, payload: bytes
+    ) -> None:
+        """A task was added with its first attempt; ``held`` is whose slot was taken for it."""
+        if isinstance(result, TaskRecord):
+            self._dispatch(result, payload)
+        else:
+            self.release(held.server_id or "", held.spec.id, held.attempt)
+
+    def claimed(
+        self, result: list[Claimed] | InferryError, server_id: str, task_ids: Sequence[str]
+    ) -> None:
+        """Waiting tasks were claimed for a server whose slots were reserved."""
+        self.fleet.reserve(server_id, -len(task_ids))
+        given = [] if isinstance(result, InferryError) else result
+        for claimed in given:
+            record = claimed.transition.record
+            self.backlog.leave(record.spec.id, started=True)
+            self.fleet.hold(server_id, record.spec.id, record.attempt)
+            self._dispatch(record, claimed.payload)
+        self.backlog.settle(task_ids, failed=isinstance(result, InferryError))
+        if len(given) < len(task_ids):
+            self._look()
+
+    def changed(self, result: Result) -> None:
+        """A task changed, or the change was refused."""
+        if not isinstance(result, Transition):
+            return
+        record, closed, kind = result.record, result.closed, result.event.kind
+        if closed is not None:
+            if record.status not in STOPPED or self.carrier is None:
+                self.release(closed.server_id, record.spec.id, closed.number)
+            if closed.outcome not in (AttemptOutcome.REFUSED, AttemptOutcome.ABORTED):
+                succeeded = closed.outcome is AttemptOutcome.SUCCEEDED
+                self.fleet.note_attempt(closed.server_id, succeeded=succeeded)
+            if self.carrier is not None:
+                self.carrier.drop(record, closed)
+        elif kind is EventKind.FINISHED:
+            self.backlog.leave(record.spec.id, started=False)
+        if kind in (EventKind.REQUEUED, EventKind.RETRIED):
+            self.backlog.enter(record)
+            self.claimable.set()
+        self._announce(record, result.outcome)
+
+    def place_of(self, record: TaskRecord) -> Place | None:
+        """Tells where a task stands in the queue; None if it does not wait for its turn."""
+        now = self._clock.now_ms()
+        position = self.backlog.position_of(record, now)
+        if position is None:
+            return None
+        wait_ms = self.backlog.eta_ms(record, position)
+        return Place(position, 0 if wait_ms is None else now + wait_ms)
+
+    def heard(self, record: TaskRecord) -> None:
+        """The server of a task's latest attempt reported on it."""
+        self.fleet.seen(record.server_id or "", self._clock.now_ms())
+        if record.status in STOPPED and self.carrier is not None:
+            self.carrier.confirm(record.spec.id, record.attempt)
+
+    def release(self, server_id: str, task_id: str, attempt: int) -> None:
+        """A slot is free: its attempt never came about, or the server has stopped."""
+        self.fleet.free(server_id, task_id, attempt)
+        self._look()
+
+    def _look(self) -> None:
+        """Has the scheduler look, if anything waits."""
+        if self.backlog.ready:
+            self.claimable.set()
+
+    def _dispatch(self, record: TaskRecord, payload: bytes) -> None:
+        if self.carrier is not None:
+            self.carrier.carry(record, payload)
+        self._announce(record)
+
+    def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
+        say = _log.info if record.status.final else _log.debug
+        say(
+            "task",
+            task_id=record.spec.id,
+            status=record.status.name,
+            seq=record.seq,
+            attempt=record.attempt,
+            server_id=record.server_id,
+            code=record.code,
+        )
+        self.signals.ring(record, outcome)

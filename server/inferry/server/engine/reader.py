@@ -1,0 +1,141 @@
+"""The use cases that only read: get, wait, watch, list, attempts."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from inferry.server.engine.ledger import Ledger, Place
+from inferry.server.engine.tasks import check_tenant
+from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.store import Store, TaskFilter
+from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
+
+WATCH_STEP = 100
+#: How often a watcher of a waiting task looks at its place in the queue.
+PLACE_STEP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a watch."""
+
+    #: Sequence number that the watcher has reached with it.
+    seq: int
+    #: None is a gap: older events are no longer kept, and ``record`` is the task as it is now.
+    event: Event | None
+    #: The task: on a gap and on the event that ended it.
+    record: TaskRecord | None = None
+    #: Where it stands in the queue: then this is no event, and ``seq`` that of the last one.
+    place: Place | None = None
+
+
+class Reader:
+    """All that can be read of tasks."""
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._signals = ledger.signals
+        self._waits: set[asyncio.Timeout] = set()
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """Answers those who wait for a time with the task as it is, now and from now on."""
+        self._hurried = True
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0.0)
+
+    async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
+        """Reads a task.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            GoneError: Its retention is over.
+        """
+        try:
+            record = await self._store.task(task_id)
+        except PurgedError as purged:
+            check_tenant(task_id, purged.tenant, tenant)
+            raise
+        if record is None:
+            raise NotFoundError(f"no task {task_id}")
+        check_tenant(task_id, record.spec.tenant, tenant)
+        return record
+
+    async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
+        """Reads a task once it is final, or when the time is over; None waits for ever."""
+        wait = asyncio.timeout(timeout_s)
+        with self._signals.listen(task_id) as signal:
+            record = await self.task(task_id, tenant)
+            try:
+                async with wait:
+                    if timeout_s is not None:
+                        self._waits.add(wait)
+                        if self._hurried:
+                            wait.reschedule(0.0)
+                    return await signal.final(record)
+            except TimeoutError:
+                return signal.record or record
+            finally:
+                self._waits.discard(wait)
+
+    async def payload(self, record: TaskRecord) -> bytes:
+        """Reads a task's payload: a JSON object."""
+        return await self._store.payload(record.spec.id)
+
+    async def outcome(self, record: TaskRecord) -> Outcome:
+        """Reads what a task ended with; nothing while it has not."""
+        return await self._store.outcome(record.spec.id) if record.status.final else Outcome()
+
+    async def attempts(self, task_id: str, tenant: str | None) -> list[Attempt]:
+        """Reads a task's attempts, oldest first, the open one last."""
+        record = await self.task(task_id, tenant)
+        attempts = await self._store.attempts(task_id)
+        if record.held:
+            server_id = record.server_id or ""
+            running = AttemptOutcome.RUNNING
+            attempts.append(Attempt(record.attempt, server_id, running, "", record.started_ms, 0))
+        return attempts
+
+    async def tasks(
+        self, wanted: TaskFilter, before: int | None, limit: int
+    ) -> list[tuple[int, TaskRecord]]:
+        """Lists tasks, newest first, each with its place; ``before`` continues after a place."""
+        return await self._store.tasks(wanted, before, limit)
+
+    async def watch(
+        self, task_id: str, tenant: str | None, after_seq: int
+    ) -> AsyncGenerator[Step, None]:
+        """Yields a task's events after a sequence number, and ends after the one that ended it.
+
+        Whoever connects before, during or after sees the same events in the same order; a slow
+        reader reads in larger steps. While the task waits, its place in the queue comes in between
+        whenever that changes.
+        """
+        with self._signals.listen(task_id) as signal:
+            record = await self.task(task_id, tenant)
+            place: Place | None = None
+            ended = True
+            while True:
+                signal.event.clear()
+                events = await self._store.events(task_id, after_seq, WATCH_STEP)
+                if events and events[0].seq > after_seq + 1:
+                    yield Step(events[0].seq - 1, None, await self.task(task_id, tenant))
+                for event in events:
+                    after_seq, ended = event.seq, event.status.final
+                    final = await self.task(task_id, tenant) if ended else None
+                    yield Step(after_seq, event, final)
+                if len(events) == WATCH_STEP:
+                    continue
+                record = signal.record or record
+                # An event may be read before its bell rings: a retry is newer than ``record`` then.
+                if ended and record.status.final and after_seq >= record.seq:
+                    return
+                before, place = place, self._ledger.place_of(record)
+                if place is not None and (before is None or place.position != before.position):
+                    yield Step(after_seq, None, place=place)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if place is None else PLACE_STEP_S):
+                        await signal.event.wait()

@@ -1,0 +1,54 @@
+"""Brings the store back after its disk failed, and says meanwhile that the gateway cannot write.
+
+Nothing in memory has to be made anew. Slots, queue and watchers follow commits, a failed one is
+not there and never comes back (``Store.recover``), and whoever waited for it was told.
+"""
+
+import asyncio
+
+import structlog
+from grpc_health.v1 import health, health_pb2
+
+from inferry.server.engine.ledger import Ledger
+from inferry.server.loop import Loop
+from inferry.server.store import Store, StoreError
+
+#: Between two tries.
+PAUSE_S = 2.0
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovery(Loop):
+    """Tries until the store takes commits again."""
+
+    def __init__(self, store: Store, ledger: Ledger, readiness: health.aio.HealthServicer) -> None:
+        super().__init__()
+        self._store = store
+        self._ledger = ledger
+        self._readiness = readiness
+
+    async def run_once(self) -> None:
+        """Tries once, if the store has failed."""
+        if not self._store.failed.is_set():
+            return
+        await self._readiness.set("", _NOT_SERVING)
+        try:
+            await self._store.recover()
+        except StoreError as error:
+            _log.error("the store is still out of order", error=str(error))
+            return
+        _log.warning("the store writes again")
+        await self._readiness.set("", _SERVING)
+        # The claims that failed meanwhile.
+        self._ledger.claimable.set()
+
+    async def pause(self) -> None:
+        """Waits for the store to fail, or a little for the next try."""
+        if self._store.failed.is_set():
+            await asyncio.sleep(PAUSE_S)
+        else:
+            await self._store.failed.wait()

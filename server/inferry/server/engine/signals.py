@@ -1,0 +1,59 @@
+"""Who waits for news of a task in this process, and how they are woken.
+
+A signal carries no data beside the latest record and outcome: whoever wants more reads the store,
+so a slow reader misses nothing and nothing piles up for it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from inferry.server.task.record import Outcome, TaskRecord
+
+
+@dataclass(slots=True, eq=False)
+class Signal:
+    """One waiter's bell."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    #: The task as of the last ring; None before the first.
+    record: TaskRecord | None = None
+    #: What the task ended with, if the last ring said so.
+    outcome: Outcome | None = None
+
+    async def final(self, record: TaskRecord) -> TaskRecord:
+        """Waits for the end of a task, seen from ``record`` on."""
+        while not record.status.final:
+            await self.event.wait()
+            self.event.clear()
+            record = self.record or record
+        return record
+
+
+class Signals:
+    """All bells, by task."""
+
+    def __init__(self) -> None:
+        #: In the order in which they came: who waited longest is woken first.
+        self._waiting: dict[str, dict[Signal, None]] = {}
+
+    @contextmanager
+    def listen(self, task_id: str) -> Iterator[Signal]:
+        """Hangs up a bell for a task and takes it down again."""
+        signal = Signal()
+        self._waiting.setdefault(task_id, {})[signal] = None
+        try:
+            yield signal
+        finally:
+            waiting = self._waiting[task_id]
+            del waiting[signal]
+            if not waiting:
+                del self._waiting[task_id]
+
+    def ring(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
+        """Wakes everybody who waits for news of a task."""
+        for signal in self._waiting.get(record.spec.id, ()):
+            signal.record = record
+            signal.outcome = outcome
+            signal.event.set()

@@ -1,0 +1,230 @@
+"""The use cases of tasks: create, report, cancel, retry, claim, expire. The only writer of tasks.
+
+Every change goes the same way: an operation with a pure ``decide`` -> the committer -> the disk ->
+the ledger, which keeps slots, queue and watchers in step and hands claimed attempts to the carrier.
+(Design section 3.)
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from random import Random
+
+import structlog
+
+from inferry.server.clock import Clock
+from inferry.server.engine.committer import Committer, Settle
+from inferry.server.engine.ledger import Ledger
+from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.fleet.member import AttemptKey
+from inferry.server.store import (
+    Change,
+    Insert,
+    Purge,
+    Replayed,
+    RequestKey,
+)
+from inferry.server.store import Claim as ClaimWaiting
+from inferry.server.task.deadlines import expiry
+from inferry.server.task.failure import Failure, plan
+from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Retry
+from inferry.server.task.lifecycle import apply, create
+from inferry.server.task.record import AttemptOutcome, Status, TaskRecord, TaskSpec
+from inferry.server.task.reports import Report, interpret
+from inferry.server.task.steps import Rules, Transition
+
+_log = structlog.get_logger(__name__)
+
+#: What is to happen to a task as it is found; None changes nothing.
+Decide = Callable[[TaskRecord], Input | Failure | None]
+
+
+class Engine:
+    """All that can happen to tasks."""
+
+    def __init__(
+        self,
+        *,
+        committer: Committer,
+        ledger: Ledger,
+        clock: Clock,
+        rules: Rules,
+        random: Random,
+    ) -> None:
+        self._committer = committer
+        self._ledger = ledger
+        self._clock = clock
+        self._rules = rules
+        self._random = random
+
+    async def create(
+        self, spec: TaskSpec, payload: bytes, not_before_ms: int, key: RequestKey | None
+    ) -> TaskRecord | Replayed:
+        """Adds a task; on disk when this returns. A free server gets it in the same commit.
+
+        Args:
+            spec: What its creator said.
+            payload: A JSON object.
+            not_before_ms: 0 for at once.
+            key: What the creator named the request; the same again adds nothing.
+
+        Raises:
+            QueueFullError: It would have to wait, and too many do.
+            RequestReusedError: The key stands for another request.
+            GoneError: The task that the key stands for is gone.
+        """
+        record, created = create(spec, not_before_ms)
+        server_id = self._ledger.free_server(record, spec.created_ms)
+        if server_id is None:
+            refusal = self._ledger.backlog.refusal(spec.tenant)
+            if refusal is not None and key is None:
+                raise refusal
+            self._ledger.backlog.expect(spec.tenant)
+            operation = Insert(record, payload, (created,), key, refusal)
+            settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
+        else:
+            claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
+            operation = Insert(claim.record, payload, (created, claim.event), key)
+            self._ledger.fleet.hold(server_id, spec.id, claim.record.attempt)
+            settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
+        _log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
+        inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
+        return inserted
+
+    async def report(
+        self, task_id: str, attempt: int | None, report: Report, tenant: str | None
+    ) -> TaskRecord:
+        """Takes a backend's report; the task's status tells whether the backend should stop.
+
+        Args:
+            task_id: The task.
+            attempt: The attempt that reports; None for whichever is open.
+            report: What it says.
+            tenant: Whose tasks the backend may report on; None for everybody's.
+
+        Raises:
+            NotFoundError: There is no such task.
+            StaleAttemptError: The attempt has ended.
+            IllegalTransitionError: The task has ended otherwise.
+        """
+        record = await self._change_own(
+            task_id, tenant, lambda record: interpret(record, attempt, report)
+        )
+        self._ledger.heard(record)
+        return record
+
+    async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
+        """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
+
+        def decide(record: TaskRecord) -> Input | Failure | None:
+            return given if record.attempt == attempt and record.held else None
+
+        try:
+            await self._change(task_id, decide)
+        except NotFoundError:
+            _log.info("task gone before its answer", task_id=task_id, attempt=attempt)
+
+    async def cancel(self, task_id: str, tenant: str | None, reason: str) -> TaskRecord:
+        """Ends a task that is not final; one that was cancelled stays so.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            IllegalTransitionError: It ended otherwise.
+        """
+
+        def decide(record: TaskRecord) -> Input | None:
+            return None if record.status is Status.CANCELLED else Cancel(reason)
+
+        return await self._change_own(task_id, tenant, decide)
+
+    async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
+        """Starts a FAILED, TIMEOUT or CANCELLED task again.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            IllegalTransitionError: It is in no such status.
+            QueueFullError: Too many wait.
+        """
+
+        def decide(record: TaskRecord) -> Input:
+            self._ledger.backlog.check(record.spec.tenant)
+            return Retry()
+
+        return await self._change_own(task_id, tenant, decide)
+
+    async def expire(self, task_id: str) -> None:
+        """Ends a task whose clock ran out; changes nothing if it has not.
+
+        The queue clock of a paused type begins anew instead.
+        """
+
+        def decide(record: TaskRecord) -> Input | None:
+            now = self._clock.now_ms()
+            if not 0 < record.deadline_ms <= now:
+                return None
+            paused = record.waiting and self._ledger.backlog.paused(record.spec.type)
+            if paused and now < record.total_deadline_ms:
+                return Hold("the type is paused")
+            return expiry(record, now)
+
+        await self._change(task_id, decide)
+
+    async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
+        """Ends attempts whose server died, or was taken out of the list; no error if they ended."""
+        lost = Failure(AttemptOutcome.LOST, reason)
+        _log.warning("server lost", server_id=server_id, attempts=len(attempts), error=reason)
+        ends = (self.answer(task_id, number, lost) for task_id, number in sorted(attempts))
+        await asyncio.gather(*ends)
+
+    async def claim(self, server_id: str, task_ids: Sequence[str], due_ms: int) -> None:
+        """Claims waiting tasks for a server, whose slots are reserved for them.
+
+        Args:
+            server_id: The server.
+            task_ids: The tasks, in their order; those that wait no more are left out.
+            due_ms: The time as of which they are due.
+        """
+        now = self._clock.now_ms()
+        decide = partial(apply, given=Claim(server_id), now_ms=now, rules=self._rules)
+        await self._committer.do(
+            ClaimWaiting(task_ids, due_ms, decide),
+            partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
+        )
+
+    async def purge(self, limit: int, tombstone_ms: int) -> int:
+        """Drops final tasks whose retention is over; returns how many."""
+        purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
+        return purged
+
+    async def _change_own(self, task_id: str, tenant: str | None, decide: Decide) -> TaskRecord:
+        def decide_own(record: TaskRecord) -> Input | Failure | None:
+            check_tenant(task_id, record.spec.tenant, tenant)
+            return decide(record)
+
+        try:
+            return await self._change(task_id, decide_own)
+        except PurgedError as purged:
+            check_tenant(task_id, purged.tenant, tenant)
+            raise
+
+    async def _change(self, task_id: str, decide: Decide) -> TaskRecord:
+        def change(record: TaskRecord) -> Transition | None:
+            given = decide(record)
+            now = self._clock.now_ms()
+            if isinstance(given, Failure):
+                given = plan(record, given, now, self._random.random())
+            return None if given is None else apply(record, given, now, self._rules)
+
+        result = await self._committer.do(Change(task_id, change), self._ledger.changed)
+        record: TaskRecord = result.record if isinstance(result, Transition) else result
+        return record
+
+
+def check_tenant(task_id: str, owner: str, tenant: str | None) -> None:
+    """Hides another tenant's task; None is an admin, who sees all.
+
+    Raises:
+        NotFoundError: It is another tenant's.
+    """
+    if tenant is not None and owner != tenant:
+        raise NotFoundError(f"no task {task_id}")

@@ -1,0 +1,246 @@
+"""The servers in memory: health, load, breakers, and the slots that attempts hold.
+
+Slots are counted by the attempts that hold them, so that giving one back twice does no harm. Time
+is passed in; ``tick`` makes it pass for rests and breakers before anybody looks at them.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from inferry.server.fleet import breaker as breakers
+from inferry.server.fleet.breaker import Breaker, BreakerRules, BreakerState, CallEnd
+from inferry.server.fleet.member import REST_LONGEST_MS, Member
+from inferry.server.fleet.record import Load, ServerRecord, observe
+from inferry.server.fleet.routing import (
+    Candidate,
+    Rule,
+    Verdict,
+    choose,
+    hindrance,
+    serves,
+    verdict,
+)
+
+#: Routes whose servers are remembered.
+ROUTES_KEPT = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+class Fleet:
+    """All servers of this gateway."""
+
+    def __init__(self, rules: BreakerRules | None = None) -> None:
+        self._rules = rules or BreakerRules()
+        self._members: dict[str, Member] = {}
+        self._by_place: dict[tuple[str, str], str] = {}
+        #: The servers that are capable of a route.
+        self._capable: dict[str, list[Member]] = {}
+        #: The servers that rest or whose breaker is open.
+        self._held_back: dict[str, Member] = {}
+        #: Set when a server was registered, renewed or dropped, or its probe has ended.
+        self.changed = asyncio.Event()
+        #: Set when a server may take more tasks than before.
+        self.claimable = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def get(self, server_id: str) -> Member | None:
+        """Finds a server; None if it is not registered."""
+        return self._members.get(server_id)
+
+    def find(self, url: str, name: str) -> Member | None:
+        """Finds a server by what it registered; None if there is none."""
+        return self._members.get(self._by_place.get((url, name), ""))
+
+    def by_name(self, now_ms: int) -> list[Member]:
+        """Lists the servers by name, as they are now."""
+        self.tick(now_ms)
+        return sorted(self, key=lambda member: (member.record.name, member.record.id))
+
+    def put(self, record: ServerRecord) -> Member:
+        """Adds a server or renews its registration; slots, health and breaker stay."""
+        member = self._members.get(record.id)
+        if member is None:
+            member = self._members[record.id] = Member(record)
+        member.record = record
+        member.renew()
+        self._by_place[record.url, record.name] = record.id
+        self._capable.clear()
+        self.changed.set()
+        self.claimable.set()
+        return member
+
+    def drop(self, server_id: str) -> None:
+        """Forgets a server."""
+        member = self._members.pop(server_id, None)
+        if member is not None:
+            del self._by_place[member.record.url, member.record.name]
+            self._held_back.pop(server_id, None)
+            self._capable.clear()
+            self.changed.set()
+            member.freed.set()
+
+    def choose(self, route: str, now_ms: int) -> str | None:
+        """Picks the server for a task of a route; None if none may take it now."""
+        if self._held_back:
+            self.tick(now_ms)
+        best = choose(self.capable(route))
+        return None if best is None else best.record.id
+
+    def capable(self, route: str) -> Sequence[Member]:
+        """Lists the servers that are capable of a route, whatever else keeps them from it."""
+        capable = self._capable.get(route)
+        if capable is None:
+            if len(self._capable) >= ROUTES_KEPT:
+                self._capable.clear()
+            capable = [member for member in self if serves(member.record, route)]
+            self._capable[route] = capable
+        return capable
+
+    def candidates(self, now_ms: int) -> list[Candidate]:
+        """Shows the servers that may take a task now to those who plan."""
+        self.tick(now_ms)
+        return [
+            Candidate(
+                one.record, one.status, one.active, one.queued, one.withheld, doubts=one.doubts
+            )
+            for one in self
+            if hindrance(one) is Rule.ELIGIBLE
+        ]
+
+    def verdicts(self, route: str, now_ms: int) -> list[tuple[ServerRecord, Verdict]]:
+        """Tells of each server, by name, whether it may take a task of a route now."""
+        return [(member.record, verdict(member, route, now_ms)) for member in self.by_name(now_ms)]
+
+    def hold(self, server_id: str, task_id: str, attempt: int) -> None:
+        """Takes a slot for an attempt."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.holding.add((task_id, attempt))
+            member.recount()
+
+    def reserve(self, server_id: str, slots: int) -> None:
+        """Takes slots for a claim under way; a negative number gives them back."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.reserved += slots
+            member.recount()
+            member.freed.set()
+
+    def free(self, server_id: str, task_id: str, attempt: int) -> None:
+        """Gives an attempt's slot back."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.holding.discard((task_id, attempt))
+            member.recount()
+            member.freed.set()
+
+    def seen(self, server_id: str, now_ms: int) -> None:
+        """Takes a sign of life: it renews the lease of all that the server holds."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.last_seen_ms = max(member.last_seen_ms, now_ms)
+
+    def observe(self, server_id: str, load: Load | None, error: str) -> None:
+        """Takes the outcome of a probe or a heartbeat; an empty ``error`` is a good one."""
+        member = self._members.get(server_id)
+        if member is None:
+            return
+        before, member.health = member.health, observe(member.health, good=not error)
+        member.last_error = error
+        if load is not None:
+            member.load = load
+        self._turn(member, member.breaker if error else breakers.encourage(member.breaker))
+        member.renew()
+        if member.health.status is not before.status:
+            _log.info("server", server_id=server_id, status=member.status.name, error=error)
+            self.claimable.set()
+
+    def note_attempt(self, server_id: str, *, succeeded: bool) -> None:
+        """Remembers how an attempt ended that the server did run."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.recent.append(succeeded)
+
+    def note_call(
+        self,
+        server_id: str,
+        task_id: str,
+        attempt: int,
+        now_ms: int,
+        end: CallEnd,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        """Remembers how a call that brought an attempt to its server ended.
+
+        Args:
+            server_id: The server.
+            task_id: The task.
+            attempt: The attempt, whose slot is still held.
+            now_ms: The time.
+            end: What came of it.
+            retry_after_ms: How long the server asked to be left alone; None when it did not.
+        """
+        member = self._members.get(server_id)
+        if member is None:
+            return
+        if end in (CallEnd.ANSWERED, CallEnd.REFUSED):
+            self.seen(server_id, now_ms)
+        if end is CallEnd.REFUSED:
+            member.rest(now_ms, retry_after_ms)
+            self._held_back[server_id] = member
+        elif end is CallEnd.ANSWERED:
+            member.rests = 0
+        if member.breaker.state is not BreakerState.HALF_OPEN or member.on_trial(
+            (task_id, attempt)
+        ):
+            self._turn(member, breakers.note(member.breaker, end, now_ms, self._rules))
+
+    def next_rested_ms(self, now_ms: int) -> int | None:
+        """Tells when the next rest or open breaker ends; None if there is none."""
+        self.tick(now_ms)
+        times = (
+            at_ms
+            for member in self._held_back.values()
+            for at_ms in (member.resting_until_ms, member.breaker.until_ms)
+            if at_ms
+        )
+        return min(times, default=None)
+
+    def tick(self, now_ms: int) -> None:
+        """Lets time pass: ends rests, and makes breakers half-open."""
+        for server_id, member in list(self._held_back.items()):
+            if 0 < member.resting_until_ms <= now_ms:
+                member.resting_until_ms = 0
+                self.claimable.set()
+            if 0 < member.breaker.until_ms <= now_ms:
+                self._turn(member, breakers.encourage(member.breaker))
+            if not member.retry_ms:
+                del self._held_back[server_id]
+
+    def set_back(self, now_ms: int) -> None:
+        """Bounds what lies ahead, after the clock was set back."""
+        for member in self:
+            member.last_seen_ms = min(member.last_seen_ms, now_ms)
+            member.resting_until_ms = min(member.resting_until_ms, now_ms + REST_LONGEST_MS)
+            until_ms = min(member.breaker.until_ms, now_ms + self._rules.longest_ms)
+            member.breaker = member.breaker._replace(until_ms=until_ms)
+
+    def _turn(self, member: Member, breaker: Breaker) -> None:
+        server_id, before, state = member.record.id, member.breaker, breaker.state
+        member.breaker = breaker
+        if state is not before.state:
+            _log.info("breaker", server_id=server_id, state=state.name, reason=breaker.reason)
+            if state is BreakerState.OPEN:
+                self._held_back[server_id] = member
+            else:
+                self.claimable.set()
+            if state is BreakerState.HALF_OPEN:
+                member.before_trial = frozenset(member.holding)
+            member.renew()
+        elif breaker.unreachable != before.unreachable:
+            member.renew()

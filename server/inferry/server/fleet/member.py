@@ -1,0 +1,108 @@
+"""A server in memory: what it registered, and what is known of it since this gateway started."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from inferry.server.fleet.breaker import Breaker, BreakerState
+from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
+
+#: Ended attempts that the success rate looks back on.
+RECENT = 100
+REST_FIRST_MS = 1_000
+REST_LONGEST_MS = 30_000
+#: The bounds of what a server can ask for.
+REST_ASKED_SHORTEST_MS = 100
+REST_ASKED_LONGEST_MS = 3_600_000
+
+#: Names an attempt: its task, and its number.
+AttemptKey = tuple[str, int]
+#: Ends attempts whose server died or was taken away: the server's id, the attempts, and why.
+Lose = Callable[[str, Collection[AttemptKey], str], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A server as the fleet knows it; only the fleet changes it."""
+
+    record: ServerRecord
+    health: Health = field(default_factory=Health)
+    breaker: Breaker = field(default_factory=Breaker)
+    #: What it last said of its load; None before it said anything.
+    load: Load | None = None
+    #: The attempts whose slots are here.
+    holding: set[AttemptKey] = field(default_factory=set)
+    #: Those that it had when its breaker became half-open: none of them is the trial.
+    before_trial: frozenset[AttemptKey] = frozenset()
+    #: Slots that a claim under way may fill.
+    reserved: int = 0
+    #: Set when a slot was given back; also when the server was taken out of the list, or stays.
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Whether the last attempts succeeded, oldest first.
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+    #: When it last gave a sign of life; 0 for never.
+    last_seen_ms: int = 0
+    #: Why its last probe failed.
+    last_error: str = ""
+    #: It asked to be left alone until then; 0 when it does not rest.
+    resting_until_ms: int = 0
+    #: Rests since the last answer.
+    rests: int = 0
+    #: It is being deregistered, unless it registers again.
+    leaving: bool = False
+
+    # What routing looks at: read for each server of each task, so it is kept ready.
+
+    #: Whether it gets tasks.
+    status: ServerStatus = field(init=False)
+    #: Slots that are taken.
+    active: int = field(init=False)
+    #: Tasks that wait inside it, by its own word.
+    queued: int = field(init=False)
+    #: Slots that its breaker holds back: all when it is open, all but one on trial.
+    withheld: int = field(init=False)
+    #: What makes it the last choice: a bad probe, calls that could not connect.
+    doubts: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Brings what routing looks at up to date; to be called after each change."""
+        self.status = ServerStatus.DRAINING if self.record.draining else self.health.status
+        self.queued = self.load.queue_length if self.load is not None else 0
+        self.doubts = (self.status is ServerStatus.DEGRADED) + (self.breaker.unreachable > 0)
+        self.withheld = self.record.max_concurrent if self.breaker.state is BreakerState.OPEN else 0
+        self.recount()
+
+    def recount(self) -> None:
+        """Does so when only the slots that are taken changed, as they do for each attempt."""
+        self.active = len(self.holding) + self.reserved
+        if self.breaker.state is BreakerState.HALF_OPEN:
+            others = len(self.holding & self.before_trial)
+            self.withheld = max(0, self.record.max_concurrent - others - 1)
+
+    def rest(self, now_ms: int, asked_ms: int | None) -> None:
+        """Leaves a server alone that refused a task: as long as it asked, or ever longer."""
+        # Refusals that come at once, of calls that went out together, are one.
+        if self.resting_until_ms <= now_ms:
+            self.rests += 1
+        wait_ms = min(REST_LONGEST_MS, REST_FIRST_MS * 2 ** min(self.rests - 1, 16))
+        if asked_ms is not None:
+            wait_ms = max(REST_ASKED_SHORTEST_MS, min(REST_ASKED_LONGEST_MS, asked_ms))
+        self.resting_until_ms = max(self.resting_until_ms, now_ms + wait_ms)
+
+    def on_trial(self, attempt: AttemptKey) -> bool:
+        """Whether an attempt is the one that decides about a half-open breaker."""
+        return attempt in self.holding and attempt not in self.before_trial
+
+    @property
+    def retry_ms(self) -> int:
+        """When it may be called again, if that is held back until a time; else 0."""
+        return max(self.resting_until_ms, self.breaker.until_ms)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the last attempts that succeeded; None before the first ended."""
+        return sum(self.recent) / len(self.recent) if self.recent else None

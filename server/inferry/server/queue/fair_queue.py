@@ -1,0 +1,182 @@
+"""The order of the queue: priority, which grows with waiting, then turns. Pure.
+
+The task of the highest level goes first (``flow.Line.level``: priority, and a step for each full
+60 s that it has been passed over at the front of its line). Among equal levels the routes that
+compete for the same servers take equal turns, within a route its tenants take turns by weight, and
+within a tenant the oldest task goes first. The order follows from the tasks and from the turns that
+were given; nothing of it needs to be stored. (Design section 6.)
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, KeysView, Mapping
+from heapq import heapify, heappop, heapreplace
+from typing import NamedTuple, TypeVar
+
+from inferry.server.queue.flow import Key
+from inferry.server.queue.ranked import Ranked
+from inferry.server.queue.route_queue import RouteQueue
+from inferry.server.queue.turns import Turns
+
+Place = TypeVar("Place")
+
+
+class Waiting(NamedTuple):
+    """A task as the queue sees it."""
+
+    id: str
+    #: What it asks of a server: ``route.route_of``.
+    route: str
+    tenant: str
+    #: 0 (last) to 9 (first).
+    priority: int
+    #: Since when it waits for its turn.
+    queued_ms: int
+    #: Not given away before; 0 for at once.
+    not_before_ms: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Tells its place among tasks of its tenant."""
+        return self.queued_ms, self.id
+
+
+class FairQueue:
+    """Waiting tasks, in the order in which they should be given away.
+
+    Args:
+        weights: How many turns a tenant gets for each one of another; 1 if it is not named.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = weights
+        self._tasks: dict[str, Waiting] = {}
+        self._routes: dict[str, RouteQueue] = {}
+        self._turns = Turns()
+        self._tenants: Counter[str] = Counter()
+        self._delayed: Ranked[str, int] = Ranked()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def routes(self) -> KeysView[str]:
+        """The routes of the tasks that are due."""
+        return self._routes.keys()
+
+    def of_tenant(self, tenant: str) -> int:
+        """Counts a tenant's tasks, delayed ones included."""
+        return self._tenants[tenant]
+
+    def due_by_route(self) -> Mapping[str, int]:
+        """Counts the tasks that are due, by route; it takes a step for each line."""
+        return {name: len(queue) for name, queue in self._routes.items()}
+
+    def delayed_by_route(self) -> Mapping[str, int]:
+        """Counts the tasks that are delayed, by route; it takes a step for each of them."""
+        return Counter(self._tasks[task_id].route for task_id in self._delayed)
+
+    def add(self, task: Waiting) -> None:
+        """Lets a task in, or in again with other properties."""
+        self.remove(task.id)
+        self._tasks[task.id] = task
+        self._tenants[task.tenant] += 1
+        if task.not_before_ms:
+            self._delayed.put(task.id, task.not_before_ms)
+        else:
+            self._join(task)
+
+    def remove(self, task_id: str) -> Waiting | None:
+        """Lets a task out; None if it is not there."""
+        task = self._forget(task_id)
+        if task is not None and self._delayed.rank(task_id) is None:
+            queue = self._routes[task.route]
+            queue.remove(task.tenant, task.priority, task.key)
+            self._prune(task.route, queue)
+        self._delayed.discard(task_id)
+        return task
+
+    def wake(self, now_ms: int) -> None:
+        """Lets the delayed tasks join whose time has come."""
+        while (first := self._delayed.first()) is not None and first[0] <= now_ms:
+            self._delayed.discard(first[1])
+            self._join(self._tasks[first[1]])
+
+    def next_due_ms(self) -> int | None:
+        """Tells when the next delayed task is due; None if none is delayed."""
+        first = self._delayed.first()
+        return None if first is None else first[0]
+
+    def allocate(
+        self,
+        routes: Iterable[str],
+        place: Callable[[str], Place | None],
+        now_ms: int,
+        limit: int,
+    ) -> list[tuple[Waiting, Place]]:
+        """Lets tasks out in the order of their turns, each to its place.
+
+        Args:
+            routes: Which may go; those without tasks that are due do not matter.
+            place: Finds the place of a route's next task; None when there is none left for it.
+            now_ms: The time.
+            limit: Tasks at most.
+        """
+        given: list[tuple[Waiting, Place]] = []
+        heads = [
+            (queue.head(now_ms), name)
+            for name in routes
+            if (queue := self._routes.get(name)) is not None
+        ]
+        heapify(heads)
+        while heads and len(given) < limit:
+            _, name = heads[0]
+            found = place(name)
+            if found is None:
+                heappop(heads)
+                continue
+            queue = self._routes[name]
+            task_id = queue.take(now_ms)
+            queue.tag = self._turns.serve(name, queue.tag, 1)
+            given.append((self._tasks[task_id], found))
+            self._forget(task_id)
+            if self._prune(name, queue):
+                heappop(heads)
+            else:
+                heapreplace(heads, (queue.head(now_ms), name))
+        return given
+
+    def position(self, task_id: str, now_ms: int) -> int | None:
+        """Estimates how many turns of its route it takes until it is this task's, from 1.
+
+        It takes a step for each line of the route. What comes later is left out.
+
+        Returns:
+            None if the task is not there or is delayed.
+        """
+        task = self._tasks.get(task_id)
+        if task is None or self._delayed.rank(task_id) is not None:
+            return None
+        queue = self._routes[task.route]
+        return 1 + queue.ahead(task.tenant, task.priority, task.key, now_ms)
+
+    def _join(self, task: Waiting) -> None:
+        queue = self._routes.get(task.route)
+        if queue is None:
+            queue = self._routes[task.route] = RouteQueue(self._turns.enter(task.route))
+        weight = self._weights.get(task.tenant, 1.0)
+        queue.add(task.tenant, weight, task.priority, task.key)
+
+    def _forget(self, task_id: str) -> Waiting | None:
+        task = self._tasks.pop(task_id, None)
+        if task is not None:
+            self._tenants[task.tenant] -= 1
+            if not self._tenants[task.tenant]:
+                del self._tenants[task.tenant]
+        return task
+
+    def _prune(self, name: str, queue: RouteQueue) -> bool:
+        """Drops a route without tasks, and with it what its tenants have used."""
+        if queue:
+            return False
+        del self._routes[name]
+        return True

@@ -1,0 +1,91 @@
+"""The gRPC server: the services on a port, and on a channel in this process."""
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from inferry.server.access.tokens import TokenVerifier
+from inferry.server.config import Config
+from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.rpc.local.channel import LocalChannel
+from inferry.v1 import (
+    queue_service_pb2,
+    queue_service_pb2_grpc,
+    server_service_pb2,
+    server_service_pb2_grpc,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
+
+#: What a message may have beyond the largest result: its other fields.
+ENVELOPE_BYTES = 1_048_576
+
+_SERVICES = (
+    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
+    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
+    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+)
+
+
+class RpcServer:
+    """Serves what is added to it, behind one interceptor."""
+
+    def __init__(self, config: Config, verifier: TokenVerifier) -> None:
+        self._config = config
+        interceptor = ServerInterceptor(verifier)
+        #: Where stubs in this process call; they may be made before the start.
+        self.channel = LocalChannel(interceptor)
+        #: Tells probes whether the gateway serves.
+        self.health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
+
+    def add(
+        self,
+        tasks: task_service_pb2_grpc.TaskServiceServicer,
+        servers: server_service_pb2_grpc.ServerServiceServicer,
+        queue: queue_service_pb2_grpc.QueueServiceServicer,
+    ) -> None:
+        """Adds the services, once, before the start."""
+        for place in (self._server, self.channel):
+            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
+            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
+            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
+            health_pb2_grpc.add_HealthServicer_to_server(self.health, place)
+        if self._config.reflection:
+            names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    async def listen(self) -> str:
+        """Begins to listen; returns ``HOST:PORT``.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        host, port = self._config.host, self._config.grpc_port
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            bound = self._server.add_insecure_port(f"{shown}:{port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {shown}:{port}: {error}") from None
+        await self._server.start()
+        return f"{shown}:{bound}"
+
+    async def serve(self) -> None:
+        """Tells probes that the gateway serves."""
+        await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new calls; those under way have so long. A shorter second call overrules it."""
+        await self._server.stop(grace_s)
+
+
+def _options(config: Config) -> list[tuple[str, int]]:
+    largest = config.result_limit_bytes + ENVELOPE_BYTES
+    return [
+        ("grpc.max_receive_message_length", largest),
+        ("grpc.max_send_message_length", 2 * largest),
+        # A second gateway on the same port must fail, not take half of the calls.
+        ("grpc.so_reuseport", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

@@ -1,0 +1,1 @@
+"""A ``grpc.aio`` channel to the servicers of the same process."""

@@ -1,0 +1,42 @@
+"""The SQLite store's SQL, read once from ``sql``."""
+
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from inferry.server.store import rows
+
+FOLDER: Traversable = files("inferry.server") / "store" / "sqlite" / "sql"
+
+#: The final tasks that a purge drops: each of its statements finds the same ones.
+_DUE = (
+    "SELECT place FROM tasks WHERE purge_ms > 0 AND purge_ms <= :now_ms "
+    "ORDER BY purge_ms, place LIMIT :limit"
+)
+
+_PARTS = {
+    "task": ", ".join(rows.TASK),
+    "spec": ", ".join(rows.SPEC),
+    "state": ", ".join(rows.STATE),
+    "marks": ", ".join("?" * len((*rows.SPEC, *rows.STATE))),
+    "report_marks": ", ".join(f"{column} = ?" for column in rows.REPORT),
+    "ending_marks": ", ".join(f"{column} = ?" for column in rows.ENDING),
+    "state_marks": ", ".join(f"{column} = ?" for column in rows.STATE),
+    "event": ", ".join(rows.EVENT),
+    "attempt": ", ".join(rows.ATTEMPT),
+    "server": ", ".join(rows.SERVER),
+    "due": _DUE,
+    "filters": "{filters}",
+}
+
+
+def _load() -> dict[str, str]:
+    text = (FOLDER / "queries.sql").read_text("utf-8")
+    _, *named = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    bodies = (re.sub(r"^--.*\n", "", body, flags=re.MULTILINE) for body in named[1::2])
+    statements = (body.strip().format(**_PARTS) for body in bodies)
+    return dict(zip(named[::2], statements, strict=True))
+
+
+#: Each query of ``queries.sql`` by its name.
+QUERIES = _load()

@@ -1,0 +1,128 @@
+"""The reads of the SQLite store, each a statement or a few on a connection that cannot write.
+
+They run on the calling thread: a point read costs less than handing it to another thread, and a
+reader of a WAL database never waits for the writer.
+"""
+
+import heapq
+from itertools import islice
+
+import apsw
+
+from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.store import StoreError, TaskFilter
+from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
+from inferry.server.store.sqlite.queries import QUERIES
+from inferry.server.task.pause import PausedType
+from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
+
+_TASK = QUERIES["task"]
+_EVENTS = QUERIES["events"]
+#: Above every place.
+_LAST = 2**63 - 1
+
+
+class SqliteReads:
+    """The half of ``Store`` that reads; ``Store`` says what each call does."""
+
+    def __init__(self) -> None:
+        #: The one cursor of all statements: making one costs as much as a small statement.
+        self._reading: apsw.Cursor | None = None
+
+    def _rows(self, query: str, values: Row = ()) -> list[Row]:
+        if self._reading is None:
+            raise StoreError("the store is not open")
+        try:
+            # To the end: an open statement would hold on to an old view of the database.
+            return self._reading.execute(query, values).fetchall()
+        except apsw.Error as error:
+            raise StoreError(f"cannot read: {error}") from error
+
+    async def task(self, task_id: str) -> TaskRecord | None:
+        """See ``Store.task``."""
+        for row in self._rows(_TASK, (task_id,)):
+            return task_of(row)
+        for (tenant,) in self._rows(QUERIES["tombstone"], (task_id,)):
+            raise PurgedError(task_id, tenant)
+        return None
+
+    async def payload(self, task_id: str) -> bytes:
+        """See ``Store.payload``."""
+        for (body,) in self._rows(QUERIES["payload"], (task_id,)):
+            return bytes(body)
+        raise NotFoundError(f"there is no task {task_id}")
+
+    async def outcome(self, task_id: str) -> Outcome:
+        """See ``Store.outcome``."""
+        for row in self._rows(QUERIES["outcome"], (task_id,)):
+            return Outcome(*row)
+        return Outcome()
+
+    async def events(self, task_id: str, after_seq: int, limit: int) -> list[Event]:
+        """See ``Store.events``."""
+        return [event_of(task_id, row) for row in self._rows(_EVENTS, (task_id, after_seq, limit))]
+
+    async def attempts(self, task_id: str) -> list[Attempt]:
+        """See ``Store.attempts``."""
+        return [attempt_of(row) for row in self._rows(QUERIES["attempts"], (task_id,))]
+
+    async def tasks(
+        self, wanted: TaskFilter, before: int | None, limit: int
+    ) -> list[tuple[int, TaskRecord]]:
+        """See ``Store.tasks``.
+
+        The indexes for lists begin with the tenant. A list over all tenants is the merge of
+        theirs: three more indexes would cost every task more than this costs the few who ask.
+        """
+        start = _LAST if before is None else before
+        if wanted == TaskFilter():
+            rows = self._rows(list_query(wanted), (start, limit))
+        else:
+            pages = [self._page(tenant, wanted, start, limit) for tenant in self._tenants(wanted)]
+            merged = heapq.merge(*pages, key=lambda row: int(row[0]), reverse=True)
+            rows = list(islice(merged, limit))
+        return [(row[0], task_of(row)) for row in rows]
+
+    def _tenants(self, wanted: TaskFilter) -> list[str]:
+        if wanted.tenant is not None:
+            return [wanted.tenant]
+        return [tenant for (tenant,) in self._rows(QUERIES["tenants"])]
+
+    def _page(self, tenant: str, wanted: TaskFilter, start: int, limit: int) -> list[Row]:
+        given = (wanted.status, wanted.type, wanted.server_id)
+        values = (tenant, *(value for value in given if value is not None), start, limit)
+        return self._rows(list_query(wanted), values)
+
+    async def servers(self) -> list[ServerRecord]:
+        """See ``Store.servers``."""
+        return [server_of(row) for row in self._rows(QUERIES["servers"])]
+
+    async def waiting(self) -> list[TaskRecord]:
+        """See ``Store.waiting``."""
+        return [task_of(row) for row in self._rows(QUERIES["waiting"])]
+
+    async def paused_types(self) -> list[PausedType]:
+        """See ``Store.paused_types``."""
+        return [PausedType(*row) for row in self._rows(QUERIES["paused_types"])]
+
+    async def expired(self, now_ms: int, limit: int) -> list[str]:
+        """See ``Store.expired``."""
+        return [task_id for (task_id,) in self._rows(QUERIES["expired"], (now_ms, limit))]
+
+    async def held(self) -> list[TaskRecord]:
+        """See ``Store.held``."""
+        return [task_of(row) for row in self._rows(QUERIES["held"])]
+
+
+def list_query(wanted: TaskFilter) -> str:
+    """Builds the query of one page.
+
+    Its values are the tenant, status, type and server, as far as ``wanted`` names them, the place
+    to start below, and the limit. Any filter but none at all needs a tenant.
+    """
+    if wanted == TaskFilter():
+        return QUERIES["tasks"].format(filters="TRUE")
+    given = ("status", "type", "server_id")
+    columns = ["tenant", *(column for column in given if getattr(wanted, column) is not None)]
+    return QUERIES["tasks"].format(filters=" AND ".join(f"{column} = ?" for column in columns))

@@ -1,0 +1,152 @@
+-- Tasks, their events and attempts, and servers.
+--
+-- Times are milliseconds since 1970-01-01 UTC; 0 means "none". JSON is kept as the bytes of its
+-- text. Enumerations are numbered as in inferry.v1. Rows of one task in different tables meet by
+-- its place: foreign keys would cost a look-up a row, and one writer with one way to purge keeps
+-- them together.
+
+CREATE TABLE tasks (
+    -- What its creator said. The place is its number in the order of creation.
+    place             INTEGER PRIMARY KEY,
+    id                TEXT    NOT NULL UNIQUE CHECK (id <> ''),
+    tenant            TEXT    NOT NULL,
+    type              TEXT    NOT NULL CHECK (type <> ''),
+    -- The type and, a line each, the capabilities: see route.route_of.
+    route             TEXT    NOT NULL CHECK (route <> ''),
+    labels            BLOB    NOT NULL,
+    asynchronous      INTEGER NOT NULL CHECK (asynchronous IN (0, 1)),
+    priority          INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    timeout_ms        INTEGER NOT NULL CHECK (timeout_ms > 0),
+    queue_timeout_ms  INTEGER NOT NULL CHECK (queue_timeout_ms > 0),
+    silence_timeout_ms INTEGER NOT NULL CHECK (silence_timeout_ms >= 0),
+    total_timeout_ms  INTEGER NOT NULL CHECK (total_timeout_ms > 0),
+    result_ttl_ms     INTEGER NOT NULL CHECK (result_ttl_ms >= 0),
+    max_attempts      INTEGER NOT NULL CHECK (max_attempts > 0),
+    idempotent        INTEGER NOT NULL CHECK (idempotent IN (0, 1)),
+    created_ms        INTEGER NOT NULL CHECK (created_ms > 0),
+    -- Where it stands.
+    status            INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
+    seq               INTEGER NOT NULL CHECK (seq > 0),
+    updated_ms        INTEGER NOT NULL CHECK (updated_ms > 0),
+    progress          REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
+    message           TEXT    NOT NULL,
+    not_before_ms     INTEGER NOT NULL CHECK (not_before_ms >= 0),
+    total_deadline_ms INTEGER NOT NULL CHECK (total_deadline_ms > 0),
+    deadline_ms       INTEGER NOT NULL CHECK (deadline_ms >= 0),
+    attempt_deadline_ms INTEGER NOT NULL CHECK (attempt_deadline_ms >= 0),
+    attempt           INTEGER NOT NULL CHECK (attempt >= 0),
+    attempts_counted  INTEGER NOT NULL CHECK (attempts_counted BETWEEN 0 AND attempt),
+    server_id         TEXT,
+    started_ms        INTEGER NOT NULL CHECK (started_ms >= 0),
+    queued_ms         INTEGER NOT NULL CHECK (queued_ms > 0),
+    -- Times when servers died with it, a space between two.
+    losses            TEXT    NOT NULL,
+    error             TEXT    NOT NULL,
+    code              TEXT    NOT NULL,
+    finished_ms       INTEGER NOT NULL CHECK (finished_ms >= 0),
+    purge_ms          INTEGER NOT NULL CHECK (purge_ms >= 0),
+    digest            BLOB    NOT NULL,
+
+    CONSTRAINT final_has_finished_ms  CHECK ((status >= 3) = (finished_ms > 0)),
+    CONSTRAINT final_has_purge_ms     CHECK ((status >= 3) = (purge_ms > 0)),
+    CONSTRAINT final_has_no_deadline  CHECK ((status >= 3) = (deadline_ms = 0)),
+    CONSTRAINT open_attempt_has_deadline
+        CHECK ((attempt_deadline_ms > 0) = (status < 3 AND server_id IS NOT NULL)),
+    CONSTRAINT processing_has_server  CHECK (status <> 2 OR server_id IS NOT NULL),
+    CONSTRAINT server_has_attempt     CHECK (server_id IS NULL OR attempt > 0),
+    CONSTRAINT only_waiting_is_delayed
+        CHECK (not_before_ms = 0 OR (status = 1 AND server_id IS NULL))
+) STRICT;
+
+-- No index holds progress, message, updated_ms or seq: a progress report touches no index at all.
+
+-- The clocks. Every task that is not final has a deadline. The order of the queue is kept in
+-- memory: what waits is read once, at the start, and claimed by its id.
+CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
+CREATE INDEX tasks_purge ON tasks (purge_ms) WHERE purge_ms > 0;
+-- Lists, each a tenant's.
+CREATE INDEX tasks_tenant ON tasks (tenant, place);
+CREATE INDEX tasks_status ON tasks (tenant, status, place);
+CREATE INDEX tasks_type ON tasks (tenant, type, place);
+CREATE INDEX tasks_server ON tasks (tenant, server_id, place) WHERE server_id IS NOT NULL;
+
+-- Payloads and outcomes live apart from the rows that change.
+CREATE TABLE payloads (
+    place INTEGER PRIMARY KEY,
+    body  BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE outcomes (
+    place       INTEGER PRIMARY KEY,
+    result      BLOB,
+    details     BLOB,
+    late_result BLOB,
+    CONSTRAINT has_something CHECK (coalesce(result, details, late_result) IS NOT NULL)
+) STRICT;
+
+CREATE TABLE events (
+    place     INTEGER NOT NULL,
+    seq       INTEGER NOT NULL CHECK (seq > 0),
+    at_ms     INTEGER NOT NULL CHECK (at_ms > 0),
+    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind = 10),
+    status    INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
+    progress  REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
+    message   TEXT    NOT NULL,
+    attempt   INTEGER NOT NULL CHECK (attempt >= 0),
+    server_id TEXT,
+    PRIMARY KEY (place, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that have ended; the open one stands in its task's row.
+CREATE TABLE attempts (
+    place      INTEGER NOT NULL,
+    number     INTEGER NOT NULL CHECK (number > 0),
+    server_id  TEXT    NOT NULL CHECK (server_id <> ''),
+    outcome    INTEGER NOT NULL CHECK (outcome BETWEEN 2 AND 8),
+    error      TEXT    NOT NULL,
+    started_ms INTEGER NOT NULL CHECK (started_ms > 0),
+    ended_ms   INTEGER NOT NULL CHECK (ended_ms > 0),
+    PRIMARY KEY (place, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE servers (
+    id              TEXT    NOT NULL PRIMARY KEY CHECK (id <> ''),
+    url             TEXT    NOT NULL,
+    name            TEXT    NOT NULL,
+    -- A JSON array of strings.
+    capabilities    BLOB    NOT NULL,
+    max_concurrent  INTEGER NOT NULL CHECK (max_concurrent > 0),
+    metadata        BLOB    NOT NULL,
+    draining        INTEGER NOT NULL CHECK (draining IN (0, 1)),
+    private_allowed INTEGER NOT NULL CHECK (private_allowed IN (0, 1)),
+    created_ms      INTEGER NOT NULL CHECK (created_ms > 0),
+    updated_ms      INTEGER NOT NULL CHECK (updated_ms > 0),
+    CONSTRAINT url_and_name_make_the_server UNIQUE (url, name)
+) STRICT, WITHOUT ROWID;
+
+-- Types whose tasks are held back.
+CREATE TABLE paused_types (
+    type     TEXT    NOT NULL PRIMARY KEY CHECK (type <> ''),
+    reason   TEXT    NOT NULL,
+    since_ms INTEGER NOT NULL CHECK (since_ms > 0)
+) STRICT, WITHOUT ROWID;
+
+-- What callers named their requests to create, so that the same request creates one task.
+CREATE TABLE request_ids (
+    tenant     TEXT    NOT NULL,
+    request_id TEXT    NOT NULL CHECK (request_id <> ''),
+    -- Of the request without its name.
+    digest     BLOB    NOT NULL,
+    task_id    TEXT    NOT NULL CHECK (task_id <> ''),
+    until_ms   INTEGER NOT NULL CHECK (until_ms > 0),
+    PRIMARY KEY (tenant, request_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_ids_until ON request_ids (until_ms);
+
+-- Ids of purged tasks, so that a look-up can say that they are gone, to their tenant alone.
+CREATE TABLE tombstones (
+    id       TEXT    NOT NULL PRIMARY KEY,
+    tenant   TEXT    NOT NULL,
+    until_ms INTEGER NOT NULL CHECK (until_ms > 0)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstones_until ON tombstones (until_ms);

@@ -1,0 +1,167 @@
+-- What the SQLite store asks. "-- name:" begins a query, the comment below it says what it is for.
+-- Names in braces stand for the lists of columns in ../../rows.py, which decodes them by position, and for
+-- what queries.py makes of them.
+
+-- name: insert_task
+-- Adds a task's row; the table gives it its place.
+INSERT INTO tasks ({spec}, {state}) VALUES ({marks});
+
+-- name: insert_payload
+INSERT INTO payloads (place, body) VALUES (?, ?);
+
+-- name: insert_event
+INSERT INTO events (place, {event}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: forget_events
+-- Drops a task's events up to a sequence number.
+DELETE FROM events WHERE place = ? AND seq <= ?;
+
+-- name: insert_attempt
+INSERT INTO attempts (place, {attempt}) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: merge_outcome
+-- Adds what a task ended with to what is stored: NULL leaves it.
+INSERT INTO outcomes (place, result, details, late_result) VALUES (?, ?, ?, ?)
+ON CONFLICT (place) DO UPDATE SET
+    result = coalesce(excluded.result, result),
+    details = coalesce(excluded.details, details),
+    late_result = coalesce(excluded.late_result, late_result);
+
+-- name: clear_outcome
+DELETE FROM outcomes WHERE place = ?;
+
+-- name: update_report
+-- Writes what a progress report changes: touches no index.
+UPDATE tasks SET {report_marks} WHERE place = ?;
+
+-- name: update_status
+-- Writes what an acceptance changes.
+UPDATE tasks SET {report_marks}, status = ? WHERE place = ?;
+
+-- name: update_ending
+-- Writes what the end of a task changes.
+UPDATE tasks SET {report_marks}, status = ?, {ending_marks} WHERE place = ?;
+
+-- name: update_state
+-- Writes all that can change. An UPDATE rewrites the index entries of every column it names, so
+-- the lesser ones above take half the time.
+UPDATE tasks SET {state_marks} WHERE place = ?;
+
+-- name: task
+SELECT {task} FROM tasks WHERE id = ?;
+
+-- name: task_and_payload
+SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE id = ?;
+
+-- name: tombstone
+SELECT tenant FROM tombstones WHERE id = ?;
+
+-- name: put_server
+INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    url = excluded.url,
+    name = excluded.name,
+    capabilities = excluded.capabilities,
+    max_concurrent = excluded.max_concurrent,
+    metadata = excluded.metadata,
+    draining = excluded.draining,
+    private_allowed = excluded.private_allowed,
+    created_ms = excluded.created_ms,
+    updated_ms = excluded.updated_ms;
+
+-- name: drop_server
+DELETE FROM servers WHERE id = ?;
+
+-- name: servers
+SELECT {server} FROM servers;
+
+-- name: bury
+-- The first step of a purge: keeps the ids until :until_ms. All steps name the same tasks.
+INSERT INTO tombstones (id, tenant, until_ms)
+SELECT id, tenant, :until_ms FROM tasks WHERE place IN ({due});
+
+-- name: purge_payloads
+DELETE FROM payloads WHERE place IN ({due});
+
+-- name: purge_outcomes
+DELETE FROM outcomes WHERE place IN ({due});
+
+-- name: purge_events
+DELETE FROM events WHERE place IN ({due});
+
+-- name: purge_attempts
+DELETE FROM attempts WHERE place IN ({due});
+
+-- name: purge_tasks
+-- The last step of a purge.
+DELETE FROM tasks WHERE place IN ({due});
+
+-- name: request_id
+-- Finds what a request with this name created, unless it was too long ago.
+SELECT digest, task_id FROM request_ids WHERE tenant = ? AND request_id = ? AND until_ms > ?;
+
+-- name: put_request_id
+INSERT OR REPLACE INTO request_ids (tenant, request_id, digest, task_id, until_ms)
+VALUES (?, ?, ?, ?, ?);
+
+-- name: forget_request_ids
+-- Drops names of requests that were kept long enough.
+DELETE FROM request_ids WHERE (tenant, request_id) IN (
+    SELECT tenant, request_id FROM request_ids WHERE until_ms <= :now_ms
+    ORDER BY until_ms LIMIT :limit
+);
+
+-- name: forget_tombstones
+-- Drops ids that were kept long enough.
+DELETE FROM tombstones WHERE id IN (
+    SELECT id FROM tombstones WHERE until_ms <= :now_ms ORDER BY until_ms LIMIT :limit
+);
+
+-- name: payload
+SELECT body FROM payloads WHERE place = (SELECT place FROM tasks WHERE id = ?);
+
+-- name: outcome
+SELECT result, details, late_result FROM outcomes
+WHERE place = (SELECT place FROM tasks WHERE id = ?);
+
+-- name: events
+SELECT {event} FROM events
+WHERE place = (SELECT place FROM tasks WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: attempts
+SELECT {attempt} FROM attempts
+WHERE place = (SELECT place FROM tasks WHERE id = ?) ORDER BY number;
+
+-- name: tasks
+-- One page of a list; {filters} is one of the combinations of its filters.
+SELECT {task} FROM tasks WHERE {filters} AND place < ? ORDER BY place DESC LIMIT ?;
+
+-- name: tenants
+-- Lists the tenants by leaping from each to the next in the index.
+WITH RECURSIVE leap (tenant) AS (
+    SELECT min(tenant) FROM tasks
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM tasks WHERE tenant > leap.tenant) FROM leap
+    WHERE leap.tenant IS NOT NULL
+)
+SELECT tenant FROM leap WHERE tenant IS NOT NULL;
+
+-- name: expired
+SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= ? ORDER BY deadline_ms LIMIT ?;
+
+-- name: held
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
+
+-- name: waiting
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
+
+-- name: pause_type
+INSERT OR REPLACE INTO paused_types (type, reason, since_ms) VALUES (?, ?, ?);
+
+-- name: resume_type
+DELETE FROM paused_types WHERE type = ?;
+
+-- name: paused_types
+SELECT type, reason, since_ms FROM paused_types;

@@ -1,0 +1,244 @@
+"""The store in one SQLite file.
+
+One connection writes. A batch's statements run on the event loop's thread and only its COMMIT,
+with the write to disk in it, runs in the writer thread: a statement there would have to win the
+interpreter's lock back after each step, and against a busy loop that takes milliseconds each time.
+Batches take turns, so the connection is never in two threads at once.
+
+A lone operation, which is what an idle gateway has, is committed where it is as long as the disk is
+quick: to hand it over and back takes as long as the write itself. A disk that stalls holds the loop
+up once; then the thread takes over until it is quick again.
+
+A full disk fails a batch and no more. When the disk itself fails, nothing is written on that
+connection again: reads go on, and ``recover`` makes a new one once the disk can be trusted. What
+the failed batch left in the log is never shown and never committed to: it ends with the log.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from inferry.server.store import Operation, Purge, Result, StoreError
+from inferry.server.store.sqlite.connections import (
+    BUSY_MS,
+    FileId,
+    create_file,
+    empty_log,
+    identify,
+    open_reader,
+    open_writer,
+    prove,
+)
+from inferry.server.store.sqlite.lockfile import LockFile
+from inferry.server.store.sqlite.migrate import load_migrations, migrate
+from inferry.server.store.sqlite.queries import FOLDER
+from inferry.server.store.sqlite.reads import SqliteReads
+from inferry.server.store.sqlite.writes import SqliteWrites
+
+T = TypeVar("T")
+
+_MEMORY = ":memory:"
+_MIGRATIONS = load_migrations(FOLDER)
+#: A commit that takes less is quick.
+_QUICK_S = 0.002
+#: A log of so many pages is written back.
+_LOG_PAGES = 1_000
+#: Between two looks at a stranger's lock.
+_BUSY_STEP_S = 0.01
+#: Nobody knows what of the batch is on the disk, or it is not what was once written there.
+_DISK_ERRORS = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
+
+
+class SqliteStore(SqliteReads):
+    """``Store`` in a file, or in memory when the path is ``:memory:``.
+
+    Args:
+        path: The database file; its folder must exist. Beside it lies ``<path>.lock``.
+        executor: Runs each COMMIT; one thread, or none for tests. Default: a thread of its own,
+            none when in memory.
+    """
+
+    def __init__(self, path: Path | str, executor: Executor | None = None) -> None:
+        super().__init__()
+        #: See ``Store.failed``.
+        self.failed = asyncio.Event()
+        self._path = str(path)
+        self._executor = executor
+        self._thread: ThreadPoolExecutor | None = None
+        self._lock = LockFile(Path(f"{path}.lock"))
+        self._turn = asyncio.Lock()
+        #: How long the last commit took.
+        self._took_s = _QUICK_S
+        #: The one that writes comes first.
+        self._connections: list[apsw.Connection] = []
+        self._file: FileId | None = None
+        #: Length of the log.
+        self._log_pages = 0
+        #: Why nothing can be written; empty when all is well.
+        self._failure = "it is not open"
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        try:
+            self._connect()
+        except (apsw.Error, OSError, StoreError) as error:
+            self._disconnect()
+            raise StoreError(f"cannot open the store {self._path}: {error}") from error
+        self._failure = ""
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        async with self._turn:
+            self._failure = "it is closed"
+            self.failed.clear()
+            self._disconnect()
+
+    async def commit(self, operations: Sequence[Operation]) -> list[Result]:
+        """See ``Store.commit``. Once begun it ends, even if the caller is cancelled meanwhile."""
+        return await asyncio.shield(asyncio.ensure_future(self._commit(operations)))
+
+    async def recover(self) -> None:
+        """See ``Store.recover``. Once begun it ends, like a commit."""
+        await asyncio.shield(asyncio.ensure_future(self._recover()))
+
+    async def _commit(self, operations: Sequence[Operation]) -> list[Result]:
+        async with self._turn:
+            if self._failure:
+                raise StoreError(f"cannot write to the store {self._path}: {self._failure}")
+            try:
+                await self._begin()
+                results = await self._write(operations)
+            except BaseException as error:
+                self._undo()
+                if isinstance(error, apsw.FullError):
+                    await self._write_back()
+                if isinstance(error, apsw.Error):
+                    self._note(error)
+                    raise StoreError(f"cannot write to the store {self._path}: {error}") from error
+                raise
+            if self._log_pages >= _LOG_PAGES:
+                await self._write_back()
+            return results
+
+    async def _begin(self) -> None:
+        """Takes the lock. While a stranger has it the loop goes on."""
+        give_up_s = time.monotonic() + BUSY_MS / 1_000
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if time.monotonic() > give_up_s:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_BUSY_STEP_S)
+
+    async def _write(self, operations: Sequence[Operation]) -> list[Result]:
+        if any(isinstance(operation, Purge) for operation in operations):
+            # Old rows may have to come from the disk: the loop does not wait for them.
+            return await self._off_loop(lambda: self._commit_now(self._writes.run(operations)))
+        results = self._writes.run(operations)
+        if len(operations) == 1 and self._took_s < _QUICK_S:
+            return self._commit_now(results)
+        return await self._off_loop(lambda: self._commit_now(results))
+
+    def _commit_now(self, results: list[Result]) -> list[Result]:
+        began_s = time.perf_counter()
+        try:
+            self._db.execute("COMMIT")
+        finally:
+            self._took_s = time.perf_counter() - began_s
+        return results
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        if self._executor is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def _write_back(self) -> None:
+        """Moves the log into the database, as far as nobody reads it: the next begins in its place.
+
+        Nothing is lost if that fails. It is tried again after the next commit, and when there is
+        no room for one, for it may be all that keeps the log growing.
+        """
+        try:
+            await self._off_loop(self._db.wal_checkpoint)
+        except apsw.Error as error:
+            self._note(error)
+
+    def _undo(self) -> None:
+        """Leaves nothing of a batch, in the database or in memory."""
+        self._writes.forget()
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except apsw.Error as error:
+            self._note(error)
+
+    def _note(self, error: apsw.Error) -> None:
+        if isinstance(error, _DISK_ERRORS):
+            self._failure = f"the disk failed: {error}"
+            self.failed.set()
+
+    async def _recover(self) -> None:
+        async with self._turn:
+            if not self.failed.is_set():
+                return
+            try:
+                await self._off_loop(self._replace_writer)
+            except (apsw.Error, OSError, StoreError) as error:
+                raise StoreError(f"cannot use the store {self._path} yet: {error}") from error
+            self._failure = ""
+            self.failed.clear()
+
+    def _replace_writer(self) -> None:
+        # The reader stays, and with it SQLite's memory of where the last good commit ended.
+        self._connections[0].close(force=True)
+        if identify(self._path) != self._file:
+            raise StoreError("another file is in its place; restart the gateway")
+        db = self._connections[0] = open_writer(self._path)
+        prove(db)
+        self._use(db)
+
+    def _connect(self) -> None:
+        if self._path != _MEMORY:
+            self._lock.acquire()
+            self._file = create_file(self._path)
+            if self._executor is None:
+                self._executor = self._thread = ThreadPoolExecutor(1, "inferry-store")
+        db = open_writer(self._path)
+        self._connections.append(db)
+        # Without room, or with somebody who reads: the log is no worse than it was.
+        with suppress(apsw.FullError, apsw.BusyError):
+            empty_log(db)
+        migrate(db, _MIGRATIONS)
+        self._use(db)
+        if self._path != _MEMORY:
+            db = open_reader(self._path)
+            self._connections.append(db)
+        self._reading = db.cursor()
+
+    def _use(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._writes = SqliteWrites(db)
+        db.set_wal_hook(self._measure_log)
+
+    def _measure_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _disconnect(self) -> None:
+        self._reading = None
+        # The reader first: the last one to close writes the WAL back.
+        while self._connections:
+            self._connections.pop().close()
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._executor = self._thread = None
+        self._lock.release()

@@ -1,0 +1,239 @@
+"""The operations of a batch, as statements on the one connection that writes."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from inferry.server.errors import InferryError, NotFoundError, PurgedError, RequestReusedError
+from inferry.server.store import (
+    EVENTS_KEPT,
+    Change,
+    Claim,
+    Claimed,
+    DropServer,
+    Insert,
+    Operation,
+    PauseType,
+    Purge,
+    PutServer,
+    Replayed,
+    RequestKey,
+    Result,
+    ResumeType,
+)
+from inferry.server.store.rows import (
+    Row,
+    attempt_row,
+    ending_row,
+    event_row,
+    placing_row,
+    report_row,
+    server_row,
+    spec_row,
+    state_row,
+    task_of,
+)
+from inferry.server.store.sqlite.queries import QUERIES
+from inferry.server.task.record import Event, Outcome, TaskRecord
+from inferry.server.task.steps import Transition
+
+_INSERT_TASK = QUERIES["insert_task"]
+_INSERT_PAYLOAD = QUERIES["insert_payload"]
+_INSERT_EVENT = QUERIES["insert_event"]
+_INSERT_ATTEMPT = QUERIES["insert_attempt"]
+_UPDATE_REPORT = QUERIES["update_report"]
+_UPDATE_STATUS = QUERIES["update_status"]
+_UPDATE_ENDING = QUERIES["update_ending"]
+_UPDATE_STATE = QUERIES["update_state"]
+_TASK = QUERIES["task"]
+_TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
+
+#: Records kept in memory at most; the oldest go first.
+_HELD_KEPT = 10_000
+
+_PURGE = tuple(
+    QUERIES[name]
+    for name in (
+        "bury",
+        "purge_payloads",
+        "purge_outcomes",
+        "purge_events",
+        "purge_attempts",
+        "purge_tasks",
+    )
+)
+
+
+class SqliteWrites:
+    """Runs operations inside a transaction that somebody else begins and ends."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        # One cursor for all statements: making one costs as much as a small statement.
+        self._cursor = db.cursor()
+        #: Tasks with an open attempt and their places, as this connection left them: nearly all
+        #: changes are to these, and reading a row takes as long as writing its change.
+        self._held: dict[str, tuple[int, TaskRecord]] = {}
+        self._data_version: object = None
+
+    def run(self, operations: Sequence[Operation]) -> list[Result]:
+        """Runs operations in order, each upon the ones before it.
+
+        Raises:
+            apsw.Error: A statement failed; the transaction must be rolled back.
+        """
+        # It differs when another connection wrote: an operator's shell, perhaps.
+        data_version = self._db.pragma("data_version")
+        if data_version != self._data_version:
+            self._held.clear()
+            self._data_version = data_version
+        results: list[Result] = []
+        for operation in operations:
+            try:
+                results.append(self._run(operation))
+            except InferryError as refusal:
+                results.append(refusal)
+        return results
+
+    def forget(self) -> None:
+        """Has to be called when a transaction was rolled back."""
+        self._held.clear()
+
+    def _run(self, operation: Operation) -> Result:
+        match operation:
+            case Change():
+                return self._change(operation)
+            case Insert():
+                return self._insert(operation)
+            case Claim():
+                return self._claim(operation)
+            case PutServer():
+                self._cursor.execute(QUERIES["put_server"], server_row(operation.record))
+            case DropServer():
+                self._cursor.execute(QUERIES["drop_server"], (operation.server_id,))
+            case PauseType(paused):
+                values = (paused.type, paused.reason, paused.since_ms)
+                self._cursor.execute(QUERIES["pause_type"], values)
+            case ResumeType():
+                self._cursor.execute(QUERIES["resume_type"], (operation.type,))
+            case Purge():
+                return self._purge(operation)
+        return None
+
+    def _insert(self, operation: Insert) -> TaskRecord | Replayed:
+        record, key, execute = operation.record, operation.key, self._cursor.execute
+        replayed = None if key is None else self._replay(record, key)
+        if replayed is not None:
+            return replayed
+        if operation.refusal is not None:
+            raise operation.refusal
+        if key is not None:
+            names = (record.spec.tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
+            execute(QUERIES["put_request_id"], names)
+        execute(_INSERT_TASK, (*spec_row(record.spec), *state_row(record)))
+        place = self._db.last_insert_rowid()
+        execute(_INSERT_PAYLOAD, (place, operation.payload))
+        for event in operation.events:
+            execute(_INSERT_EVENT, (place, *event_row(event)))
+        self._remember(place, record)
+        return record
+
+    def _replay(self, record: TaskRecord, key: RequestKey) -> Replayed | None:
+        """Finds what was created under this key."""
+        tenant, now_ms = record.spec.tenant, record.spec.created_ms
+        values = (tenant, key.request_id, now_ms)
+        rows: list[Row] = self._cursor.execute(QUERIES["request_id"], values).fetchall()
+        for digest, task_id in rows:
+            if digest != key.digest:
+                raise RequestReusedError(key.request_id, task_id)
+            try:
+                _, found = self._held.get(task_id) or self._find(task_id)
+            except NotFoundError:
+                raise PurgedError(task_id, tenant) from None
+            return Replayed(found)
+        return None
+
+    def _change(self, operation: Change) -> Transition | TaskRecord:
+        place, record = self._held.get(operation.task_id) or self._find(operation.task_id)
+        transition = operation.decide(record)
+        if transition is None:
+            return record
+        self._write(place, record, transition)
+        return transition
+
+    def _find(self, task_id: str) -> tuple[int, TaskRecord]:
+        # All rows are fetched, always: a statement that is not at its end would keep the
+        # connection's view of the database, and with it the WAL.
+        rows: list[Row] = self._cursor.execute(_TASK, (task_id,)).fetchall()
+        for row in rows:
+            return row[0], task_of(row)
+        for (tenant,) in self._cursor.execute(QUERIES["tombstone"], (task_id,)).fetchall():
+            raise PurgedError(task_id, str(tenant))
+        raise NotFoundError(f"there is no task {task_id}")
+
+    def _remember(self, place: int, record: TaskRecord) -> None:
+        task_id = record.spec.id
+        if not record.held:
+            self._held.pop(task_id, None)
+            return
+        self._held[task_id] = (place, record)
+        if len(self._held) > _HELD_KEPT:
+            del self._held[next(iter(self._held))]
+
+    def _write(self, place: int, before: TaskRecord, transition: Transition) -> None:
+        after = transition.record
+        self._update(place, before, after)
+        self._log(place, transition.event)
+        if transition.closed is not None:
+            self._cursor.execute(_INSERT_ATTEMPT, (place, *attempt_row(transition.closed)))
+        if transition.outcome is not None:
+            self._keep(place, transition.outcome)
+        self._remember(place, after)
+
+    def _update(self, place: int, before: TaskRecord, after: TaskRecord) -> None:
+        """Writes no more than what may differ."""
+        report, ending = report_row(after), ending_row(after)
+        if placing_row(after) != placing_row(before):
+            self._cursor.execute(_UPDATE_STATE, (*state_row(after), place))
+        elif ending != ending_row(before):
+            self._cursor.execute(_UPDATE_ENDING, (*report, after.status, *ending, place))
+        elif after.status is not before.status:
+            self._cursor.execute(_UPDATE_STATUS, (*report, after.status, place))
+        else:
+            self._cursor.execute(_UPDATE_REPORT, (*report, place))
+
+    def _log(self, place: int, event: Event) -> None:
+        self._cursor.execute(_INSERT_EVENT, (place, *event_row(event)))
+        if event.seq > EVENTS_KEPT:
+            self._cursor.execute(QUERIES["forget_events"], (place, event.seq - EVENTS_KEPT))
+
+    def _keep(self, place: int, outcome: Outcome) -> None:
+        if outcome == Outcome():
+            self._cursor.execute(QUERIES["clear_outcome"], (place,))
+        else:
+            values = (place, outcome.result, outcome.details, outcome.late_result)
+            self._cursor.execute(QUERIES["merge_outcome"], values)
+
+    def _claim(self, operation: Claim) -> list[Claimed]:
+        chosen: list[tuple[Row, TaskRecord, Transition]] = []
+        for task_id in operation.task_ids:
+            for row in self._cursor.execute(_TASK_AND_PAYLOAD, (task_id,)).fetchall():
+                record = task_of(row)
+                if record.waiting and record.not_before_ms <= operation.now_ms:
+                    chosen.append((row, record, operation.decide(record)))
+        # Only now: a decision that refuses must find nothing written.
+        for row, record, transition in chosen:
+            self._write(row[0], record, transition)
+        return [Claimed(transition, row[-1]) for row, _, transition in chosen]
+
+    def _purge(self, operation: Purge) -> int:
+        values = {
+            "now_ms": operation.now_ms,
+            "limit": operation.limit,
+            "until_ms": operation.now_ms + operation.tombstone_ms,
+        }
+        self._cursor.execute(QUERIES["forget_tombstones"], values)
+        self._cursor.execute(QUERIES["forget_request_ids"], values)
+        for statement in _PURGE:
+            self._cursor.execute(statement, values)
+        return self._db.changes()

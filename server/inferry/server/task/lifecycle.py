@@ -1,0 +1,121 @@
+"""The life of a task: one table of transitions and one function that applies them.
+
+``TRANSITIONS`` maps (status, kind of input) to the next status. A pair that is not in the table is
+illegal: ``apply`` raises and changes nothing. Everything here is pure: no I/O, no clock, no
+randomness; the numbers come in as ``Rules``.
+
+PENDING covers two situations: *waiting* (no server) and *dispatched* (a server's slot is held,
+its first word is awaited). PROCESSING begins with that word. The guards in ``_GUARDS`` tell the two
+apart; they are the only rules besides the table. (Design section 4.)
+"""
+
+from collections.abc import Callable, Mapping
+
+from inferry.server.errors import IllegalTransitionError
+from inferry.server.task import steps
+from inferry.server.task.inputs import (
+    Accept,
+    Cancel,
+    Claim,
+    Expire,
+    Fail,
+    Hold,
+    Input,
+    Progress,
+    Release,
+    Retry,
+    Succeed,
+)
+from inferry.server.task.record import Event, EventKind, Status, TaskRecord, TaskSpec
+from inferry.server.task.steps import Rules, Transition
+
+TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
+    (Status.PENDING, Claim): Status.PENDING,
+    (Status.PENDING, Accept): Status.PROCESSING,
+    (Status.PENDING, Progress): Status.PROCESSING,
+    (Status.PENDING, Succeed): Status.COMPLETED,
+    (Status.PENDING, Fail): Status.FAILED,
+    (Status.PENDING, Release): Status.PENDING,
+    (Status.PENDING, Hold): Status.PENDING,
+    (Status.PENDING, Expire): Status.TIMEOUT,
+    (Status.PENDING, Cancel): Status.CANCELLED,
+    (Status.PROCESSING, Accept): Status.PROCESSING,
+    (Status.PROCESSING, Progress): Status.PROCESSING,
+    (Status.PROCESSING, Succeed): Status.COMPLETED,
+    (Status.PROCESSING, Fail): Status.FAILED,
+    (Status.PROCESSING, Release): Status.PENDING,
+    (Status.PROCESSING, Expire): Status.TIMEOUT,
+    (Status.PROCESSING, Cancel): Status.CANCELLED,
+    (Status.FAILED, Retry): Status.PENDING,
+    (Status.TIMEOUT, Retry): Status.PENDING,
+    (Status.TIMEOUT, Succeed): Status.TIMEOUT,
+    (Status.CANCELLED, Retry): Status.PENDING,
+}
+
+#: Beyond the table: these need an open attempt, a claim needs that there is none. A late result
+#: needs that there ever was an attempt and that no report of it ended the task.
+_GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {
+    Claim: lambda record: record.waiting,
+    Accept: lambda record: record.held,
+    Progress: lambda record: record.held,
+    Succeed: lambda record: (
+        record.held or (record.status.final and record.attempt > 0 and not record.digest)
+    ),
+    Release: lambda record: record.held,
+    Hold: lambda record: record.waiting,
+}
+
+
+def allowed(record: TaskRecord) -> list[str]:
+    """Names the other statuses that one input can lead ``record`` to."""
+    return sorted(
+        {
+            target.name
+            for (status, kind), target in TRANSITIONS.items()
+            if status is record.status and target is not status and _admits(record, kind)
+        }
+    )
+
+
+def create(spec: TaskSpec, not_before_ms: int) -> tuple[TaskRecord, Event]:
+    """Makes a new, waiting task and its first event."""
+    record = steps.fresh(spec, 1, 0, spec.created_ms, not_before_ms)
+    return record, steps.event_of(record, EventKind.CREATED)
+
+
+def apply(  # noqa: PLR0911  # a return for each kind of step
+    record: TaskRecord, given: Input, now_ms: int, rules: Rules
+) -> Transition:
+    """Applies one input to a task.
+
+    Raises:
+        IllegalTransitionError: The table or a guard does not know the pair; nothing changed.
+    """
+    target = TRANSITIONS.get((record.status, type(given)))
+    if target is None or not _admits(record, type(given)):
+        situation = "waits in the queue" if record.waiting else f"is {record.status.name}"
+        raise IllegalTransitionError(
+            f"task {record.spec.id} {situation}: {type(given).__name__.lower()} is not possible",
+            status=record.status.name,
+            allowed=allowed(record),
+        )
+    match given:
+        case Claim():
+            return steps.claim(record, given, now_ms, rules)
+        case Accept() | Progress():
+            return steps.report(record, target, given, now_ms, rules)
+        case Release():
+            return steps.release(record, given, now_ms)
+        case Hold():
+            return steps.hold(record, given, now_ms)
+        case Retry():
+            return steps.retry(record, now_ms)
+        case Succeed() if target is Status.TIMEOUT:
+            return steps.keep_late(record, given, now_ms)
+        case Succeed() | Fail() | Expire() | Cancel():
+            return steps.finish(record, target, given, now_ms, rules)
+
+
+def _admits(record: TaskRecord, kind: type[Input]) -> bool:
+    guard = _GUARDS.get(kind)
+    return guard is None or guard(record)
