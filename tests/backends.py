@@ -1,6 +1,7 @@
 """A scripted HTTP backend in this process: the fake at the edge of tests of the gateway."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Backend:
     cancels: asyncio.Queue[Job] = field(default_factory=asyncio.Queue)
     #: Every dispatch that ever came, in order.
     history: list[Job] = field(default_factory=list)
+    #: Their bodies, as they came.
+    bodies: list[bytes] = field(default_factory=list)
 
     async def next_job(self) -> Job:
         """Waits for the next dispatch."""
@@ -56,7 +59,9 @@ class Backend:
             return response.status, await response.json()
 
     async def _process(self, request: web.Request) -> web.StreamResponse:
-        job = await request.json()
+        body = await request.read()
+        job = json.loads(body)
+        self.bodies.append(body)
         self.history.append(job)
         self.jobs.put_nowait(job)
         return await self.answer(job)
@@ -80,7 +85,7 @@ class Backend:
 async def running_backend(answer: Answer = SUCCESS) -> AsyncIterator[Backend]:
     """Runs a backend on a free port."""
     backend = Backend(answer=answer)
-    app = web.Application()
+    app = web.Application(client_max_size=8 << 20)
     app.router.add_post("/process", backend._process)
     app.router.add_post("/cancel", backend._cancel)
     app.router.add_get("/health", backend._health)

@@ -35,6 +35,7 @@ class Running:
     """A gateway and ways to call it."""
 
     gateway: Gateway
+    config: Config
     url: str
     http: aiohttp.ClientSession
 
@@ -129,7 +130,7 @@ async def running_gateway(
         await gateway.start(url)
         await bridge.serve()
         async with aiohttp.ClientSession() as http:
-            yield Running(gateway, url, http)
+            yield Running(gateway, config, url, http)
     finally:
         await bridge.stop(0.1)
         await gateway.stop()

@@ -43,15 +43,15 @@ async def test_a_type_that_is_no_text_is_refused(client: Client) -> None:
 async def test_a_body_that_is_no_json_is_refused_with_the_place(client: Client) -> None:
     status, body = await created(client, b'{"type": "a",\n "async": yes}')
     assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
-    assert body["details"] == {"position": 24, "line": 2, "column": 11}
+    assert body["details"] == {"position": 24}
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        b'{"payload":{"a":NaN}}',
-        b'{"payload":{"a":Infinity}}',
-        b'{"payload":{"a":1e400}}',
+        b'{"type":NaN}',
+        b'{"type":"a","type":"b"}',
+        b'{"labels":{"a":"b","a":"c"}}',
         b'{"type":"\xff"}',
         b'{"type":"\\ud800"}',
         b"{'type':'a'}",
@@ -74,38 +74,32 @@ async def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
     assert client.upstream.last.type == "a"
 
 
-async def test_the_last_of_two_equal_keys_wins(client: Client) -> None:
-    await created(client, b'{"type":"a","type":"b"}')
-    assert client.upstream.last.type == "b"
-
-
-async def test_a_nul_is_a_character(client: Client) -> None:
-    await created(client, b'{"type":"a","payload":{"b":"\\u0000"}}')
-    assert client.upstream.last.payload["b"] == "\x00"
-
-
 @pytest.mark.parametrize(
-    "number", [b"9007199254740993", b"-9007199254740993", b"9" * 30, b"-" + b"9" * 20, b"9" * 300]
+    "payload",
+    [
+        b'{"b":"\\u0000", "a":[1e400, 9223372036854775808 , -0.0]}',
+        b'{"a":%b}' % (b"[" * 900 + b"]" * 900),
+        b"[oops]",
+    ],
 )
-async def test_an_integer_is_never_rounded(client: Client, number: bytes) -> None:
-    status, body = await created(client, b'{"payload":{"a":1e300,"n":%b}}' % number)
-    assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
+async def test_a_payload_passes_through_unread(client: Client, payload: bytes) -> None:
+    assert (await created(client, b'{"type":"a","payload": %b }' % payload))[0] == 202
+    assert client.upstream.last.payload_json == payload
+
+
+async def test_a_body_that_breaks_off_inside_its_payload_is_refused(client: Client) -> None:
+    status, body = await created(client, b'{"type":"a","payload":{"b":1}')
+    assert (status, body["error"]) == (
+        400,
+        "no JSON, at position 29: unexpected end of data",
+    )
+
+
+async def test_metadata_that_would_be_rounded_is_refused(client: Client) -> None:
+    text = b'{"url":"http://a","name":"b","metadata":{"n":[9007199254740993]}}'
+    status, body, _ = await client.call("POST", "/api/servers/register", data=text, headers=JSON)
+    assert (status, body["details"]["field"]) == (400, "metadata.n[0]")
     assert "send it as a string" in body["error"]
-
-
-async def test_a_large_number_that_is_no_integer_is_taken(client: Client) -> None:
-    data = b'{"payload":{"a":1e300,"b":[-1e19,2.5],"n":9007199254740992},"priority":3.0}'
-    assert (await created(client, data))[0] == 202
-    assert client.upstream.last.payload["a"] == 1e300
-    assert client.upstream.last.payload["n"] == 2**53
-    assert client.upstream.last.priority == 3
-
-
-async def test_depth_has_a_limit_however_the_numbers_are(client: Client) -> None:
-    deep = b'{"payload":{"n":1e300,"a":%b}}' % (b"[" * 900 + b"]" * 900)
-    status, body = await created(client, deep)
-    assert status == 400
-    assert body["error"].endswith("nested deeper than 32 levels")
 
 
 async def test_no_body_is_an_empty_object(client: Client) -> None:
@@ -141,7 +135,7 @@ async def test_a_body_that_is_packed_is_refused(client: Client) -> None:
     [
         ("POST", "/api/tasks", MIB),
         ("POST", "/api/servers/register", MIB),
-        ("PUT", "/api/tasks/task_1", 4 * MIB + 64 * 1024),
+        ("PUT", "/api/tasks/task_1", 3 * MIB),
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])

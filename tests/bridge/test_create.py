@@ -6,7 +6,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from inferry.bridge.create import preferred_wait_s
-from inferry.v1.task_pb2 import Task
+from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
     CreateTaskRequest,
     CreateTaskResponse,
@@ -24,7 +24,9 @@ async def test_an_asynchronous_creation_is_accepted(client: Client) -> None:
     status, body, headers = await client.call("POST", "/api/tasks", {"type": "a", "async": True})
     assert (status, headers["Location"]) == (202, "/api/tasks/task_1")
     assert (body["id"], body["status"]) == ("task_1", "PENDING")
-    assert client.upstream.last == CreateTaskRequest(type="a", asynchronous=True)
+    assert client.upstream.last == CreateTaskRequest(
+        type="a", asynchronous=True, value_format=JSON_TEXT
+    )
 
 
 async def test_a_synchronous_creation_is_answered_with_the_final_task(client: Client) -> None:
@@ -53,7 +55,9 @@ async def test_a_creator_may_prefer_to_wait_a_while(
         "POST", "/api/tasks", {"type": "a"}, headers={"Prefer": "wait=5"}
     )
     assert (answered, headers.get("Preference-Applied")) == (status, applied)
-    assert client.upstream.last == GetTaskRequest(id="task_1", wait_seconds=5)
+    assert client.upstream.last == GetTaskRequest(
+        id="task_1", wait_seconds=5, value_format=JSON_TEXT
+    )
 
 
 async def test_a_preference_to_wait_does_not_ask_twice_for_a_final_task(client: Client) -> None:
@@ -107,13 +111,15 @@ async def test_a_header_names_the_request(client: Client, given: str, key: str) 
         "POST", "/api/tasks", {"type": "a"}, headers={"Idempotency-Key": given}
     )
     assert (status, "Idempotency-Replayed" in headers) == (202, False)
-    assert client.upstream.last == CreateTaskRequest(type="a", request_id=key)
+    assert client.upstream.last == CreateTaskRequest(
+        type="a", request_id=key, value_format=JSON_TEXT
+    )
 
 
 async def test_a_request_without_a_name_has_none(client: Client) -> None:
     client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
     await client.call("POST", "/api/tasks", {"type": "a"})
-    assert client.upstream.last == CreateTaskRequest(type="a")
+    assert client.upstream.last == CreateTaskRequest(type="a", value_format=JSON_TEXT)
 
 
 @pytest.mark.parametrize("given", ["", '""', "x" * 256, "two words", "é", '"open', "a\tb"])

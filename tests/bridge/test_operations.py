@@ -18,7 +18,7 @@ from inferry.v1.server_service_pb2 import (
     DeregisterServerResponse,
     GetServerResponse,
 )
-from inferry.v1.task_pb2 import Task
+from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
     CreateTaskRequest,
     CreateTaskResponse,
@@ -29,7 +29,6 @@ from inferry.v1.task_service_pb2 import (
     RetryTasksRequest,
     RetryTasksResponse,
     ServerVerdict,
-    UpdateTaskResponse,
 )
 from tests.bridge.upstream import Client
 
@@ -116,7 +115,7 @@ async def test_one_task_is_started_again_beside_that(client: Client) -> None:
     assert (status, body["id"], client.upstream.last) == (
         200,
         "task_1",
-        RetryTaskRequest(id="task_1"),
+        RetryTaskRequest(id="task_1", value_format=JSON_TEXT),
     )
 
 
@@ -180,18 +179,15 @@ async def test_a_breaker_is_shown_beside_the_status(client: Client) -> None:
     assert (body["status"], body["breaker"], body["retryAt"]) == ("active", "HALF_OPEN", NEW_YEAR)
 
 
-@pytest.mark.parametrize("spelled", ["extend_ms", "extendMs"])
-async def test_a_callback_may_ask_for_more_time(client: Client, spelled: str) -> None:
-    client.upstream.answers["UpdateTask"] = UpdateTaskResponse(id="task_1", status=Task.PROCESSING)
-    said = {"status": "PROCESSING", spelled: 60_000}
-    status, _, _ = await client.call("PUT", "/api/tasks/task_1?token=abc", said)
-    assert (status, client.upstream.last.update.extend_ms) == (200, 60_000)
-
-
 async def test_a_task_is_created_with_all_its_clocks(client: Client) -> None:
     client.upstream.answers["CreateTask"] = CreateTaskResponse(task=Task(id="task_1"))
     clocks = {"timeout": 1, "queueTimeout": 2, "silenceTimeout": 0, "totalTimeout": 4}
     await client.call("POST", "/api/tasks", {"type": "a", **clocks})
     assert client.upstream.last == CreateTaskRequest(
-        type="a", timeout_ms=1, queue_timeout_ms=2, silence_timeout_ms=0, total_timeout_ms=4
+        type="a",
+        timeout_ms=1,
+        queue_timeout_ms=2,
+        silence_timeout_ms=0,
+        total_timeout_ms=4,
+        value_format=JSON_TEXT,
     )

@@ -5,7 +5,7 @@ import orjson
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 from tests.bridge.upstream import Client, RefusalError, running_bridge
 
@@ -73,7 +73,9 @@ async def test_a_watch_goes_on_after_the_last_event(
     client.upstream.events.put_nowait(None)
     async with client.http.get(PATH + query, headers=headers) as response:
         assert await response.read() == b""
-    assert client.upstream.last == WatchTaskRequest(id="task_1", after_seq=after)
+    assert client.upstream.last == WatchTaskRequest(
+        id="task_1", after_seq=after, value_format=JSON_TEXT
+    )
 
 
 @pytest.mark.parametrize("last", ["first", "-1", "1.5", "9" * 19, "१"])

@@ -10,28 +10,38 @@ from inferry.v1.server_service_pb2 import (
     HeartbeatResponse,
     ListServersResponse,
 )
-from inferry.v1.task_pb2 import Task
+from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
     CancelTaskResponse,
     GetTaskRequest,
     GetTaskResponse,
     ListTasksResponse,
+    UpdateTaskRequest,
     UpdateTaskResponse,
 )
 from tests.bridge.upstream import Client
 
+JSON = {"Content-Type": "application/json"}
 WAITING = Task(id="task_1", type="a", status=Task.PENDING)
 DONE = Task(id="task_1", type="a", status=Task.COMPLETED)
 
 
 async def test_a_callback_carries_its_right_in_the_url(client: Client) -> None:
     client.upstream.answers["UpdateTask"] = UpdateTaskResponse(id="task_1", status=Task.PROCESSING)
+    said = b'{"status" : "processing", "progress":"45%", "more":[NaN]}'
     status, _, _ = await client.call(
-        "PUT", "/api/tasks/task_1?token=abc&cache=no", {"status": "PROCESSING", "more": 1}
+        "PUT", "/api/tasks/task_1?token=abc&cache=no", data=said, headers=JSON
     )
     assert status == 200
-    asked = client.upstream.last
-    assert (asked.id, asked.token, asked.update.status) == ("task_1", "abc", Task.PROCESSING)
+    asked = UpdateTaskRequest(id="task_1", token="abc", update_json=said)
+    assert client.upstream.last == asked
+
+
+async def test_a_callback_is_told_what_was_left_out(client: Client) -> None:
+    answer = UpdateTaskResponse(id="task_1", status=Task.PROCESSING, notes=["progress is none"])
+    client.upstream.answers["UpdateTask"] = answer
+    _, body, _ = await client.call("PUT", "/api/tasks/task_1", {"status": "PROCESSING"})
+    assert body["notes"] == ["progress is none"]
 
 
 async def test_the_path_says_which_task_whatever_the_query_says(client: Client) -> None:
@@ -39,7 +49,9 @@ async def test_the_path_says_which_task_whatever_the_query_says(client: Client) 
     status, body, _ = await client.call("GET", "/api/tasks/task_1?id=task_2")
     assert (status, body["error"]) == (400, "id: no such parameter")
     await client.call("GET", "/api/tasks/task_1?wait=60")
-    assert client.upstream.last == GetTaskRequest(id="task_1", wait_seconds=60)
+    assert client.upstream.last == GetTaskRequest(
+        id="task_1", wait_seconds=60, value_format=JSON_TEXT
+    )
 
 
 async def test_the_path_says_which_server_whatever_the_body_says(client: Client) -> None:

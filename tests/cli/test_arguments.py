@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from google.protobuf.json_format import MessageToDict
 
 from inferry.cli.arguments import duration_ms, labels, payload, span_ms, span_or_0_ms
 
@@ -61,12 +60,11 @@ def test_a_payload_comes_from_the_command_line_a_file_or_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = '{"test": "data", "n": [1, 2.5, null, true]}'
-    expected = {"test": "data", "n": [1, 2.5, None, True]}
     file = tmp_path / "payload.json"
     file.write_text(text)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
     for given in (text, f"@{file}", "-"):
-        assert MessageToDict(payload(given)) == expected
+        assert payload(given) == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -75,11 +73,11 @@ def test_a_payload_comes_from_the_command_line_a_file_or_standard_input(
         ("{", "no JSON"),
         ('{"a": NaN}', "no JSON"),
         ("[1]", "JSON object"),
-        ('{"a": [9007199254740993]}', "string"),
+        ('{"a": 1, "a": 2}', "twice"),
         ("@no/such/file", "cannot read no/such/file"),
-        ('{"a":' * 120 + "1" + "}" * 120, "cannot be sent"),
+        ('{"a":' * 129 + "1" + "}" * 129, "nested deeper than 128 levels"),
     ],
 )
-def test_a_payload_that_cannot_be_sent_without_loss_is_refused(text: str, problem: str) -> None:
+def test_a_payload_that_cannot_be_sent_is_refused(text: str, problem: str) -> None:
     with pytest.raises(typer.BadParameter, match=problem):
         payload(text)

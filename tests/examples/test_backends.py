@@ -136,6 +136,23 @@ async def test_a_synchronous_task_comes_back_with_its_result(api: aiohttp.Client
     assert task["result"] == {"steps": 2, "echo": payload}
 
 
+async def test_a_payload_comes_back_as_it_was_given(api: aiohttp.ClientSession) -> None:
+    deep = '{"a":[' * 49 + '"x"' + "]}" * 49
+    payload = (
+        '{"steps":0,"z":{"b":"9223372036854775808","a":"1e400"},"n":[1.5,-2,null,true],'
+        f'"m":"\U0001f600 \u00e9","deep":{deep},"a":{{}}}}'
+    )
+    body = f'{{"type":"{TYPE}","async":false,"payload":{payload}}}'.encode()
+    headers = {"Content-Type": "application/json"}
+    async with api.post("/api/tasks", data=body, headers=headers) as response:
+        assert f'"result":{{"steps":0,"echo":{payload}}}'.encode() in await response.read()
+        path = response.headers["Location"]
+    async with api.get(path) as response:
+        text = await response.text()
+    assert f'"payload":{payload}' in text
+    assert f'"result":{{"steps":0,"echo":{payload}}}' in text
+
+
 async def test_an_asynchronous_task_shows_its_progress_on_the_way_to_its_result(
     api: aiohttp.ClientSession,
 ) -> None:

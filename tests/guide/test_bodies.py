@@ -6,20 +6,24 @@ import orjson
 import pytest
 from google.protobuf.message import Message
 
-from inferry.bridge.decode import decoder
-from inferry.bridge.encode import encoder
 from inferry.bridge.errors import BridgeError
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import RegisterServerRequest, RegisterServerResponse
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.v1.task_service_pb2 import CreateTaskRequest
+from inferry.wire.decode import decoder
+from inferry.wire.encode import encoder
+from inferry.wire.words import read_words
 from tests.guide import bodies
 
 
 def converted(kind: type[Message], body: bodies.Json) -> dict[str, Any]:
     """Sends a body through a message's wire form and prints it as JSON again."""
-    message = kind()
-    decoder(kind.DESCRIPTOR)(message, orjson.loads(orjson.dumps(body)))
+    message: Message = kind()
+    if kind is TaskUpdate:
+        message = read_words(orjson.dumps(body)).update
+    else:
+        decoder(kind.DESCRIPTOR)(message, orjson.dumps(body))
     received = kind.FromString(message.SerializeToString())
     printed: dict[str, Any] = orjson.loads(orjson.dumps(encoder(kind.DESCRIPTOR)(received)))
     return printed
@@ -45,10 +49,8 @@ def test_a_request_keeps_all_that_it_says(kind: type[Message], body: bodies.Json
 
 def test_numbers_keep_their_form() -> None:
     result = converted(TaskUpdate, bodies.COMPLETED)["result"]
-    assert orjson.dumps(result["metadata"]) in {
-        b'{"processing_time":180.5,"frames_processed":7200}',
-        b'{"frames_processed":7200,"processing_time":180.5}',
-    }
+    numbers = b'{"processing_time":180.5,"frames_processed":7200}'
+    assert orjson.dumps(result["metadata"]) == numbers
 
 
 def test_a_registration_is_answered_word_for_word() -> None:

@@ -27,7 +27,11 @@ def test_the_defaults_are_the_numbers_of_the_design() -> None:
     assert (config.queue_limit, config.queue_limit_per_tenant) == (10_000, 1_000)
     assert (config.keep_done_ms, config.keep_failed_ms) == (86_400_000, 7 * 86_400_000)
     assert config.tombstone_ms == 86_400_000
-    assert (config.request_limit_bytes, config.result_limit_bytes) == (2**20, 4 * 2**20)
+    assert (config.request_limit_bytes, config.result_limit_bytes) == (
+        2**20,
+        3 * 2**20 - 2**16,
+    )
+    assert (config.message_limit_bytes, config.json_depth_limit) == (2**22, 128)
 
 
 def test_the_environment_sets_what_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,17 @@
 """Reads a request's body as JSON, within its limits."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from aiohttp import web
 from google.protobuf.message import Message
 
-from inferry.bridge.decode import Decoder
-from inferry.bridge.errors import BridgeError, FieldError, invalid, show
-from inferry.bridge.values import MAX_DEPTH, ExactFloat, SuspectNumberError, check_integer
+from inferry.bridge.errors import BridgeError, refusal
+from inferry.wire.decode import Decoder
+from inferry.wire.errors import FieldError, NoJsonError, show
+from inferry.wire.text import parse, without_bom
 
-_BOM = b"\xef\xbb\xbf"
 _JSON = "application/json"
 
 
@@ -99,47 +97,17 @@ def fill(message: Message, body: bytes, decode: Decoder) -> None:
     if not body:
         return
     try:
-        try:
-            decode(message, _object(_parse(body)))
-        except SuspectNumberError:
-            message.Clear()
-            decode(message, _object(_parse_exactly(body)))
+        decode(message, without_bom(body))
+    except NoJsonError:
+        raise refusal(_no_json(body)) from None
     except FieldError as error:
-        raise error.refusal() from None
+        raise refusal(error) from None
 
 
-def _parse(body: bytes) -> Any:
+def _no_json(body: bytes) -> NoJsonError:
+    """Tells where a body ceases to be JSON; its members know only their own places."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if body.startswith(_BOM):
-            return _parse(body.removeprefix(_BOM))
-        raise invalid(
-            f"the body is no JSON: {error}",
-            position=error.pos,
-            line=error.lineno,
-            column=error.colno,
-        ) from None
-
-
-def _parse_exactly(body: bytes) -> Any:
-    """Parses JSON again, telling integers from other numbers whatever their size."""
-    try:
-        return json.loads(body, parse_int=_exact_integer, parse_float=ExactFloat)
-    except RecursionError:
-        raise FieldError(f"nested deeper than {MAX_DEPTH} levels") from None
-
-
-def _exact_integer(text: str) -> int:
-    if len(text) > 20:  # noqa: PLR2004 - no 64 bits are longer; int() refuses thousands of digits
-        raise FieldError(
-            f"an integer of {len(text)} digits is beyond +-2^53 and would be rounded: "
-            "send it as a string"
-        )
-    return check_integer(int(text))
-
-
-def _object(data: Any) -> dict[str, Any]:
-    if type(data) is dict:
-        return data
-    raise FieldError(f"the body has to be a JSON object, got {show(data)}")
+        parse(body)
+    except NoJsonError as error:
+        return error
+    return NoJsonError(len(body), "it cannot be read")

@@ -35,7 +35,7 @@ def _comments(text: str) -> Iterator[tuple[str, str]]:
         block, rpc, field = _BLOCK.match(line), _RPC.match(line), _FIELD.match(line)
         named = block or rpc or field
         if named and said:
-            yield ".".join([*scope, named[1]]), " ".join(said)
+            yield ".".join(part for part in (*scope, named[1]) if part), " ".join(said)
         if (block and not block[2]) or (rpc and rpc[2] == "{"):
             scope.append(named[1] if named else "")
         elif line.count("}") > line.count("{"):

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from inferry.wire.limits import REQUEST_BYTES, RESULT_BYTES
+
 _MIB = 1024 * 1024
 
 Wait = Annotated[int, Field(ge=1, le=3_600_000)]
@@ -31,10 +33,17 @@ class BridgeConfig(BaseSettings):
     )
 
     request_limit_bytes: int = Field(
-        _MIB, ge=1_024, le=64 * _MIB, description="Largest request to create or register."
+        REQUEST_BYTES,
+        ge=1_024,
+        le=64 * _MIB,
+        description="Largest request to create or register.",
     )
     result_limit_bytes: int = Field(
-        4 * _MIB, ge=1_024, le=64 * _MIB, description="Largest result of a task."
+        RESULT_BYTES,
+        ge=1_024,
+        le=64 * _MIB,
+        description="Largest result of a task, its details counted in. With the default, any gRPC "
+        "client can read the largest task.",
     )
     header_limit_bytes: int = Field(
         8_190, ge=256, le=_MIB, description="Longest request line, and longest header."

@@ -1,16 +1,10 @@
-"""Where the guide wants something else than canonical proto3 JSON (design section 5).
+"""What REST has besides the descriptors and their ``google.api.http`` annotations.
 
-Everything else about REST follows from the descriptors and their ``google.api.http`` annotations.
+Where JSON differs from canonical proto3 JSON is in ``inferry.wire.rules``.
 """
 
-#: Enums that are spelled in lower case over HTTP: ``"status": "active"``.
-LOWER_CASE_ENUMS = frozenset({"inferry.v1.Server.Status"})
-
-#: Messages that backends send. They may say more than is known here, and say a text as anything.
+#: Messages that backends send. They may say more than is known here.
 LENIENT_MESSAGES = frozenset({"inferry.v1.TaskUpdate"})
-
-#: Fields that are printed only when they say something.
-PRINTED_WHEN_SET = frozenset({"inferry.v1.UpdateTaskResponse.cancelled"})
 
 #: Kinds of events that have no number of their own: a client goes on after the event before.
 UNNUMBERED_EVENTS = frozenset({"QUEUED"})

@@ -7,11 +7,12 @@ import grpc.aio
 from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
-from inferry.bridge.errors import invalid, show
+from inferry.bridge.errors import invalid
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Call
 from inferry.v1 import task_pb2, task_service_pb2
+from inferry.wire.errors import show
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 #: The draft of the header has its value in quotes, most clients have not: both mean the same.
@@ -50,7 +51,9 @@ class Create:
         wait_s = preferred_wait_s(exchange.request.headers.get("Prefer", ""))
         if wait_s and task.status < task_pb2.Task.COMPLETED:
             exchange.end_with_client()
-            patient = task_service_pb2.GetTaskRequest(id=task.id, wait_seconds=wait_s)
+            patient = task_service_pb2.GetTaskRequest(
+                id=task.id, wait_seconds=wait_s, value_format=task_pb2.JSON_TEXT
+            )
             # The task is there: who is told of an error would create it again.
             with suppress(grpc.aio.AioRpcError):
                 response = await self._read(patient, metadata=exchange.metadata)

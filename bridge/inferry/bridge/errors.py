@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from inferry.wire.errors import FieldError, NoJsonError
+
 
 class BridgeError(Exception):
     """An answer that is an error: HTTP status, code, text, details and headers."""
@@ -36,52 +38,16 @@ class BridgeError(Exception):
         return orjson.dumps(content)
 
 
-class FieldError(Exception):
-    """A field of a request that is wrong; says where, what came and what is right."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        #: Names and indexes on the way to the field, innermost first.
-        self.path: list[str | int] = []
-
-    def within(self, part: str | int) -> None:
-        """Notes the name or index under which the wrong value stands."""
-        self.path.append(part)
-
-    def where(self) -> str:
-        """Spells the way to the field: ``labels.team``, ``capabilities[2]``."""
-        spelled = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in reversed(self.path)
-        )
-        return spelled.removeprefix(".")
-
-    def refusal(self) -> BridgeError:
-        """Turns it into the answer: 400 ``INVALID_PAYLOAD``."""
-        where = self.where()
-        if not where:
-            return invalid(self.reason)
-        return invalid(f"{where}: {self.reason}", field=where)
+def refusal(error: FieldError) -> BridgeError:
+    """Makes the answer to a request with a wrong value: 400 ``INVALID_PAYLOAD``."""
+    details: dict[str, Any] = {}
+    if where := error.where():
+        details["field"] = where
+    if isinstance(error, NoJsonError):
+        details["position"] = error.position
+    return invalid(str(error), **details)
 
 
 def invalid(message: str, **details: Any) -> BridgeError:
     """Makes the answer to a request that is wrong: 400 ``INVALID_PAYLOAD``."""
     return BridgeError(400, "INVALID_PAYLOAD", message, details=details)
-
-
-def expected(right: str, came: Any) -> FieldError:
-    """Makes the error of a field that holds something of another kind."""
-    return FieldError(f"expected {right}, got {show(came)}")
-
-
-def show(value: Any) -> str:
-    """Prints a JSON value for an error text, in short."""
-    if isinstance(value, dict):
-        return "an object" if value else "{}"
-    if isinstance(value, list):
-        return "an array" if value else "[]"
-    if isinstance(value, str):
-        # A header may hold bytes that are no UTF-8; they are surrogates here.
-        value = value.encode(errors="replace").decode()
-    text = orjson.dumps(value, default=float).decode()
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line's worth

@@ -9,10 +9,10 @@ from inferry.bridge.contract import (
     CREATE_RPC,
     KEY_HEADER,
     LENIENT_MESSAGES,
-    LOWER_CASE_ENUMS,
     REPLAYED_HEADER,
 )
 from inferry.bridge.routes import Route
+from inferry.wire.rules import LOWER_CASE_ENUMS, shown
 
 Schema = dict[str, Any]
 
@@ -157,7 +157,7 @@ class OpenApi:
         return _reference(descriptor.name)
 
     def _object(self, descriptor: Descriptor, hidden: set[str]) -> Schema:
-        fields = [field for field in descriptor.fields if field.name not in hidden]
+        fields = [field for field in descriptor.fields if shown(field) and field.name not in hidden]
         # Backends speak as the guide does to them; other names are taken all the same.
         plain = descriptor.full_name in LENIENT_MESSAGES
         return {
@@ -197,6 +197,7 @@ def _parameters(route: Route) -> list[FieldDescriptor]:
         field
         for field in fields
         if field.name != route.body
+        and shown(field)
         and (field.message_type is None or field.message_type.full_name == _TIME)
     ]
 

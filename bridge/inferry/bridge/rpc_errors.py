@@ -17,7 +17,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from inferry.bridge.errors import BridgeError
-from inferry.bridge.values import read_struct
+from inferry.wire.structs import plain_struct
 
 #: gRPC status -> HTTP status, and the code and text for when the server gave none.
 _BY_STATUS = {
@@ -82,7 +82,7 @@ def _read(status: Status, told: _Told) -> None:
         if detail.Unpack(info):
             told.code = info.reason
         elif detail.Unpack(struct):
-            told.details = read_struct(struct)
+            told.details = plain_struct(struct)
         elif detail.Unpack(retry):
             delay = retry.retry_delay
             told.retry_after_s = max(1, delay.seconds + (delay.nanos > 0))

@@ -10,15 +10,17 @@ import orjson
 from aiohttp import web
 
 from inferry.bridge.contract import UNNUMBERED_EVENTS
-from inferry.bridge.errors import invalid, show
+from inferry.bridge.errors import invalid
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
+from inferry.wire.errors import show
 
 #: What a stub has for such an RPC.
 StreamCall = Callable[..., Any]
 
 #: What an int64 takes without a look at its value.
+_LINE_END = re.compile(rb"\r\n?|\n")
 _EVENT_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -102,7 +104,9 @@ class EventStream:
         # Without an id, a client that connects again still names the last event that has one.
         number = b"" if kind in UNNUMBERED_EVENTS else b"id: %d\n" % plain["seq"]
         named = str(kind).lower().encode()
-        return b"%bevent: %b\ndata: %b\n\n" % (number, named, orjson.dumps(plain))
+        # A result may come with line ends of its own; what follows one needs its name again.
+        data = _LINE_END.sub(b"\ndata: ", orjson.dumps(plain))
+        return b"%bevent: %b\ndata: %b\n\n" % (number, named, data)
 
 
 def _resume(request: Any, last_event_id: str | None) -> None:

@@ -1,6 +1,6 @@
 """What one route turns requests into, and answers into: compiled once from its descriptors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -8,33 +8,38 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inferry.bridge.body import fill, read_body
 from inferry.bridge.config import BridgeConfig
-from inferry.bridge.contract import CALLBACK_RPC, LENIENT_MESSAGES
-from inferry.bridge.decode import Setter, decoder, query_setters
-from inferry.bridge.encode import encoder
-from inferry.bridge.errors import FieldError
+from inferry.bridge.contract import CALLBACK_RPC
+from inferry.bridge.errors import refusal
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.routes import Route
-
-#: What may stand around a result in a callback.
-_ENVELOPE_BYTES = 64 * 1024
+from inferry.v1.task_pb2 import ValueFormat
+from inferry.wire.decode import QuerySetter, decoder, query_setters
+from inferry.wire.encode import encoder
+from inferry.wire.errors import FieldError
+from inferry.wire.limits import ENVELOPE_BYTES
+from inferry.wire.members import members
+from inferry.wire.rules import chooses_format
 
 
 class Transcoder:
     """REST request -> RPC request, RPC response -> JSON."""
 
     def __init__(self, route: Route, config: BridgeConfig) -> None:
-        self._request: Callable[[], Message] = GetMessageClass(route.method.input_type)
+        request = route.method.input_type
+        self._request: Callable[[], Message] = GetMessageClass(request)
         self._variables = route.variables
         self._body_field = "" if route.body == "*" else route.body
         self._takes_body = route.verb != "GET"
         self._decode = decoder(route.body_type) if route.body_type else _refuse_fields
         self._query = _query(route)
-        lenient = route.body_type and route.body_type.full_name in LENIENT_MESSAGES
-        self._other: Setter = _ignore if lenient else _refuse
+        #: The RPC that takes results reads their text itself: they are read as answers are.
+        self._reports = route.rpc == CALLBACK_RPC
+        self._other: QuerySetter = _ignore if self._reports else _refuse
+        self._chooses_format = chooses_format(request)
         self._body_timeout_s = config.body_timeout_ms / 1_000
         self._limit = config.request_limit_bytes
-        if route.rpc == CALLBACK_RPC:
-            self._limit = config.result_limit_bytes + _ENVELOPE_BYTES
+        if self._reports:
+            self._limit = config.result_limit_bytes + ENVELOPE_BYTES
         self._response_field = route.response_body
         self._encode = encoder(route.answer_type)
 
@@ -44,11 +49,16 @@ class Transcoder:
         Raises:
             BridgeError: The request is wrong.
         """
-        message = self._request()
+        message: Any = self._request()
+        if self._chooses_format:
+            message.value_format = ValueFormat.JSON_TEXT
         if self._takes_body:
             body = await read_body(exchange.request, self._limit, self._body_timeout_s)
-            target = getattr(message, self._body_field) if self._body_field else message
-            fill(target, body, self._decode)
+            if self._reports:
+                message.update_json = body
+            else:
+                target = getattr(message, self._body_field) if self._body_field else message
+                fill(target, body, self._decode)
         if exchange.request.rel_url.raw_query_string:
             self._read_query(message, exchange)
         for name in self._variables:
@@ -71,12 +81,12 @@ class Transcoder:
                 setter(message, text)
             except FieldError as error:
                 error.within(name)
-                raise error.refusal() from None
+                raise refusal(error) from None
 
 
-def _refuse_fields(_: Message, data: Mapping[str, Any]) -> None:
+def _refuse_fields(_: Message, text: bytes) -> None:
     """Stands for a body that fills nothing: what somebody means by a field must not be lost."""
-    for name in data:
+    for name in members(text):
         error = FieldError("this request has no body")
         error.within(name)
         raise error
@@ -90,7 +100,7 @@ def _ignore(*_: Any) -> None:
     """Stands for what a backend says and nobody asked for."""
 
 
-def _query(route: Route) -> dict[str, Setter]:
+def _query(route: Route) -> dict[str, QuerySetter]:
     """Picks what a query may set: what neither the path nor the body do."""
     if route.body == "*":
         return {}

@@ -5,15 +5,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import orjson
 import typer
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
 
-#: Integers beyond this are not exact in JSON (RFC 7493).
-_EXACT = 2**53
+from inferry.wire.errors import FieldError
+from inferry.wire.text import check_object, without_bom
 
 #: The longest time that a request can carry: what 31 bits hold.
 _LONGEST_MS = 2**31 - 1
@@ -69,42 +65,27 @@ def labels(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def payload(text: str) -> Struct:
+def payload(text: str) -> bytes:
     """Reads a payload: JSON, ``@FILE``, or ``-`` for what comes in on standard input.
 
+    Returns:
+        The text of a JSON object, as it was given.
+
     Raises:
-        BadParameter: It is no JSON object, or cannot be read or sent without loss.
+        BadParameter: It is no JSON object, or cannot be read.
     """
     try:
-        raw = _payload_bytes(text)
+        raw = without_bom(_payload_bytes(text))
     except OSError as error:
         raise typer.BadParameter(f"cannot read {text[1:]}: {error.strerror}") from None
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise typer.BadParameter(f"the payload is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise typer.BadParameter('the payload must be a JSON object, such as {"test":"data"}')
-    _check_integers(value)
-    try:
-        return json_format.ParseDict(value, Struct())
-    except json_format.ParseError as error:
-        raise typer.BadParameter(f"the payload cannot be sent: {error}") from None
+        check_object(raw)
+    except FieldError as error:
+        raise typer.BadParameter(f'the payload: {error}; right is {{"test":"data"}}') from None
+    return raw
 
 
 def _payload_bytes(text: str) -> bytes:
     if text == "-":
         return sys.stdin.buffer.read()
     return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-
-
-def _check_integers(value: Any) -> None:
-    match value:
-        case dict():
-            for item in value.values():
-                _check_integers(item)
-        case list():
-            for item in value:
-                _check_integers(item)
-        case int() if abs(value) > _EXACT:
-            raise typer.BadParameter(f"{value} is not exact in JSON: send it as a string")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from inferry.cli.output import percent, place, plain
 from inferry.cli.session import Session
-from inferry.v1.task_pb2 import Task, TaskEvent
+from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
 
 #: Pauses before a watch goes on after the gateway went away; half a minute in all.
@@ -33,7 +33,7 @@ def watch(
     """
     seen, pauses = 0, iter(pauses_s)
     while True:
-        request = WatchTaskRequest(id=task_id, after_seq=seen)
+        request = WatchTaskRequest(id=task_id, after_seq=seen, value_format=JSON_TEXT)
         call = session.tasks.WatchTask(request, metadata=session.metadata)
         try:
             for response in call:
@@ -61,7 +61,9 @@ def follow(session: Session, task_id: str) -> Task:
             draw(last)
     if last.HasField("task"):
         return last.task
-    return session.call(session.tasks.GetTask, GetTaskRequest(id=task_id)).task
+    return session.call(
+        session.tasks.GetTask, GetTaskRequest(id=task_id, value_format=JSON_TEXT)
+    ).task
 
 
 @contextmanager

@@ -9,16 +9,15 @@ from typing import Any
 import orjson
 import typer
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from inferry.bridge.encode import encoder
-from inferry.bridge.scalars import print_timestamp
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import ExplainTaskResponse
+from inferry.wire.encode import encoder
+from inferry.wire.scalars import print_timestamp
 
 OUT = Console(highlight=False, soft_wrap=True)
 
@@ -48,7 +47,7 @@ def print_json(value: Any, *, indent: bool = True) -> None:
 def print_result(task: Task) -> None:
     """Prints what a task ended with: its result, or on standard error why it has none."""
     if task.status == Task.COMPLETED:
-        print_json(encoder(Value.DESCRIPTOR)(task.result))
+        typer.echo(task.result_json.decode())
         return
     text = f"{task.id} {Task.Status.Name(task.status)}"
     why = f": {task.error}" if task.error else ""

@@ -11,7 +11,7 @@ from inferry.cli import output
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, show
-from inferry.v1.task_pb2 import Task
+from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
 
 #: Tasks a call, at most.
@@ -58,7 +58,9 @@ def retry(  # noqa: PLR0913 - an option each
         raise typer.BadParameter("give the ID of a task, or --all and what to pick from")
     if task_id is not None:
         with connected(context) as session:
-            task = session.call(session.tasks.RetryTask, RetryTaskRequest(id=task_id)).task
+            task = session.call(
+                session.tasks.RetryTask, RetryTaskRequest(id=task_id, value_format=JSON_TEXT)
+            ).task
         show(task, as_json=as_json)
         return
     request = RetryTasksRequest(

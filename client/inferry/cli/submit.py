@@ -8,6 +8,7 @@ from inferry.cli import arguments, output
 from inferry.cli.follow import follow
 from inferry.cli.session import CALL_TIMEOUT_S, connected
 from inferry.cli.tasks import AsJson, end
+from inferry.v1.task_pb2 import JSON_TEXT
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 
 
@@ -71,7 +72,8 @@ def submit(  # noqa: PLR0913 - an option each
         raise typer.BadParameter("--sync waits by itself: leave --follow away")
     request = CreateTaskRequest(
         type=task_type,
-        payload=arguments.payload(payload),
+        payload_json=arguments.payload(payload),
+        value_format=JSON_TEXT,
         asynchronous=not sync,
         timeout_ms=timeout,
         queue_timeout_ms=queue_timeout,

@@ -9,7 +9,7 @@ from inferry.cli import exit_codes, output, tables
 from inferry.cli.follow import follow
 from inferry.cli.follow import watch as events_of
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
-from inferry.v1.task_pb2 import Task
+from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
     CancelTaskRequest,
     GetTaskRequest,
@@ -44,7 +44,7 @@ def get(
 ) -> None:
     """Show a task."""
     with connected(context) as session:
-        request = GetTaskRequest(id=task_id, wait_seconds=wait)
+        request = GetTaskRequest(id=task_id, wait_seconds=wait, value_format=JSON_TEXT)
         task = session.call(session.tasks.GetTask, request, CALL_TIMEOUT_S + wait).task
     show(task, as_json=as_json)
 
@@ -82,7 +82,9 @@ def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -
         else:
             for event in events_of(session, task_id):
                 output.print_json(output.document(event), indent=False)
-            task = session.call(session.tasks.GetTask, GetTaskRequest(id=task_id)).task
+            task = session.call(
+                session.tasks.GetTask, GetTaskRequest(id=task_id, value_format=JSON_TEXT)
+            ).task
     if as_json:
         raise typer.Exit(exit_codes.of_task(task))
     end(task, as_json=False)
@@ -97,7 +99,7 @@ def cancel(
 ) -> None:
     """Cancel a task that has not ended."""
     with connected(context) as session:
-        request = CancelTaskRequest(id=task_id, reason=reason)
+        request = CancelTaskRequest(id=task_id, reason=reason, value_format=JSON_TEXT)
         task = session.call(session.tasks.CancelTask, request).task
     show(task, as_json=as_json)
 

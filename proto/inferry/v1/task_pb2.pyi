@@ -25,6 +25,40 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ValueFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_FORMAT_UNSPECIFIED: _ValueFormat.ValueType  # 0
+    """As STRUCT."""
+    STRUCT: _ValueFormat.ValueType  # 1
+    """As messages, in `payload`, `result`, `details` and `late_result`. They keep neither the order of
+    keys nor integers beyond 2^53, nest 32 levels at most, and a number takes eleven bytes: what
+    does not fit is refused with FAILED_PRECONDITION, never rounded.
+    """
+    JSON_TEXT: _ValueFormat.ValueType  # 2
+    """As the JSON texts that were given, byte for byte, in `payload_json`, `result_json`,
+    `details_json` and `late_result_json`.
+    """
+
+class ValueFormat(_ValueFormat, metaclass=_ValueFormatEnumTypeWrapper):
+    """How JSON values come: payloads, results, details. Whoever asks gets one of the two, never both."""
+
+VALUE_FORMAT_UNSPECIFIED: ValueFormat.ValueType  # 0
+"""As STRUCT."""
+STRUCT: ValueFormat.ValueType  # 1
+"""As messages, in `payload`, `result`, `details` and `late_result`. They keep neither the order of
+keys nor integers beyond 2^53, nest 32 levels at most, and a number takes eleven bytes: what
+does not fit is refused with FAILED_PRECONDITION, never rounded.
+"""
+JSON_TEXT: ValueFormat.ValueType  # 2
+"""As the JSON texts that were given, byte for byte, in `payload_json`, `result_json`,
+`details_json` and `late_result_json`.
+"""
+Global___ValueFormat: _TypeAlias = ValueFormat  # noqa: Y015
+
 @_typing.final
 class Task(_message.Message):
     """A unit of work: a type, a JSON payload and, in the end, a result or an error."""
@@ -122,6 +156,10 @@ class Task(_message.Message):
     TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    PAYLOAD_JSON_FIELD_NUMBER: _builtins.int
+    RESULT_JSON_FIELD_NUMBER: _builtins.int
+    DETAILS_JSON_FIELD_NUMBER: _builtins.int
+    LATE_RESULT_JSON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `task_` and a ULID."""
     type: _builtins.str
@@ -162,6 +200,16 @@ class Task(_message.Message):
     """From creation, delay or retry to its final status at most, in milliseconds."""
     queue_position: _builtins.int
     """Output only. Its place in the queue, from 1; unset unless it waits and is due."""
+    payload_json: _builtins.bytes
+    """The work itself as a JSON text: set instead of `payload` when asked for JSON_TEXT."""
+    result_json: _builtins.bytes
+    """Output only. The result as a JSON text: set instead of `result` when asked for JSON_TEXT."""
+    details_json: _builtins.bytes
+    """Output only. The details as a JSON text: set instead of `details` when asked for JSON_TEXT."""
+    late_result_json: _builtins.bytes
+    """Output only. The late result as a JSON text: set instead of `late_result` when asked for
+    JSON_TEXT.
+    """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The work itself: a JSON object."""
@@ -245,10 +293,14 @@ class Task(_message.Message):
         total_timeout_ms: _builtins.int = ...,
         queue_position: _builtins.int | None = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        payload_json: _builtins.bytes = ...,
+        result_json: _builtins.bytes = ...,
+        details_json: _builtins.bytes = ...,
+        late_result_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
@@ -492,9 +544,11 @@ class TaskUpdate(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    RESULT_JSON_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
+    DETAILS_JSON_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     EXTEND_MS_FIELD_NUMBER: _builtins.int
     status: Global___Task.Status.ValueType
@@ -503,10 +557,14 @@ class TaskUpdate(_message.Message):
     """0 to 100; clamped, and never falls within an attempt. Unset leaves it."""
     message: _builtins.str
     """One line for a person. Unset leaves the last one."""
+    result_json: _builtins.bytes
+    """As a JSON text, which is passed through byte for byte."""
     error: _builtins.str
     """With FAILED or TIMEOUT: one line for a person."""
     code: _builtins.str
     """With FAILED or TIMEOUT: one word for a program. Default: `INTERNAL_ERROR`."""
+    details_json: _builtins.bytes
+    """As a JSON text; what is no object is kept under `raw`."""
     retryable: _builtins.bool
     """With FAILED: true when another attempt may do better."""
     extend_ms: _builtins.int
@@ -515,11 +573,11 @@ class TaskUpdate(_message.Message):
     """
     @_builtins.property
     def result(self) -> _struct_pb2.Value:
-        """With COMPLETED: the result, any JSON value."""
+        """As a message."""
 
     @_builtins.property
     def details(self) -> _struct_pb2.Struct:
-        """With FAILED or TIMEOUT: what else is known."""
+        """As a message."""
 
     def __init__(
         self,
@@ -528,23 +586,33 @@ class TaskUpdate(_message.Message):
         progress: _builtins.float | None = ...,
         message: _builtins.str | None = ...,
         result: _struct_pb2.Value | None = ...,
+        result_json: _builtins.bytes = ...,
         error: _builtins.str = ...,
         code: _builtins.str = ...,
         details: _struct_pb2.Struct | None = ...,
+        details_json: _builtins.bytes = ...,
         retryable: _builtins.bool = ...,
         extend_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "details", b"details", "message", b"message", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "details", b"details", "details_json", b"details_json", "message", b"message", "more", b"more", "outcome", b"outcome", "progress", b"progress", "result", b"result", "result_json", b"result_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "error", b"error", "extend_ms", b"extend_ms", "message", b"message", "progress", b"progress", "result", b"result", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "details_json", b"details_json", "error", b"error", "extend_ms", b"extend_ms", "message", b"message", "more", b"more", "outcome", b"outcome", "progress", b"progress", "result", b"result", "result_json", b"result_json", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
     _WhichOneofReturnType__progress: _TypeAlias = _typing.Literal["progress"]  # noqa: Y015
     _WhichOneofArgType__progress: _TypeAlias = _typing.Literal["_progress", b"_progress"]  # noqa: Y015
+    _WhichOneofReturnType_more: _TypeAlias = _typing.Literal["details", "details_json"]  # noqa: Y015
+    _WhichOneofArgType_more: _TypeAlias = _typing.Literal["more", b"more"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "result_json"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__progress) -> _WhichOneofReturnType__progress | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_more) -> _WhichOneofReturnType_more | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___TaskUpdate: _TypeAlias = TaskUpdate  # noqa: Y015

@@ -54,6 +54,7 @@ class CreateTaskRequest(_message.Message):
 
     TYPE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    PAYLOAD_JSON_FIELD_NUMBER: _builtins.int
     ASYNCHRONOUS_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
@@ -68,8 +69,11 @@ class CreateTaskRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SILENCE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """*Required*. What kind of work: 1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`."""
+    payload_json: _builtins.bytes
+    """As a JSON text, which reaches the server byte for byte."""
     asynchronous: _builtins.bool
     """False waits for the end of the task in this call. Default: true."""
     timeout_ms: _builtins.int
@@ -96,9 +100,11 @@ class CreateTaskRequest(_message.Message):
     """How long its server may say nothing of it: 1 ms to 24 h, or 0 for ever. Default: 0."""
     total_timeout_ms: _builtins.int
     """From creation, or the end of its delay, to its final status: 1 ms to 7 d. Default: 24 h."""
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How the result comes when the request waits for it. Default: STRUCT."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """The work itself: a JSON object, 1 MiB at most. Default: empty."""
+        """As a message."""
 
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -117,6 +123,7 @@ class CreateTaskRequest(_message.Message):
         *,
         type: _builtins.str = ...,
         payload: _struct_pb2.Struct | None = ...,
+        payload_json: _builtins.bytes = ...,
         asynchronous: _builtins.bool | None = ...,
         timeout_ms: _builtins.int | None = ...,
         priority: _builtins.int = ...,
@@ -131,10 +138,11 @@ class CreateTaskRequest(_message.Message):
         request_id: _builtins.str = ...,
         silence_timeout_ms: _builtins.int | None = ...,
         total_timeout_ms: _builtins.int | None = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "request_id", b"request_id", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "request_id", b"request_id", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "value_format", b"value_format", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asynchronous: _TypeAlias = _typing.Literal["asynchronous"]  # noqa: Y015
     _WhichOneofArgType__asynchronous: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous"]  # noqa: Y015
@@ -152,6 +160,8 @@ class CreateTaskRequest(_message.Message):
     _WhichOneofArgType__timeout_ms: _TypeAlias = _typing.Literal["_timeout_ms", b"_timeout_ms"]  # noqa: Y015
     _WhichOneofReturnType__total_timeout_ms: _TypeAlias = _typing.Literal["total_timeout_ms"]  # noqa: Y015
     _WhichOneofArgType__total_timeout_ms: _TypeAlias = _typing.Literal["_total_timeout_ms", b"_total_timeout_ms"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["payload", "payload_json"]  # noqa: Y015
+    _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__asynchronous) -> _WhichOneofReturnType__asynchronous | None: ...
     @_typing.overload
@@ -168,6 +178,8 @@ class CreateTaskRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_ms) -> _WhichOneofReturnType__timeout_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__total_timeout_ms) -> _WhichOneofReturnType__total_timeout_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 
 Global___CreateTaskRequest: _TypeAlias = CreateTaskRequest  # noqa: Y015
 
@@ -207,19 +219,27 @@ class GetTaskRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
+    WITHOUT_PAYLOAD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     wait_seconds: _builtins.float
     """Seconds to wait for its end, 0 to 60. Default: 0."""
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How payload and result come. Default: STRUCT."""
+    without_payload: _builtins.bool
+    """True leaves the payload out. Default: false."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         wait_seconds: _builtins.float = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
+        without_payload: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "value_format", b"value_format", "wait_seconds", b"wait_seconds", "without_payload", b"without_payload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -299,7 +319,7 @@ class ListTasksResponse(_message.Message):
     """Asks for the next page; empty on the last."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
-        """The tasks, newest first, without payload and result."""
+        """The tasks, newest first, without payload and result; fewer than asked for when they are large."""
 
     def __init__(
         self,
@@ -323,19 +343,23 @@ class WatchTaskRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     after_seq: _builtins.int
     """Only events after this one. Default: all that are kept."""
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How the result comes with the event that ended the task. Default: STRUCT."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         after_seq: _builtins.int = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -373,27 +397,33 @@ class UpdateTaskRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
+    UPDATE_JSON_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
+    update_json: _builtins.bytes
+    """As the JSON text that a backend sent, read as leniently as its answers are."""
     token: _builtins.str
     """The right to report on one attempt, from the callback URL. Default: the caller's own right."""
     @_builtins.property
     def update(self) -> _task_pb2.TaskUpdate:
-        """*Required*. The report."""
+        """As a message."""
 
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         update: _task_pb2.TaskUpdate | None = ...,
+        update_json: _builtins.bytes = ...,
         token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "token", b"token", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "report", b"report", "token", b"token", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_report: _TypeAlias = _typing.Literal["update", "update_json"]  # noqa: Y015
+    _WhichOneofArgType_report: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_report) -> _WhichOneofReturnType_report | None: ...
 
 Global___UpdateTaskRequest: _TypeAlias = UpdateTaskRequest  # noqa: Y015
 
@@ -407,6 +437,7 @@ class UpdateTaskResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The task."""
     status: _task_pb2.Task.Status.ValueType
@@ -417,6 +448,10 @@ class UpdateTaskResponse(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When the task last changed."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was left out of the report because it could not be read, a clause each."""
+
     def __init__(
         self,
         *,
@@ -424,10 +459,11 @@ class UpdateTaskResponse(_message.Message):
         status: _task_pb2.Task.Status.ValueType = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         cancelled: _builtins.bool = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "id", b"id", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "id", b"id", "notes", b"notes", "status", b"status", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -513,19 +549,23 @@ class CancelTaskRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     reason: _builtins.str
     """Why, for a person. Default: none."""
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How details come. Default: STRUCT."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -562,16 +602,20 @@ class RetryTaskRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How JSON values come. Default: STRUCT."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "value_format", b"value_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,7 +11,7 @@ from inferry.server.access.secret import SecretError, derive_key, load_secret, r
 from inferry.server.access.tokens import KeySource, PemKey, SecretKey, TokenVerifier
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
-from inferry.server.carriers.http.process import Dispatcher
+from inferry.server.carriers.http.process import Dispatcher, DispatchRules
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.config import Config
 from inferry.server.engine.committer import Committer
@@ -30,13 +30,15 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
 from inferry.server.queue.backlog import Backlog
-from inferry.server.rpc.listener import ENVELOPE_BYTES, RpcServer
+from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.reports import ReportRules
 from inferry.server.task.steps import Rules
+from inferry.wire.limits import ENVELOPE_BYTES
 
 DATABASE = "inferry.db"
 SWEEP_INTERVAL_MS = 250
@@ -85,6 +87,7 @@ class Gateway:
             rules=_rules(config),
             random=Random(),  # noqa: S311  # jitter
         )
+        self._report_rules = ReportRules(config.json_depth_limit, config.result_limit_bytes)
         self._loops = [
             Recovery(self._store, self._ledger, self._rpc.health),
             *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
@@ -116,8 +119,11 @@ class Gateway:
             signer=signer,
             clock=self._clock,
             stopper=Stopper(self._ledger, self._outbound, self._config.cancel_grace_ms),
-            grace_ms=self._config.grace_ms,
-            patience_ms=self._config.sync_timeout_ms,
+            rules=DispatchRules(
+                report=self._report_rules,
+                grace_ms=self._config.grace_ms,
+                patience_ms=self._config.sync_timeout_ms,
+            ),
         )
         self._add_services(signer)
         self.grpc_address = await self._rpc.listen()
@@ -166,6 +172,7 @@ class Gateway:
             signer=signer,
             clock=self._clock,
             config=self._config,
+            rules=self._report_rules,
         )
         servers = ServerServicer(
             Registry(self._committer, self._ledger.fleet, self._clock, self._engine.lose)

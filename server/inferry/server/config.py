@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inferry.wire.limits import DEPTH, ENVELOPE_BYTES, REQUEST_BYTES, RESULT_BYTES
+
 _DAY_MS = 86_400_000
 _MIB = 1024 * 1024
 #: Addresses to listen on that nobody can call back to.
@@ -179,10 +181,23 @@ class Config(BaseSettings):
     )
 
     request_limit_bytes: int = Field(
-        default=_MIB, ge=1_024, le=64 * _MIB, description="Largest request to create or register."
+        default=REQUEST_BYTES,
+        ge=1_024,
+        le=64 * _MIB,
+        description="Largest request to create or register.",
     )
     result_limit_bytes: int = Field(
-        default=4 * _MIB, ge=1_024, le=64 * _MIB, description="Largest result of a task."
+        default=RESULT_BYTES,
+        ge=1_024,
+        le=64 * _MIB,
+        description="Largest result of a task, its details counted in. With the default, any gRPC "
+        "client can read the largest task.",
+    )
+    json_depth_limit: int = Field(
+        default=DEPTH,
+        ge=1,
+        le=500,
+        description="How deep objects and arrays nest in a payload, a result or details.",
     )
 
     shutdown_grace_ms: int = Field(
@@ -198,6 +213,11 @@ class Config(BaseSettings):
     log_level: Annotated[Level, BeforeValidator(_lower)] = Field(
         default="info", description="Least severe level that is logged."
     )
+
+    @property
+    def message_limit_bytes(self) -> int:
+        """The largest message of gRPC: a task with the largest payload and the largest result."""
+        return self.request_limit_bytes + self.result_limit_bytes + ENVELOPE_BYTES
 
     @field_validator("data_dir", "jwt_public_key")
     @classmethod

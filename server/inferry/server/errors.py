@@ -95,6 +95,13 @@ class IllegalTransitionError(InferryError):
     code = "ILLEGAL_TRANSITION"
 
 
+class UnfitValueError(InferryError):
+    """A JSON value does not fit the form that was asked for; details carry ``taskId``."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    code = "VALUE_DOES_NOT_FIT"
+
+
 class StaleAttemptError(InferryError):
     """The report's attempt has ended; details carry ``attempt`` and ``current``."""
 

@@ -5,11 +5,13 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.breaker import Breaker, BreakerState
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
 from inferry.server.fleet.routing import Rule
 from inferry.server.rpc.convert import (
+    add_values,
     attempt_to_proto,
     event_to_proto,
     gap_to_proto,
@@ -28,8 +30,8 @@ from inferry.server.task.record import (
     TaskSpec,
 )
 from inferry.v1.server_pb2 import Server
+from inferry.v1.task_pb2 import JSON_TEXT, STRUCT, Task, TaskEvent
 from inferry.v1.task_pb2 import Attempt as AttemptMessage
-from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import ServerVerdict
 
 SPEC = TaskSpec(
@@ -84,8 +86,42 @@ SERVER = ServerRecord(
 )
 
 
+def with_values(
+    record: TaskRecord, payload: bytes | None = None, outcome: Outcome | None = None
+) -> Task:
+    task = task_to_proto(record)
+    return add_values(task, STRUCT, payload, outcome or Outcome(), largest=100_000)
+
+
+def test_who_asks_for_text_gets_the_texts_that_were_given() -> None:
+    outcome = Outcome(b"[1e400]", b'{"b":1, "a":2}', b"9223372036854775808")
+    task = add_values(task_to_proto(DONE), JSON_TEXT, b'{"a":"\\ud800"}', outcome, largest=0)
+    assert task.payload_json == b'{"a":"\\ud800"}'
+    assert (task.result_json, task.details_json) == (b"[1e400]", b'{"b":1, "a":2}')
+    assert task.late_result_json == b"9223372036854775808"
+    assert not task.HasField("payload")
+    assert not task.HasField("result")
+
+
+@pytest.mark.parametrize(
+    ("payload", "outcome", "reason"),
+    [
+        (b'{"a":[9223372036854775808]}', Outcome(), r"payload.*beyond \+-2\^53"),
+        (None, Outcome(result=b"1e400"), "result: this number is beyond all doubles"),
+        (None, Outcome(details=b'{"a":%b}' % (b"[" * 40 + b"]" * 40)), "details.a.*32 levels"),
+        (None, Outcome(late_result=b'"%b"' % (b"x" * 100_000)), "has 10.... bytes"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_a_way_out(
+    payload: bytes | None, outcome: Outcome, reason: str
+) -> None:
+    with pytest.raises(UnfitValueError, match=rf"{reason}.*; ask for .*JSON_TEXT") as refused:
+        with_values(DONE, payload, outcome)
+    assert refused.value.details == {"taskId": DONE.spec.id}
+
+
 def test_a_new_task_has_nothing_of_an_attempt() -> None:
-    task = task_to_proto(NEW, b'{"n":1}', None)
+    task = with_values(NEW, b'{"n":1}')
     assert MessageToDict(task) == {
         "id": "task_1",
         "type": "video",
@@ -109,7 +145,7 @@ def test_a_new_task_has_nothing_of_an_attempt() -> None:
 
 
 def test_a_final_task_has_its_outcome() -> None:
-    task = task_to_proto(DONE, None, Outcome(result=b'["ok"]'))
+    task = with_values(DONE, None, Outcome(result=b'["ok"]'))
     assert not task.HasField("payload")
     assert task.result.list_value.values[0].string_value == "ok"
     assert (task.server_id, task.attempt, task.progress, task.message) == (
@@ -120,13 +156,13 @@ def test_a_final_task_has_its_outcome() -> None:
 
 
 def test_a_null_result_is_a_result() -> None:
-    assert task_to_proto(DONE, None, Outcome(result=b"null")).HasField("result")
-    assert not task_to_proto(DONE, None, Outcome()).HasField("result")
+    assert with_values(DONE, None, Outcome(result=b"null")).HasField("result")
+    assert not with_values(DONE).HasField("result")
 
 
 def test_details_and_a_late_result_come_along() -> None:
     late = DONE._replace(status=Status.TIMEOUT, error="too late", code="TIMEOUT")
-    task = task_to_proto(late, b"{}", Outcome(details=b'{"phase":"attempt"}', late_result=b"7"))
+    task = with_values(late, b"{}", Outcome(details=b'{"phase":"attempt"}', late_result=b"7"))
     assert (task.error, task.code, task.status) == ("too late", "TIMEOUT", Task.TIMEOUT)
     assert task.details["phase"] == "attempt"
     assert task.late_result.number_value == 7
@@ -134,7 +170,7 @@ def test_details_and_a_late_result_come_along() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_every_status_has_the_same_name_in_the_proto(status: Status) -> None:
-    task = task_to_proto(NEW._replace(status=status), None, None)
+    task = task_to_proto(NEW._replace(status=status))
     assert Task.Status.Name(task.status) == status.name
 
 
@@ -166,13 +202,13 @@ def test_every_event_kind_has_the_same_name_in_the_proto(kind: EventKind) -> Non
 
 def test_the_last_event_carries_the_task() -> None:
     event = Event("task_1", 4, 5_000, EventKind.FINISHED, Status.COMPLETED, 100.0, "", 1, None)
-    task = task_to_proto(DONE, None, None)
+    task = task_to_proto(DONE)
     message = event_to_proto(event, task)
     assert (message.task, message.server_id) == (task, "")
 
 
 def test_a_gap_shows_the_task_as_it_is_now() -> None:
-    task = task_to_proto(DONE, None, None)
+    task = task_to_proto(DONE)
     gap = gap_to_proto(17, task)
     assert (gap.kind, gap.seq, gap.task_id, gap.task) == (TaskEvent.GAP, 17, "task_1", task)
     assert (gap.status, gap.attempt, gap.time) == (Task.COMPLETED, 2, task.updated_at)

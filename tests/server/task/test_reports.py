@@ -1,20 +1,23 @@
-import json
 from dataclasses import replace
 
+import orjson
 import pytest
+from google.protobuf.struct_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.carriers.http.answer import read_answer
-from inferry.server.errors import StaleAttemptError
+from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, StaleAttemptError
 from inferry.server.task.failure import Failure
-from inferry.server.task.inputs import Accept, Cancel, Claim, Expire, Input, Progress, Succeed
+from inferry.server.task.inputs import Cancel, Claim, Expire, Input, Progress, Succeed
 from inferry.server.task.lifecycle import apply, create
-from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
-from inferry.server.task.reports import Report, interpret
+from inferry.server.task.record import Status, TaskRecord
+from inferry.server.task.reports import Report, ReportRules, interpret, read_report, report_of
+from inferry.v1.task_pb2 import Task, TaskUpdate
 from tests.server.situations import RULES, SPEC
 
 NOW = SPEC.created_ms
+READ = ReportRules(depth=8, largest=200)
+TOKEN = b"1.srv_01ARZ3NDEKTSV4RRFFQ69G5FAV.0123456789abcdefABCDEF-_"
 COMPLETED = Report(Status.COMPLETED, result=b'{"a":1}')
 
 
@@ -111,86 +114,88 @@ def test_the_first_late_result_counts_and_the_same_again_changes_nothing() -> No
     assert interpret(kept, 1, COMPLETED) is None
 
 
-def read(status: int, body: object, *, asynchronous: bool = True) -> Accept | Succeed | Failure:
-    text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_answer(status, text, None, asynchronous=asynchronous)
+def test_a_result_passes_through_byte_for_byte() -> None:
+    text = b'{"z": 1e400,\n "a":9223372036854775808}'
+    assert read_report(b'{"status":"COMPLETED","result":%b}' % text, READ).result == text
+    assert report_of(TaskUpdate(status=Task.COMPLETED, result_json=text), READ).result == text
 
 
-def test_the_guides_answers() -> None:
-    assert read(200, {"status": "success", "result": {"a": 1}}) == Succeed(b'{"a":1}')
-    said = {"status": "accepted", "message": "Task queued for processing"}
-    assert read(202, said) == Accept("Task queued for processing")
-    said = {
-        "status": "error",
-        "error": "Video format not supported",
-        "code": "INVALID_FORMAT",
-    }
-    assert read(200, said) == Failure(
-        AttemptOutcome.REJECTED, "Video format not supported", "INVALID_FORMAT"
-    )
-
-
-@pytest.mark.parametrize("status", [200, 400, 422, 500])
-def test_the_standard_error_format_is_an_error_with_any_status(status: int) -> None:
-    said = {"status": "FAILED", "error": "no", "code": "RESOURCE_LIMIT", "details": {"free": 0}}
-    expected = Failure(AttemptOutcome.REJECTED, "no", "RESOURCE_LIMIT", b'{"free":0}')
-    assert read(status, said) == expected
+def test_a_result_as_a_message_is_written_as_json() -> None:
+    update = TaskUpdate(status=Task.COMPLETED, result=Value(number_value=7))
+    assert report_of(update, READ).result == b"7"
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("result", "reason"),
     [
-        (429, AttemptOutcome.REFUSED),
-        (503, AttemptOutcome.REFUSED),
-        (502, AttemptOutcome.AMBIGUOUS),
-        (504, AttemptOutcome.AMBIGUOUS),
-        (301, AttemptOutcome.REJECTED),
-        (400, AttemptOutcome.REJECTED),
-        (404, AttemptOutcome.REJECTED),
-        (500, AttemptOutcome.REJECTED),
+        (b"NaN", "result: no JSON, at position 0"),
+        (b'{"a":1,"a":2}', "result: an object names the member 'a' twice"),
+        (b"[" * 9 + b"]" * 9, "result: nested deeper than 8 levels"),
     ],
 )
-def test_a_status_without_a_body_has_its_class(status: int, outcome: AttemptOutcome) -> None:
-    failure = read(status, b"")
-    assert isinstance(failure, Failure)
-    assert (failure.outcome, failure.code) == (outcome, "INTERNAL_ERROR")
-    assert str(status) in failure.error
+def test_a_result_that_cannot_pass_is_refused_by_either_door(result: bytes, reason: str) -> None:
+    with pytest.raises(InvalidPayloadError, match=reason) as refused:
+        read_report(b'{"status":"COMPLETED","result":%b}' % result, READ)
+    assert refused.value.details == {"field": "result"}
+    with pytest.raises(InvalidPayloadError, match=reason):
+        report_of(TaskUpdate(status=Task.COMPLETED, result_json=result), READ)
+
+
+def test_a_result_has_a_limit() -> None:
+    with pytest.raises(PayloadTooLargeError, match="result: 202 bytes; the limit is 200"):
+        report_of(TaskUpdate(status=Task.COMPLETED, result_json=b'"%b"' % (b"x" * 200)), READ)
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"<html>oops</html>", b"[]", b'"success"', b"{}", b'{"status":"SUCCESS"}', b"\xff\xfe"],
+    ("said", "kept"),
+    [
+        (b'{"b":1, "a":2}', b'{"b":1, "a":2}'),
+        (b"[1, 2]", b'{"raw":[1, 2]}'),
+        (b'"gone"', b'{"raw":"gone"}'),
+        (b"17", b'{"raw":17}'),
+        (b"NaN", b'{"raw":"NaN"}'),
+        (b"[" * 9 + b"]" * 9, orjson.dumps({"raw": "[" * 9 + "]" * 9})),
+        (b'{"a":"%b"}' % (b"x" * 200), orjson.dumps({"raw": '{"a":"%s"}' % ("x" * 200)})),
+        (b"null", None),
+    ],
 )
-def test_what_is_no_answer_fails_with_what_came_and_what_is_right(body: bytes) -> None:
-    failure = read(200, body)
-    assert isinstance(failure, Failure)
-    assert failure.code == "INTERNAL_ERROR"
-    assert '"success"' in failure.error
+def test_details_never_cost_the_end(said: bytes, kept: bytes | None) -> None:
+    report = read_report(b'{"status":"FAILED","error":"no","details":%b}' % said, READ)
+    assert (report.status, report.error, report.details) == (Status.FAILED, "no", kept)
 
 
-def test_accepted_without_a_callback_url_is_no_answer() -> None:
-    failure = read(200, {"status": "accepted"}, asynchronous=False)
-    assert isinstance(failure, Failure)
-    assert "callback_url" in failure.error
+def test_details_as_bytes_that_are_no_object_are_kept_as_they_can_be() -> None:
+    update = TaskUpdate(status=Task.FAILED, details_json=b"\xff oops")
+    assert report_of(update, READ).details == '{"raw":"\ufffd oops"}'.encode()
 
 
-@pytest.mark.parametrize("result", [2**53 + 1, [2**60], {"a": {"b": -(2**62)}}, 10**30])
-def test_a_result_that_json_cannot_hold_exactly_is_refused(result: object) -> None:
-    failure = read(200, {"status": "success", "result": result})
-    assert isinstance(failure, Failure)
-    assert failure.code == "INVALID_PAYLOAD"
-    assert "strings" in failure.error
+@pytest.mark.parametrize("text", [b'{"result":1}', b'{"status":"done"}', b'{"status":null}'])
+def test_a_report_without_a_status_is_answered_with_those_that_are(text: bytes) -> None:
+    with pytest.raises(InvalidPayloadError, match="one of PENDING, PROCESSING, COMPLETED"):
+        read_report(text, READ)
 
 
-def test_a_result_may_be_32_levels_deep_and_not_33() -> None:
-    def nested(levels: int) -> bytes:
-        return b'{"status":"success","result":%b}' % (b"[" * levels + b"]" * levels)
-
-    assert isinstance(read(200, nested(32)), Succeed)
-    assert isinstance(read(200, nested(33)), Failure)
+def test_the_texts_of_a_message_have_the_bounds_of_json() -> None:
+    update = TaskUpdate(status=Task.FAILED, error="x" * 5_000, code="y" * 500, extend_ms=-5)
+    report = report_of(update, READ)
+    assert (len(report.error), len(report.code), report.extend_ms) == (4_096, 128, 0)
 
 
-@given(st.binary(max_size=64), st.integers(100, 599), st.booleans())
-def test_whatever_comes_has_a_defined_end(body: bytes, status: int, asynchronous: bool) -> None:
-    given = read_answer(status, body, None, asynchronous=asynchronous)
-    assert isinstance(given, Accept | Succeed | Failure)
+def test_a_callback_token_that_a_backend_echoes_is_kept_nowhere() -> None:
+    said = orjson.dumps({"url": f"http://a/?token={TOKEN.decode()}"})
+    text = b'{"status":"COMPLETED","result":%b,"details":%b,"error":%b,"message":%b,"code":%b}'
+    report = read_report(text % (said, said, said, said, orjson.dumps(TOKEN.decode())), READ)
+    again = report_of(
+        TaskUpdate(
+            status=Task.COMPLETED,
+            result_json=said,
+            details_json=said,
+            error=said.decode(),
+            message=said.decode(),
+            code=TOKEN.decode(),
+        ),
+        READ,
+    )
+    assert report == again
+    assert "srv_" not in repr(report)
+    assert report.result == b'{"url":"http://a/?token=[callback token]"}'

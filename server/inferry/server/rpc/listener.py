@@ -17,9 +17,6 @@ from inferry.v1 import (
     task_service_pb2_grpc,
 )
 
-#: What a message may have beyond the largest result: its other fields.
-ENVELOPE_BYTES = 1_048_576
-
 _SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
@@ -80,10 +77,9 @@ class RpcServer:
 
 
 def _options(config: Config) -> list[tuple[str, int]]:
-    largest = config.result_limit_bytes + ENVELOPE_BYTES
     return [
-        ("grpc.max_receive_message_length", largest),
-        ("grpc.max_send_message_length", 2 * largest),
+        ("grpc.max_receive_message_length", config.message_limit_bytes),
+        ("grpc.max_send_message_length", config.message_limit_bytes),
         # A second gateway on the same port must fail, not take half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 20_000),

@@ -9,11 +9,12 @@ from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.interceptors import caller
-from inferry.server.rpc.json_values import struct_to_json
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import names, within
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
+from inferry.wire.errors import FieldError
+from inferry.wire.structs import struct_text
 
 CAPABILITIES_LIMIT = 256
 NAME_LIMIT = 128
@@ -48,7 +49,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                     names("capabilities", request.capabilities, CAPABILITIES_LIMIT)
                 ),
                 max_concurrent=slots,
-                metadata=struct_to_json(request.metadata),
+                metadata=_metadata(request),
                 private_allowed=Role.ADMIN in caller().roles,
             )
         )
@@ -104,6 +105,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             raise InvalidPayloadError(f"grace: {grace_ms} ms; right is 0 to {GRACE_LIMIT_MS}")
         await self._registry.deregister(request.id, grace_ms)
         return pb.DeregisterServerResponse()
+
+
+def _metadata(request: pb.RegisterServerRequest) -> bytes:
+    try:
+        return struct_text(request.metadata)
+    except FieldError as error:
+        error.within("metadata")
+        raise InvalidPayloadError(str(error), field="metadata") from None
 
 
 def _status(member: Member) -> server_pb2.Server.Status.ValueType:

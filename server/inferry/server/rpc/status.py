@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from inferry.server.errors import InferryError
-from inferry.server.rpc.json_values import to_struct
+from inferry.wire.structs import struct_from
 
 DOMAIN = "inferry"
 
@@ -30,7 +30,7 @@ def to_status(error: InferryError) -> Status:
     """
     info = ErrorInfo(reason=error.code, domain=DOMAIN)
     status = Status(code=error.status.value[0], message=_cut(error.message))
-    details = to_struct(error.details)
+    details = struct_from(error.details)
     if details.ByteSize() > DETAILS_LIMIT:
         details.Clear()
     for key, value in details.fields.items():

@@ -8,12 +8,13 @@ import orjson
 
 from inferry.server.config import Config
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
-from inferry.server.rpc.json_values import struct_to_json, value_to_json
 from inferry.server.store import RequestKey, TaskFilter
 from inferry.server.task.ids import new_task_id
 from inferry.server.task.record import Status, TaskSpec
-from inferry.server.task.reports import Report
-from inferry.v1 import task_pb2, task_service_pb2
+from inferry.v1 import task_service_pb2
+from inferry.wire.errors import FieldError
+from inferry.wire.structs import struct_text
+from inferry.wire.text import canonical, check_object
 
 DAY_MS = 86_400_000
 TTL_LIMIT_MS = 2**31 - 1
@@ -21,8 +22,6 @@ CAPABILITIES_LIMIT = 32
 LABELS_LIMIT = 32
 LABEL_KEY_LIMIT = 63
 LABEL_VALUE_LIMIT = 255
-TEXT_LIMIT = 4_096
-CODE_LIMIT = 128
 REQUEST_ID_LIMIT = 255
 BULK_LIMIT = 1_000
 #: What a task can be started again from.
@@ -72,40 +71,8 @@ def new_task(
         idempotent=request.idempotent,
         created_ms=now_ms,
     )
-    payload = struct_to_json(request.payload) if request.HasField("payload") else b"{}"
-    if len(payload) > config.request_limit_bytes:
-        raise PayloadTooLargeError(
-            f"payload: {len(payload)} bytes; the limit is {config.request_limit_bytes}"
-        )
-    return spec, payload, _not_before(request, now_ms), _key(request, now_ms)
-
-
-def report_of(update: task_pb2.TaskUpdate, limit_bytes: int) -> Report:
-    """Reads what a backend says of an attempt.
-
-    Raises:
-        InvalidPayloadError: It has no status.
-        PayloadTooLargeError: The result or the details are larger than ``limit_bytes``.
-    """
-    status = status_of(update.status)
-    if status is None:
-        raise InvalidPayloadError(f"status: missing; one of {_STATUS_WORDS}")
-    result = value_to_json(update.result) if update.HasField("result") else None
-    details = struct_to_json(update.details) if update.HasField("details") else None
-    size = len(result or b"") + len(details or b"")
-    if size > limit_bytes:
-        raise PayloadTooLargeError(f"result and details: {size} bytes; the limit is {limit_bytes}")
-    return Report(
-        status=status,
-        progress=update.progress if update.HasField("progress") else None,
-        message=update.message[:TEXT_LIMIT] if update.HasField("message") else None,
-        result=result,
-        error=update.error[:TEXT_LIMIT],
-        code=update.code[:CODE_LIMIT],
-        details=details,
-        retryable=update.retryable,
-        extend_ms=within("extend_ms", update.extend_ms, 0, DAY_MS),
-    )
+    payload = _payload(request, config)
+    return spec, payload, _not_before(request, now_ms), _key(request, payload, now_ms)
 
 
 def bulk_of(
@@ -184,7 +151,27 @@ def _optional(
     return within(shown, getattr(request, field), least, most)
 
 
-def _key(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> RequestKey | None:
+def _payload(request: task_service_pb2.CreateTaskRequest, config: Config) -> bytes:
+    """Reads a payload: checked once, and passed through from here on."""
+    try:
+        if request.HasField("payload"):
+            payload = struct_text(request.payload)
+        else:
+            payload = request.payload_json if request.HasField("payload_json") else b"{}"
+        if len(payload) <= config.request_limit_bytes:
+            check_object(payload, config.json_depth_limit)
+            return payload
+    except FieldError as error:
+        error.within("payload")
+        raise InvalidPayloadError(str(error), field="payload") from None
+    raise PayloadTooLargeError(
+        f"payload: {len(payload)} bytes; the limit is {config.request_limit_bytes}"
+    )
+
+
+def _key(
+    request: task_service_pb2.CreateTaskRequest, payload: bytes, now_ms: int
+) -> RequestKey | None:
     if not request.request_id:
         return None
     if not _REQUEST_ID.fullmatch(request.request_id):
@@ -194,8 +181,10 @@ def _key(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> RequestKey
         )
     unnamed = task_service_pb2.CreateTaskRequest()
     unnamed.CopyFrom(request)
-    unnamed.ClearField("request_id")
-    said = unnamed.SerializeToString(deterministic=True)
+    # Neither the form of a payload nor the order of its keys makes another request.
+    for name in ("request_id", "value_format", "work"):
+        unnamed.ClearField(name)
+    said = unnamed.SerializeToString(deterministic=True) + canonical(payload)
     digest = blake2b(said, digest_size=16).digest()
     return RequestKey(request.request_id, digest, now_ms + DAY_MS)
 

@@ -14,6 +14,8 @@ from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
 from inferry.server.rpc.convert import (
+    ValueFormat,
+    add_values,
     attempt_to_proto,
     event_to_proto,
     gap_to_proto,
@@ -24,12 +26,13 @@ from inferry.server.rpc.convert import (
 from inferry.server.rpc.explanation import explanation_of
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
-from inferry.server.rpc.task_requests import bulk_of, new_task, report_of, status_of
+from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
 from inferry.server.store import Replayed, TaskFilter
-from inferry.server.task.record import TaskRecord
-from inferry.server.task.reports import STOPPED
+from inferry.server.task.record import Outcome, TaskRecord
+from inferry.server.task.reports import STOPPED, Report, ReportRules, read_report, report_of
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.limits import ENVELOPE_BYTES, MESSAGE_BYTES
 
 WAIT_LIMIT_S = 60
 
@@ -49,6 +52,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         signer: CallbackSigner,
         clock: Clock,
         config: Config,
+        rules: ReportRules,
     ) -> None:
         self._engine = engine
         self._reader = reader
@@ -56,6 +60,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._signer = signer
         self._clock = clock
         self._config = config
+        self._rules = rules
+        self._largest = config.message_limit_bytes
 
     async def CreateTask(
         self, request: pb.CreateTaskRequest, context: Context
@@ -67,16 +73,21 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         if spec.asynchronous:
             created = await self._engine.create(spec, payload, not_before_ms, key)
             if not isinstance(created, Replayed):
-                return pb.CreateTaskResponse(task=task_to_proto(created, None, None))
-            return pb.CreateTaskResponse(task=await self._task(created.record), replayed=True)
+                return pb.CreateTaskResponse(task=task_to_proto(created))
+            task = await self._task(created.record, request.value_format)
+            return pb.CreateTaskResponse(task=task, replayed=True)
         # Listening before the task exists: its end is never missed, and never looked up.
         with self._ledger.signals.listen(spec.id) as signal:
             created = await self._engine.create(spec, payload, not_before_ms, key)
             if not isinstance(created, Replayed):
                 record = await signal.final(created)
-                return pb.CreateTaskResponse(task=task_to_proto(record, None, signal.outcome))
+                task = task_to_proto(record)
+                outcome = signal.outcome or Outcome()
+                add_values(task, request.value_format, None, outcome, self._largest)
+                return pb.CreateTaskResponse(task=task)
         record = await self._reader.wait(created.record.spec.id, spec.tenant, None)
-        return pb.CreateTaskResponse(task=await self._task(record), replayed=True)
+        task = await self._task(record, request.value_format)
+        return pb.CreateTaskResponse(task=task, replayed=True)
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""
@@ -89,8 +100,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             if wait_s
             else await self._reader.task(request.id, tenant)
         )
-        payload = await self._reader.payload(record)
-        return pb.GetTaskResponse(task=await self._task(record, payload))
+        payload = None if request.without_payload else await self._reader.payload(record)
+        task = await self._task(record, request.value_format, payload)
+        return pb.GetTaskResponse(task=task)
 
     async def ListTasks(
         self, request: pb.ListTasksRequest, context: Context
@@ -104,14 +116,18 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             server_id=request.server_id or None,
         )
         found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
-        page = found[:size]
-        return pb.ListTasksResponse(
-            tasks=[
-                task_to_proto(record, None, None, self._ledger.place_of(record))
-                for _, record in page
-            ],
-            next_page_token=write_place(page[-1][0]) if len(found) > size else "",
-        )
+        response, last = pb.ListTasksResponse(), 0
+        room = MESSAGE_BYTES - ENVELOPE_BYTES
+        for place, record in found[:size]:
+            task = task_to_proto(record, self._ledger.place_of(record))
+            room -= task.ByteSize()
+            if room < 0:
+                break
+            response.tasks.append(task)
+            last = place
+        if len(response.tasks) < len(found):
+            response.next_page_token = write_place(last)
+        return response
 
     async def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
@@ -120,18 +136,20 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
         async with aclosing(watch) as steps:
             async for step in steps:
-                yield pb.WatchTaskResponse(event=await self._event(request.id, step))
+                event = await self._event(request, step)
+                yield pb.WatchTaskResponse(event=event)
 
     async def UpdateTask(
         self, request: pb.UpdateTaskRequest, context: Context
     ) -> pb.UpdateTaskResponse:
         """Takes one report of a backend."""
-        record = await self._report(request)
+        record, report = await self._report(request)
         return pb.UpdateTaskResponse(
             id=record.spec.id,
             status=_status(record),
             updated_at=timestamp(record.updated_ms),
             cancelled=record.status in STOPPED,
+            notes=report.notes,
         )
 
     async def ReportTask(
@@ -144,7 +162,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
                 raise InvalidPayloadError(
                     f"id: {request.id!r}; the stream is about {record.spec.id}"
                 )
-            record, reports = await self._report(request), reports + 1
+            record, _ = await self._report(request)
+            reports += 1
             if record.status.final:
                 break
         if record is None:
@@ -162,14 +181,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.CancelTaskResponse:
         """Ends a task that is not final yet."""
         record = await self._engine.cancel(request.id, visible_tenant(), request.reason)
-        return pb.CancelTaskResponse(task=await self._task(record))
+        return pb.CancelTaskResponse(task=await self._task(record, request.value_format))
 
     async def RetryTask(
         self, request: pb.RetryTaskRequest, context: Context
     ) -> pb.RetryTaskResponse:
         """Starts a FAILED, TIMEOUT or CANCELLED task again."""
         record = await self._engine.retry(request.id, visible_tenant())
-        return pb.RetryTaskResponse(task=await self._task(record))
+        return pb.RetryTaskResponse(task=await self._task(record, request.value_format))
 
     async def RetryTasks(
         self, request: pb.RetryTasksRequest, context: Context
@@ -198,7 +217,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         attempts = await self._reader.attempts(request.id, visible_tenant())
         return pb.ListAttemptsResponse(attempts=[attempt_to_proto(one) for one in attempts])
 
-    async def _report(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> TaskRecord:
+    async def _report(
+        self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest
+    ) -> tuple[TaskRecord, Report]:
         attempt, tenant = None, None
         if request.token:
             attempt = self._signer.verify(request.id, request.token).attempt
@@ -206,20 +227,28 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
         else:
             tenant = visible_tenant()
-        report = report_of(request.update, self._config.result_limit_bytes)
-        return await self._engine.report(request.id, attempt, report, tenant)
+        report = self._read(request)
+        return await self._engine.report(request.id, attempt, report, tenant), report
 
-    async def _event(self, task_id: str, step: Step) -> task_pb2.TaskEvent:
+    def _read(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> Report:
+        if isinstance(request, pb.UpdateTaskRequest) and request.HasField("update_json"):
+            return read_report(request.update_json, self._rules)
+        return report_of(request.update, self._rules)
+
+    async def _event(self, request: pb.WatchTaskRequest, step: Step) -> task_pb2.TaskEvent:
         if step.place is not None:
-            return place_to_proto(step.seq, task_id, step.place)
-        task = None if step.record is None else await self._task(step.record)
+            return place_to_proto(step.seq, request.id, step.place)
+        task = None if step.record is None else await self._task(step.record, request.value_format)
         return (
             gap_to_proto(step.seq, task) if step.event is None else event_to_proto(step.event, task)
         )
 
-    async def _task(self, record: TaskRecord, payload: bytes | None = None) -> task_pb2.Task:
+    async def _task(
+        self, record: TaskRecord, value_format: ValueFormat, payload: bytes | None = None
+    ) -> task_pb2.Task:
         outcome = await self._reader.outcome(record)
-        return task_to_proto(record, payload, outcome, self._ledger.place_of(record))
+        task = task_to_proto(record, self._ledger.place_of(record))
+        return add_values(task, value_format, payload, outcome, self._largest)
 
 
 def visible_tenant() -> str | None:

@@ -1,15 +1,37 @@
 """What a backend's report means for a task: an input, a ``Failure``, or nothing. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from inferry.server.errors import StaleAttemptError
+import orjson
+
+from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, StaleAttemptError
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
 from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
+from inferry.v1.task_pb2 import TaskUpdate
+from inferry.wire.callback_token import redact
+from inferry.wire.errors import FieldError
+from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
+from inferry.wire.structs import struct_text, value_text
+from inferry.wire.text import check, check_object
+from inferry.wire.words import read_words, text_of
 
 #: Final statuses in which a backend that still works is told to stop instead of refused.
 STOPPED = (Status.CANCELLED, Status.TIMEOUT)
+_STATUSES = {int(status): status for status in Status}
+_STATUS_WORDS = ", ".join(status.name for status in Status)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRules:
+    """What a report may hold."""
+
+    #: How deep a result or details may nest.
+    depth: int
+    #: Bytes of a result and its details.
+    largest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +53,8 @@ class Report:
     retryable: bool = False
     #: The attempt may run at least so long from now.
     extend_ms: int = 0
+    #: What was left out because it could not be read, a clause each.
+    notes: Sequence[str] = ()
 
     @property
     def digest(self) -> bytes:
@@ -38,6 +62,96 @@ class Report:
         parts = (self.result or b"", self.error.encode(), self.code.encode(), self.details or b"")
         framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
         return blake2b(b"%d;%b" % (self.status, framed), digest_size=16).digest()
+
+
+def read_report(text: bytes, rules: ReportRules) -> Report:
+    """Reads what a backend said in JSON, in a callback or in an answer.
+
+    Raises:
+        InvalidPayloadError: It is no JSON object, has no status, or its result is no JSON.
+        PayloadTooLargeError: The result is.
+    """
+    try:
+        words = read_words(text)
+    except FieldError as error:
+        raise InvalidPayloadError(str(error)) from None
+    if not words.update.status:
+        came = words.status or "missing"
+        raise InvalidPayloadError(f"status: {came}; right is one of {_STATUS_WORDS}")
+    return report_of(words.update, rules, words.notes)
+
+
+def report_of(update: TaskUpdate, rules: ReportRules, notes: Sequence[str] = ()) -> Report:
+    """Reads a report, and takes our own tokens out of it.
+
+    A result has to be right: it is the work. Everything beside it is taken as well as can be.
+
+    Raises:
+        InvalidPayloadError: It has no status, or its result is no JSON that can pass through.
+        PayloadTooLargeError: The result is.
+    """
+    status = _STATUSES.get(update.status)
+    if status is None:
+        raise InvalidPayloadError(f"status: missing; right is one of {_STATUS_WORDS}")
+    result = _result_of(update, rules)
+    extend_ms = max(0, min(update.extend_ms, EXTEND_MS))
+    details, note = _details_of(update, rules, rules.largest - len(result or b""))
+    return Report(
+        status=status,
+        progress=update.progress if update.HasField("progress") else None,
+        message=_text(update.message, TEXT_CHARS) if update.HasField("message") else None,
+        result=result,
+        error=_text(update.error, TEXT_CHARS),
+        code=_text(update.code, CODE_CHARS),
+        details=details,
+        retryable=update.retryable,
+        extend_ms=extend_ms,
+        notes=(*notes, note) if note else tuple(notes),
+    )
+
+
+def _result_of(update: TaskUpdate, rules: ReportRules) -> bytes | None:
+    try:
+        if update.HasField("result"):
+            result = value_text(update.result)
+        elif update.HasField("result_json"):
+            result = redact(update.result_json)
+            if len(result) <= rules.largest:
+                check(result, rules.depth)
+        else:
+            return None
+    except FieldError as error:
+        error.within("result")
+        raise InvalidPayloadError(str(error), field="result") from None
+    if len(result) > rules.largest:
+        raise PayloadTooLargeError(f"result: {len(result)} bytes; the limit is {rules.largest}")
+    return redact(result)
+
+
+def _details_of(update: TaskUpdate, rules: ReportRules, room: int) -> tuple[bytes | None, str]:
+    """Takes details as they are if they are an object; all else goes under ``raw``, cut.
+
+    Returns:
+        A JSON object, or None without details, and a note if they are not as they came.
+    """
+    if not update.HasField("more"):
+        return None, ""
+    text = update.details_json
+    try:
+        text = text or struct_text(update.details)
+        details = text if text.startswith(b"{") else b'{"raw":%b}' % text
+        check_object(details, rules.depth)
+        flaw = f"{len(details)} bytes; there is room for {room}" if len(details) > room else ""
+    except FieldError as error:
+        flaw = str(error)
+    if flaw:
+        details = orjson.dumps({"raw": text_of(text, TEXT_CHARS)})
+        return redact(details), f"details are kept as a text: {flaw}"
+    return redact(details), ""
+
+
+def _text(said: str, longest: int) -> str:
+    return redact(said[:longest].encode()).decode()
 
 
 def interpret(record: TaskRecord, attempt: int | None, report: Report) -> Input | Failure | None:
@@ -54,7 +168,7 @@ def interpret(record: TaskRecord, attempt: int | None, report: Report) -> Input 
     _fence(record, attempt)
     if record.status.final and _changes_nothing(record, report):
         return None
-    return _meaning(report)
+    return meaning(report)
 
 
 def _changes_nothing(record: TaskRecord, report: Report) -> bool:
@@ -65,7 +179,8 @@ def _changes_nothing(record: TaskRecord, report: Report) -> bool:
     return confirms or record.digest == report.digest
 
 
-def _meaning(report: Report) -> Input | Failure:
+def meaning(report: Report) -> Input | Failure:
+    """Tells what a report does to a task with an open attempt."""
     match report.status:
         case Status.PENDING:
             return Progress(

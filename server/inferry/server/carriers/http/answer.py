@@ -1,90 +1,76 @@
-"""What the answer to ``POST /process`` means for a task. Pure."""
+"""What the answer to ``POST /process`` means for a task. Pure.
 
-from typing import Any
+What a backend says in it is read as in a callback; here is what HTTP adds.
+"""
 
-import orjson
-
-from inferry.server.errors import InvalidPayloadError
+from inferry.server.errors import InferryError
 from inferry.server.task.failure import Failure
-from inferry.server.task.inputs import Accept, Succeed
-from inferry.server.task.json_text import checked_json, refuse_rounded
+from inferry.server.task.inputs import Accept, Input
 from inferry.server.task.record import AttemptOutcome
+from inferry.server.task.reports import ReportRules, meaning, report_of
+from inferry.v1.task_pb2 import Task
+from inferry.wire.callback_token import redact
+from inferry.wire.errors import FieldError
+from inferry.wire.words import Words, read_words
 
 #: Bytes of an answer that an error quotes.
 _QUOTED = 200
+_UNDER_WAY = frozenset({Task.PENDING, Task.PROCESSING})
+_UNSUCCESSFUL = frozenset({Task.FAILED, Task.TIMEOUT, Task.CANCELLED})
 
 
 def read_answer(
-    status: int, body: bytes, retry_after_ms: int | None, *, asynchronous: bool
-) -> Accept | Succeed | Failure:
+    status: int,
+    body: bytes,
+    retry_after_ms: int | None,
+    rules: ReportRules,
+    *,
+    asynchronous: bool,
+) -> Input | Failure:
     """Tells what the answer to a dispatch means (guide: "Task Processing").
 
     Args:
         status: Of HTTP.
         body: Whatever came.
         retry_after_ms: From the ``Retry-After`` header.
+        rules: What a report may hold.
         asynchronous: Whether there was a callback URL.
     """
-    said = _json_object(body)
+    body, flaw = redact(body), ""
+    try:
+        words = read_words(body)
+    except FieldError as error:
+        words, flaw = Words(), str(error)
+    said = words.update
     if status in (429, 503):
-        error = _error_of(said) or f"the server answered {status}"
-        return Failure(AttemptOutcome.REFUSED, error, retry_after_ms=retry_after_ms)
+        reason = said.error or f"the server answered {status}"
+        return Failure(AttemptOutcome.REFUSED, reason, retry_after_ms=retry_after_ms)
     if status in (502, 504):
         return Failure(AttemptOutcome.AMBIGUOUS, f"the server answered {status}")
-    word = said.get("status") if said is not None else None
-    if 200 <= status < 300 and said is not None:  # noqa: PLR2004  # the 2xx class
-        if word == "success":
-            return _success(said.get("result"), body)
-        if word == "accepted" and asynchronous:
-            message = said.get("message")
-            return Accept(message if isinstance(message, str) else None)
-    if said is not None and (word in ("error", "FAILED") or _error_of(said)):
-        return _rejected(said, f"the server answered {status} without a reason")
-    return Failure(AttemptOutcome.REJECTED, _nonsense(status, body, word, asynchronous))
+    if said.error and not said.status:
+        said.status = Task.FAILED
+    well = 200 <= status < 300  # noqa: PLR2004  # the 2xx class
+    if said.status in _UNSUCCESSFUL or (well and said.status == Task.COMPLETED):
+        return _end(words, rules)
+    if well and asynchronous and said.status in _UNDER_WAY:
+        return Accept(said.message if said.HasField("message") else None)
+    flaw = flaw or _flaw(words, asynchronous=asynchronous)
+    came = body[:_QUOTED].decode("utf-8", "replace").strip() or "nothing"
+    return Failure(AttemptOutcome.REJECTED, f"the server answered {status} with {flaw}: {came}")
 
 
-def _success(result: Any, body: bytes) -> Succeed | Failure:
+def _end(words: Words, rules: ReportRules) -> Input | Failure:
     try:
-        refuse_rounded(body, "result")
-        return Succeed(checked_json(result, "result"))
-    except InvalidPayloadError as error:
+        return meaning(report_of(words.update, rules, words.notes))
+    except InferryError as error:
         return Failure(AttemptOutcome.REJECTED, error.message, error.code)
 
 
-def _rejected(said: dict[str, Any], unexplained: str) -> Failure:
-    code, details = said.get("code"), said.get("details")
-    return Failure(
-        AttemptOutcome.REJECTED,
-        _error_of(said) or unexplained,
-        code if isinstance(code, str) and code else "INTERNAL_ERROR",
-        _details(details) if isinstance(details, dict) else None,
-        retryable=said.get("retryable") is True,
-    )
-
-
-def _details(said: dict[str, Any]) -> bytes | None:
-    try:
-        return checked_json(said, "details")
-    except InvalidPayloadError as error:
-        return orjson.dumps({"left_out": error.message})
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return said if isinstance(said, dict) else None
-
-
-def _error_of(said: dict[str, Any] | None) -> str:
-    error = said.get("error") if said is not None else None
-    return error if isinstance(error, str) else orjson.dumps(error).decode() if error else ""
-
-
-def _nonsense(status: int, body: bytes, word: object, asynchronous: bool) -> str:  # noqa: FBT001
+def _flaw(words: Words, *, asynchronous: bool) -> str:
+    """Tells what is wrong with an answer that is JSON and yet no answer."""
     expected = '"success", "error" or "accepted"' if asynchronous else '"success" or "error"'
-    if word == "accepted":
-        return f'the server answered "accepted", but had no callback_url; right is {expected}'
-    came = body[:_QUOTED].decode("utf-8", "replace").strip() or "nothing"
-    return f"the server answered {status} with no status {expected}: {came}"
+    if words.update.status in _UNDER_WAY and not asynchronous:
+        return f"the status {words.status} though it had no callback_url; right is {expected}"
+    if words.status:
+        return f"the status {words.status}; right is {expected}"
+    return f"no status; right is {expected}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import orjson
 import structlog
@@ -25,7 +26,7 @@ from inferry.server.outbound.client import (
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
-from inferry.server.task.reports import STOPPED
+from inferry.server.task.reports import STOPPED, ReportRules
 
 #: What an answer means for the breaker that is not simply one.
 _ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
@@ -39,6 +40,19 @@ _AGAIN_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class DispatchRules:
+    """The numbers of a call."""
+
+    #: What a report may hold.
+    report: ReportRules
+    #: Waited beyond an attempt's timeout.
+    grace_ms: int
+    #: A call that had less and brought no answer says nothing of its server: with timeouts of its
+    #: own choice one client could have it taken from all others.
+    patience_ms: int
+
+
 class Dispatcher:
     """Calls servers; as many calls at once as there are slots.
 
@@ -49,9 +63,7 @@ class Dispatcher:
         signer: Makes callback URLs.
         clock: The time.
         stopper: Stops what is no longer wanted.
-        grace_ms: Waited beyond an attempt's timeout.
-        patience_ms: A call that had less and brought no answer says nothing of its server: with
-            timeouts of its own choice one client could have it taken from all others.
+        rules: The numbers of a call.
     """
 
     def __init__(
@@ -63,8 +75,7 @@ class Dispatcher:
         signer: CallbackSigner,
         clock: Clock,
         stopper: Stopper,
-        grace_ms: int,
-        patience_ms: int,
+        rules: DispatchRules,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
@@ -72,8 +83,7 @@ class Dispatcher:
         self._signer = signer
         self._clock = clock
         self._stopper = stopper
-        self._grace_ms = grace_ms
-        self._patience_ms = patience_ms
+        self._rules = rules
         self._calls: dict[str, asyncio.Task[None]] = {}
         #: Keeps calls whose answer is being written from being collected.
         self._running: set[asyncio.Task[None]] = set()
@@ -161,7 +171,7 @@ class Dispatcher:
             answer = await self._outbound.post(
                 f"{server.url}/process",
                 self._body(record, payload, timeout_ms),
-                timeout_s=(timeout_ms + self._grace_ms) / 1000,
+                timeout_s=(timeout_ms + self._rules.grace_ms) / 1000,
                 private_allowed=server.private_allowed,
             )
         except ConnectError as error:
@@ -178,6 +188,7 @@ class Dispatcher:
             answer.status,
             answer.body,
             None if wait_s is None else int(wait_s * 1000),
+            self._rules.report,
             asynchronous=record.spec.asynchronous,
         )
         failed = given.outcome if isinstance(given, Failure) else None
@@ -185,7 +196,7 @@ class Dispatcher:
 
     def _unanswered(self, record: TaskRecord) -> CallEnd | None:
         """Tells what a call says of its server that brought no answer in time."""
-        return CallEnd.BROKEN if record.spec.timeout_ms >= self._patience_ms else None
+        return CallEnd.BROKEN if record.spec.timeout_ms >= self._rules.patience_ms else None
 
     def _note(self, record: TaskRecord, end: CallEnd | None, wait_ms: int | None = None) -> None:
         if end is not None:

@@ -1,20 +1,22 @@
 """Messages -> plain JSON: an encoder for each message type, compiled once from its descriptor.
 
 Canonical proto3 JSON in lowerCamelCase, printed for people: numbers, booleans, arrays and maps
-always; messages, optional fields and texts only when they are set; 64-bit integers as numbers.
+always; messages, optional fields and texts only when they are set; 64-bit integers as numbers. What
+came as a JSON text stands there as it came.
 """
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from inferry.bridge.contract import PRINTED_WHEN_SET
-from inferry.bridge.scalars import Printer, enum_printer, print_timestamp
-from inferry.bridge.values import read_number, read_struct, read_value
+from inferry.wire.rules import PRINTED_WHEN_SET, shown, value_field
+from inferry.wire.scalars import Printer, enum_printer, print_timestamp
+from inferry.wire.structs import plain_number, plain_struct, plain_value
 
 #: Prints a message as what orjson takes.
 Encoder = Callable[[Any], Any]
@@ -31,8 +33,8 @@ def encoder(descriptor: Descriptor) -> Encoder:
         TypeError: A field is of a kind that JSON has no form for here.
     """
     known: dict[str, Encoder] = {
-        "google.protobuf.Value": read_value,
-        "google.protobuf.Struct": read_struct,
+        "google.protobuf.Value": plain_value,
+        "google.protobuf.Struct": plain_struct,
         "google.protobuf.Timestamp": print_timestamp,
     }
     if descriptor.full_name in known:
@@ -43,7 +45,7 @@ def encoder(descriptor: Descriptor) -> Encoder:
 
 
 def _plain(descriptor: Descriptor) -> Encoder:
-    table = {field.number: (field.json_name, _printer(field)) for field in descriptor.fields}
+    table = {field.number: (_name(field), _printer(field)) for field in descriptor.fields}
     always = [(field.json_name, _empty(field)) for field in descriptor.fields if _always(field)]
 
     def encode(message: Message) -> dict[str, Any]:
@@ -59,8 +61,12 @@ def _plain(descriptor: Descriptor) -> Encoder:
     return encode
 
 
+def _name(field: FieldDescriptor) -> str:
+    return str((value_field(field) or field).json_name)
+
+
 def _always(field: FieldDescriptor) -> bool:
-    if field.full_name in PRINTED_WHEN_SET:
+    if field.full_name in PRINTED_WHEN_SET or not shown(field):
         return False
     return field.is_repeated or not (field.has_presence or field.type in _SILENT_WHEN_EMPTY)
 
@@ -87,7 +93,9 @@ def _single(field: FieldDescriptor) -> Printer | None:
     if field.enum_type is not None:
         return enum_printer(field.enum_type)
     if field.type in _FLOATS:
-        return read_number
+        return plain_number
+    if value_field(field) is not None:
+        return orjson.Fragment
     if field.type == FieldDescriptor.TYPE_BYTES:
         raise TypeError(f"{field.full_name}: this kind of field has no JSON form here")
     return None

@@ -9,12 +9,11 @@ from functools import lru_cache
 from time import gmtime, strftime
 from typing import Any
 
-import orjson
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inferry.bridge.contract import LOWER_CASE_ENUMS
-from inferry.bridge.errors import expected
+from inferry.wire.errors import FieldError, expected
+from inferry.wire.rules import LOWER_CASE_ENUMS
 
 Reader = Callable[[Any], Any]
 Printer = Callable[[Any], Any]
@@ -37,19 +36,18 @@ _INTEGER_BITS = {
 _FLOATS = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
 
 
-def reader(field: FieldDescriptor, *, from_query: bool, lenient: bool) -> Reader:
+def reader(field: FieldDescriptor, *, from_query: bool) -> Reader:
     """Chooses the reader of a scalar field.
 
     Args:
         field: The field; whether it is repeated is not looked at.
         from_query: The value is a text from a query: ``true`` is a boolean, enums take any case.
-        lenient: The sender is a backend: a text field takes any JSON value, in print.
 
     Raises:
         TypeError: JSON has no form for it here.
     """
     if field.type == FieldDescriptor.TYPE_STRING:
-        return read_printed if lenient else read_text
+        return read_text
     if field.type == FieldDescriptor.TYPE_BOOL:
         return read_query_boolean if from_query else read_boolean
     if field.enum_type is not None:
@@ -64,14 +62,14 @@ def reader(field: FieldDescriptor, *, from_query: bool, lenient: bool) -> Reader
 
 def read_text(value: Any) -> str:
     """Reads a text."""
-    if type(value) is str:
-        return value
-    raise expected("a string", value)
-
-
-def read_printed(value: Any) -> str:
-    """Reads a text; anything else becomes its JSON text, as a backend's error object."""
-    return value if type(value) is str else orjson.dumps(value, default=float).decode()
+    if type(value) is not str:
+        raise expected("a string", value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise FieldError("half of a surrogate pair is no text") from None
+    return value
 
 
 def read_boolean(value: Any) -> bool:

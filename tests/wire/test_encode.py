@@ -1,11 +1,12 @@
+import orjson
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import Help, RetryInfo
 
-from inferry.bridge.encode import encoder
 from inferry.v1.server_pb2 import Load, Server
 from inferry.v1.server_service_pb2 import DeregisterServerResponse, RegisterServerResponse
 from inferry.v1.task_pb2 import Attempt, Task, TaskEvent
 from inferry.v1.task_service_pb2 import ListTasksResponse, UpdateTaskResponse
+from inferry.wire.encode import encoder
 
 
 def printed(message: object) -> object:
@@ -55,6 +56,14 @@ def test_a_null_result_is_printed_and_no_result_is_not() -> None:
     assert "result" not in encoder(Task.DESCRIPTOR)(task)
     task.result.null_value = 0  # type: ignore[assignment]
     assert encoder(Task.DESCRIPTOR)(task)["result"] is None
+
+
+def test_a_json_text_is_printed_as_it_came_under_the_name_of_its_value() -> None:
+    task = Task(payload_json=b'{"z": 1.0,\n"a":1e400}', result_json=b"9223372036854775808")
+    plain = encoder(Task.DESCRIPTOR)(task)
+    assert not {"payloadJson", "resultJson", "detailsJson", "details"} & plain.keys()
+    printed = orjson.dumps({name: plain[name] for name in ("payload", "result")})
+    assert printed == b'{"payload":{"z": 1.0,\n"a":1e400},"result":9223372036854775808}'
 
 
 def test_whole_numbers_have_no_point() -> None:

@@ -1,0 +1,47 @@
+"""Where JSON is to be something else than canonical proto3 JSON (design section 5)."""
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+#: Enums that are spelled in lower case over HTTP: ``"status": "active"``.
+LOWER_CASE_ENUMS = frozenset({"inferry.v1.Server.Status"})
+
+#: Fields that are printed only when they say something.
+PRINTED_WHEN_SET = frozenset(
+    {"inferry.v1.UpdateTaskResponse.cancelled", "inferry.v1.UpdateTaskResponse.notes"}
+)
+
+#: How a message tells its reader's choice of a form for JSON values. In JSON there is none.
+VALUE_FORMAT = "inferry.v1.ValueFormat"
+
+_TEXT = "_json"
+
+
+def text_field(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Finds the field that holds the JSON text of a ``Struct`` or ``Value``: ``result_json``."""
+    return _sibling(field, field.name + _TEXT)
+
+
+def value_field(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Finds the field whose JSON text a field holds: the other way round."""
+    if not field.name.endswith(_TEXT) or field.type != FieldDescriptor.TYPE_BYTES:
+        return None
+    return _sibling(field, field.name.removesuffix(_TEXT))
+
+
+def shown(field: FieldDescriptor) -> bool:
+    """Whether JSON has a field by its own name."""
+    chooses = field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
+    return not chooses and value_field(field) is None
+
+
+def chooses_format(descriptor: Descriptor) -> bool:
+    """Whether a request says in which form JSON values are to come."""
+    return any(
+        field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
+        for field in descriptor.fields
+    )
+
+
+def _sibling(field: FieldDescriptor, name: str) -> FieldDescriptor | None:
+    message = field.containing_type
+    return None if message is None else message.fields_by_name.get(name)
