@@ -171,6 +171,21 @@ async def test_an_error_that_the_server_says_is_final_even_for_an_idempotent_tas
     assert await outcomes(gateway, done) == ["REJECTED"]
 
 
+async def test_an_answer_that_would_be_unreadable_again_is_final_even_for_an_idempotent_task(
+    gateway: Running, backend: Backend
+) -> None:
+    async def answer(_job: Job) -> web.StreamResponse:
+        return web.json_response({"status": "success"}, headers={"X-Trace": "x" * 70_000})
+
+    backend.answer = answer
+    await gateway.register(backend)
+    done = await run(gateway, idempotent=True)
+    assert done["status"] == "FAILED"
+    assert done["error"] == "the header X-Trace of the answer has more than 65,536 bytes"
+    assert await outcomes(gateway, done) == ["REJECTED"]
+    assert len(backend.history) == 1
+
+
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "sync"])
 async def test_an_error_that_the_server_calls_retryable_is_followed_by_another_attempt(
     gateway: Running, backend: Backend, asynchronous: bool

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import uvloop
 from aiohttp.abc import ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,18 +26,21 @@ from inferry.server.outbound.client import (
     AnswerError,
     AnswerTimeoutError,
     AnswerTooLargeError,
+    AnswerUnreadableError,
     ConnectError,
     ForbiddenAddressError,
     Outbound,
     OutboundError,
 )
 from inferry.server.outbound.connector import BackendConnector
+from inferry.server.outbound.protocol import MAX_HEADER_BYTES
 
 #: Long enough that nobody waits for it.
 AMPLE_S = 30.0
 #: Short, for those who do.
 BRIEF_S = 0.05
 LIMIT = 1_000
+LONG = b"x" * (MAX_HEADER_BYTES + 1)
 BODY = b'{"callback_url":"http://gateway/api/tasks/task_1?token=s3cret"}'
 
 
@@ -277,8 +281,6 @@ async def test_retry_after_is_read_in_both_forms(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 1_000 + b"\r\n",
         b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"\x00\xff\x00\xff\r\n\r\n",
     ],
@@ -290,6 +292,71 @@ async def test_what_is_no_whole_answer_is_an_answer_error(
         with pytest.raises(AnswerError):
             await post(outbound, served.url)
     assert len(served.heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "bad status line"),
+        (b"HTTP/1.1 200 OK\r\nA: \x00\r\n\r\n", "invalid http header"),
+    ],
+)
+async def test_what_is_wrong_with_an_answer_is_said(
+    outbound: Outbound, answer: bytes, reason: str
+) -> None:
+    async with backend(answering(answer)) as served:
+        with pytest.raises(AnswerError, match=f"^the answer is not valid HTTP: {reason}$"):
+            await post(outbound, served.url)
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 10_000, 7])
+async def test_a_header_of_64_kib_is_taken_in_pieces_of_any_size(
+    outbound: Outbound, piece: int
+) -> None:
+    answer = answer_of(b"{}", f"X-Trace: {'x' * (MAX_HEADER_BYTES - 7)}", "X-Other: 1")
+
+    async def conversation(talk: Talk) -> None:
+        for _ in range(2):
+            await talk.hear()
+            for start in range(0, len(answer), piece):
+                await talk.say(answer[start : start + piece])
+
+    async with backend(conversation) as served:
+        for _ in range(2):
+            assert (await post(outbound, served.url)).body == b"{}"
+    assert served.connections == 1
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 10_000])
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        (b"A: 1\r\nX-Trace: %b\r\nB: 2" % LONG, "the header X-Trace of the answer has more than"),
+        (b"%b: 1" % LONG, "a header or the first line of the answer has more than 65,536 bytes"),
+        (b"\r\n".join([b"X: x"] * 129), "the answer has more than 128 headers"),
+    ],
+)
+async def test_an_answer_with_too_large_a_head_is_said_to_have_one(
+    outbound: Outbound, head: bytes, error: str, piece: int
+) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n%b\r\nContent-Length: 2\r\n\r\n{}" % head
+
+    async def conversation(talk: Talk) -> None:
+        await talk.hear()
+        for start in range(0, len(answer), piece):
+            await talk.say(answer[start : start + piece])
+
+    async with backend(conversation) as served:
+        with pytest.raises(AnswerUnreadableError, match=error):
+            await post(outbound, served.url)
+    assert len(served.heads) == 1
+
+
+async def test_aiohttp_has_what_the_connector_stands_on() -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector()) as session:
+        assert isinstance(vars(session.connector)["_factory"](), ResponseHandler)
+    for name in ("set_response_params", "data_received", "feed_data", "set_exception"):
+        assert callable(getattr(ResponseHandler, name))
 
 
 async def test_a_reset_is_an_answer_error(outbound: Outbound) -> None:

@@ -2,13 +2,14 @@
 
 The guard looks at the address of every socket before it connects, so that no name, no literal and
 no second answer of a name server leads elsewhere. The errors tell what the retry rules ask: whether
-the request can have reached the backend. Their texts quote neither the request nor the answer.
+the request can have reached the backend. Their texts quote neither the request nor the answer, but
+for the name of a header.
 """
 
 import io
 import os
+import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 import aiohttp
@@ -16,6 +17,8 @@ import yarl
 from aiohttp.typedefs import LooseHeaders
 
 from inferry.server.outbound.connector import AddressNotAllowedError, BackendConnector
+from inferry.server.outbound.protocol import MAX_HEADER_BYTES, MAX_HEADERS, HeadTooLargeError
+from inferry.server.outbound.retry_after import retry_after_s
 
 #: What a connection (name, TCP, TLS) may take; never more than half of the request's time.
 CONNECT_TIMEOUT_S = 5.0
@@ -31,7 +34,8 @@ _HEADERS = {
     "User-Agent": "inferry",
 }
 _POST_HEADERS = {"Content-Type": "application/json"}
-_MAX_RETRY_DIGITS = 9
+#: The parser's own words; what follows them quotes the answer.
+_PARSERS_WORDS = re.compile(r"[A-Za-z ]*[A-Za-z]")
 _BAD_URL = "the URL is not one that can be called: http:// or https:// and a host"
 
 
@@ -53,6 +57,13 @@ class AnswerError(OutboundError):
 
 class AnswerTooLargeError(OutboundError):
     """The request was sent, and the answer is larger than its limit."""
+
+
+class AnswerUnreadableError(OutboundError):
+    """The request was sent, and the answer is of a kind that is not read here.
+
+    It is the server's way to answer: sent again, the request would bring the same.
+    """
 
 
 class AnswerTimeoutError(OutboundError):
@@ -101,6 +112,7 @@ class Outbound:
             ConnectError: Nothing was sent.
             AnswerError: It was sent, and no whole answer came back.
             AnswerTooLargeError: It was sent, and the answer is too large.
+            AnswerUnreadableError: It was sent, and the answer has a header that is too long.
             AnswerTimeoutError: It was sent, and the answer was not there in time.
         """
         data = body if len(body) <= _ONE_PIECE_BYTES else io.BytesIO(body)
@@ -135,7 +147,7 @@ class Outbound:
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=connect_s),
             ) as response:
                 body = await self._read(response)
-                return Answer(response.status, body, _retry_after_s(response))
+                return Answer(response.status, body, retry_after_s(response.headers))
         except aiohttp.ConnectionTimeoutError:
             raise ConnectError(f"no connection within {connect_s:g} s") from None
         except aiohttp.ClientConnectorError as error:
@@ -144,8 +156,12 @@ class Outbound:
             raise ConnectError(_BAD_URL) from None
         except TimeoutError:
             raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
-        except aiohttp.ClientResponseError:
-            raise AnswerError("the answer is not valid HTTP") from None
+        except HeadTooLargeError as error:
+            raise AnswerUnreadableError(str(error)) from None
+        except aiohttp.ClientResponseError as error:
+            words = _PARSERS_WORDS.match(error.message)
+            reason = f": {words[0].lower()}" if words else ""
+            raise AnswerError(f"the answer is not valid HTTP{reason}") from None
         except (aiohttp.ClientError, OSError):
             raise AnswerError("the connection broke before the whole answer was there") from None
 
@@ -163,7 +179,10 @@ class Outbound:
             pieces.append(await content.readany())
             room -= len(pieces[-1])
             fits = room >= 0
-        raise AnswerTooLargeError(f"the answer has more than {self._max_answer_bytes:,} bytes")
+        raise self._too_large()
+
+    def _too_large(self) -> AnswerTooLargeError:
+        return AnswerTooLargeError(f"the answer has more than {self._max_answer_bytes:,} bytes")
 
 
 def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
@@ -172,6 +191,9 @@ def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
         trust_env=False,
     )
 
@@ -200,18 +222,3 @@ def _connect_error(error: aiohttp.ClientConnectorError) -> ConnectError:
     if isinstance(error, aiohttp.ClientSSLError):
         return ConnectError(f"no TLS connection: {cause.strerror or cause}")
     return ConnectError(f"no connection: {os.strerror(cause.errno) if cause.errno else cause}")
-
-
-def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
-    """Reads ``Retry-After``; a date is taken against the answer's own ``Date``, not our clock."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-        return float(value)
-    try:
-        now = parsedate_to_datetime(response.headers.get("Date", ""))
-        wait = parsedate_to_datetime(value) - now
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, wait.total_seconds())

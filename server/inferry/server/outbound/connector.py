@@ -1,7 +1,11 @@
-"""Connections to backends: only to addresses that are allowed, and reused only while they live."""
+"""Connections to backends: only to addresses that are allowed, and reused only while they live.
+
+What aiohttp does not promise: that ``_factory`` makes the protocol of each connection.
+"""
 
 import select
 import socket
+from functools import partial
 from weakref import WeakSet
 
 import aiohttp
@@ -10,6 +14,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from inferry.server.outbound.addresses import address_allowed
+from inferry.server.outbound.protocol import BackendProtocol
 
 #: Idle connections are younger than any common backend lets them grow (gunicorn: 2 s), so that one
 #: that is taken again is not about to be closed.
@@ -44,6 +49,7 @@ class BackendConnector(aiohttp.TCPConnector):
             resolver=aiohttp.ThreadedResolver(),
             socket_factory=guarded,
         )
+        self._factory = partial(BackendProtocol, loop=self._loop)  # type: ignore[assignment]
         self._used: WeakSet[ResponseHandler] = WeakSet()
 
     async def connect(

@@ -20,6 +20,7 @@ from inferry.server.outbound.client import (
     AnswerError,
     AnswerTimeoutError,
     AnswerTooLargeError,
+    AnswerUnreadableError,
     ConnectError,
     Outbound,
 )
@@ -181,6 +182,8 @@ class Dispatcher:
         except AnswerTooLargeError as error:
             too_large = Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
             return CallEnd.ANSWERED, too_large
+        except AnswerUnreadableError as error:
+            return CallEnd.ANSWERED, Failure(AttemptOutcome.REJECTED, str(error))
         except AnswerError as error:
             return CallEnd.BROKEN, Failure(AttemptOutcome.AMBIGUOUS, str(error))
         wait_s = answer.retry_after_s
