@@ -3,6 +3,7 @@
 The classes are those of design section 6: refused, ambiguous, rejected; and the attempt's clock.
 """
 
+import gzip
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -171,19 +172,42 @@ async def test_an_error_that_the_server_says_is_final_even_for_an_idempotent_tas
     assert await outcomes(gateway, done) == ["REJECTED"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        (
+            {"X-Trace": "x" * 70_000},
+            "the header X-Trace of the answer has more than 65,536 bytes",
+        ),
+        (
+            {"Content-Encoding": "br"},
+            "the answer has Content-Encoding: br; right is none, gzip or deflate",
+        ),
+    ],
+    ids=["header", "br"],
+)
 async def test_an_answer_that_would_be_unreadable_again_is_final_even_for_an_idempotent_task(
-    gateway: Running, backend: Backend
+    gateway: Running, backend: Backend, headers: dict[str, str], error: str
 ) -> None:
     async def answer(_job: Job) -> web.StreamResponse:
-        return web.json_response({"status": "success"}, headers={"X-Trace": "x" * 70_000})
+        return web.json_response({"status": "success"}, headers=headers)
 
     backend.answer = answer
     await gateway.register(backend)
     done = await run(gateway, idempotent=True)
-    assert done["status"] == "FAILED"
-    assert done["error"] == "the header X-Trace of the answer has more than 65,536 bytes"
+    assert (done["status"], done["error"]) == ("FAILED", error)
     assert await outcomes(gateway, done) == ["REJECTED"]
     assert len(backend.history) == 1
+
+
+async def test_an_answer_that_is_packed_is_unpacked(gateway: Running, backend: Backend) -> None:
+    async def answer(_job: Job) -> web.StreamResponse:
+        packed = gzip.compress(b'{"status":"success","result":"unpacked"}')
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    backend.answer = answer
+    await gateway.register(backend)
+    assert (await run(gateway))["result"] == "unpacked"
 
 
 @pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "sync"])

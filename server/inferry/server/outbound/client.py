@@ -16,6 +16,7 @@ import aiohttp
 import yarl
 from aiohttp.typedefs import LooseHeaders
 
+from inferry.server.outbound.codings import CodingError, coding_of, unpack
 from inferry.server.outbound.connector import AddressNotAllowedError, BackendConnector
 from inferry.server.outbound.protocol import MAX_HEADER_BYTES, MAX_HEADERS, HeadTooLargeError
 from inferry.server.outbound.retry_after import retry_after_s
@@ -34,6 +35,7 @@ _HEADERS = {
     "User-Agent": "inferry",
 }
 _POST_HEADERS = {"Content-Type": "application/json"}
+_FIRST_ERROR = 400
 #: The parser's own words; what follows them quotes the answer.
 _PARSERS_WORDS = re.compile(r"[A-Za-z ]*[A-Za-z]")
 _BAD_URL = "the URL is not one that can be called: http:// or https:// and a host"
@@ -112,7 +114,8 @@ class Outbound:
             ConnectError: Nothing was sent.
             AnswerError: It was sent, and no whole answer came back.
             AnswerTooLargeError: It was sent, and the answer is too large.
-            AnswerUnreadableError: It was sent, and the answer has a header that is too long.
+            AnswerUnreadableError: It was sent, and the answer has a header that is too long, or a
+                body that cannot be unpacked.
             AnswerTimeoutError: It was sent, and the answer was not there in time.
         """
         data = body if len(body) <= _ONE_PIECE_BYTES else io.BytesIO(body)
@@ -156,7 +159,7 @@ class Outbound:
             raise ConnectError(_BAD_URL) from None
         except TimeoutError:
             raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
-        except HeadTooLargeError as error:
+        except (HeadTooLargeError, CodingError) as error:
             raise AnswerUnreadableError(str(error)) from None
         except aiohttp.ClientResponseError as error:
             words = _PARSERS_WORDS.match(error.message)
@@ -166,9 +169,22 @@ class Outbound:
             raise AnswerError("the connection broke before the whole answer was there") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding != "identity":
-            raise AnswerError("the answer is compressed, which nobody asked for")
+        body = await self._read_packed(response)
+        if not body or "Content-Encoding" not in response.headers:
+            return body
+        try:
+            coding = coding_of(response.headers.getall("Content-Encoding"))
+            body = unpack(body, coding, self._max_answer_bytes) if coding else body
+        except CodingError:
+            if response.status >= _FIRST_ERROR:
+                # What it means for the task is in the status: 503 leads to another server.
+                return b""
+            raise
+        if len(body) > self._max_answer_bytes:
+            raise self._too_large()
+        return body
+
+    async def _read_packed(self, response: aiohttp.ClientResponse) -> bytes:
         content = response.content
         pieces: list[bytes] = []
         room = self._max_answer_bytes
@@ -190,6 +206,7 @@ def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
         connector=BackendConnector(private_allowed=private_allowed),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
+        # aiohttp would unpack without a limit to the whole.
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
