@@ -82,3 +82,13 @@ def test_private_addresses_are_allowed_where_the_server_may_have_one(address: st
 @pytest.mark.parametrize("address", NEVER + NEVER_INSIDE)
 def test_some_addresses_are_never_allowed(address: str, *, private_allowed: bool) -> None:
     assert not address_allowed(address, private_allowed=private_allowed)
+
+
+def test_addresses_are_remembered_within_a_limit() -> None:
+    limit = address_allowed.cache_parameters()["maxsize"]
+    assert limit is not None
+    for number in range(limit + 10):
+        address_allowed(f"8.8.{number // 256}.{number % 256}", private_allowed=False)
+    assert address_allowed.cache_info().currsize == limit
+    assert address_allowed("10.0.0.1", private_allowed=True)
+    assert not address_allowed("10.0.0.1", private_allowed=False)

@@ -4,6 +4,7 @@ It is asked for the address of a socket, not for a URL: whatever a name resolves
 address is written, this is what is called.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 # What clouds serve credentials and control from, besides link-local addresses.
@@ -25,6 +26,8 @@ _IPV6_LOOPBACK = IPv6Address("::1")
 _IPV6_PUBLIC = IPv6Network("2000::/3")
 
 
+# Asked for each new connection, and the addresses are few.
+@lru_cache(maxsize=4_096)
 def address_allowed(address: str, *, private_allowed: bool) -> bool:
     """Whether a backend may be called at this IP address.
 
