@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import grpc.aio
 
+from inferry.bridge.callback import Callback
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.connection import ConnectionServer
-from inferry.bridge.contract import CREATE_RPC, READ_RPC
+from inferry.bridge.contract import CALLBACK_RPC, CREATE_RPC, READ_RPC
 from inferry.bridge.create import Create
 from inferry.bridge.exchange import Endpoint
 from inferry.bridge.handler import Handler
@@ -116,6 +117,8 @@ class Bridge:
             return EventStream(transcoder, call, self._streams, keepalive_s)
         if route.rpc == CREATE_RPC:
             return Create(transcoder, call, calls[READ_RPC])
+        if route.rpc == CALLBACK_RPC:
+            return Callback(transcoder, call)
         return Unary(transcoder, call, reads=route.verb == "GET")
 
 

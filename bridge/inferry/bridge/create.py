@@ -35,13 +35,14 @@ class Create:
         A task that the same request created before is answered alike: 202 says that nobody waited,
         not that it still runs.
         """
+        metadata = exchange.metadata()
         request = await self._transcoder.request(exchange)
         if KEY_HEADER in exchange.request.headers:
             _name(request, exchange.request.headers.getall(KEY_HEADER))
         waits = request.HasField("asynchronous") and not request.asynchronous
         if waits:
             exchange.end_with_client()
-        response = await self._create(request, metadata=exchange.metadata)
+        response = await self._create(request, metadata=metadata)
         task = response.task
         headers = {"Location": f"/api/tasks/{task.id}"}
         if response.replayed:
@@ -56,7 +57,7 @@ class Create:
             )
             # The task is there: who is told of an error would create it again.
             with suppress(grpc.aio.AioRpcError):
-                response = await self._read(patient, metadata=exchange.metadata)
+                response = await self._read(patient, metadata=metadata)
         if wait_s and response.task.status >= task_pb2.Task.COMPLETED:
             headers["Preference-Applied"] = f"wait={wait_s}"
             return exchange.answer(self._transcoder.plain(response), 200, headers)

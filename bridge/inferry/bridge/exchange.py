@@ -1,35 +1,62 @@
 """One request on its way to an answer."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
+from inferry.bridge.errors import BridgeError
+
 #: gRPC metadata.
 Metadata = tuple[tuple[str, str], ...]
+
+#: What gRPC metadata may hold.
+_PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 
 
 class Exchange:
     """A request, and what its answer needs."""
 
-    __slots__ = ("headers", "metadata", "request", "variables")
+    __slots__ = ("headers", "request", "request_id", "variables")
 
     def __init__(
         self,
         request: web.BaseRequest,
         headers: Mapping[str, str],
-        metadata: Metadata,
+        request_id: str,
         variables: Mapping[str, str],
     ) -> None:
         self.request = request
         #: Headers of every answer: request id, CORS.
         self.headers = headers
-        #: What goes with the RPC: the token, the request id.
-        self.metadata = metadata
+        self.request_id = request_id
         #: Values of the path's variables.
         self.variables = variables
+
+    def metadata(self) -> Metadata:
+        """Makes what goes with the RPC: the caller's token and the request id.
+
+        Raises:
+            BridgeError: The ``Authorization`` header holds what no token does (401).
+        """
+        token = self.request.headers.get("Authorization")
+        if token is None:
+            return self.anonymous_metadata()
+        if not _PRINTABLE.fullmatch(token):
+            raise BridgeError(
+                401,
+                "UNAUTHENTICATED",
+                "the Authorization header holds what no token does",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return (("authorization", token), ("x-request-id", self.request_id))
+
+    def anonymous_metadata(self) -> Metadata:
+        """Makes what goes with an RPC whose request carries its right itself."""
+        return (("x-request-id", self.request_id),)
 
     def answer(
         self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None

@@ -10,13 +10,11 @@ from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
 from inferry.bridge.errors import BridgeError
-from inferry.bridge.exchange import Endpoint, Exchange, Metadata
+from inferry.bridge.exchange import Endpoint, Exchange
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
-#: What gRPC metadata may hold.
-_PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 
 _ALLOWED_HEADERS = f"Authorization, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, X-Request-ID"
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
@@ -64,8 +62,7 @@ class Handler:
         if request.method == "OPTIONS":
             return self._options(path, headers)
         endpoint, variables = self._router.find(request.method, path)
-        metadata = _metadata(request, request_id)
-        return await endpoint(Exchange(request, headers, metadata, variables))
+        return await endpoint(Exchange(request, headers, request_id, variables))
 
     def _options(self, path: str, headers: dict[str, str]) -> web.StreamResponse:
         allowed = ", ".join(self._router.allowed(path))
@@ -108,20 +105,6 @@ class Handler:
             ms=round((perf_counter() - began) * 1_000, 1),
             request_id=request_id,
         )
-
-
-def _metadata(request: web.BaseRequest, request_id: str) -> Metadata:
-    token = request.headers.get("Authorization")
-    if token is None:
-        return (("x-request-id", request_id),)
-    if not _PRINTABLE.fullmatch(token):
-        raise BridgeError(
-            401,
-            "UNAUTHENTICATED",
-            "the Authorization header holds what no token does",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    return (("authorization", token), ("x-request-id", request_id))
 
 
 def _refuse(error: BridgeError, headers: dict[str, str]) -> web.Response:

@@ -56,11 +56,12 @@ class EventStream:
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answers 200 with events, or with a plain error if the first thing is one."""
+        metadata = exchange.metadata()
         request = await self._transcoder.request(exchange)
         _resume(request, exchange.request.headers.get("Last-Event-ID"))
         exchange.end_with_client()
         self._streams.add()
-        call = self._call(request, metadata=exchange.metadata)
+        call = self._call(request, metadata=metadata)
         try:
             events = aiter(call)
             first = await anext(events, None)

@@ -22,9 +22,10 @@ class Unary:
 
     async def __call__(self, exchange: Exchange) -> web.Response:
         """Answers 200 with the response."""
+        metadata = exchange.metadata()
         request = await self._transcoder.request(exchange)
         if self._reads:
             # A write goes on without its client: a backend may hang up once it has reported.
             exchange.end_with_client()
-        response = await self._call(request, metadata=exchange.metadata)
+        response = await self._call(request, metadata=metadata)
         return exchange.answer(self._transcoder.plain(response))

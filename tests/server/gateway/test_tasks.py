@@ -364,6 +364,21 @@ async def test_a_callback_needs_the_right_of_its_own_task_and_attempt(
                 assert response.status == 401, url
 
 
+@pytest.mark.parametrize("header", ["Bearer of-another-service", "Basic dTpw", "Bearer é"])
+async def test_a_callback_counts_whatever_authorization_its_client_adds(
+    gateway: Running, backend: Backend, header: str
+) -> None:
+    backend.answer = ACCEPTED
+    await gateway.register(backend)
+    task = await gateway.create()
+    job = await backend.next_job()
+    async with gateway.http.put(
+        job["callback_url"], json={"status": "COMPLETED"}, headers={"Authorization": header}
+    ) as response:
+        assert response.status == 200
+    assert (await gateway.task(task["id"]))["status"] == "COMPLETED"
+
+
 async def test_a_backends_own_token_reports_on_open_attempts_of_its_tenant(
     gateway: Running, backend: Backend
 ) -> None:

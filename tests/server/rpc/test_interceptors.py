@@ -150,12 +150,15 @@ async def test_a_role_that_may_not_is_denied(wired: Wired) -> None:
         assert (code, details) == (StatusCode.PERMISSION_DENIED, [info("PERMISSION_DENIED")])
 
 
-async def test_a_report_may_come_without_a_token_but_not_with_a_bad_one(wired: Wired) -> None:
-    request = pb.UpdateTaskRequest(id=TASK, token="for the servicer")
-    assert (await wired.stub.UpdateTask(request)).id == "nobody"
-    assert (await wired.stub.UpdateTask(request, metadata=BACKEND)).id == "a-backend"
+async def test_the_token_of_a_callback_decides_whatever_header_comes_with_it(wired: Wired) -> None:
     bad = (("authorization", "Bearer nonsense"),)
-    assert (await failure(wired.stub.UpdateTask(request, metadata=bad)))[0] is (
+    request = pb.UpdateTaskRequest(id=TASK, token="for the servicer")
+    for metadata in ((), BACKEND, CLIENT, bad, (("authorization", "Basic dTpw"),)):
+        assert (await wired.stub.UpdateTask(request, metadata=metadata)).id == "nobody"
+    unsigned = pb.UpdateTaskRequest(id=TASK)
+    assert (await wired.stub.UpdateTask(unsigned)).id == "nobody"
+    assert (await wired.stub.UpdateTask(unsigned, metadata=BACKEND)).id == "a-backend"
+    assert (await failure(wired.stub.UpdateTask(unsigned, metadata=bad)))[0] is (
         StatusCode.UNAUTHENTICATED
     )
 

@@ -125,7 +125,10 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         async def guarded(request: Any, context: Context) -> Any:
             call = _CallLog(self._log, method, request)
             try:
-                mark = _principal.set(self._admit(method, allowed, context))
+                # The token of a callback decides, whatever header comes with it.
+                signed = Right.CALLBACK in allowed and bool(getattr(request, "token", ""))
+                found = None if signed else self._admit(method, allowed, context)
+                mark = _principal.set(found)
                 try:
                     response = await behaviour(request, context)
                 finally:
