@@ -109,14 +109,21 @@ async def test_no_body_is_an_empty_object(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"],
+    [
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/merge-patch+json",
+        "text/json",
+        "text/x+json",
+        "",
+    ],
 )
 async def test_json_has_many_names(client: Client, content_type: str) -> None:
     assert (await created(client, b'{"type":"a"}', Content_Type=content_type))[0] == 202
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "x", "text/x+json"]
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "x", "json"]
 )
 async def test_other_content_is_refused(client: Client, content_type: str) -> None:
     status, body = await created(client, b'{"type":"a"}', Content_Type=content_type)
@@ -125,9 +132,48 @@ async def test_other_content_is_refused(client: Client, content_type: str) -> No
     assert hinted == (content_type == "application/x-www-form-urlencoded")
 
 
-async def test_a_body_that_is_packed_is_refused(client: Client) -> None:
-    status, body = await created(client, b"\x1f\x8b", Content_Encoding="gzip", **JSON)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-www-form-urlencoded",
+        "application/vnd.api+json",
+        "text/json",
+        "text/plain",
+        "x",
+        "\xff",
+        "",
+        None,
+    ],
+)
+async def test_a_callback_may_call_its_body_anything(
+    client: Client, content_type: str | None
+) -> None:
+    data = b'{"status":"COMPLETED","result":7}'
+    typed = b"" if content_type is None else b"Content-Type: %b\r\n" % content_type.encode("latin1")
+    answer = await client.raw(
+        b"PUT /api/tasks/task_1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%b"
+        b"Content-Length: %d\r\n\r\n%b" % (typed, len(data), data)
+    )
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert client.upstream.last.update.result.number_value == 7
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, IDENTITY"])
+@pytest.mark.parametrize(("verb", "path"), [("POST", "/api/tasks"), ("PUT", "/api/tasks/task_1")])
+async def test_a_coding_that_is_none_is_passed_over(
+    client: Client, verb: str, path: str, coding: str
+) -> None:
+    headers = {"Content-Encoding": coding, **JSON}
+    status, _, _ = await client.call(verb, path, data=b"{}", headers=headers)
+    assert status in {200, 202}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", "é"])
+async def test_a_body_that_is_packed_is_refused(client: Client, coding: str) -> None:
+    headers = {"Content-Encoding": coding, **JSON}
+    status, body, _ = await client.call("POST", "/api/tasks", data=b"\x1f\x8b", headers=headers)
     assert (status, body["code"]) == (415, "INVALID_FORMAT")
+    assert body["error"].startswith("send the body without Content-Encoding, got ")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,20 @@ from inferry.wire.errors import FieldError, NoJsonError, show
 from inferry.wire.text import parse, without_bom
 
 _JSON = "application/json"
+#: A body without a type is one, too.
+_JSON_TYPES = frozenset({_JSON, "text/json", ""})
 
 
-async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> bytes:
+async def read_body(
+    request: web.BaseRequest, limit: int, timeout_s: float, *, any_type: bool = False
+) -> bytes:
     """Reads a body of JSON; empty when there is none.
+
+    Args:
+        request: The request.
+        limit: Bytes of the body, at most.
+        timeout_s: How long all of it may take to come.
+        any_type: Whether it may be called anything.
 
     Raises:
         BridgeError: It is too large (413), too slow (408), or not called JSON (415).
@@ -24,7 +34,9 @@ async def read_body(request: web.BaseRequest, limit: int, timeout_s: float) -> b
     content = request.content
     if content.is_eof() and content.at_eof():
         return b""
-    _check_headers(request.headers)
+    _check_coding(request.headers)
+    if not any_type:
+        _check_type(request.headers)
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
@@ -71,14 +83,20 @@ def _too_large(limit: int) -> BridgeError:
     )
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    if "Content-Encoding" in headers and headers["Content-Encoding"].lower() != "identity":
-        raise BridgeError(415, "INVALID_FORMAT", "send the body without Content-Encoding")
+def _check_coding(headers: Mapping[str, str]) -> None:
+    given = headers.get("Content-Encoding")
+    if given and not {word.strip() for word in given.lower().split(",")} <= {"", "identity"}:
+        raise BridgeError(
+            415, "INVALID_FORMAT", f"send the body without Content-Encoding, got {show(given)}"
+        )
+
+
+def _check_type(headers: Mapping[str, str]) -> None:
     given = headers.get("Content-Type", _JSON)
     if given == _JSON:
         return
     media = given.partition(";")[0].strip().lower()
-    if media == _JSON or (media.startswith("application/") and media.endswith("+json")):
+    if media in _JSON_TYPES or media.endswith("+json"):
         return
     hint = ""
     if media == "application/x-www-form-urlencoded":

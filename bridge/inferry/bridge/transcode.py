@@ -53,7 +53,10 @@ class Transcoder:
         if self._chooses_format:
             message.value_format = ValueFormat.JSON_TEXT
         if self._takes_body:
-            body = await read_body(exchange.request, self._limit, self._body_timeout_s)
+            # Backends call their reports what they like: one must not be lost for its type.
+            body = await read_body(
+                exchange.request, self._limit, self._body_timeout_s, any_type=self._reports
+            )
             if self._reports:
                 message.update_json = body
             else:
