@@ -56,6 +56,30 @@ async def test_a_path_or_method_that_is_not_there_is_answered_with_the_error_bod
     assert (answered, body["status"], body["code"]) == (status, "FAILED", code)
 
 
+@pytest.mark.parametrize("path", ["//api/tasks/task_1", "/api/tasks/task_1/"])
+async def test_a_path_with_a_slash_too_many_is_the_same(client: Client, path: str) -> None:
+    answer = await client.raw(
+        b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path.encode()
+    )
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert client.upstream.last.id == "task_1"
+
+
+async def test_options_lists_the_methods_of_this_path_alone(client: Client) -> None:
+    for path, allowed in (
+        ("/api/tasks/retry", "OPTIONS, POST"),
+        ("/api/tasks", "GET, HEAD, OPTIONS, POST"),
+        ("/api/tasks/1/cancel", "OPTIONS, POST"),
+        ("/api/tasks/1/events", "GET, HEAD, OPTIONS"),
+        ("/api/servers/register", "OPTIONS, POST"),
+    ):
+        async with client.http.options(path) as response:
+            assert response.headers["Allow"] == allowed
+        status, body, headers = await client.call("PATCH", path)
+        assert (status, headers["Allow"]) == (405, allowed)
+        assert body["details"]["allowed"] == allowed.split(", ")
+
+
 async def test_options_lists_the_methods(client: Client) -> None:
     async with client.http.options("/api/tasks/1") as response:
         assert response.status == 204

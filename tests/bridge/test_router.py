@@ -9,6 +9,9 @@ def router() -> Router[str]:
     router: Router[str] = Router()
     router.add("GET", "/api/tasks/{id}", "read")
     router.add("PUT", "/api/tasks/{id}", "report")
+    router.add("POST", "/api/tasks", "create")
+    router.add("POST", "/api/tasks/{id}/retry", "retry")
+    router.add("POST", "/api/tasks/retry", "retry many")
     router.add("GET", "/api/servers/{id}", "server")
     router.add("POST", "/api/servers/register", "register")
     return router
@@ -26,16 +29,43 @@ def test_head_is_answered_as_get(router: Router[str]) -> None:
     assert router.find("HEAD", "/api/tasks/1")[0] == "read"
 
 
-def test_a_literal_path_does_not_hide_a_variable_of_another_method(router: Router[str]) -> None:
-    assert router.find("GET", "/api/servers/register") == ("server", {"id": "register"})
+def test_a_literal_path_is_a_place_of_its_own(router: Router[str]) -> None:
     assert router.find("POST", "/api/servers/register") == ("register", {})
-
-
-@pytest.mark.parametrize("path", ["/", "", "/api/tasks/", "/api/tasks/1/", "/api//tasks/1", "*"])
-def test_an_unknown_path_is_not_found(router: Router[str], path: str) -> None:
+    assert router.allowed("/api/servers/register") == ["OPTIONS", "POST"]
+    assert router.allowed("/api/tasks/retry") == ["OPTIONS", "POST"]
+    assert router.allowed("/api/servers/srv_1") == ["GET", "HEAD", "OPTIONS"]
     with pytest.raises(BridgeError) as refused:
-        router.find("GET", path)
-    assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+        router.find("GET", "/api/servers/register")
+    assert (refused.value.status, refused.value.headers) == (405, {"Allow": "OPTIONS, POST"})
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "found"),
+    [
+        ("POST", "//api/tasks", ("create", {})),
+        ("POST", "/api/tasks/", ("create", {})),
+        ("POST", "///api/tasks//", ("create", {})),
+        ("GET", "//api/tasks/task_1/", ("read", {"id": "task_1"})),
+        ("HEAD", "/api/servers/srv_1/", ("server", {"id": "srv_1"})),
+        ("POST", "/api/servers/register/", ("register", {})),
+    ],
+)
+def test_slashes_before_and_after_a_path_do_not_matter(
+    router: Router[str], verb: str, path: str, found: tuple[str, dict[str, str]]
+) -> None:
+    assert router.find(verb, path) == found
+    assert verb in router.allowed(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "//", "", "/api", "/api/tasks/1/2", "/api//tasks/1", "/api/tasks//retry", "*"]
+)
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+def test_an_unknown_path_is_not_found(router: Router[str], verb: str, path: str) -> None:
+    for ask in (lambda: router.find(verb, path), lambda: router.allowed(path)):
+        with pytest.raises(BridgeError) as refused:
+            ask()
+        assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
 
 
 def test_an_unknown_method_is_answered_with_those_that_are(router: Router[str]) -> None:

@@ -66,8 +66,6 @@ class Handler:
 
     def _options(self, path: str, headers: dict[str, str]) -> web.StreamResponse:
         allowed = ", ".join(self._router.allowed(path))
-        if not allowed:
-            self._router.find("OPTIONS", path)
         headers["Allow"] = allowed
         if "Access-Control-Allow-Origin" in headers:
             headers["Access-Control-Allow-Methods"] = allowed

@@ -13,22 +13,26 @@ _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 
 
 class Router(Generic[Endpoint]):
-    """Endpoints by HTTP method and path template; HEAD is answered as GET."""
+    """Endpoints by HTTP method and path template; HEAD is answered as GET.
+
+    Slashes before and after a path do not matter; clients put base URL and path together. Those
+    within do: ``/api/tasks//retry`` has lost its id, and is not for all tasks.
+    """
 
     def __init__(self) -> None:
-        self._literal: dict[tuple[str, str], Endpoint] = {}
-        self._patterns: dict[str, list[tuple[re.Pattern[str], Endpoint]]] = {}
+        self._literals: dict[str, dict[str, Endpoint]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Endpoint]]] = {}
 
     def add(self, verb: str, template: str, endpoint: Endpoint) -> None:
-        """Adds an endpoint. A literal path goes before one with variables."""
+        """Adds an endpoint. A literal path is a place of its own: it hides those with variables."""
         if "{" not in template:
-            self._literal[verb, template] = endpoint
+            self._literals.setdefault(template, {})[verb] = endpoint
             return
         pattern = "".join(
             f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part)
             for place, part in enumerate(_VARIABLE.split(template))
         )
-        self._patterns.setdefault(verb, []).append((re.compile(pattern), endpoint))
+        self._patterns.setdefault(template, (re.compile(pattern), {}))[1][verb] = endpoint
 
     def find(self, verb: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
         """Finds the endpoint for a path as it was sent, and the values of its variables.
@@ -36,13 +40,11 @@ class Router(Generic[Endpoint]):
         Raises:
             BridgeError: 404 when the path is unknown, 405 when the method is none of its own.
         """
-        verb = "GET" if verb == "HEAD" else verb
-        found = self._match(verb, path)
-        if found is not None:
-            return found
-        allowed = self.allowed(path)
-        if not allowed:
-            raise BridgeError(404, "NOT_FOUND", f"there is nothing at {unquote(path)}")
+        endpoints, variables = self._place(path)
+        endpoint = endpoints.get("GET" if verb == "HEAD" else verb)
+        if endpoint is not None:
+            return endpoint, variables
+        allowed = _verbs(endpoints)
         listed = ", ".join(allowed)
         raise BridgeError(
             405,
@@ -53,19 +55,29 @@ class Router(Generic[Endpoint]):
         )
 
     def allowed(self, path: str) -> list[str]:
-        """Lists the HTTP methods of a path; none when it is unknown."""
-        verbs = {verb for verb, _ in self._literal} | set(self._patterns)
-        own = {verb for verb in verbs if self._match(verb, path) is not None}
-        if "GET" in own:
-            own.add("HEAD")
-        return sorted({*own, "OPTIONS"}) if own else []
+        """Lists the HTTP methods of a path.
 
-    def _match(self, verb: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:
-        endpoint = self._literal.get((verb, path))
-        if endpoint is not None:
-            return endpoint, {}
-        for pattern, candidate in self._patterns.get(verb, ()):
+        Raises:
+            BridgeError: 404 when it is unknown.
+        """
+        return _verbs(self._place(path)[0])
+
+    def _place(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]]:
+        place = self._match(path) or self._match(f"/{path.strip('/')}")
+        if place is None:
+            raise BridgeError(404, "NOT_FOUND", f"there is nothing at {unquote(path)}")
+        return place
+
+    def _match(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]] | None:
+        endpoints = self._literals.get(path)
+        if endpoints is not None:
+            return endpoints, {}
+        for pattern, candidates in self._patterns.values():
             match = pattern.fullmatch(path)
             if match:
-                return candidate, {name: unquote(text) for name, text in match.groupdict().items()}
+                return candidates, {name: unquote(text) for name, text in match.groupdict().items()}
         return None
+
+
+def _verbs(endpoints: Mapping[str, object]) -> list[str]:
+    return sorted({*endpoints, "OPTIONS"} | ({"HEAD"} if "GET" in endpoints else set()))
