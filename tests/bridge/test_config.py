@@ -13,7 +13,17 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "settings", [{"port": 65_536}, {"port": "web"}, {"body_timeout_ms": 0}, {"prot": 1}]
+    "settings",
+    [
+        {"port": 65_536},
+        {"port": "web"},
+        {"body_timeout_ms": 0},
+        {"prot": 1},
+        {"public_url": "gateway.example.com"},
+        {"public_url": "ftp://gateway.example.com"},
+        {"public_url": "http://"},
+        {"public_url": "http://[::1"},
+    ],
 )
 def test_a_setting_out_of_its_bounds_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
@@ -23,3 +33,21 @@ def test_a_setting_out_of_its_bounds_is_refused(settings: dict[str, object]) -> 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         BridgeConfig().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "prefix"),
+    [
+        (None, ""),
+        ("https://a.example.com", ""),
+        ("https://a.example.com/", ""),
+        ("https://a.example.com/inferry", "/inferry"),
+        ("https://a.example.com/a/b/", "/a/b"),
+        ("https://a.example.com//evil.example.com", "/evil.example.com"),
+        ("https://a.example.com/é", "/%C3%A9"),
+    ],
+)
+def test_the_prefix_of_links_is_the_path_of_the_public_url(
+    public_url: str | None, prefix: str
+) -> None:
+    assert BridgeConfig(public_url=public_url).path_prefix == prefix

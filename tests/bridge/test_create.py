@@ -13,7 +13,7 @@ from inferry.v1.task_service_pb2 import (
     GetTaskRequest,
     GetTaskResponse,
 )
-from tests.bridge.upstream import Client, RefusalError
+from tests.bridge.upstream import Client, RefusalError, running_bridge
 
 WAITING = Task(id="task_1", type="a", status=Task.PENDING)
 DONE = Task(id="task_1", type="a", status=Task.COMPLETED)
@@ -27,6 +27,15 @@ async def test_an_asynchronous_creation_is_accepted(client: Client) -> None:
     assert client.upstream.last == CreateTaskRequest(
         type="a", asynchronous=True, value_format=JSON_TEXT
     )
+
+
+async def test_a_location_keeps_the_path_of_the_public_url() -> None:
+    async with running_bridge(public_url="https://gateway.example.com/inferry/") as client:
+        client.upstream.answers["CreateTask"] = CreateTaskResponse(task=WAITING)
+        client.upstream.answers["GetTask"] = GetTaskResponse(task=WAITING)
+        _, _, headers = await client.call("POST", "/api/tasks", {"type": "a"})
+        assert headers["Location"] == "/inferry/api/tasks/task_1"
+        assert (await client.call("GET", headers["Location"]))[0] == 200
 
 
 async def test_a_synchronous_creation_is_answered_with_the_final_task(client: Client) -> None:

@@ -12,7 +12,7 @@ from inferry.bridge.comments import read_comments
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.routes import read_routes
 from inferry.bridge.services import services
-from tests.bridge.upstream import Client
+from tests.bridge.upstream import Client, running_bridge
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
@@ -58,6 +58,19 @@ async def test_the_page_of_endpoints_names_them_all_and_loads_nothing(client: Cl
         assert f"{route.verb} {route.template}" in page
     assert "src=" not in page
     assert not re.search(r"https?://", page)
+
+
+@pytest.mark.parametrize("prefix", ["", "/inferry"])
+async def test_links_of_the_pages_keep_the_path_of_the_public_url(prefix: str) -> None:
+    async with running_bridge(public_url=f"https://gateway.example.com{prefix}") as client:
+        async with client.http.get(f"{prefix}/docs/") as response:
+            links = re.findall('href="([^"]*)"', await response.text())
+        assert links == [f"{prefix}/health", f"{prefix}/openapi.json"]
+        for link in links:
+            async with client.http.get(link) as response:
+                assert response.status == 200
+        _, document, _ = await client.call("GET", "/openapi.json")
+        assert document["servers"] == [{"url": prefix or "/"}]
 
 
 def references(node: Any) -> Iterator[str]:

@@ -73,3 +73,13 @@ def test_an_unknown_method_is_answered_with_those_that_are(router: Router[str]) 
         router.find("PATCH", "/api/tasks/1")
     assert refused.value.status == 405
     assert refused.value.headers == {"Allow": "GET, HEAD, OPTIONS, PUT"}
+
+
+def test_a_prefix_may_stand_before_a_path_or_have_been_taken_away() -> None:
+    router: Router[str] = Router("/api")
+    router.add("GET", "/api/tasks/{id}", "read")
+    for path in ("/api/tasks/1", "/api/api/tasks/1", "//api/api/tasks/1/"):
+        assert router.find("GET", path) == ("read", {"id": "1"})
+    for path in ("/api", "/api/", "/apiapi/tasks/1", "/other/api/tasks/1"):
+        with pytest.raises(BridgeError):
+            router.find("GET", path)

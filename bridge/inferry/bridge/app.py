@@ -98,15 +98,16 @@ class Bridge:
         await listener.wait_closed()
 
     def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
-        router: Router[Endpoint] = Router()
+        prefix = self._config.path_prefix
+        router: Router[Endpoint] = Router(prefix)
         found = list(services())
         routes = read_routes(service.descriptor for service in found)
         calls = _calls(found, channel)
         for route in routes:
             router.add(route.verb, route.template, self._endpoint(route, calls))
         router.add("GET", "/health", Health(channel))
-        router.add("GET", "/openapi.json", Page(openapi_page(routes), "application/json"))
-        router.add("GET", "/docs", Page(docs_page(routes), "text/html; charset=utf-8"))
+        router.add("GET", "/openapi.json", Page(openapi_page(routes, prefix), "application/json"))
+        router.add("GET", "/docs", Page(docs_page(routes, prefix), "text/html; charset=utf-8"))
         return router
 
     def _endpoint(self, route: Route, calls: dict[str, Call]) -> Endpoint:
@@ -116,7 +117,7 @@ class Bridge:
             keepalive_s = self._config.sse_keepalive_ms / 1_000
             return EventStream(transcoder, call, self._streams, keepalive_s)
         if route.rpc == CREATE_RPC:
-            return Create(transcoder, call, calls[READ_RPC])
+            return Create(transcoder, call, calls[READ_RPC], self._config.path_prefix)
         if route.rpc == CALLBACK_RPC:
             return Callback(transcoder, call)
         return Unary(transcoder, call, reads=route.verb == "GET")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
 
 from inferry.wire.limits import REQUEST_BYTES, RESULT_BYTES
 
@@ -28,6 +29,9 @@ class BridgeConfig(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that REST listens on.")
     port: int = Field(8787, ge=0, le=65_535, description="Port of REST; 0 takes a free one.")
+    public_url: str | None = Field(
+        None, description="Where REST is reached from outside; links keep its path."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins whose pages may call, separated by commas; `*` for all."
     )
@@ -62,6 +66,19 @@ class BridgeConfig(BaseSettings):
     sse_keepalive_ms: Wait = Field(
         15_000, description="Between two comments that keep a stream of events open."
     )
+
+    @property
+    def path_prefix(self) -> str:
+        """What stands before ``/api`` in the paths of links; empty when nothing does."""
+        path = URL(self.public_url or "").raw_path.strip("/")
+        return f"/{path}" if path else ""
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is not None and (URL(url).scheme not in {"http", "https"} or not URL(url).host):
+            raise ValueError("expected an http or https URL, such as https://gateway.example.com")
+        return url
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -24,8 +24,9 @@ _LONGEST_WAIT_S = 60
 class Create:
     """Creates a task. Its caller may wait for the end, or a while, or not at all."""
 
-    def __init__(self, transcoder: Transcoder, create: Call, read: Call) -> None:
+    def __init__(self, transcoder: Transcoder, create: Call, read: Call, path_prefix: str) -> None:
         self._transcoder = transcoder
+        self._tasks = f"{path_prefix}/api/tasks/"
         self._create = create
         self._read = read
 
@@ -44,7 +45,7 @@ class Create:
             exchange.end_with_client()
         response = await self._create(request, metadata=metadata)
         task = response.task
-        headers = {"Location": f"/api/tasks/{task.id}"}
+        headers = {"Location": f"{self._tasks}{task.id}"}
         if response.replayed:
             headers[REPLAYED_HEADER] = "true"
         if waits:

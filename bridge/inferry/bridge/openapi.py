@@ -77,8 +77,8 @@ class OpenApi:
         self._comments = comments
         self._schemas: dict[str, Schema] = {"Error": _ERROR}
 
-    def document(self, routes: list[Route], version: str) -> Schema:
-        """Makes the whole document."""
+    def document(self, routes: list[Route], version: str, prefix: str) -> Schema:
+        """Makes the whole document; ``prefix`` stands before the paths."""
         paths: dict[str, dict[str, Schema]] = {}
         taken: set[str] = set()
         for route in routes:
@@ -92,6 +92,7 @@ class OpenApi:
         return {
             "openapi": "3.1.0",
             "info": {"title": "Inferry", "version": version},
+            "servers": [{"url": prefix or "/"}],
             "security": [{"token": []}],
             "paths": paths,
             "components": {

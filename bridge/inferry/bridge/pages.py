@@ -31,8 +31,8 @@ td {{ padding: .3rem 1rem .3rem 0; vertical-align: top }}
 code {{ white-space: nowrap }}
 </style>
 <h1>Inferry {version}</h1>
-<p>Every request but those for this page, <a href="/health"><code>/health</code></a> and
-<a href="/openapi.json"><code>/openapi.json</code></a> carries
+<p>Every request but those for this page, <a href="{prefix}/health"><code>/health</code></a> and
+<a href="{prefix}/openapi.json"><code>/openapi.json</code></a> carries
 <code>Authorization: Bearer &lt;token&gt;</code>; callbacks carry their right in the URL.</p>
 <table>
 {rows}
@@ -78,17 +78,19 @@ class Health:
         return bool(answer.status == _SERVING)
 
 
-def openapi_page(routes: list[Route]) -> bytes:
-    """Prints the OpenAPI document."""
-    return orjson.dumps(OpenApi(read_comments()).document(routes, version("inferry")))
+def openapi_page(routes: list[Route], prefix: str) -> bytes:
+    """Prints the OpenAPI document; ``prefix`` stands before the paths."""
+    document = OpenApi(read_comments()).document(routes, version("inferry"), prefix)
+    return orjson.dumps(document)
 
 
-def docs_page(routes: list[Route]) -> bytes:
-    """Prints a page that lists the endpoints."""
+def docs_page(routes: list[Route], prefix: str) -> bytes:
+    """Prints a page that lists the endpoints; ``prefix`` stands before the paths of links."""
     comments = read_comments()
     rows = "\n".join(
         f"<tr><td><code>{route.verb} {escape(route.template)}</code></td>"
         f"<td>{escape(comments.get(route.rpc, ''))}</td></tr>"
         for route in routes
     )
-    return _PAGE.format(version=escape(version("inferry")), rows=rows).encode()
+    page = _PAGE.format(version=escape(version("inferry")), rows=rows, prefix=escape(prefix))
+    return page.encode()

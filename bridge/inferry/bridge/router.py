@@ -17,9 +17,13 @@ class Router(Generic[Endpoint]):
 
     Slashes before and after a path do not matter; clients put base URL and path together. Those
     within do: ``/api/tasks//retry`` has lost its id, and is not for all tasks.
+
+    Args:
+        prefix: What may stand before all paths: not every proxy takes it away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._literals: dict[str, dict[str, Endpoint]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Endpoint]]] = {}
 
@@ -63,7 +67,10 @@ class Router(Generic[Endpoint]):
         return _verbs(self._place(path)[0])
 
     def _place(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]]:
-        place = self._match(path) or self._match(f"/{path.strip('/')}")
+        bare = f"/{path.strip('/')}"
+        place = (
+            self._match(path) or self._match(bare) or self._match(bare.removeprefix(self._prefix))
+        )
         if place is None:
             raise BridgeError(404, "NOT_FOUND", f"there is nothing at {unquote(path)}")
         return place
