@@ -106,12 +106,14 @@ async def test_openapi_speaks_as_the_guide_does(client: Client) -> None:
     assert [parameter["name"] for parameter in report["parameters"]] == ["id", "token"]
 
 
-async def test_openapi_lists_the_headers_that_mean_something(client: Client) -> None:
+async def test_openapi_lists_what_means_something_beside_the_protos(client: Client) -> None:
     _, document, _ = await client.call("GET", "/openapi.json")
     create = document["paths"]["/api/tasks"]["post"]
     watch = document["paths"]["/api/tasks/{id}/events"]["get"]
     assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer"]
-    assert [one["name"] for one in watch["parameters"]] == ["id", "after", "Last-Event-ID"]
+    named = [one["name"] for one in watch["parameters"]]
+    assert named == ["id", "after", "Last-Event-ID", "lastEventId"]
+    assert "204" in watch["responses"]
     for status in ("200", "202"):
         assert "Idempotency-Replayed" in create["responses"][status]["headers"]
 

@@ -65,24 +65,65 @@ async def test_an_event_comes_when_it_happens(client: Client) -> None:
         ("?after_seq=5", {}, 5),
         ("", {"Last-Event-ID": "7"}, 7),
         ("?after=5", {"Last-Event-ID": "7"}, 7),
+        ("?after=5", {"Last-Event-ID": ""}, 5),
+        # As polyfills of EventSource ask, at first and again.
+        ("?lastEventId=&r=8765", {}, 0),
+        ("?after=5&lastEventId=&r=8765", {}, 5),
+        ("?after=5&lastEventId=7&r=8765", {}, 7),
+        ("?lastEventId", {}, 0),
+        ("?evs_preamble=2056", {}, 0),
+        ("?evs_preamble=2056&evs_last_event_id=7", {}, 7),
+        ("?Last-Event-ID=7", {}, 7),
+        ("?lastEventId=6", {"Last-Event-ID": "7"}, 7),
     ],
 )
 async def test_a_watch_goes_on_after_the_last_event(
     client: Client, query: str, headers: dict[str, str], after: int
 ) -> None:
+    client.upstream.events.put_nowait(event(8, TaskEvent.FINISHED))
     client.upstream.events.put_nowait(None)
     async with client.http.get(PATH + query, headers=headers) as response:
-        assert await response.read() == b""
+        assert (await response.read()).startswith(b"id: 8\n")
     assert client.upstream.last == WatchTaskRequest(
         id="task_1", after_seq=after, value_format=JSON_TEXT
     )
 
 
 @pytest.mark.parametrize("last", ["first", "-1", "1.5", "9" * 19, "१"])
-async def test_a_last_event_that_is_none_is_refused(client: Client, last: str) -> None:
-    status, body, _ = await client.call("GET", PATH, headers={"Last-Event-ID": last})
+@pytest.mark.parametrize("name", ["Last-Event-ID", "lastEventId", "evs_last_event_id"])
+async def test_a_last_event_that_is_none_is_refused(client: Client, name: str, last: str) -> None:
+    said = {"headers" if name == "Last-Event-ID" else "params": {name: last}}
+    status, body, _ = await client.call("GET", PATH, **said)
     assert status == 400
-    assert body["error"].startswith("Last-Event-ID: expected an event's number")
+    assert body["error"].startswith(f"{name}: expected an event's number, got ")
+
+
+async def test_an_unknown_parameter_of_a_watch_is_refused(client: Client) -> None:
+    assert (await client.call("GET", f"{PATH}?lastId=7"))[0] == 400
+    assert (await client.call("GET", "/api/tasks/task_1?lastEventId=7"))[0] == 400
+
+
+@pytest.mark.parametrize("verb", ["GET", "HEAD"])
+async def test_after_the_end_there_is_no_content(client: Client, verb: str) -> None:
+    client.upstream.events.put_nowait(None)
+    async with client.http.request(verb, PATH, headers={"Last-Event-ID": "8"}) as response:
+        assert (response.status, await response.read()) == (204, b"")
+        assert "Content-Type" not in response.headers
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_an_event() -> None:
+    async with running_bridge(sse_keepalive_ms=10) as client:
+        async with client.http.get(PATH) as response:
+            assert response.headers["Content-Type"] == "text/event-stream"
+            assert await response.content.readuntil(b"\n\n") == b": keep-alive\n\n"
+            refusal = RefusalError(grpc.StatusCode.UNAVAILABLE, "stopping")
+            client.upstream.events.put_nowait(refusal)
+            rest = await response.content.read()
+        assert b"event: error\ndata: " in rest
+        async with client.http.get(PATH) as response:
+            client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+            client.upstream.events.put_nowait(None)
+            assert b"id: 1\n" in await response.content.read()
 
 
 async def test_a_header_that_is_no_text_is_refused(client: Client) -> None:

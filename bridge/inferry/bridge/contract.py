@@ -9,6 +9,18 @@ LENIENT_MESSAGES = frozenset({"inferry.v1.TaskUpdate"})
 #: Kinds of events that have no number of their own: a client goes on after the event before.
 UNNUMBERED_EVENTS = frozenset({"QUEUED"})
 
+#: Parameters in which polyfills of EventSource say what browsers say in ``Last-Event-ID``.
+LAST_EVENT_PARAMETERS = (
+    "lastEventId",
+    "last_event_id",
+    "Last-Event-ID",
+    "Last-Event-Id",
+    "last-event-id",
+    "evs_last_event_id",
+)
+#: What else they add to a URL.
+POLYFILL_PARAMETERS = ("evs_preamble", "r")
+
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
 

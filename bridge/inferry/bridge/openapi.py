@@ -43,12 +43,18 @@ _CREATE_HEADERS: list[Schema] = [
         "schema": {"type": "string"},
     },
 ]
-_WATCH_HEADERS: list[Schema] = [
+_WATCH_PARAMETERS: list[Schema] = [
     {
         "name": "Last-Event-ID",
         "in": "header",
         "description": "Only events after this one; goes before `after`.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
+    {
+        "name": "lastEventId",
+        "in": "query",
+        "description": "The same, for who cannot send the header.",
+        "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
 ]
 _CREATED_HEADERS: Schema = {
@@ -124,7 +130,8 @@ class OpenApi:
                 operation["responses"][status]["headers"] = _CREATED_HEADERS
             operation["parameters"] += _CREATE_HEADERS
         if route.method.server_streaming:
-            operation["parameters"] += _WATCH_HEADERS
+            operation["parameters"] += _WATCH_PARAMETERS
+            operation["responses"]["204"] = {"description": "No more events: the task is final."}
         if route.body_type:
             # What stands in the path need not be said again.
             hidden = set(route.variables) if route.body == "*" else set()

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
 import orjson
 from aiohttp import web
 
-from inferry.bridge.contract import UNNUMBERED_EVENTS
+from inferry.bridge.contract import LAST_EVENT_PARAMETERS, UNNUMBERED_EVENTS
 from inferry.bridge.errors import invalid
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
@@ -19,9 +19,12 @@ from inferry.wire.errors import show
 #: What a stub has for such an RPC.
 StreamCall = Callable[..., Any]
 
+#: How long the head of an answer waits for the first event, which may be an error, or for the end.
+_PATIENCE_S = 1.0
 #: What an int64 takes without a look at its value.
 _LINE_END = re.compile(rb"\r\n?|\n")
 _EVENT_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+_UNSTORED = {"Cache-Control": "no-store"}
 
 
 class Streams:
@@ -55,40 +58,50 @@ class EventStream:
         self._keepalive_s = keepalive_s
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
-        """Answers 200 with events, or with a plain error if the first thing is one."""
+        """Answers 200 with events, or with a plain error if the first thing is one.
+
+        When there is nothing to come any more it is 204: an EventSource asks again for ever after
+        every other answer.
+        """
         metadata = exchange.metadata()
         request = await self._transcoder.request(exchange)
-        _resume(request, exchange.request.headers.get("Last-Event-ID"))
+        _resume(request, exchange.request)
         exchange.end_with_client()
         self._streams.add()
         call = self._call(request, metadata=metadata)
+        events = aiter(call)
+        first = asyncio.ensure_future(anext(events, None))
         try:
-            events = aiter(call)
-            first = await anext(events, None)
+            await asyncio.wait({first}, timeout=min(_PATIENCE_S, self._keepalive_s))
+            if first.done() and first.result() is None:
+                return web.Response(status=204, headers={**exchange.headers, **_UNSTORED})
             response = web.StreamResponse(
                 headers={
                     **exchange.headers,
+                    **_UNSTORED,
                     "Content-Type": "text/event-stream",
-                    "Cache-Control": "no-store",
                     # Else nginx keeps the events back until it has a bufferful.
                     "X-Accel-Buffering": "no",
                 }
             )
             await response.prepare(exchange.request)
-            if first is not None and exchange.request.method != "HEAD":
+            if exchange.request.method != "HEAD":
                 await self._pass_on(first, events, response)
             return response
         finally:
+            first.cancel()
             call.cancel()
+            await asyncio.gather(first, return_exceptions=True)
 
     async def _pass_on(
-        self, first: Any, events: AsyncIterator[Any], response: web.StreamResponse
+        self, first: Awaitable[Any], events: AsyncIterator[Any], response: web.StreamResponse
     ) -> None:
         keepalive = asyncio.create_task(self._keep_alive(response))
         try:
-            await response.write(self._event(first))
-            async for event in events:
+            event = await first
+            while event is not None:
                 await response.write(self._event(event))
+                event = await anext(events, None)
         except grpc.aio.AioRpcError as error:
             await response.write(b"event: error\ndata: %b\n\n" % http_error(error).body())
         finally:
@@ -110,10 +123,13 @@ class EventStream:
         return b"%bevent: %b\ndata: %b\n\n" % (number, named, data)
 
 
-def _resume(request: Any, last_event_id: str | None) -> None:
-    """Goes on after the last event that a client got; its word is newer than its URL's."""
-    if not last_event_id:
-        return
-    if not _EVENT_ID.fullmatch(last_event_id):
-        raise invalid(f"Last-Event-ID: expected an event's number, got {show(last_event_id)}")
-    request.after_seq = int(last_event_id)
+def _resume(message: Any, request: web.BaseRequest) -> None:
+    """Goes on after the last event that a client got; its word is newer than ``after``."""
+    query = request.rel_url.query
+    said = [(name, query.get(name)) for name in LAST_EVENT_PARAMETERS]
+    for name, number in [("Last-Event-ID", request.headers.get("Last-Event-ID")), *said]:
+        if number and not _EVENT_ID.fullmatch(number):
+            raise invalid(f"{name}: expected an event's number, got {show(number)}")
+        if number:
+            message.after_seq = int(number)
+            return

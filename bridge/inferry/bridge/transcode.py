@@ -8,7 +8,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inferry.bridge.body import fill, read_body
 from inferry.bridge.config import BridgeConfig
-from inferry.bridge.contract import CALLBACK_RPC
+from inferry.bridge.contract import CALLBACK_RPC, LAST_EVENT_PARAMETERS, POLYFILL_PARAMETERS
 from inferry.bridge.errors import refusal
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.routes import Route
@@ -68,13 +68,10 @@ class Transcoder:
             setattr(message, name, exchange.variables[name])
         return message
 
-    def content(self, response: Any) -> Any:
-        """Picks what the answer shows of a response."""
-        return getattr(response, self._response_field) if self._response_field else response
-
     def plain(self, response: Any) -> dict[str, Any]:
-        """Prints a response as plain JSON."""
-        printed: dict[str, Any] = self._encode(self.content(response))
+        """Prints what the answer shows of a response as plain JSON."""
+        shown = getattr(response, self._response_field) if self._response_field else response
+        printed: dict[str, Any] = self._encode(shown)
         return printed
 
     def _read_query(self, message: Message, exchange: Exchange) -> None:
@@ -113,4 +110,7 @@ def _query(route: Route) -> dict[str, QuerySetter]:
         field = request.fields_by_name[name]
         setters.pop(field.name, None)
         setters.pop(field.json_name, None)
+    if route.method.server_streaming:
+        # Read where the header is, which means the same.
+        setters |= dict.fromkeys((*LAST_EVENT_PARAMETERS, *POLYFILL_PARAMETERS), _ignore)
     return setters

@@ -310,6 +310,21 @@ async def test_a_report_of_an_earlier_attempt_is_refused(
     assert (body["details"]["attempt"], body["details"]["current"]) == (1, 2)
 
 
+async def test_who_saw_the_end_and_asks_again_is_told_that_there_is_no_more(
+    gateway: Running, backend: Backend
+) -> None:
+    await gateway.register(backend)
+    task = await gateway.create()
+    last = (await gateway.events(task["id"]))[-1]["seq"]
+    headers = {"Authorization": f"Bearer {token()}"}
+    for seq, status in ((last - 1, 200), (last, 204), (last + 1, 204)):
+        async with gateway.http.get(
+            f"{gateway.url}/api/tasks/{task['id']}/events",
+            headers={**headers, "Last-Event-ID": str(seq)},
+        ) as response:
+            assert (response.status, bool(await response.read())) == (status, status == 200)
+
+
 async def test_watchers_before_during_and_after_see_the_same_events(
     gateway: Running, backend: Backend
 ) -> None:
