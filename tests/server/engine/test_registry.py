@@ -10,7 +10,8 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.registry import Registration, Registry, server_url
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.member import AttemptKey, Member
+from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.store.sqlite.store import SqliteStore
 from tests.server.fleets import HandClock
@@ -85,7 +86,7 @@ async def test_a_heartbeat_is_a_sign_of_life_with_a_load(servers: Servers) -> No
     member = await servers.register()
     servers.registry.heartbeat(member.record.id, Load(queue_length=3))
     servers.registry.heartbeat(member.record.id, None)
-    assert (member.last_seen_ms, member.queued) == (servers.clock.ms, 3)
+    assert (member.lease.seen_ms, member.queued) == (servers.clock.ms, 3)
 
 
 async def test_what_is_not_registered_is_not_found(servers: Servers) -> None:

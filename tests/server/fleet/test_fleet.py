@@ -259,13 +259,13 @@ def test_only_answers_are_signs_of_life() -> None:
     fleet, (member,) = fleet_of(server())
     for end in (CallEnd.UNREACHABLE, CallEnd.BROKEN):
         call(fleet, member, end)
-        assert member.last_seen_ms == 0
+        assert member.lease.seen_ms == 0
     for end in (CallEnd.ANSWERED, CallEnd.REFUSED):
-        member.last_seen_ms = 0
+        member.lease.seen_ms = 0
         call(fleet, member, end)
-        assert member.last_seen_ms == NOW
+        assert member.lease.seen_ms == NOW
     fleet.seen("srv_a", NOW - 1)
-    assert member.last_seen_ms == NOW
+    assert member.lease.seen_ms == NOW
 
 
 def test_the_success_rate_looks_back_on_the_last_attempts() -> None:
@@ -282,7 +282,7 @@ def test_a_clock_that_was_set_back_holds_nobody_back_for_longer_than_usual() -> 
     fleet.seen("srv_a", NOW)
     earlier = NOW - 86_400_000
     fleet.set_back(earlier)
-    assert member.last_seen_ms == earlier
+    assert member.lease.seen_ms == earlier
     assert member.retry_ms <= earlier + 60_000
     assert fleet.choose(ECHO, earlier + 60_000) == "srv_a"
 

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.breaker import Breaker, BreakerState
+from inferry.server.fleet.lease import Lease
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
 from inferry.server.fleet.routing import Rule
@@ -245,7 +246,7 @@ def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
         Load(45, 60, 3, 5),
         holding={("task_1", 1), ("task_2", 1)},
         recent=deque([False]),
-        last_seen_ms=1_704_067_203_000,
+        lease=Lease(seen_ms=1_704_067_203_000),
         last_error="refused",
     )
     message = server_to_proto(member)

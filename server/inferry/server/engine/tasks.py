@@ -16,7 +16,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import NotFoundError, PurgedError
-from inferry.server.fleet.member import AttemptKey
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import (
     Change,
     Insert,

@@ -143,7 +143,7 @@ class Fleet:
         """Takes a sign of life: it renews the lease of all that the server holds."""
         member = self._members.get(server_id)
         if member is not None:
-            member.last_seen_ms = max(member.last_seen_ms, now_ms)
+            member.lease.renew(now_ms)
 
     def observe(self, server_id: str, load: Load | None, error: str) -> None:
         """Takes the outcome of a probe or a heartbeat; an empty ``error`` is a good one."""
@@ -225,7 +225,7 @@ class Fleet:
     def set_back(self, now_ms: int) -> None:
         """Bounds what lies ahead, after the clock was set back."""
         for member in self:
-            member.last_seen_ms = min(member.last_seen_ms, now_ms)
+            member.lease.set_back(now_ms)
             member.resting_until_ms = min(member.resting_until_ms, now_ms + REST_LONGEST_MS)
             until_ms = min(member.breaker.until_ms, now_ms + self._rules.longest_ms)
             member.breaker = member.breaker._replace(until_ms=until_ms)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from inferry.server.fleet.breaker import Breaker, BreakerState
+from inferry.server.fleet.lease import AttemptKey, Lease
 from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
 
 #: Ended attempts that the success rate looks back on.
@@ -16,15 +17,13 @@ REST_LONGEST_MS = 30_000
 REST_ASKED_SHORTEST_MS = 100
 REST_ASKED_LONGEST_MS = 3_600_000
 
-#: Names an attempt: its task, and its number.
-AttemptKey = tuple[str, int]
 #: Ends attempts whose server died or was taken away: the server's id, the attempts, and why.
 Lose = Callable[[str, Collection[AttemptKey], str], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A server as the fleet knows it; only the fleet changes it."""
+    """A server as the fleet knows it; only the fleet changes it, and who reaches it its lease."""
 
     record: ServerRecord
     health: Health = field(default_factory=Health)
@@ -41,8 +40,8 @@ class Member:
     freed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Whether the last attempts succeeded, oldest first.
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
-    #: When it last gave a sign of life; 0 for never.
-    last_seen_ms: int = 0
+    #: How long it keeps what it holds without a sign of life.
+    lease: Lease = field(default_factory=Lease)
     #: Why its last probe failed.
     last_error: str = ""
     #: It asked to be left alone until then; 0 when it does not rest.

@@ -185,7 +185,7 @@ def server_to_proto(member: Member) -> server_pb2.Server:
         load=None if load is None else load_to_proto(load),
         active=member.active,
         success_rate=member.success_rate,
-        last_seen_at=timestamp(member.last_seen_ms),
+        last_seen_at=timestamp(member.lease.seen_ms),
         created_at=timestamp(record.created_ms),
         updated_at=timestamp(record.updated_ms),
         last_error=member.last_error,

@@ -10,7 +10,8 @@ import pytest
 from inferry.server.carriers.http.probe import JITTER, HealthLoop, read_health
 from inferry.server.clock import SystemClock
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.member import AttemptKey, Member
+from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.outbound.client import Outbound
 from tests.backends import running_backend
@@ -186,7 +187,7 @@ async def test_a_server_that_is_slow_to_answer_is_alive(outbound: Outbound) -> N
         watched.fleet.hold("srv_a", *TASK)
         for _ in range(6):
             await watched.go(after_ms=LONG_MS)
-            assert member.last_seen_ms == watched.clock.ms
+            assert member.lease.seen_ms == watched.clock.ms
     assert (member.status, watched.lost) == (ServerStatus.OFFLINE, [])
 
 
@@ -253,7 +254,7 @@ async def test_probes_go_on_when_the_clock_was_set_back(watched: Watched) -> Non
         await watched.go()
         await watched.go(after_ms=-3_600_000)
         await watched.go(after_ms=2 * INTERVAL_MS)
-        assert (backend.probes, member.last_seen_ms) == (2, watched.clock.ms)
+        assert (backend.probes, member.lease.seen_ms) == (2, watched.clock.ms)
 
 
 async def test_a_running_loop_notices_a_new_server_at_once(outbound: Outbound) -> None:

@@ -1,7 +1,7 @@
 """Probes the servers: ``GET {url}/health``, as the guide has it. Probes never stop.
 
-A server holds the *lease* of the attempts that it has, and renews it with each sign of life. When
-the lease is over and probes cannot even connect, these attempts are lost. (Design section 6.)
+A connection is a sign of life, whatever is answered; none is a miss of the server's lease.
+(Design section 6.)
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import orjson
 
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.member import AttemptKey, Lose, Member
+from inferry.server.fleet.member import Lose, Member
 from inferry.server.fleet.record import Load, ServerRecord
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
@@ -33,8 +33,6 @@ _STEP_S = 0.05
 class _Watch:
     """What the loop keeps of one server."""
 
-    #: The lease counts from here at the earliest.
-    since_ms: int
     #: The registration that was last probed; another one is probed at once.
     record: ServerRecord | None = None
     #: When the last probe began, and whether it is still under way.
@@ -42,10 +40,6 @@ class _Watch:
     probing: bool = False
     #: What the interval to the next probe is multiplied with.
     spread: float = 1.0
-    #: The attempts that the server had when a probe could not connect to it.
-    held: frozenset[AttemptKey] = frozenset()
-    #: Those of them that it still had at the next such probe.
-    doomed: frozenset[AttemptKey] = frozenset()
 
 
 class HealthLoop(Loop):
@@ -100,7 +94,7 @@ class HealthLoop(Loop):
             watch = self._watches[member.record.id]
             if not watch.probing and self._due_ms(member, watch) <= now:
                 self._begin(member, watch, now)
-            if watch.doomed and self._lease_end_ms(member, watch) <= now:
+            if 0 < member.lease.ends_ms(self._lease_ms) <= now:
                 dead.append(member)
         await asyncio.gather(*(self._bury(member) for member in dead))
 
@@ -123,13 +117,16 @@ class HealthLoop(Loop):
     def _look_around(self, now: int) -> None:
         """Keeps a watch for each server that there is, and what they hold plausible."""
         known = self._watches
-        self._watches = {
-            member.record.id: known.get(member.record.id) or _Watch(now) for member in self._fleet
-        }
+        self._watches = {}
+        for member in self._fleet:
+            watch = known.get(member.record.id)
+            if watch is None:
+                watch = _Watch()
+                member.lease.grant(now)
+            self._watches[member.record.id] = watch
         if now < self._round_ms:
             self._fleet.set_back(now)
             for watch in self._watches.values():
-                watch.since_ms = min(watch.since_ms, now)
                 watch.probed_ms = min(watch.probed_ms, now)
         self._round_ms = now
 
@@ -139,9 +136,6 @@ class HealthLoop(Loop):
         usual_ms = self._beat_ms if member.holding else self._interval_ms
         return watch.probed_ms + int(usual_ms * watch.spread)
 
-    def _lease_end_ms(self, member: Member, watch: _Watch) -> int:
-        return max(member.last_seen_ms, watch.since_ms) + self._lease_ms
-
     def _next_ms(self) -> int:
         """Tells when there is something to do, if nothing happens before."""
         # A server that gets its first attempts meanwhile is not waited for longer than that.
@@ -150,8 +144,9 @@ class HealthLoop(Loop):
             watch = self._watches.get(member.record.id)
             if watch is not None and not watch.probing:
                 times.append(self._due_ms(member, watch))
-            if watch is not None and watch.doomed:
-                times.append(self._lease_end_ms(member, watch))
+            ends_ms = member.lease.ends_ms(self._lease_ms)
+            if ends_ms:
+                times.append(ends_ms)
         return min(times)
 
     def _begin(self, member: Member, watch: _Watch, now: int) -> None:
@@ -181,17 +176,15 @@ class HealthLoop(Loop):
         if connected:
             # Who is slow to answer is alive, and was so when the connection was made.
             self._fleet.seen(server.id, watch.probed_ms)
-            watch.held = watch.doomed = frozenset()
         else:
-            watch.doomed = watch.held & member.holding
-            watch.held = frozenset(member.holding)
+            member.lease.miss(member.holding)
         self._fleet.observe(server.id, load, error)
 
     async def _bury(self, member: Member) -> None:
-        watch = self._watches[member.record.id]
+        lost = member.lease.doomed
         reason = f"the server is gone: {member.last_error}"
-        await self._lose(member.record.id, watch.doomed & member.holding, reason)
-        watch.doomed = frozenset()
+        await self._lose(member.record.id, lost & member.holding, reason)
+        member.lease.bury(lost)
 
 
 def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
