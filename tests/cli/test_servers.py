@@ -39,25 +39,31 @@ def test_drain_shows_the_server(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "shown"),
+    ("fields", "status", "breaker"),
     [
-        ({"breaker": Server.CLOSED}, "closed"),
+        ({"breaker": Server.CLOSED}, "active", "closed"),
         (
-            {"breaker": Server.CLOSED, "retry_at": RETRY_AT},
+            {"status": Server.RESTING, "breaker": Server.CLOSED, "retry_at": RETRY_AT},
             "resting until 2026-01-31T12:00:00.000Z",
+            "closed",
         ),
-        ({"breaker": Server.OPEN, "retry_at": RETRY_AT}, "open until 2026-01-31T12:00:00.000Z"),
-        ({"breaker": Server.HALF_OPEN}, "half open"),
+        (
+            {"breaker": Server.OPEN, "retry_at": RETRY_AT},
+            "active",
+            "open until 2026-01-31T12:00:00.000Z",
+        ),
+        ({"breaker": Server.HALF_OPEN}, "active", "half open"),
+        ({"status": Server.DRAINING, "retry_at": RETRY_AT}, "draining", "closed"),
     ],
 )
 def test_a_server_that_is_left_alone_says_until_when(
-    play: Play, fields: dict[str, Any], shown: str
+    play: Play, fields: dict[str, Any], status: str, breaker: str
 ) -> None:
     play.run("servers")
-    server = Server(id="srv_1", status=Server.ACTIVE, **fields)
+    server = Server(**{"id": "srv_1", "status": Server.ACTIVE, **fields})
     play.answer(rpc("ListServers"), ListServersResponse(servers=[server]), object)
     head, row = (line.split("\t") for line in play.result().stdout.splitlines())
-    assert row[head.index("BREAKER")] == shown
+    assert (row[head.index("STATUS")], row[head.index("BREAKER")]) == (status, breaker)
 
 
 @pytest.mark.parametrize(("given", "grace_ms"), [((), 30_000), (("--grace", "0"), 0)])

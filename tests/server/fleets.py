@@ -1,10 +1,12 @@
 """Servers for tests, and a clock that they set themselves."""
 
+from inferry.server.fleet.breaker import BreakerRules
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import ServerRecord
 
 START_MS = 1_704_067_200_000
+REST_LONGEST_MS = 300_000
 
 
 class HandClock:
@@ -39,7 +41,12 @@ def server(
     )
 
 
+def new_fleet(rules: BreakerRules | None = None) -> Fleet:
+    """Makes a fleet without servers."""
+    return Fleet(rules, rest_longest_ms=REST_LONGEST_MS)
+
+
 def fleet_of(*servers: ServerRecord) -> tuple[Fleet, list[Member]]:
     """Makes a fleet, and lists its members in the same order."""
-    fleet = Fleet()
+    fleet = new_fleet()
     return fleet, [fleet.put(each) for each in servers]

@@ -47,7 +47,7 @@ def drain(context: typer.Context, server_id: ServerId, *, as_json: AsJson = Fals
 
 
 def resume(context: typer.Context, server_id: ServerId, *, as_json: AsJson = False) -> None:
-    """Send a drained server tasks again."""
+    """Send a server tasks again that was drained, or that rests."""
     with connected(context) as session:
         request = ResumeServerRequest(id=server_id)
         server = session.call(session.servers.ResumeServer, request).server

@@ -67,7 +67,7 @@ def print_servers(servers: Sequence[Server]) -> None:
             (
                 server.id,
                 server.name,
-                Server.Status.Name(server.status).lower(),
+                _status(server),
                 f"{server.active}/{server.max_concurrent}",
                 _breaker(server),
                 server.url,
@@ -79,13 +79,22 @@ def print_servers(servers: Sequence[Server]) -> None:
     )
 
 
+def _status(server: Server) -> str:
+    """Tells whether a server gets tasks; of one that rests, until when."""
+    word = Server.Status.Name(server.status).lower()
+    return word + _until(server) if server.status == Server.RESTING else word
+
+
 def _breaker(server: Server) -> str:
     """Tells whether calls to a server are held back, and until when."""
-    until = f" until {time_of(server, 'retry_at')}" if server.HasField("retry_at") else ""
     match server.breaker:
         case Server.OPEN:
-            return f"open{until}"
+            return f"open{_until(server)}"
         case Server.HALF_OPEN:
             return "half open"
         case _:
-            return f"resting{until}" if until else "closed"
+            return "closed"
+
+
+def _until(server: Server) -> str:
+    return f" until {time_of(server, 'retry_at')}" if server.HasField("retry_at") else ""

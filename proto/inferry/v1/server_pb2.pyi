@@ -47,6 +47,10 @@ class Server(_message.Message):
         """Several probes in a row failed; it gets none until one succeeds."""
         DRAINING: Server._Status.ValueType  # 4
         """It finishes what it has and gets none, on an operator's word."""
+        RESTING: Server._Status.ValueType  # 5
+        """It refused a task (429, 503) and is left alone until `retry_at`, or until it registers or is
+        resumed.
+        """
 
     class Status(_Status, metaclass=_StatusEnumTypeWrapper):
         """Whether a server gets tasks. Printed in lower case over HTTP: `active`."""
@@ -61,6 +65,10 @@ class Server(_message.Message):
     """Several probes in a row failed; it gets none until one succeeds."""
     DRAINING: Server.Status.ValueType  # 4
     """It finishes what it has and gets none, on an operator's word."""
+    RESTING: Server.Status.ValueType  # 5
+    """It refused a task (429, 503) and is left alone until `retry_at`, or until it registers or is
+    resumed.
+    """
 
     class _Breaker:
         ValueType = _typing.NewType("ValueType", _builtins.int)

@@ -77,7 +77,7 @@ class ServerServiceServicer(object):
     """
 
     def RegisterServer(self, request, context):
-        """Registers a server, or renews the registration of the same url and name.
+        """Registers a server, or renews the registration of the same url and name, which ends a rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,7 +112,7 @@ class ServerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResumeServer(self, request, context):
-        """Ends a drain.
+        """Ends a drain, and a rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class ServerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServerServiceAsyncStub: ...
     RegisterServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.RegisterServerRequest, _server_service_pb2.RegisterServerResponse]
-    """Registers a server, or renews the registration of the same url and name."""
+    """Registers a server, or renews the registration of the same url and name, which ends a rest."""
     ListServers: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.ListServersRequest, _server_service_pb2.ListServersResponse]
     """Lists the servers by name."""
     GetServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.GetServerRequest, _server_service_pb2.GetServerResponse]
@@ -48,7 +48,7 @@ class ServerServiceStub:
     DrainServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.DrainServerRequest, _server_service_pb2.DrainServerResponse]
     """Sends a server no more tasks; those it has go on."""
     ResumeServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.ResumeServerRequest, _server_service_pb2.ResumeServerResponse]
-    """Ends a drain."""
+    """Ends a drain, and a rest."""
     DeregisterServer: _grpc.UnaryUnaryMultiCallable[_server_service_pb2.DeregisterServerRequest, _server_service_pb2.DeregisterServerResponse]
     """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
     grace, and what it still has then is lost with it.
@@ -60,7 +60,7 @@ class ServerServiceAsyncStub(ServerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.RegisterServerRequest, _server_service_pb2.RegisterServerResponse]  # type: ignore[assignment]
-    """Registers a server, or renews the registration of the same url and name."""
+    """Registers a server, or renews the registration of the same url and name, which ends a rest."""
     ListServers: _aio.UnaryUnaryMultiCallable[_server_service_pb2.ListServersRequest, _server_service_pb2.ListServersResponse]  # type: ignore[assignment]
     """Lists the servers by name."""
     GetServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerRequest, _server_service_pb2.GetServerResponse]  # type: ignore[assignment]
@@ -70,7 +70,7 @@ class ServerServiceAsyncStub(ServerServiceStub):
     DrainServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.DrainServerRequest, _server_service_pb2.DrainServerResponse]  # type: ignore[assignment]
     """Sends a server no more tasks; those it has go on."""
     ResumeServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.ResumeServerRequest, _server_service_pb2.ResumeServerResponse]  # type: ignore[assignment]
-    """Ends a drain."""
+    """Ends a drain, and a rest."""
     DeregisterServer: _aio.UnaryUnaryMultiCallable[_server_service_pb2.DeregisterServerRequest, _server_service_pb2.DeregisterServerResponse]  # type: ignore[assignment]
     """Takes a server out of the list: it gets no more tasks, those it has may end within a time of
     grace, and what it still has then is lost with it.
@@ -85,7 +85,7 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.RegisterServerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.RegisterServerResponse, _abc.Awaitable[_server_service_pb2.RegisterServerResponse]]:
-        """Registers a server, or renews the registration of the same url and name."""
+        """Registers a server, or renews the registration of the same url and name, which ends a rest."""
 
     @_abc_1.abstractmethod
     def ListServers(
@@ -125,7 +125,7 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.ResumeServerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_server_service_pb2.ResumeServerResponse, _abc.Awaitable[_server_service_pb2.ResumeServerResponse]]:
-        """Ends a drain."""
+        """Ends a drain, and a rest."""
 
     @_abc_1.abstractmethod
     def DeregisterServer(

@@ -70,7 +70,7 @@ class Gateway:
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._ledger = Ledger(
-            Fleet(_breaker_rules(config)),
+            Fleet(_breaker_rules(config), rest_longest_ms=config.rest_longest_ms),
             Backlog(
                 config.queue_limit,
                 config.queue_limit_per_tenant,

@@ -149,6 +149,14 @@ class Config(BaseSettings):
         default=60_000, ge=10, le=3_600_000, description="How long a breaker is open at most."
     )
 
+    rest_longest_ms: int = Field(
+        default=300_000,
+        ge=100,
+        le=_DAY_MS,
+        description="How long a server that answers 429 or 503 is left alone at most, "
+        "whatever its `Retry-After` says.",
+    )
+
     queue_limit: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Tasks that may wait in the gateway."
     )

@@ -5,7 +5,6 @@ import pytest
 from inferry.server.engine.ledger import Ledger, Place
 from inferry.server.engine.signals import Signals
 from inferry.server.errors import UnavailableError
-from inferry.server.fleet.fleet import Fleet
 from inferry.server.queue.backlog import Backlog
 from inferry.server.store import Claimed, PauseType, PutServer, Replayed
 from inferry.server.store.sqlite.store import SqliteStore
@@ -23,7 +22,7 @@ from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.fleets import START_MS, HandClock, server
+from tests.server.fleets import START_MS, HandClock, new_fleet, server
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import dispatched, do, waiting
 
@@ -55,7 +54,7 @@ def porter() -> Porter:
 @pytest.fixture
 def ledger(porter: Porter) -> Ledger:
     clock = HandClock()
-    ledger = Ledger(Fleet(), Backlog(10, 10, clock, {}), Signals(), clock)
+    ledger = Ledger(new_fleet(), Backlog(10, 10, clock, {}), Signals(), clock)
     ledger.fleet.put(server("a", slots=1))
     ledger.carrier = porter
     ledger.claimable.clear()

@@ -9,12 +9,11 @@ import pytest
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.registry import Registration, Registry, server_url
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
-from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.store.sqlite.store import SqliteStore
-from tests.server.fleets import HandClock
+from tests.server.fleets import HandClock, new_fleet
 
 TASK = ("task_1", 1)
 LONG_MS = 600_000
@@ -26,7 +25,7 @@ class Servers:
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self.clock = HandClock()
-        self.fleet = Fleet()
+        self.fleet = new_fleet()
         self.lost: list[tuple[str, set[AttemptKey]]] = []
         self.error: Exception | None = None
         self.registry = Registry(Committer(store), self.fleet, self.clock, self.lose)

@@ -23,7 +23,7 @@ from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Attempt, Status, TaskRecord
 from inferry.server.task.steps import Rules
-from tests.server.fleets import START_MS, HandClock, fleet_of, server
+from tests.server.fleets import START_MS, HandClock, fleet_of, new_fleet, server
 from tests.server.situations import SPEC
 
 CAPABILITIES = [(), ("echo",), ("echo", "ocr"), ("ocr",), ("echo", "gpu")]
@@ -127,7 +127,7 @@ class Yard:
         self.clock = HandClock()
         self.store = MoodyStore(":memory:")
         self.porter = Porter()
-        fleet = Fleet()
+        fleet = new_fleet()
         backlog = Backlog(10_000, 10_000, self.clock, {})
         self.ledger = Ledger(fleet, backlog, Signals(), self.clock)
         self.ledger.carrier = self.porter

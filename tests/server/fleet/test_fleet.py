@@ -11,7 +11,7 @@ from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.fleet.routing import Rule, hindrance
 from inferry.server.task.route import route_of
-from tests.server.fleets import START_MS, fleet_of, server
+from tests.server.fleets import REST_LONGEST_MS, START_MS, fleet_of, new_fleet, server
 
 ECHO = route_of("echo", ())
 NOW = START_MS
@@ -68,7 +68,7 @@ def test_slots_are_reserved_for_a_claim_under_way() -> None:
 
 
 def test_a_server_that_is_not_there_is_no_error() -> None:
-    fleet = Fleet()
+    fleet = new_fleet()
     fleet.hold("srv_x", "task_1", 1)
     fleet.free("srv_x", "task_1", 1)
     fleet.reserve("srv_x", 1)
@@ -110,11 +110,11 @@ def test_a_server_that_refuses_rests_as_long_as_it_asked() -> None:
     assert member.breaker.state is BreakerState.CLOSED
 
 
-@pytest.mark.parametrize(("asked_ms", "rest_ms"), [(0, 100), (10**12, 3_600_000)])
+@pytest.mark.parametrize(("asked_ms", "rest_ms"), [(0, 100), (3_600_000, REST_LONGEST_MS)])
 def test_a_server_rests_neither_for_ever_nor_not_at_all(asked_ms: int, rest_ms: int) -> None:
     fleet, (member,) = fleet_of(server())
     call(fleet, member, CallEnd.REFUSED, asked_ms=asked_ms)
-    assert member.resting_until_ms == NOW + rest_ms
+    assert member.rest.until_ms == NOW + rest_ms
 
 
 def test_a_server_that_does_not_say_how_long_rests_ever_longer_until_it_answers() -> None:
@@ -123,7 +123,7 @@ def test_a_server_that_does_not_say_how_long_rests_ever_longer_until_it_answers(
     for end in (*[CallEnd.REFUSED] * 7, CallEnd.ANSWERED, CallEnd.REFUSED):
         call(fleet, member, end)
         if end is CallEnd.REFUSED:
-            rests.append(member.resting_until_ms - NOW)
+            rests.append(member.rest.until_ms - NOW)
         fleet.tick(NOW + 60_000)
     assert rests == [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 1_000]
 
@@ -132,14 +132,86 @@ def test_refusals_of_calls_that_went_out_together_are_one() -> None:
     fleet, (member,) = fleet_of(server())
     for _ in range(5):
         call(fleet, member, CallEnd.REFUSED)
-    assert member.resting_until_ms == NOW + 1_000
+    assert member.rest.until_ms == NOW + 1_000
 
 
-def test_a_good_probe_does_not_end_a_rest() -> None:
+def test_no_rest_is_longer_than_it_may_be() -> None:
+    fleet = Fleet(rest_longest_ms=1_500)
+    member = fleet.put(server())
+    for asked_ms, rest_ms in ((None, 1_000), (None, 1_500), (2_000, 1_500), (1_400, 1_400)):
+        call(fleet, member, CallEnd.REFUSED, asked_ms=asked_ms)
+        assert member.rest.until_ms == NOW + rest_ms
+        fleet.tick(NOW + 1_500)
+
+
+def test_a_server_says_that_it_rests_unless_more_is_wrong_with_it() -> None:
+    fleet, (member,) = fleet_of(server())
+    call(fleet, member, CallEnd.REFUSED)
+    said = [member.status.name]
+    for error in ("no connection", "no connection", "no connection", ""):
+        fleet.observe("srv_a", None, error)
+        said.append(member.status.name)
+    assert said == ["RESTING", "RESTING", "RESTING", "OFFLINE", "RESTING"]
+    fleet.put(server(draining=True))
+    assert member.status is ServerStatus.DRAINING
+
+
+def test_a_server_that_has_rested_is_as_healthy_as_before() -> None:
+    fleet, (member,) = fleet_of(server())
+    fleet.observe("srv_a", None, "no connection")
+    call(fleet, member, CallEnd.REFUSED)
+    fleet.tick(NOW + 1_000)
+    assert (member.status, member.doubts) == (ServerStatus.DEGRADED, 1)
+
+
+def test_neither_a_good_probe_nor_a_drain_ends_a_rest() -> None:
     fleet, (member,) = fleet_of(server())
     call(fleet, member, CallEnd.REFUSED)
     fleet.observe("srv_a", None, "")
     assert fleet.choose(ECHO, NOW) is None
+    fleet.put(server(draining=True))
+    assert member.rest.until_ms == NOW + 1_000
+
+
+@pytest.mark.parametrize("drained", [False, True])
+def test_a_registration_and_a_resume_end_a_rest_and_wake_who_waits(*, drained: bool) -> None:
+    fleet, (member,) = fleet_of(server())
+    call(fleet, member, CallEnd.REFUSED, asked_ms=3_600_000)
+    if drained:
+        fleet.put(server(draining=True))
+    fleet.claimable.clear()
+    fleet.put(server())
+    assert fleet.claimable.is_set()
+    assert (member.status, member.retry_ms) == (ServerStatus.ACTIVE, 0)
+    assert (fleet.choose(ECHO, NOW), fleet.next_rested_ms(NOW)) == ("srv_a", None)
+
+
+def test_a_server_that_registered_rests_briefly_again_when_it_refuses_again() -> None:
+    fleet, (member,) = fleet_of(server())
+    for _ in range(5):
+        call(fleet, member, CallEnd.REFUSED)
+        fleet.tick(NOW + 60_000)
+    fleet.put(server())
+    call(fleet, member, CallEnd.REFUSED)
+    assert member.rest.until_ms == NOW + 1_000
+
+
+def test_a_registration_has_an_open_breaker_try_one_task_and_a_drain_does_not() -> None:
+    fleet, member = opened()
+    fleet.put(server(draining=True))
+    assert member.breaker.state is BreakerState.OPEN
+    fleet.claimable.clear()
+    fleet.put(server())
+    assert (member.breaker.state, member.doubts) == (BreakerState.HALF_OPEN, 0)
+    assert fleet.claimable.is_set()
+    assert (offered(fleet), fleet.next_rested_ms(NOW)) == (1, None)
+
+
+def test_a_registration_while_a_trial_runs_lets_no_second_one_try() -> None:
+    fleet, member = half_open()
+    fleet.hold("srv_a", "task_2", 1)
+    fleet.put(server())
+    assert (member.breaker.state, offered(fleet)) == (BreakerState.HALF_OPEN, 0)
 
 
 def test_connection_failures_do_not_rest_a_server_but_open_its_breaker() -> None:
@@ -283,8 +355,8 @@ def test_a_clock_that_was_set_back_holds_nobody_back_for_longer_than_usual() -> 
     earlier = NOW - 86_400_000
     fleet.set_back(earlier)
     assert member.lease.seen_ms == earlier
-    assert member.retry_ms <= earlier + 60_000
-    assert fleet.choose(ECHO, earlier + 60_000) == "srv_a"
+    assert member.retry_ms <= earlier + REST_LONGEST_MS
+    assert fleet.choose(ECHO, earlier + REST_LONGEST_MS) == "srv_a"
 
 
 class Fleets(RuleBasedStateMachine):
@@ -295,7 +367,7 @@ class Fleets(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_ms = NOW
-        self.fleet = Fleet(BreakerRules(failures=2, calls=3))
+        self.fleet = new_fleet(BreakerRules(failures=2, calls=3))
         self.member = self.fleet.put(server(slots=self.SLOTS))
         self.tasks = 0
 
@@ -308,7 +380,11 @@ class Fleets(RuleBasedStateMachine):
             self.tasks += 1
             self.fleet.hold(found, f"task_{self.tasks}", 1)
 
-    @rule(end=st.sampled_from(CallEnd), which=st.integers(0, 9), asked_ms=st.none() | st.just(500))
+    @rule(
+        end=st.sampled_from(CallEnd),
+        which=st.integers(0, 9),
+        asked_ms=st.sampled_from([None, 500, 10**9]),
+    )
     def a_call_ends(self, end: CallEnd, which: int, asked_ms: int | None) -> None:
         if self.member.holding:
             task_id, number = self._pick(which)
@@ -356,11 +432,9 @@ class Fleets(RuleBasedStateMachine):
     @invariant()
     def whatever_holds_it_back_ends_and_is_known_to_end(self) -> None:
         soonest = self.fleet.next_rested_ms(self.now_ms)
-        held_back = [
-            at for at in (self.member.resting_until_ms, self.member.breaker.until_ms) if at
-        ]
+        held_back = [at for at in (self.member.rest.until_ms, self.member.breaker.until_ms) if at]
         assert soonest == min(held_back, default=None)
-        assert soonest is None or self.now_ms < soonest <= self.now_ms + 60_000
+        assert soonest is None or self.now_ms < soonest <= self.now_ms + REST_LONGEST_MS
         if hindrance(self.member) in (Rule.RESTING, Rule.BREAKER_OPEN):
             trial = self.member.holding - self.member.before_trial
             assert soonest is not None or trial

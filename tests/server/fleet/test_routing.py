@@ -14,6 +14,7 @@ from inferry.server.fleet.breaker import (
 )
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Health, Load, ServerStatus
+from inferry.server.fleet.rest import Rest
 from inferry.server.fleet.routing import (
     Candidate,
     Rule,
@@ -85,8 +86,7 @@ def test_a_full_server_gets_nothing_even_when_its_limit_was_lowered() -> None:
 
 
 def test_a_server_gets_nothing_while_it_rests_or_its_breaker_holds_its_free_slots_back() -> None:
-    resting = server()._replace(resting_until_ms=1)
-    assert hindrance(resting) is Rule.RESTING
+    assert hindrance(server(status=ServerStatus.RESTING)) is Rule.RESTING
     assert hindrance(server(slots=4, active=1)._replace(withheld=4)) is Rule.BREAKER_OPEN
     on_trial = server(slots=4)._replace(withheld=3)
     assert hindrance(on_trial) is Rule.ELIGIBLE
@@ -128,9 +128,9 @@ def member(
         health or Health(),
         breaker or Breaker(),
         Load(queue_length=queued),
+        Rest(resting_until_ms),
         holding=set(attempts),
         before_trial=frozenset(attempts[:before_trial]),
-        resting_until_ms=resting_until_ms,
         last_error="no connection: Connection refused",
     )
 
@@ -193,7 +193,7 @@ GONE = Health(ServerStatus.OFFLINE, -4)
             Verdict(
                 Rule.RESTING,
                 "it asked to be left alone; it is tried again in 3 s",
-                "more servers",
+                "more servers; it is tried at once when it registers or is resumed",
                 START_MS + 2_001,
             ),
         ),

@@ -70,7 +70,7 @@ class Registry:
             return await self._put(record)
 
     async def drain(self, server_id: str, *, draining: bool) -> Member:
-        """Sends a server no more tasks while those it has go on, or ends that.
+        """Sends a server no more tasks while those it has go on, or ends that, and a rest.
 
         Raises:
             NotFoundError: It is not registered.

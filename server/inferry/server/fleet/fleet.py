@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from inferry.server.fleet import breaker as breakers
-from inferry.server.fleet.breaker import Breaker, BreakerRules, BreakerState, CallEnd
-from inferry.server.fleet.member import REST_LONGEST_MS, Member
+from inferry.server.fleet.breaker import BreakerRules, BreakerState, CallEnd
+from inferry.server.fleet.held_back import HeldBack
+from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord, observe
 from inferry.server.fleet.routing import (
     Candidate,
@@ -30,20 +30,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Fleet:
-    """All servers of this gateway."""
+    """All servers of this gateway.
 
-    def __init__(self, rules: BreakerRules | None = None) -> None:
-        self._rules = rules or BreakerRules()
+    Args:
+        rules: Of their breakers.
+        rest_longest_ms: How long one that refuses tasks is left alone, whatever it asks for.
+    """
+
+    def __init__(self, rules: BreakerRules | None = None, *, rest_longest_ms: int) -> None:
         self._members: dict[str, Member] = {}
         self._by_place: dict[tuple[str, str], str] = {}
         #: The servers that are capable of a route.
         self._capable: dict[str, list[Member]] = {}
-        #: The servers that rest or whose breaker is open.
-        self._held_back: dict[str, Member] = {}
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
         self.changed = asyncio.Event()
         #: Set when a server may take more tasks than before.
         self.claimable = asyncio.Event()
+        self._held_back = HeldBack(rules or BreakerRules(), rest_longest_ms, self.claimable)
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
@@ -62,12 +65,17 @@ class Fleet:
         return sorted(self, key=lambda member: (member.record.name, member.record.id))
 
     def put(self, record: ServerRecord) -> Member:
-        """Adds a server or renews its registration; slots, health and breaker stay."""
+        """Adds a server or renews its registration; slots and health stay.
+
+        Unless it drains, this ends what holds it back.
+        """
         member = self._members.get(record.id)
         if member is None:
             member = self._members[record.id] = Member(record)
         member.record = record
         member.renew()
+        if not record.draining:
+            self._held_back.welcome(member)
         self._by_place[record.url, record.name] = record.id
         self._capable.clear()
         self.changed.set()
@@ -79,7 +87,7 @@ class Fleet:
         member = self._members.pop(server_id, None)
         if member is not None:
             del self._by_place[member.record.url, member.record.name]
-            self._held_back.pop(server_id, None)
+            self._held_back.drop(server_id)
             self._capable.clear()
             self.changed.set()
             member.freed.set()
@@ -154,7 +162,8 @@ class Fleet:
         member.last_error = error
         if load is not None:
             member.load = load
-        self._turn(member, member.breaker if error else breakers.encourage(member.breaker))
+        if not error:
+            self._held_back.encourage(member)
         member.renew()
         if member.health.status is not before.status:
             _log.info("server", server_id=server_id, status=member.status.name, error=error)
@@ -191,56 +200,25 @@ class Fleet:
         if end in (CallEnd.ANSWERED, CallEnd.REFUSED):
             self.seen(server_id, now_ms)
         if end is CallEnd.REFUSED:
-            member.rest(now_ms, retry_after_ms)
-            self._held_back[server_id] = member
-        elif end is CallEnd.ANSWERED:
-            member.rests = 0
+            self._held_back.refuse(member, now_ms, retry_after_ms)
+        elif end is CallEnd.ANSWERED and member.rest.streak:
+            member.rest = member.rest._replace(streak=0)
         if member.breaker.state is not BreakerState.HALF_OPEN or member.on_trial(
             (task_id, attempt)
         ):
-            self._turn(member, breakers.note(member.breaker, end, now_ms, self._rules))
+            self._held_back.note(member, now_ms, end)
 
     def next_rested_ms(self, now_ms: int) -> int | None:
         """Tells when the next rest or open breaker ends; None if there is none."""
         self.tick(now_ms)
-        times = (
-            at_ms
-            for member in self._held_back.values()
-            for at_ms in (member.resting_until_ms, member.breaker.until_ms)
-            if at_ms
-        )
-        return min(times, default=None)
+        return self._held_back.next_ms()
 
     def tick(self, now_ms: int) -> None:
         """Lets time pass: ends rests, and makes breakers half-open."""
-        for server_id, member in list(self._held_back.items()):
-            if 0 < member.resting_until_ms <= now_ms:
-                member.resting_until_ms = 0
-                self.claimable.set()
-            if 0 < member.breaker.until_ms <= now_ms:
-                self._turn(member, breakers.encourage(member.breaker))
-            if not member.retry_ms:
-                del self._held_back[server_id]
+        self._held_back.tick(now_ms)
 
     def set_back(self, now_ms: int) -> None:
         """Bounds what lies ahead, after the clock was set back."""
+        self._held_back.set_back(now_ms)
         for member in self:
             member.lease.set_back(now_ms)
-            member.resting_until_ms = min(member.resting_until_ms, now_ms + REST_LONGEST_MS)
-            until_ms = min(member.breaker.until_ms, now_ms + self._rules.longest_ms)
-            member.breaker = member.breaker._replace(until_ms=until_ms)
-
-    def _turn(self, member: Member, breaker: Breaker) -> None:
-        server_id, before, state = member.record.id, member.breaker, breaker.state
-        member.breaker = breaker
-        if state is not before.state:
-            _log.info("breaker", server_id=server_id, state=state.name, reason=breaker.reason)
-            if state is BreakerState.OPEN:
-                self._held_back[server_id] = member
-            else:
-                self.claimable.set()
-            if state is BreakerState.HALF_OPEN:
-                member.before_trial = frozenset(member.holding)
-            member.renew()
-        elif breaker.unreachable != before.unreachable:
-            member.renew()

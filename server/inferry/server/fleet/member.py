@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from inferry.server.fleet.breaker import Breaker, BreakerState
 from inferry.server.fleet.lease import AttemptKey, Lease
 from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
+from inferry.server.fleet.rest import Rest
 
 #: Ended attempts that the success rate looks back on.
 RECENT = 100
-REST_FIRST_MS = 1_000
-REST_LONGEST_MS = 30_000
-#: The bounds of what a server can ask for.
-REST_ASKED_SHORTEST_MS = 100
-REST_ASKED_LONGEST_MS = 3_600_000
-
 #: Ends attempts whose server died or was taken away: the server's id, the attempts, and why.
 Lose = Callable[[str, Collection[AttemptKey], str], Awaitable[None]]
 
@@ -30,6 +25,8 @@ class Member:
     breaker: Breaker = field(default_factory=Breaker)
     #: What it last said of its load; None before it said anything.
     load: Load | None = None
+    #: Whether it wants to be left alone.
+    rest: Rest = field(default_factory=Rest)
     #: The attempts whose slots are here.
     holding: set[AttemptKey] = field(default_factory=set)
     #: Those that it had when its breaker became half-open: none of them is the trial.
@@ -44,10 +41,6 @@ class Member:
     lease: Lease = field(default_factory=Lease)
     #: Why its last probe failed.
     last_error: str = ""
-    #: It asked to be left alone until then; 0 when it does not rest.
-    resting_until_ms: int = 0
-    #: Rests since the last answer.
-    rests: int = 0
     #: It is being deregistered, unless it registers again.
     leaving: bool = False
 
@@ -69,9 +62,10 @@ class Member:
 
     def renew(self) -> None:
         """Brings what routing looks at up to date; to be called after each change."""
-        self.status = ServerStatus.DRAINING if self.record.draining else self.health.status
+        self.status = self._status()
         self.queued = self.load.queue_length if self.load is not None else 0
-        self.doubts = (self.status is ServerStatus.DEGRADED) + (self.breaker.unreachable > 0)
+        degraded = self.health.status is ServerStatus.DEGRADED
+        self.doubts = degraded + (self.breaker.unreachable > 0)
         self.withheld = self.record.max_concurrent if self.breaker.state is BreakerState.OPEN else 0
         self.recount()
 
@@ -82,16 +76,6 @@ class Member:
             others = len(self.holding & self.before_trial)
             self.withheld = max(0, self.record.max_concurrent - others - 1)
 
-    def rest(self, now_ms: int, asked_ms: int | None) -> None:
-        """Leaves a server alone that refused a task: as long as it asked, or ever longer."""
-        # Refusals that come at once, of calls that went out together, are one.
-        if self.resting_until_ms <= now_ms:
-            self.rests += 1
-        wait_ms = min(REST_LONGEST_MS, REST_FIRST_MS * 2 ** min(self.rests - 1, 16))
-        if asked_ms is not None:
-            wait_ms = max(REST_ASKED_SHORTEST_MS, min(REST_ASKED_LONGEST_MS, asked_ms))
-        self.resting_until_ms = max(self.resting_until_ms, now_ms + wait_ms)
-
     def on_trial(self, attempt: AttemptKey) -> bool:
         """Whether an attempt is the one that decides about a half-open breaker."""
         return attempt in self.holding and attempt not in self.before_trial
@@ -99,9 +83,16 @@ class Member:
     @property
     def retry_ms(self) -> int:
         """When it may be called again, if that is held back until a time; else 0."""
-        return max(self.resting_until_ms, self.breaker.until_ms)
+        return max(self.rest.until_ms, self.breaker.until_ms)
 
     @property
     def success_rate(self) -> float | None:
         """Share of the last attempts that succeeded; None before the first ended."""
         return sum(self.recent) / len(self.recent) if self.recent else None
+
+    def _status(self) -> ServerStatus:
+        if self.record.draining:
+            return ServerStatus.DRAINING
+        if self.rest.until_ms and self.health.status is not ServerStatus.OFFLINE:
+            return ServerStatus.RESTING
+        return self.health.status

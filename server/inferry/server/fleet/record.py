@@ -1,7 +1,7 @@
 """Servers: what they registered, and how healthy they are.
 
 ``HEALTH`` maps (health, probe) to the next health, as ``lifecycle.TRANSITIONS`` does for tasks;
-draining is an operator's word beside it, not a health. (Design sections 1 and 6.)
+draining is an operator's word beside it, resting the server's own. (Design sections 1 and 6.)
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ class ServerStatus(IntEnum):
     DEGRADED = 2
     OFFLINE = 3
     DRAINING = 4
+    RESTING = 5
 
 
 @dataclass(frozen=True, slots=True)

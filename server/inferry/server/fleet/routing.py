@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from inferry.server.fleet.breaker import Breaker
 from inferry.server.fleet.record import Health, ServerRecord, ServerStatus
+from inferry.server.fleet.rest import Rest
 from inferry.server.task.route import capabilities_of, type_of
 
 
@@ -54,10 +55,6 @@ class Standing(Protocol):
         """Slots that its breaker holds back: all when it is open, all but one on trial."""
 
     @property
-    def resting_until_ms(self) -> int:
-        """When its rest ends; 0 when it does not rest."""
-
-    @property
     def doubts(self) -> int:
         """Counts what speaks against it: a bad probe, calls that could not connect."""
 
@@ -70,7 +67,6 @@ class Candidate(NamedTuple):
     active: int
     queued: int = 0
     withheld: int = 0
-    resting_until_ms: int = 0
     doubts: int = 0
 
 
@@ -84,6 +80,10 @@ class Judged(Standing, Protocol):
     @property
     def breaker(self) -> Breaker:
         """What its calls told."""
+
+    @property
+    def rest(self) -> Rest:
+        """How long it wants to be left alone."""
 
     @property
     def last_error(self) -> str:
@@ -137,7 +137,7 @@ def hindrance(server: Standing) -> Rule:
     full = server.active >= server.record.max_concurrent - withheld
     if full and withheld:
         return Rule.BREAKER_OPEN
-    if server.resting_until_ms:
+    if status is ServerStatus.RESTING:
         return Rule.RESTING
     return Rule.FULL if full else Rule.ELIGIBLE
 
@@ -179,9 +179,9 @@ def verdict(server: Judged, route: str, now_ms: int) -> Verdict:
             text = f"{server.breaker.reason}; one task is on trial now"
             remedy = "it gets more when the trial succeeds"
         case Rule.RESTING:
-            until_ms = server.resting_until_ms
+            until_ms = server.rest.until_ms
             text = f"it asked to be left alone; it is tried again {_when(until_ms, now_ms)}"
-            remedy = "more servers"
+            remedy = "more servers; it is tried at once when it registers or is resumed"
         case Rule.FULL:
             text = f"all {slots} slots are taken" if slots > 1 else "its only slot is taken"
             remedy = "more slots, or more servers"

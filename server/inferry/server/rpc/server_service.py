@@ -92,7 +92,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     async def ResumeServer(
         self, request: pb.ResumeServerRequest, context: Context
     ) -> pb.ResumeServerResponse:
-        """Ends a drain."""
+        """Ends a drain, and a rest."""
         member = await self._registry.drain(request.id, draining=False)
         return pb.ResumeServerResponse(server=server_to_proto(member))
 

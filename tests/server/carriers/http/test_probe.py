@@ -9,13 +9,12 @@ import pytest
 
 from inferry.server.carriers.http.probe import JITTER, HealthLoop, read_health
 from inferry.server.clock import SystemClock
-from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.outbound.client import Outbound
 from tests.backends import running_backend
-from tests.server.fleets import HandClock, server
+from tests.server.fleets import HandClock, new_fleet, server
 
 INTERVAL_MS = 10_000
 LEASE_MS = 15_000
@@ -65,7 +64,7 @@ class Watched:
 
     def __init__(self, outbound: Outbound, timeout_ms: int) -> None:
         self.clock = HandClock()
-        self.fleet = Fleet()
+        self.fleet = new_fleet()
         self.lost: list[tuple[str, set[AttemptKey]]] = []
         self.loop = HealthLoop(
             fleet=self.fleet,

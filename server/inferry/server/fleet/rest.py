@@ -1,0 +1,40 @@
+"""Rests: a server that refuses a task is left alone for a while. Pure.
+
+It is left alone for as long as it asks, within bounds; if it does not ask, for longer each time
+until it answers. A rest ends when its time is over, and when the server registers or is resumed:
+both are a newer word than the refusal. A good probe is none, for a busy server is healthy, too.
+"""
+
+from typing import NamedTuple
+
+#: How long a server rests that does not ask for it, at first and at most.
+UNASKED_FIRST_MS = 1_000
+UNASKED_LONGEST_MS = 30_000
+#: What it can ask for at least: nobody is asked again and again without a pause.
+ASKED_SHORTEST_MS = 100
+
+
+class Rest(NamedTuple):
+    """A server's rest as it is now."""
+
+    #: When it ends; 0 when the server does not rest.
+    until_ms: int = 0
+    #: Rests in a row, without an answer between them.
+    streak: int = 0
+
+
+def refuse(rest: Rest, now_ms: int, asked_ms: int | None, longest_ms: int) -> Rest:
+    """Applies a refusal.
+
+    Args:
+        rest: The rest so far.
+        now_ms: The time.
+        asked_ms: How long the server asked to be left alone; None when it did not ask.
+        longest_ms: How long it can rest, whatever it asks for.
+    """
+    # Refusals that come at once, of calls that went out together, are one.
+    streak = rest.streak if rest.until_ms > now_ms else rest.streak + 1
+    wait_ms = min(UNASKED_LONGEST_MS, UNASKED_FIRST_MS * 2 ** min(streak - 1, 16))
+    if asked_ms is not None:
+        wait_ms = max(ASKED_SHORTEST_MS, asked_ms)
+    return Rest(max(rest.until_ms, now_ms + min(longest_ms, wait_ms)), streak)

@@ -1,0 +1,32 @@
+"""How long a server is left alone that refuses a task."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferry.server.fleet.rest import ASKED_SHORTEST_MS, Rest, refuse
+from tests.server.fleets import REST_LONGEST_MS, START_MS
+
+NOW = START_MS
+
+
+def test_a_later_refusal_never_makes_a_rest_shorter() -> None:
+    long = refuse(Rest(), NOW, 60_000, REST_LONGEST_MS)
+    assert refuse(long, NOW + 1, 1_000, REST_LONGEST_MS) == long
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 60_000), st.none() | st.integers(0, 10**15)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(ASKED_SHORTEST_MS, 86_400_000),
+)
+def test_a_rest_is_never_longer_than_it_may_be_whatever_is_asked_for(
+    refusals: list[tuple[int, int | None]], longest_ms: int
+) -> None:
+    rest, now = Rest(), NOW
+    for later_ms, asked_ms in refusals:
+        now += later_ms
+        rest = refuse(rest, now, asked_ms, longest_ms)
+        assert now + ASKED_SHORTEST_MS <= rest.until_ms <= now + longest_ms
