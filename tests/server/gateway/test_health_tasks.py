@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from aiohttp import web
 
 from inferry.server.store import DropServer
+from inferry.v1 import server_pb2
+from inferry.v1.server_service_pb2 import HeartbeatRequest
 from tests.backends import ACCEPTED, Job, running_backend, say
-from tests.gateways import Running, running_gateway
+from tests.gateways import Running, running_gateway, token
 
 #: Short enough that nobody waits for it.
 LEASE_MS = 500
@@ -64,6 +67,23 @@ async def test_a_server_whose_health_checks_fail_keeps_what_it_has(gateway: Runn
         await gateway.eventually(path, lambda server: server["status"] == "offline")
         assert (await backend.report(job, status="COMPLETED"))[0] == 200
     assert (await gateway.task(task["id"]))["status"] == "COMPLETED"
+
+
+async def test_a_heartbeat_of_nonsense_spoils_the_numbers_and_draws_no_tasks(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_gateway(tmp_path, probe_interval_ms=3_600_000) as gateway,
+        running_backend() as backend,
+    ):
+        server_id = await gateway.register(backend)
+        await gateway.probed(server_id)
+        load = server_pb2.Load(cpu=nan, memory=inf, active_tasks=-3, queue_length=-1_000)
+        request = HeartbeatRequest(id=server_id, load=load)
+        await gateway.servers.Heartbeat(request, metadata=[("authorization", f"Bearer {token()}")])
+        _, server = await gateway.call("GET", f"/api/servers/{server_id}")
+    wanted = {"cpu": 0, "memory": 2**31 - 1, "activeTasks": 0, "queueLength": 0}
+    assert server["load"] == wanted
 
 
 async def test_when_all_servers_are_bad_tasks_wait_and_the_first_good_probe_brings_them_back(

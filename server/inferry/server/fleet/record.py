@@ -7,6 +7,10 @@ draining is an operator's word beside it, resting the server's own. (Design sect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from math import isnan
+
+#: What a server can say of its load at most: the largest ``int32``.
+_MOST = 2**31 - 1
 
 
 class ServerStatus(IntEnum):
@@ -31,6 +35,24 @@ class Load:
     active_tasks: int = 0
     #: Tasks that wait inside it.
     queue_length: int = 0
+
+
+def load_of(cpu: object, memory: object, active_tasks: object, queue_length: object) -> Load:
+    """Makes a load of whatever a server says.
+
+    What is missing, no number (NaN included) or below 0 counts as 0, what is huge as 2^31 - 1: it
+    spoils that number, and nothing else.
+    """
+    return Load(
+        _amount(cpu), _amount(memory), int(_amount(active_tasks)), int(_amount(queue_length))
+    )
+
+
+def _amount(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    amount = float(min(max(value, 0), _MOST))
+    return 0.0 if isnan(amount) else amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from inferry.server.access.tokens import Role
 from inferry.server.engine.registry import Registration, Registry
 from inferry.server.errors import InvalidPayloadError
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Load
+from inferry.server.fleet.record import load_of
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
@@ -78,7 +78,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.HeartbeatResponse:
         """Takes a server's own word that it is alive, and its load."""
         said = request.load
-        load = Load(said.cpu, said.memory, said.active_tasks, said.queue_length)
+        load = load_of(said.cpu, said.memory, said.active_tasks, said.queue_length)
         member = self._registry.heartbeat(request.id, load if request.HasField("load") else None)
         return pb.HeartbeatResponse(id=member.record.id, status=_status(member))
 

@@ -5,17 +5,14 @@ A connection is a sign of life, whatever is answered; none is a miss of the serv
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-import orjson
-
+from inferry.server.carriers.http.health import read_health
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
-from inferry.server.fleet.record import Load, ServerRecord
+from inferry.server.fleet.record import ServerRecord
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
 
@@ -185,37 +182,3 @@ class HealthLoop(Loop):
         reason = f"the server is gone: {member.last_error}"
         await self._lose(member.record.id, lost & member.holding, reason)
         member.lease.bury(lost)
-
-
-def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
-    """Reads the answer to a probe (guide: "Health Checks").
-
-    Returns:
-        The load, if it said one, and why the server is not healthy: empty when it is.
-    """
-    try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    load = read_load(said["load"]) if isinstance(said.get("load"), dict) else None
-    if not 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
-        return load, f"the health check answered {status}"
-    word = said.get("status")
-    return load, "" if word == "healthy" else f'the health check said {word!r}, not "healthy"'
-
-
-def read_load(said: Mapping[str, Any]) -> Load:
-    """Reads a load as the guide has it; what is missing or no number counts as 0."""
-
-    def number(name: str) -> float:
-        value = said.get(name)
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        return max(0.0, float(value)) if numeric and value is not None else 0.0
-
-    return Load(
-        number("cpu"),
-        number("memory"),
-        min(int(number("active_tasks")), 2**31 - 1),
-        min(int(number("queue_length")), 2**31 - 1),
-    )

@@ -1,0 +1,85 @@
+"""What the answer to ``GET /health`` means. Pure.
+
+The guide's answer is an object with the status "healthy" and a load. Whoever has a health check
+already has another one: what frameworks and their conventions answer is taken as it is meant
+(Spring Boot, ASP.NET, the draft of health+json, and the bare ``OK`` or 204 of load balancers).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from inferry.server.fleet.record import Load, load_of
+
+#: What says more is not read.
+LIMIT_BYTES = 64 * 1024
+#: Statuses that mean healthy, in small letters.
+HEALTHY = frozenset(
+    {
+        *("healthy", "ok", "okay", "up", "pass", "passing", "passed", "true", "success", "good"),
+        *("ready", "running", "alive", "live", "online", "serving", "available", "active"),
+    }
+)
+#: Characters of an answer that an error quotes.
+_QUOTED = 100
+
+
+def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
+    """Reads the answer to a probe (guide: "Health Checks").
+
+    Returns:
+        The load, if it told one, and why the server is not healthy: empty when it is.
+    """
+    if len(body) > LIMIT_BYTES:
+        return None, f"the health check answered {len(body):,} bytes; {LIMIT_BYTES:,} are read"
+    # Whatever is no UTF-8 stands in texts: it does not make the rest unreadable.
+    text = body.decode(json.detect_encoding(body), "replace").strip()
+    answer = _parsed(text)
+    load = None
+    if isinstance(answer, dict) and isinstance(answer.get("load"), dict):
+        load = read_load(answer["load"])
+    if not 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
+        return load, f"the health check answered {status}"
+    return load, _complaint(answer.get("status") if isinstance(answer, dict) else answer)
+
+
+def read_load(load: Mapping[str, Any]) -> Load:
+    """Reads a load as the guide has it."""
+    return load_of(
+        load.get("cpu"), load.get("memory"), load.get("active_tasks"), load.get("queue_length")
+    )
+
+
+def _parsed(text: str) -> object:
+    """Reads JSON, and anything else as a text; None stands for nothing at all."""
+    if not text:
+        return None
+    try:
+        # Not by orjson, which knows no NaN: Python's backends write it. As floats, integers of
+        # any length are numbers.
+        return json.loads(text, parse_int=float)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _complaint(word: object) -> str:
+    """Tells why a status does not mean healthy; empty when it does.
+
+    None does: the answer is a 2xx and says nothing else.
+    """
+    match word:
+        case None | True:
+            return ""
+        case str() if word.strip().rstrip(".!").casefold() in HEALTHY:
+            return ""
+        case float() if 200 <= word < 300:  # noqa: PLR2004  # the 2xx class
+            return ""
+        case str():
+            said = repr(word if len(word) <= _QUOTED else f"{word[:_QUOTED]}…")
+        case False:
+            said = "false"
+        case float():
+            said = f"{word:g}"
+        case _:
+            said = "an object" if isinstance(word, dict) else "an array"
+    return f'the health check said {said}, not "healthy"'
