@@ -1,10 +1,13 @@
 """A task that is stopped stops at its server, too, and keeps the slot until that is known."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from inferry.server.outbound.client import Answer
 from tests.backends import ACCEPTED, Backend, running_backend
 from tests.gateways import Running, running_gateway
 
@@ -93,6 +96,27 @@ async def test_a_server_that_stumbles_over_a_cancel_is_asked_again(
         await backend.next_cancel()
         backend.cancel_status = 204
         await backend.next_cancel()
+        await until_idle(gateway, server_id)
+
+
+async def test_a_cancel_that_breaks_inside_the_gateway_is_tried_again(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_gateway(tmp_path, cancel_grace_ms=NEVER_MS) as gateway:
+        server_id, job = await started(gateway, backend)
+        outbound = gateway.gateway._outbound
+        send, broken = outbound.post, asyncio.Event()
+
+        async def break_once(*given: Any, **more: Any) -> Answer:
+            if broken.is_set():
+                return await send(*given, **more)
+            broken.set()
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(outbound, "post", break_once)
+        await gateway.call("DELETE", f"/api/tasks/{job['id']}")
+        assert await backend.next_cancel() == {"id": job["id"], "attempt": 1}
+        assert broken.is_set()
         await until_idle(gateway, server_id)
 
 

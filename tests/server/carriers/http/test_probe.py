@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from inferry.server.carriers.http import probe as module
 from inferry.server.carriers.http.probe import JITTER, HealthLoop
 from inferry.server.clock import SystemClock
 from inferry.server.fleet.lease import AttemptKey
@@ -176,6 +177,48 @@ async def test_a_probe_that_hangs_delays_no_other_and_is_not_repeated_meanwhile(
         await watched.loop.stop()
         async with asyncio.timeout(10):
             await hanging.hung_up.wait()
+
+
+async def test_servers_that_hang_take_no_places_from_those_that_are_healthy(
+    outbound: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROBES_LIMIT", 1)
+    watched = Watched(outbound, timeout_ms=60_000)
+    async with probed() as sick:
+        pass
+    watched.fleet.put(server("a", url=sick.url))
+    await watched.go()
+    port = int(sick.url.rpartition(":")[2])
+    sick.hangs = True
+    async with await asyncio.start_server(sick.serve, "127.0.0.1", port), probed() as healthy:
+        watched.fleet.put(server("b", url=healthy.url))
+        watched.clock.ms += 2 * INTERVAL_MS
+        await watched.loop.run_once()
+        async with asyncio.timeout(10):
+            await sick.asked.wait()
+            await healthy.asked.wait()
+        assert not sick.hung_up.is_set()
+        await watched.loop.stop()
+
+
+@pytest.mark.parametrize("where", ["asking", "reading"])
+async def test_a_probe_that_breaks_is_a_bad_one_and_the_next_is_made(
+    watched: Watched, outbound: Outbound, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def broken(*_given: object, **_more: object) -> None:
+        raise ZeroDivisionError
+
+    async with probed() as backend:
+        member = watched.fleet.put(server(url=backend.url))
+        place, name = {"asking": (outbound, "get"), "reading": (module, "read_health")}[where]
+        monkeypatch.setattr(place, name, broken)
+        await watched.go()
+        said = member.status.name, member.last_error
+        assert said == ("DEGRADED", "the probe broke: ZeroDivisionError")
+        monkeypatch.undo()
+        for _ in range(2):
+            await watched.go(after_ms=2 * INTERVAL_MS)
+        assert (member.status.name, member.last_error) == ("ACTIVE", "")
 
 
 async def test_a_server_that_is_slow_to_answer_is_alive(outbound: Outbound) -> None:

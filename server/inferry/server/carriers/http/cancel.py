@@ -70,22 +70,31 @@ class Stopper:
 
     async def _told(self, server: ServerRecord, task_id: str, attempt: int) -> bool:
         """Tells a server, again if need be; False if it has no ear for that."""
-        body = orjson.dumps({"id": task_id, "attempt": attempt})
         while self._deaf.get(server.id) != server.updated_ms:
-            try:
-                answer = await self._outbound.post(
-                    f"{server.url}/cancel",
-                    body,
-                    timeout_s=self._grace_s,
-                    private_allowed=server.private_allowed,
-                )
-            except OutboundError:
-                await asyncio.sleep(_PAUSE_S)
-                continue
-            if 200 <= answer.status < 300:  # noqa: PLR2004  # the 2xx class
+            status = await self._tell(server, task_id, attempt)
+            if 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
                 return True
-            if answer.status in _NO_ENDPOINT:
+            if status in _NO_ENDPOINT:
+                # Who has gone meanwhile is not remembered for ever.
+                fleet = self._ledger.fleet
+                self._deaf = {one: since for one, since in self._deaf.items() if fleet.get(one)}
                 self._deaf[server.id] = server.updated_ms
             else:
                 await asyncio.sleep(_PAUSE_S)
         return False
+
+    async def _tell(self, server: ServerRecord, task_id: str, attempt: int) -> int:
+        """Tells a server once; returns the status that it answers, 0 if it does not."""
+        try:
+            answer = await self._outbound.post(
+                f"{server.url}/cancel",
+                orjson.dumps({"id": task_id, "attempt": attempt}),
+                timeout_s=self._grace_s,
+                private_allowed=server.private_allowed,
+            )
+        except OutboundError:
+            return 0
+        except Exception:  # noqa: BLE001  # whatever it was, the next try may do better
+            _log.exception("a cancel broke", task_id=task_id, server_id=server.id)
+            return 0
+        return answer.status

@@ -8,6 +8,8 @@ import asyncio
 from dataclasses import dataclass
 from random import Random
 
+import structlog
+
 from inferry.server.carriers.http.health import read_health
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
@@ -16,7 +18,7 @@ from inferry.server.fleet.record import ServerRecord
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
 
-#: Probes under way at once.
+#: Probes under way at once: of servers whose last probe was good, and as many of the others.
 PROBES_LIMIT = 200
 #: How far a probe's interval varies, so that the probes of many servers spread.
 JITTER = 0.2
@@ -24,6 +26,8 @@ JITTER = 0.2
 PROBES_A_LEASE = 3
 #: Between two rounds at least: what comes due together goes together.
 _STEP_S = 0.05
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -78,7 +82,8 @@ class HealthLoop(Loop):
         self._beat_ms = min(interval_ms, int(lease_ms / PROBES_A_LEASE / (1 + JITTER)))
         self._watches: dict[str, _Watch] = {}
         self._probes: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(PROBES_LIMIT)
+        #: By whether the last probe was good: those that hang wait for each other, and no one else.
+        self._places = {good: asyncio.Semaphore(PROBES_LIMIT) for good in (True, False)}
         self._round_ms = 0
 
     async def run_once(self) -> None:
@@ -154,9 +159,20 @@ class HealthLoop(Loop):
         probe.add_done_callback(self._probes.discard)
 
     async def _probe(self, member: Member, watch: _Watch) -> None:
+        server_id = member.record.id
+        try:
+            await self._look_at(member, watch.probed_ms)
+        except Exception as broken:  # noqa: BLE001  # whatever it was, it must not go unseen
+            _log.exception("a probe broke", server_id=server_id)
+            self._fleet.observe(server_id, None, f"the probe broke: {type(broken).__name__}")
+        finally:
+            watch.probing = False
+            self._fleet.changed.set()
+
+    async def _look_at(self, member: Member, now: int) -> None:
         server, load, connected = member.record, None, True
         try:
-            async with self._places:
+            async with self._places[not member.last_error]:
                 answer = await self._outbound.get(
                     f"{server.url}/health",
                     timeout_s=self._timeout_ms / 1000,
@@ -167,18 +183,16 @@ class HealthLoop(Loop):
             error, connected = str(failure), False
         except OutboundError as failure:
             error = str(failure)
-        finally:
-            watch.probing = False
-            self._fleet.changed.set()
         if connected:
             # Who is slow to answer is alive, and was so when the connection was made.
-            self._fleet.seen(server.id, watch.probed_ms)
+            self._fleet.seen(server.id, now)
         else:
             member.lease.miss(member.holding)
         self._fleet.observe(server.id, load, error)
 
     async def _bury(self, member: Member) -> None:
-        lost = member.lease.doomed
-        reason = f"the server is gone: {member.last_error}"
-        await self._lose(member.record.id, lost & member.holding, reason)
-        member.lease.bury(lost)
+        doomed = member.lease.doomed
+        lost = doomed & member.holding
+        if lost:
+            await self._lose(member.record.id, lost, f"the server is gone: {member.last_error}")
+        member.lease.bury(doomed)
