@@ -14,6 +14,7 @@ from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher, DispatchRules
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.config import Config
+from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.pauses import Pauses
@@ -88,10 +89,15 @@ class Gateway:
             random=Random(),  # noqa: S311  # jitter
         )
         self._report_rules = ReportRules(config.json_depth_limit, config.result_limit_bytes)
+        self._registry = Registry(
+            self._committer, self._ledger.fleet, self._clock, self._engine.lose
+        )
         self._loops = [
             Recovery(self._store, self._ledger, self._rpc.health),
             *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
         ]
+        if config.forget_after_ms:
+            self._loops.append(Absentees(self._registry, self._clock, config.forget_after_ms))
         self._reader = Reader(self._store, self._ledger)
         self._dispatcher: Dispatcher | None = None
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
@@ -174,9 +180,7 @@ class Gateway:
             config=self._config,
             rules=self._report_rules,
         )
-        servers = ServerServicer(
-            Registry(self._committer, self._ledger.fleet, self._clock, self._engine.lose)
-        )
+        servers = ServerServicer(self._registry)
         pauses = Pauses(self._committer, self._ledger, self._clock)
         queue = QueueServicer(pauses, self._ledger.backlog)
         self._rpc.add(tasks, servers, queue)

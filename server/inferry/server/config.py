@@ -124,6 +124,13 @@ class Config(BaseSettings):
         description="How long a server keeps its attempts without a sign of life; "
         "one with attempts is probed three times in it.",
     )
+    forget_after_ms: int = Field(
+        default=_DAY_MS,
+        ge=0,
+        le=365 * _DAY_MS,
+        description="After how long without a sign of life a server that is offline is taken out "
+        "of the list; 0 never does.",
+    )
     breaker_failures: int = Field(
         default=3, ge=1, le=1_000, description="Connection failures in a row that open a breaker."
     )

@@ -148,6 +148,28 @@ async def test_a_task_for_a_server_that_cannot_be_reached_waits_and_says_why(
         assert (waiting["status"], waiting["attempt"]) == ("PENDING", 3)
 
 
+async def test_a_server_that_is_gone_for_long_is_forgotten_and_may_come_back_as_a_new_one(
+    tmp_path: Path,
+) -> None:
+    settings: dict[str, Any] = {"probe_interval_ms": 100, "lease_ms": LEASE_MS}
+    async with (
+        running_gateway(tmp_path, forget_after_ms=1_000, **settings) as gateway,
+        running_backend() as there,
+    ):
+        async with running_backend() as gone:
+            paths = [
+                f"/api/servers/{await gateway.register(backend, name=name)}"
+                for name, backend in (("gone", gone), ("there", there))
+            ]
+            await gateway.probed(*(path.rpartition("/")[2] for path in paths))
+        await gateway.eventually(paths[0], lambda server: server.get("code") == "NOT_FOUND")
+        assert (await gateway.call("GET", paths[1]))[1]["status"] == "active"
+    async with running_gateway(tmp_path, **settings) as gateway, running_backend() as back:
+        _, listed = await gateway.call("GET", "/api/servers")
+        assert [server["name"] for server in listed["servers"]] == ["there"]
+        assert f"/api/servers/{await gateway.register(back, name='gone')}" not in paths
+
+
 async def test_a_server_that_is_taken_out_may_finish_what_it_has(gateway: Running) -> None:
     async with running_backend(ACCEPTED) as backend:
         server_id = await gateway.register(backend)

@@ -105,6 +105,16 @@ class Registry:
             self._fleet.drop(server_id)
         _log.info("server deregistered", server_id=server_id)
 
+    async def forget(self, record: ServerRecord) -> None:
+        """Takes a server out of the list that is gone; not if it came back, or has something."""
+        async with self._writing:
+            member = self._fleet.get(record.id)
+            if member is None or member.record is not record or member.active:
+                return
+            await self._committer.do(DropServer(record.id))
+            self._fleet.drop(record.id)
+        _log.warning("server forgotten", server_id=record.id, name=record.name, url=record.url)
+
     def heartbeat(self, server_id: str, load: Load | None) -> Member:
         """Takes a server's own word that it is alive.
 

@@ -76,6 +76,15 @@ class Member:
             others = len(self.holding & self.before_trial)
             self.withheld = max(0, self.record.max_concurrent - others - 1)
 
+    def absent_ms(self, now_ms: int) -> int:
+        """Tells for how long it has been gone, holding nothing; 0 when it is not, or drains.
+
+        That is since its last sign of life or registration, or since this gateway looks after it.
+        """
+        if self.status is not ServerStatus.OFFLINE or self.active:
+            return 0
+        return now_ms - max(self.lease.begun_ms, self.record.updated_ms)
+
     def on_trial(self, attempt: AttemptKey) -> bool:
         """Whether an attempt is the one that decides about a half-open breaker."""
         return attempt in self.holding and attempt not in self.before_trial
