@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,7 @@ from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.backends import Backend
 
-SECRET = "a-secret-of-the-tests-that-is-long-enough"
+SECRET = token_urlsafe(48)
 
 
 def token(role: Role = Role.ADMIN, tenant: str = "acme", subject: str = "tester") -> str:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 from typer.testing import CliRunner
@@ -48,8 +49,9 @@ def test_another_data_directory_has_another_secret(data_dir: Path, tmp_path: Pat
 def test_the_secret_of_the_environment_comes_first(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INFERRY_JWT_SECRET", "x" * 32)
-    assert principal(printed(), b"x" * 32)
+    secret = token_urlsafe(48)
+    monkeypatch.setenv("INFERRY_JWT_SECRET", secret)
+    assert principal(printed(), secret.encode())
     assert not data_dir.exists()
 
 
@@ -76,8 +78,11 @@ def test_no_token_is_made_where_only_a_private_key_could(
     assert local_token("127.0.0.1") is None
 
 
-def test_a_secret_that_is_too_short_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFERRY_JWT_SECRET", "short")
+@pytest.mark.parametrize("secret", ["short", " " * 40])
+def test_a_secret_that_can_be_guessed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("INFERRY_JWT_SECRET", secret)
     result = CliRunner().invoke(app, ["token"])
     assert result.exit_code == 2
     assert "INFERRY_JWT_SECRET" in result.stderr

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
 from tests.simulation.world import EPOCH_MS, ViolationError, World
 
-SECRET = "a-secret-of-the-simulation-that-is-long"
+SECRET = sha256(b"simulation").hexdigest()
 #: When nobody creates tasks any more and nothing fails any more, at most.
 _CHAOS_S = 10.0
 #: What the rest may take at most: no clock of a task is longer.

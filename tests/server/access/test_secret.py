@@ -1,16 +1,31 @@
 """Where the secret comes from, and what is made of it."""
 
 import os
+import re
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import randbits, token_hex, token_urlsafe
 from threading import Barrier
 
 import pytest
 
-from inferry.server.access.secret import SecretError, derive_key, load_secret, read_secret
+from inferry.server.access.secret import (
+    SAMPLES,
+    SecretError,
+    derive_key,
+    load_secret,
+    read_secret,
+)
 
-LONG = "x" * 32
+ROOT = Path(__file__).parents[3]
+
+LONG = token_hex(16)
+#: ``SECRET = "…"``, ``jwt_secret="…"``, ``INFERRY_JWT_SECRET=…``: a literal, not what computes one.
+GIVEN = re.compile(r"""\bsecret\w*["']?\s*[:=]\s*\(?\s*b?["']([^"'$]+)["']""", re.IGNORECASE)
+GIVEN_IN_SHELL = re.compile(r"""INFERRY_JWT_SECRET=["']?([^\s"'$`)]+)""")
+READ = ("*.md", "*.py", "*.toml", "*.yaml", "*.yml", "*.sh", "*.env", "*.js")
 
 
 @pytest.mark.parametrize("loopback_only", [True, False])
@@ -19,14 +34,71 @@ def test_a_given_secret_is_taken_as_it_is(tmp_path: Path, *, loopback_only: bool
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("given", ["", "short", "x" * 31])
+@pytest.mark.parametrize("given", ["", "short", token_hex(16)[1:]])
 def test_a_short_secret_is_refused_with_a_way_to_make_one(tmp_path: Path, given: str) -> None:
     with pytest.raises(SecretError, match=r"INFERRY_JWT_SECRET .* 32 or more.*token_urlsafe"):
         load_secret(tmp_path, given, loopback_only=True)
 
 
 def test_bytes_count_and_not_characters(tmp_path: Path) -> None:
-    assert read_secret(tmp_path, "ä" * 16) == ("ä" * 16).encode()
+    letters = "äöüßéèêëàâîïôœçñ"
+    assert read_secret(tmp_path, letters) == letters.encode()
+
+
+def test_a_secret_may_be_any_bytes(tmp_path: Path) -> None:
+    secret = bytes(range(0x80, 0xC0))
+    assert read_secret(tmp_path, os.fsdecode(secret)) == secret
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (" " * 40, "has 1 distinct bytes and needs 8"),
+        (" \t" * 20, "has 2 distinct bytes and needs 8"),
+        ("x" * 40, "has 1 distinct bytes and needs 8"),
+        ("changeme" * 5, "has 7 distinct bytes and needs 8"),
+        ("0123456789abcdef" * 2, "same 16 bytes again and again"),
+        ("my-password-my-password-my-passw", "same 12 bytes again and again"),
+        *((sample.decode(), "is a sample") for sample in sorted(SAMPLES)),
+        (f" {min(SAMPLES).decode()}\n", "is a sample"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_one(
+    tmp_path: Path, given: str, fault: str
+) -> None:
+    with pytest.raises(SecretError, match=rf"INFERRY_JWT_SECRET .*{fault}.*token_urlsafe") as told:
+        load_secret(tmp_path, given, loopback_only=True)
+    assert given not in str(told.value)
+
+
+def test_a_kept_secret_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "jwt-secret"
+    path.touch(0o600)
+    path.write_text("x" * 40)
+    with pytest.raises(SecretError, match="jwt-secret has 1 distinct"):
+        read_secret(tmp_path, None)
+
+
+@pytest.mark.parametrize("make", [token_urlsafe, token_hex, lambda _: str(randbits(256))])
+def test_a_secret_that_was_drawn_is_taken(tmp_path: Path, make: Callable[[int], str]) -> None:
+    for _ in range(1_000):
+        drawn = make(32)
+        assert read_secret(tmp_path, drawn) == drawn.encode()
+
+
+def test_no_sample_of_ours_is_taken(tmp_path: Path) -> None:
+    samples = {
+        sample
+        for pattern in READ
+        for path in ROOT.rglob(pattern)
+        if not {".venv", ".venv-proto", ".build", "node_modules"} & set(path.parts)
+        for reads in (GIVEN, GIVEN_IN_SHELL)
+        for sample in reads.findall(path.read_text())
+    }
+    assert samples
+    for sample in samples:
+        with pytest.raises(SecretError):
+            read_secret(tmp_path, sample)
 
 
 def test_beyond_loopback_a_secret_must_be_given(tmp_path: Path) -> None:

@@ -13,6 +13,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 SETTING = "INFERRY_JWT_SECRET"
 #: What HS256 needs (RFC 7518, section 3.2).
 MIN_SECRET_BYTES = 32
+#: Fewer distinct characters are a pattern that somebody typed, whatever its length.
+MIN_DISTINCT = 8
+#: Secrets that stand somewhere as a sample, and so in the lists of whoever guesses.
+SAMPLES = frozenset(
+    {
+        b"a-secret-of-the-simulation-that-is-long",
+        b"a-secret-of-the-tests-that-is-long-enough",
+        b"a-string-secret-at-least-256-bits-long",
+        b"a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+        b"abcdefghijklmnopqrstuvwxyz0123456789",
+        b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+    }
+)
 #: Where in the data directory a gateway keeps the secret that it made.
 SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 
@@ -28,7 +41,7 @@ def load_secret(data_dir: Path, given: str | None, *, loopback_only: bool) -> by
     """Gives the secret that a gateway runs with: ``given``, or the data directory's own.
 
     Raises:
-        SecretError: ``given`` is too short, the file is not safe, or there is no ``given`` though
+        SecretError: ``given`` can be guessed, the file is not safe, or there is no ``given`` though
             others than this machine can reach the gateway.
     """
     if given is None and not loopback_only:
@@ -45,10 +58,11 @@ def read_secret(data_dir: Path, given: str | None) -> bytes:
     Processes that come here at once agree on one secret.
 
     Raises:
-        SecretError: ``given`` is too short, or the file is not safe.
+        SecretError: ``given`` can be guessed, or the file is not safe.
     """
     if given is not None:
-        return _long_enough(given.encode(), SETTING)
+        # An environment may hold any bytes; those that are no UTF-8 come as surrogates.
+        return _beyond_guessing(given.encode(errors="surrogateescape"), SETTING)
     path = data_dir / SECRET_FILE
     if not path.exists():
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,7 +70,7 @@ def read_secret(data_dir: Path, given: str | None) -> bytes:
     with path.open("rb") as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
             raise SecretError(f"others may read {path}: chmod 600 it, or delete it for a new one")
-        return _long_enough(file.read().strip(), str(path))
+        return _beyond_guessing(file.read().strip(), str(path))
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
@@ -64,13 +78,25 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
 
 
-def _long_enough(secret: bytes, origin: str) -> bytes:
-    if len(secret) < MIN_SECRET_BYTES:
-        raise SecretError(
-            f"the secret in {origin} has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more, "
-            f"as from {_MAKE_ONE}"
-        )
+def _beyond_guessing(secret: bytes, origin: str) -> bytes:
+    fault = _fault(secret)
+    if fault:
+        raise SecretError(f"the secret in {origin} {fault}: take one as from {_MAKE_ONE}")
     return secret
+
+
+def _fault(secret: bytes) -> str:
+    """Tells what makes a secret easy to guess; nothing of what is in it."""
+    if len(secret) < MIN_SECRET_BYTES:
+        return f"has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more"
+    if len(set(secret)) < MIN_DISTINCT:
+        return f"has {len(set(secret))} distinct bytes and needs {MIN_DISTINCT} or more"
+    for length in range(1, len(secret) // 2 + 1):
+        if secret.startswith(secret[length:]):
+            return f"says the same {length} bytes again and again"
+    if secret.strip() in SAMPLES:
+        return "is a sample that everybody can read"
+    return ""
 
 
 def _make(path: Path) -> None:
