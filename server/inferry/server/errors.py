@@ -58,6 +58,13 @@ class NotFoundError(InferryError):
     code = "NOT_FOUND"
 
 
+class TaskNotFoundError(NotFoundError):
+    """No such task, or another tenant's: nobody can tell the one from the other by the words."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"there is no task {task_id}")
+
+
 class GoneError(InferryError):
     """It was here; its time of retention is over."""
 
@@ -68,10 +75,8 @@ class GoneError(InferryError):
 class PurgedError(GoneError):
     """A task was here; its time of retention is over. To any other tenant it is "not found"."""
 
-    def __init__(self, task_id: str, tenant: str) -> None:
+    def __init__(self, task_id: str) -> None:
         super().__init__(f"task {task_id} was kept until its time of retention was over")
-        #: Whose it was; not a detail, for those go to the caller.
-        self.tenant = tenant
 
 
 class RequestReusedError(InferryError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inferry.server.engine.committer import BATCH_LIMIT, RETRY_S, Committer
-from inferry.server.errors import InferryError, NotFoundError, UnavailableError
+from inferry.server.errors import InferryError, TaskNotFoundError, UnavailableError
 from inferry.server.store import Change, Insert, Operation, Result, StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.lifecycle import create
@@ -59,7 +59,7 @@ async def test_a_refused_operation_does_not_fail_its_neighbours(store: CountingS
         committer.do(change, settled.append),
         return_exceptions=True,
     )
-    assert [type(one) for one in results] == [TaskRecord, NotFoundError]
+    assert [type(one) for one in results] == [TaskRecord, TaskNotFoundError]
     assert settled == list(results)
 
 

@@ -348,19 +348,42 @@ async def test_watchers_before_during_and_after_see_the_same_events(
     assert await gateway.events(task["id"], after=3) == after[3:]
 
 
-async def test_another_tenants_task_is_not_found(gateway: Running) -> None:
+@pytest.mark.parametrize("end", ["waiting", "held", "final"])
+async def test_another_tenants_task_is_told_by_nothing_from_none(
+    gateway: Running, backend: Backend, end: str
+) -> None:
     task = await gateway.create()
-    stranger = token(Role.CLIENT, tenant="other")
-    for verb, path in (
-        ("GET", ""),
-        ("DELETE", ""),
-        ("POST", "/retry"),
-        ("GET", "/attempts"),
-        ("GET", "/events"),
+    if end == "held":
+        backend.answer = ACCEPTED
+        await gateway.register(backend)
+        await backend.next_job()
+    if end == "final":
+        await gateway.call("DELETE", f"/api/tasks/{task['id']}")
+    none = task["id"][:-1] + ("1" if task["id"].endswith("0") else "0")
+    for verb, path, role, body in (
+        ("GET", "", Role.CLIENT, None),
+        ("GET", "?wait=1", Role.CLIENT, None),
+        ("PUT", "", Role.BACKEND, {"status": "PROCESSING"}),
+        ("DELETE", "", Role.CLIENT, None),
+        ("POST", "/cancel", Role.CLIENT, None),
+        ("POST", "/retry", Role.CLIENT, None),
+        ("GET", "/attempts", Role.CLIENT, None),
+        ("GET", "/explain", Role.CLIENT, None),
+        ("GET", "/events", Role.CLIENT, None),
     ):
-        status, body = await gateway.call(verb, f"/api/tasks/{task['id']}{path}", auth=stranger)
-        assert (status, body["code"]) == (404, "NOT_FOUND"), (verb, path)
-    _, listed = await gateway.call("GET", "/api/tasks", auth=stranger)
+        stranger = token(role, tenant="other")
+        for task_id in (none, task["id"]):
+            answer = await gateway.call(verb, f"/api/tasks/{task_id}{path}", body, stranger)
+            assert answer == (
+                404,
+                {
+                    "status": "FAILED",
+                    "error": f"there is no task {task_id}",
+                    "code": "NOT_FOUND",
+                    "details": {},
+                },
+            ), (verb, path)
+    _, listed = await gateway.call("GET", "/api/tasks", auth=token(Role.CLIENT, tenant="other"))
     assert listed["tasks"] == []
 
 

@@ -39,8 +39,8 @@ def dispatched(task_id: str, server_id: str = "srv_1", **spec: Any) -> Insert:
     return Insert(claimed.record, PAYLOAD, (*given.events, claimed.event))
 
 
-def change(task_id: str, given: Input, now_ms: int = NOW) -> Change:
-    return Change(task_id, lambda record: apply(record, given, now_ms, RULES))
+def change(task_id: str, given: Input, now_ms: int = NOW, tenant: str | None = None) -> Change:
+    return Change(task_id, lambda record: apply(record, given, now_ms, RULES), tenant)
 
 
 def claim(*task_ids: str, now_ms: int = NOW, server_id: str = "srv_1") -> Claim:

@@ -4,13 +4,15 @@ import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import apsw
 import pytest
 
-from inferry.server.store import Change, Purge, Store, StoreError, TaskFilter
+from inferry.server.store import Change, Insert, Purge, Store, StoreError, TaskFilter
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Accept, Cancel, Progress
 from inferry.server.task.record import Status
@@ -48,6 +50,33 @@ async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
         assert await record_of(store, "task_1") == before
         await do(store, change("task_1", Accept()))
         assert [event.seq for event in await store.events("task_1", 0, 10)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("task", [dispatched, waiting])
+async def test_another_tenants_task_takes_the_same_look_ups_as_none(
+    path: Path, task: Callable[[str], Insert]
+) -> None:
+    def asked() -> list[str]:
+        seen, run[:] = list(run), []
+        return seen
+
+    def note(event: Any) -> None:
+        run.append(event["sql"])
+
+    run: list[str] = []
+    async with opened(path) as store:
+        await do(store, task("task_1"))
+        for connection in store._connections:
+            connection.trace_v2(apsw.SQLITE_TRACE_STMT, note)
+        uses: list[Callable[[str], Awaitable[object]]] = [
+            lambda task_id: store.task(task_id, "other"),
+            lambda task_id: store.commit([change(task_id, Cancel(), tenant="other")]),
+        ]
+        for use in uses:
+            await use("task_1")
+            of_another = asked()
+            await use("task_2")
+            assert of_another == asked() != []
 
 
 async def test_a_second_store_on_the_file_is_refused(path: Path) -> None:

@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from inferry.server.engine.ledger import Ledger, Place
-from inferry.server.engine.tasks import check_tenant
-from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 
@@ -51,17 +50,12 @@ class Reader:
         """Reads a task.
 
         Raises:
-            NotFoundError: There is none, or it is not this tenant's.
+            TaskNotFoundError: There is none, or it is not this tenant's.
             GoneError: Its retention is over.
         """
-        try:
-            record = await self._store.task(task_id)
-        except PurgedError as purged:
-            check_tenant(task_id, purged.tenant, tenant)
-            raise
+        record = await self._store.task(task_id, tenant)
         if record is None:
-            raise NotFoundError(f"no task {task_id}")
-        check_tenant(task_id, record.spec.tenant, tenant)
+            raise TaskNotFoundError(task_id)
         return record
 
     async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:

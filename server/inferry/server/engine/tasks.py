@@ -15,7 +15,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.errors import TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import (
     Change,
@@ -103,12 +103,12 @@ class Engine:
             tenant: Whose tasks the backend may report on; None for everybody's.
 
         Raises:
-            NotFoundError: There is no such task.
+            TaskNotFoundError: There is none, or it is not this tenant's.
             StaleAttemptError: The attempt has ended.
             IllegalTransitionError: The task has ended otherwise.
         """
-        record = await self._change_own(
-            task_id, tenant, lambda record: interpret(record, attempt, report)
+        record = await self._change(
+            task_id, lambda record: interpret(record, attempt, report), tenant
         )
         self._ledger.heard(record)
         return record
@@ -121,27 +121,27 @@ class Engine:
 
         try:
             await self._change(task_id, decide)
-        except NotFoundError:
+        except TaskNotFoundError:
             _log.info("task gone before its answer", task_id=task_id, attempt=attempt)
 
     async def cancel(self, task_id: str, tenant: str | None, reason: str) -> TaskRecord:
         """Ends a task that is not final; one that was cancelled stays so.
 
         Raises:
-            NotFoundError: There is none, or it is not this tenant's.
+            TaskNotFoundError: There is none, or it is not this tenant's.
             IllegalTransitionError: It ended otherwise.
         """
 
         def decide(record: TaskRecord) -> Input | None:
             return None if record.status is Status.CANCELLED else Cancel(reason)
 
-        return await self._change_own(task_id, tenant, decide)
+        return await self._change(task_id, decide, tenant)
 
     async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Starts a FAILED, TIMEOUT or CANCELLED task again.
 
         Raises:
-            NotFoundError: There is none, or it is not this tenant's.
+            TaskNotFoundError: There is none, or it is not this tenant's.
             IllegalTransitionError: It is in no such status.
             QueueFullError: Too many wait.
         """
@@ -150,7 +150,7 @@ class Engine:
             self._ledger.backlog.check(record.spec.tenant)
             return Retry()
 
-        return await self._change_own(task_id, tenant, decide)
+        return await self._change(task_id, decide, tenant)
 
     async def expire(self, task_id: str) -> None:
         """Ends a task whose clock ran out; changes nothing if it has not.
@@ -196,18 +196,7 @@ class Engine:
         purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
         return purged
 
-    async def _change_own(self, task_id: str, tenant: str | None, decide: Decide) -> TaskRecord:
-        def decide_own(record: TaskRecord) -> Input | Failure | None:
-            check_tenant(task_id, record.spec.tenant, tenant)
-            return decide(record)
-
-        try:
-            return await self._change(task_id, decide_own)
-        except PurgedError as purged:
-            check_tenant(task_id, purged.tenant, tenant)
-            raise
-
-    async def _change(self, task_id: str, decide: Decide) -> TaskRecord:
+    async def _change(self, task_id: str, decide: Decide, tenant: str | None = None) -> TaskRecord:
         def change(record: TaskRecord) -> Transition | None:
             given = decide(record)
             now = self._clock.now_ms()
@@ -215,16 +204,6 @@ class Engine:
                 given = plan(record, given, now, self._random.random())
             return None if given is None else apply(record, given, now, self._rules)
 
-        result = await self._committer.do(Change(task_id, change), self._ledger.changed)
+        result = await self._committer.do(Change(task_id, change, tenant), self._ledger.changed)
         record: TaskRecord = result.record if isinstance(result, Transition) else result
         return record
-
-
-def check_tenant(task_id: str, owner: str, tenant: str | None) -> None:
-    """Hides another tenant's task; None is an admin, who sees all.
-
-    Raises:
-        NotFoundError: It is another tenant's.
-    """
-    if tenant is not None and owner != tenant:
-        raise NotFoundError(f"no task {task_id}")

@@ -52,11 +52,14 @@ class Change:
 
     ``decide`` gets the record as of all operations before this one. It is pure and may raise an
     ``InferryError``, which becomes the result; the rest of the batch goes on. A task that is not
-    there is a ``NotFoundError``, one whose retention is over a ``PurgedError``.
+    there, or another tenant's, is a ``TaskNotFoundError``, one whose retention is over a
+    ``PurgedError``.
     """
 
     task_id: str
     decide: Callable[[TaskRecord], Transition | None]
+    #: Whose it must be; None for anybody's.
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,10 @@ class Store(Protocol):
         """
         ...
 
-    async def task(self, task_id: str) -> TaskRecord | None:
-        """Reads a task; None if there is none.
+    async def task(self, task_id: str, tenant: str | None = None) -> TaskRecord | None:
+        """Reads a task; None if there is none, or it is not the tenant's that is named.
+
+        One look-up, alike for both: how long it takes tells nothing of other tenants' tasks.
 
         Raises:
             PurgedError: It was purged not long ago.

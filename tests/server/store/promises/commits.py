@@ -102,7 +102,7 @@ class CommitConformance:
             "TaskRecord",
             "InferryError",
             "IllegalTransitionError",
-            "NotFoundError",
+            "TaskNotFoundError",
             "InferryError",
             "TaskRecord",
         ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.errors import NotFoundError, PurgedError, TaskNotFoundError
 from inferry.server.store import (
     Purge,
     Store,
@@ -47,16 +47,19 @@ class PurgeConformance:
         purge = Purge(late, 3, 1_000)
         assert await store.commit([purge, purge, purge]) == [3, 2, 0]
 
-    async def test_a_purged_task_is_gone_and_tells_only_whose_it_was(self, store: Store) -> None:
+    async def test_a_purged_task_is_gone_to_its_tenant_and_to_nobody_else(
+        self, store: Store
+    ) -> None:
         purge = Purge(NOW + RULES.keep_done_ms, 10, 1_000)
         await do(store, waiting("task_1"), change("task_1", Cancel()), purge)
-        with pytest.raises(PurgedError) as gone:
-            await store.task("task_1")
-        assert gone.value.tenant == SPEC.tenant
-        assert not gone.value.details
-        (result,) = await store.commit([change("task_1", Retry())])
-        assert isinstance(result, PurgedError)
-        assert result.tenant == SPEC.tenant
+        for tenant in (None, SPEC.tenant):
+            with pytest.raises(PurgedError):
+                await store.task("task_1", tenant)
+            (result,) = await store.commit([change("task_1", Retry(), tenant=tenant)])
+            assert isinstance(result, PurgedError)
+        assert await store.task("task_1", "other") is None
+        (result,) = await store.commit([change("task_1", Retry(), tenant="other")])
+        assert isinstance(result, TaskNotFoundError)
 
     async def test_a_purged_task_is_not_found_in_the_end(self, store: Store) -> None:
         late = NOW + RULES.keep_done_ms

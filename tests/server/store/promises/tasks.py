@@ -3,6 +3,7 @@
 from dataclasses import replace
 from operator import attrgetter
 
+from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import (
     EVENTS_KEPT,
     DropServer,
@@ -20,6 +21,7 @@ from inferry.server.task.inputs import (
     Succeed,
 )
 from inferry.server.task.record import AttemptOutcome, Outcome
+from tests.server.situations import SPEC
 from tests.server.store.samples import (
     NOW,
     SERVER,
@@ -93,6 +95,17 @@ class TaskConformance:
         held = await store.held()
         assert {record.spec.id for record in held} == {"task_dispatched", "task_processing"}
         assert await record_of(store, "task_processing") in held
+
+    async def test_another_tenants_task_is_not_there(self, store: Store) -> None:
+        await do(store, dispatched("task_held"), waiting("task_waiting"))
+        for task_id in ("task_held", "task_waiting"):
+            record = await record_of(store, task_id)
+            assert await store.task(task_id, SPEC.tenant) == record
+            assert await store.task(task_id, "other") is None
+            (refusal,) = await store.commit([change(task_id, Cancel(), tenant="other")])
+            assert isinstance(refusal, TaskNotFoundError)
+            assert await record_of(store, task_id) == record
+            await do(store, change(task_id, Cancel(), tenant=SPEC.tenant))
 
     async def test_servers_are_put_replaced_and_dropped(self, store: Store) -> None:
         other = replace(SERVER, id="srv_2", name="gpu-2", capabilities=frozenset(), draining=True)

@@ -9,7 +9,7 @@ from itertools import islice
 
 import apsw
 
-from inferry.server.errors import NotFoundError, PurgedError
+from inferry.server.errors import PurgedError, TaskNotFoundError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store import StoreError, TaskFilter
 from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
@@ -39,19 +39,19 @@ class SqliteReads:
         except apsw.Error as error:
             raise StoreError(f"cannot read: {error}") from error
 
-    async def task(self, task_id: str) -> TaskRecord | None:
+    async def task(self, task_id: str, tenant: str | None = None) -> TaskRecord | None:
         """See ``Store.task``."""
-        for row in self._rows(_TASK, (task_id,)):
+        for row in self._rows(_TASK, (task_id, tenant)):
             return task_of(row)
-        for (tenant,) in self._rows(QUERIES["tombstone"], (task_id,)):
-            raise PurgedError(task_id, tenant)
+        if self._rows(QUERIES["tombstone"], (task_id, tenant)):
+            raise PurgedError(task_id)
         return None
 
     async def payload(self, task_id: str) -> bytes:
         """See ``Store.payload``."""
         for (body,) in self._rows(QUERIES["payload"], (task_id,)):
             return bytes(body)
-        raise NotFoundError(f"there is no task {task_id}")
+        raise TaskNotFoundError(task_id)
 
     async def outcome(self, task_id: str) -> Outcome:
         """See ``Store.outcome``."""

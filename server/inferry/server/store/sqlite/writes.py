@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 import apsw
 
-from inferry.server.errors import InferryError, NotFoundError, PurgedError, RequestReusedError
+from inferry.server.errors import (
+    InferryError,
+    PurgedError,
+    RequestReusedError,
+    TaskNotFoundError,
+)
 from inferry.server.store import (
     EVENTS_KEPT,
     Change,
@@ -147,29 +152,36 @@ class SqliteWrites:
             if digest != key.digest:
                 raise RequestReusedError(key.request_id, task_id)
             try:
-                _, found = self._held.get(task_id) or self._find(task_id)
-            except NotFoundError:
-                raise PurgedError(task_id, tenant) from None
+                _, found = self._place(task_id, tenant)
+            except TaskNotFoundError:
+                raise PurgedError(task_id) from None
             return Replayed(found)
         return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
-        place, record = self._held.get(operation.task_id) or self._find(operation.task_id)
+        place, record = self._place(operation.task_id, operation.tenant)
         transition = operation.decide(record)
         if transition is None:
             return record
         self._write(place, record, transition)
         return transition
 
-    def _find(self, task_id: str) -> tuple[int, TaskRecord]:
+    def _place(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
+        held = self._held.get(task_id)
+        if held is not None and tenant in {None, held[1].spec.tenant}:
+            return held
+        # Another tenant's, too, is looked up: it takes as long as one that is not there.
+        return self._find(task_id, tenant)
+
+    def _find(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
         # All rows are fetched, always: a statement that is not at its end would keep the
         # connection's view of the database, and with it the WAL.
-        rows: list[Row] = self._cursor.execute(_TASK, (task_id,)).fetchall()
+        rows: list[Row] = self._cursor.execute(_TASK, (task_id, tenant)).fetchall()
         for row in rows:
             return row[0], task_of(row)
-        for (tenant,) in self._cursor.execute(QUERIES["tombstone"], (task_id,)).fetchall():
-            raise PurgedError(task_id, str(tenant))
-        raise NotFoundError(f"there is no task {task_id}")
+        if self._cursor.execute(QUERIES["tombstone"], (task_id, tenant)).fetchall():
+            raise PurgedError(task_id)
+        raise TaskNotFoundError(task_id)
 
     def _remember(self, place: int, record: TaskRecord) -> None:
         task_id = record.spec.id

@@ -48,13 +48,14 @@ UPDATE tasks SET {report_marks}, status = ?, {ending_marks} WHERE place = ?;
 UPDATE tasks SET {state_marks} WHERE place = ?;
 
 -- name: task
-SELECT {task} FROM tasks WHERE id = ?;
+-- Of a tenant, or of any: to the others it is not there.
+SELECT {task} FROM tasks WHERE id = ? AND tenant = ifnull(?, tenant);
 
 -- name: task_and_payload
 SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE id = ?;
 
 -- name: tombstone
-SELECT tenant FROM tombstones WHERE id = ?;
+SELECT 1 FROM tombstones WHERE id = ? AND tenant = ifnull(?, tenant);
 
 -- name: put_server
 INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
