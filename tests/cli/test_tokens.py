@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -6,9 +7,11 @@ from typer.testing import CliRunner
 
 from inferry.cli.main import app
 from inferry.cli.tokens import local_token
+from inferry.server.access.keys import SecretKey
 from inferry.server.access.secret import read_secret
-from inferry.server.access.tokens import Principal, Role, SecretKey, TokenVerifier
+from inferry.server.access.tokens import Principal, Role, TokenVerifier
 from inferry.server.clock import SystemClock
+from tests.server.token_rules import TOKEN_RULES
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,7 @@ def printed(*arguments: str) -> str:
 
 
 def principal(token: str, secret: bytes) -> Principal:
-    return TokenVerifier(SecretKey(secret), SystemClock()).verify(token)
+    return TokenVerifier(SecretKey(secret), SystemClock(), TOKEN_RULES).verify(token)
 
 
 def test_a_token_holds_for_the_gateway_of_the_data_directory(data_dir: Path) -> None:
@@ -61,7 +64,8 @@ def test_a_token_has_the_issuer_and_the_audience_that_the_gateway_asks_for(
     monkeypatch.setenv("INFERRY_JWT_ISSUER", "us")
     monkeypatch.setenv("INFERRY_JWT_AUDIENCE", "inferry")
     keys = SecretKey(read_secret(data_dir, None))
-    strict = TokenVerifier(keys, SystemClock(), issuer="us", audience="inferry")
+    rules = replace(TOKEN_RULES, issuer="us", audience="inferry")
+    strict = TokenVerifier(keys, SystemClock(), rules)
     for token in (printed("--sub", "ada"), local_token("127.0.0.1")):
         assert token is not None
         assert strict.verify(token).roles == {Role.ADMIN}
@@ -76,6 +80,14 @@ def test_no_token_is_made_where_only_a_private_key_could(
     assert (result.exit_code, result.stdout) == (2, "")
     assert "INFERRY_JWT_PUBLIC_KEY" in result.stderr
     assert local_token("127.0.0.1") is None
+
+
+@pytest.mark.parametrize("name", ["ada\nadmin", "\x07"])
+@pytest.mark.parametrize("option", ["--sub", "--tenant"])
+def test_no_token_is_made_that_no_gateway_takes(option: str, name: str) -> None:
+    result = CliRunner().invoke(app, ["token", option, name])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "without control characters" in result.stderr
 
 
 @pytest.mark.parametrize("secret", ["short", " " * 40])

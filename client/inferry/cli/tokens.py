@@ -15,6 +15,7 @@ from inferry.server.access.secret import SECRET_FILE, SecretError, read_secret
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
+from inferry.server.errors import UnauthenticatedError
 
 #: How long a token holds that a command makes for itself.
 _OWN_TTL_S = 3_600
@@ -52,7 +53,7 @@ def token(
     try:
         settings = load_settings(Config, config, {"data_dir": data_dir})
         typer.echo(_issue(settings, subject or _user(), Role(role.value), tenant, ttl // 1_000))
-    except (SettingsError, SecretError) as error:
+    except (SettingsError, SecretError, UnauthenticatedError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from None
 
@@ -69,7 +70,7 @@ def local_token(host: str) -> str | None:
         if settings.jwt_secret is None and not (settings.data_dir / SECRET_FILE).exists():
             return None
         return _issue(settings, _user(), Role.ADMIN, None, _OWN_TTL_S)
-    except (SettingsError, SecretError, OSError):
+    except (SettingsError, SecretError, UnauthenticatedError, OSError):
         return None
 
 

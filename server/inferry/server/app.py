@@ -7,8 +7,9 @@ from random import Random
 import structlog
 
 from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.keys import KeySource, PemKey, SecretKey
 from inferry.server.access.secret import SecretError, derive_key, load_secret, read_secret
-from inferry.server.access.tokens import KeySource, PemKey, SecretKey, TokenVerifier
+from inferry.server.access.tokens import TokenRules, TokenVerifier
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher, DispatchRules
@@ -59,9 +60,7 @@ class Gateway:
         self._clock = clock or SystemClock()
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret, keys = _secrets(config)
-        verifier = TokenVerifier(
-            keys, self._clock, issuer=config.jwt_issuer, audience=config.jwt_audience
-        )
+        verifier = TokenVerifier(keys, self._clock, _token_rules(config))
         self._rpc = RpcServer(config, verifier)
         #: Where stubs in this process call the gateway; they may be made before it starts.
         self.channel = self._rpc.channel
@@ -200,6 +199,15 @@ def _public_key(path: Path) -> PemKey:
         return PemKey(path.read_bytes())
     except ValueError as error:
         raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {error}") from None
+
+
+def _token_rules(config: Config) -> TokenRules:
+    return TokenRules(
+        issuer=config.jwt_issuer,
+        audience=config.jwt_audience,
+        leeway_ms=config.jwt_leeway_ms,
+        limit=config.jwt_token_limit,
+    )
 
 
 def _rules(config: Config) -> Rules:

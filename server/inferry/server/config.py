@@ -75,6 +75,18 @@ class Config(BaseSettings):
         default=None,
         description="`aud` that tokens must have; unset refuses a token that has one.",
     )
+    jwt_leeway_ms: int = Field(
+        default=5_000,
+        ge=0,
+        le=600_000,
+        description="How far the clocks of whoever issues tokens may be off.",
+    )
+    jwt_token_limit: int = Field(
+        default=8_192,
+        ge=256,
+        le=65_536,
+        description="Longest token, in characters; over REST `header_limit_bytes` bounds it, too.",
+    )
 
     sync_timeout_ms: Timeout = Field(
         default=30_000, description="Attempt timeout of a task that its creator waits for."

@@ -7,11 +7,13 @@ import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from structlog.typing import EventDict
 
-from inferry.server.access.tokens import SecretKey, TokenVerifier
+from inferry.server.access.keys import SecretKey
+from inferry.server.access.tokens import TokenVerifier
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
 from tests.server.rpc.wiring import SECRET, FixedClock, Servicer, Wired
+from tests.server.token_rules import TOKEN_RULES
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def logged() -> Iterator[list[EventDict]]:
 
 @pytest.fixture(params=["same process", "socket"])
 async def wired(request: pytest.FixtureRequest, logged: list[EventDict]) -> AsyncIterator[Wired]:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock()))
+    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
     servicer = Servicer()  # type: ignore[abstract]
     probes = health.aio.HealthServicer()
     if request.param == "same process":

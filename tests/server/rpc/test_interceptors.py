@@ -8,7 +8,8 @@ import pytest
 from grpc import StatusCode
 from structlog.typing import EventDict
 
-from inferry.server.access.tokens import SecretKey, TokenVerifier
+from inferry.server.access.keys import SecretKey
+from inferry.server.access.tokens import TokenVerifier
 from inferry.server.errors import (
     GoneError,
     IllegalTransitionError,
@@ -36,6 +37,7 @@ from tests.server.rpc.wiring import (
     info,
     struct,
 )
+from tests.server.token_rules import TOKEN_RULES
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
 
 
 async def test_a_method_outside_the_table_is_denied() -> None:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock()))
+    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
     channel = LocalChannel(interceptor)
 
     async def handle(request: Any, context: Any) -> Any:
@@ -206,7 +208,7 @@ async def test_a_method_outside_the_table_is_denied() -> None:
 
 
 def test_a_handler_is_wrapped_once() -> None:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock()))
+    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
 
     async def handle(request: Any, context: Any) -> Any:
         raise AssertionError

@@ -17,6 +17,9 @@ from inferry.v1 import (
     task_service_pb2_grpc,
 )
 
+#: What a call's metadata may have beyond the longest token.
+_OTHER_METADATA_BYTES = 8_192
+
 _SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
@@ -77,9 +80,13 @@ class RpcServer:
 
 
 def _options(config: Config) -> list[tuple[str, int]]:
+    metadata = config.jwt_token_limit + _OTHER_METADATA_BYTES
     return [
         ("grpc.max_receive_message_length", config.message_limit_bytes),
         ("grpc.max_send_message_length", config.message_limit_bytes),
+        # The limits that gRPC has by itself refuse a long token now and then.
+        ("grpc.max_metadata_size", metadata),
+        ("grpc.absolute_max_metadata_size", 2 * metadata),
         # A second gateway on the same port must fail, not take half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 20_000),

@@ -10,7 +10,8 @@ import pytest
 from grpc import StatusCode
 from grpc_status import rpc_status
 
-from inferry.server.access.tokens import Role, SecretKey, TokenVerifier, issue_token
+from inferry.server.access.keys import SecretKey
+from inferry.server.access.tokens import Role, TokenVerifier, issue_token
 from inferry.server.clock import SystemClock
 from inferry.server.errors import NotFoundError
 from inferry.server.rpc.interceptors import ServerInterceptor, caller
@@ -22,6 +23,7 @@ from inferry.v1.task_service_pb2_grpc import (
     TaskServiceStub,
     add_TaskServiceServicer_to_server,
 )
+from tests.server.token_rules import TOKEN_RULES
 
 if TYPE_CHECKING:
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
@@ -69,7 +71,8 @@ class Servicer(TaskServiceServicer):
 
 @pytest.fixture
 def channel() -> LocalChannel:
-    return LocalChannel(ServerInterceptor(TokenVerifier(SecretKey(SECRET), SystemClock())))
+    verifier = TokenVerifier(SecretKey(SECRET), SystemClock(), TOKEN_RULES)
+    return LocalChannel(ServerInterceptor(verifier))
 
 
 @pytest.fixture
