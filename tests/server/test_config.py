@@ -91,7 +91,7 @@ def test_a_public_url_loses_its_last_slash() -> None:
     assert Config(public_url="https://a.example/api/").public_url == "https://a.example/api"
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
 def test_listening_everywhere_needs_a_url_to_call_back_to(host: str) -> None:
     with pytest.raises(ValidationError, match="INFERRY_PUBLIC_URL"):
         Config(host=host)

@@ -20,6 +20,7 @@ from inferry.bridge.services import Service, services
 from inferry.bridge.stream import EventStream, Streams
 from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Call, Unary
+from inferry.wire.hosts import addresses_of
 
 _BACKLOG = 1024
 
@@ -40,62 +41,71 @@ class Bridge:
         self._config = config
         self._streams = Streams()
         self._handler = Handler(self._router(channel), config.cors_origins)
-        self._socket: socket.socket | None = None
+        #: One for each address, all on the same port.
+        self._sockets: list[socket.socket] = []
         self._server: ConnectionServer | None = None
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
 
     async def start(self) -> tuple[str, int]:
-        """Binds and serves; returns the host and port."""
+        """Binds and serves; returns the first address and the port."""
         address = await self.bind()
         await self.serve()
         return address
 
     async def bind(self) -> tuple[str, int]:
-        """Takes the port; returns the host and port. Who connects waits until ``serve``.
+        """Takes the port on every address of the host; returns the first address and the port.
+
+        Who connects waits until ``serve``.
 
         Raises:
-            OSError: The address cannot be had.
+            OSError: An address cannot be had.
         """
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self._config.host,
-            self._config.port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )
-        family, _, _, _, address = found[0]
-        # It listens, too: without that, a second process could bind to the same port.
-        self._socket = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-        host, port = self._socket.getsockname()[:2]
-        return host, port
+        addresses = await addresses_of(self._config.host)
+        port = self._config.port
+        try:
+            for address in addresses:
+                self._sockets.append(_listen(address, port))
+                port = self._sockets[0].getsockname()[1]
+        except OSError:
+            self._let_go()
+            raise
+        return addresses[0], port
 
     async def serve(self) -> None:
         """Begins to answer on the port that ``bind`` took."""
-        if self._socket is None:
+        if not self._sockets:
             raise RuntimeError("bind first")
         self._server = ConnectionServer(self._handler, self._config)
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._server, sock=self._socket, backlog=_BACKLOG
-        )
+        for bound in self._sockets:
+            listener = await asyncio.get_running_loop().create_server(
+                self._server, sock=bound, backlog=_BACKLOG
+            )
+            self._listeners.append(listener)
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody any more and ends streams; other requests have ``grace_s`` to end.
 
         A second call, or one before ``bind``, does nothing.
         """
-        bound, listener, server = self._socket, self._listener, self._server
-        self._socket = self._listener = self._server = None
-        if bound is None:
+        listeners, server = self._listeners, self._server
+        if server is None:
+            self._let_go()
             return
-        if listener is None or server is None:
-            bound.close()
-            return
-        unnoticed = _accept_all(bound)
-        listener.close()
+        unnoticed = [connection for bound in self._sockets for connection in _accept_all(bound)]
+        self._sockets, self._listeners, self._server = [], [], None
+        for listener in listeners:
+            listener.close()
         for connection in unnoticed:
             await asyncio.get_running_loop().connect_accepted_socket(server, connection)
         self._streams.end()
         await server.finish(grace_s)
-        await listener.wait_closed()
+        for listener in listeners:
+            await listener.wait_closed()
+
+    def _let_go(self) -> None:
+        for bound in self._sockets:
+            bound.close()
+        self._sockets = []
 
     def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
         prefix = self._config.path_prefix
@@ -121,6 +131,17 @@ class Bridge:
         if route.rpc == CALLBACK_RPC:
             return Callback(transcoder, call)
         return Unary(transcoder, call, reads=route.verb == "GET")
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    """Takes a port. It listens, too: without that, a second process could bind to the same port."""
+    return socket.create_server(
+        (address, port),
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        backlog=_BACKLOG,
+        # "::" is every address, as it is for gRPC.
+        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+    )
 
 
 def _accept_all(listening: socket.socket) -> list[socket.socket]:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+from inferry.wire.hosts import with_port
+
 
 def stop_signal() -> asyncio.Event:
     """Gives what SIGTERM and SIGINT set; after the first, the next one ends the process."""
@@ -21,4 +23,4 @@ def stop_signal() -> asyncio.Event:
 
 def url_of(host: str, port: int) -> str:
     """Gives the URL of a bound address."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{with_port(host, port)}"

@@ -1,7 +1,6 @@
 """Tokens from the secret of a gateway on this machine."""
 
 import getpass
-import ipaddress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
 from inferry.server.errors import UnauthenticatedError
+from inferry.wire.hosts import is_loopback
 
 #: How long a token holds that a command makes for itself.
 _OWN_TTL_S = 3_600
@@ -63,7 +63,7 @@ def local_token(host: str) -> str | None:
 
     Only for this machine: a token is nothing to send elsewhere unasked.
     """
-    if not _is_loopback(host):
+    if not is_loopback(host):
         return None
     try:
         settings = load_settings(Config, None, {})
@@ -99,10 +99,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "inferry"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -40,6 +40,7 @@ from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.reports import ReportRules
 from inferry.server.task.steps import Rules
+from inferry.wire.hosts import is_loopback
 from inferry.wire.limits import ENVELOPE_BYTES
 
 DATABASE = "inferry.db"
@@ -189,8 +190,7 @@ def _secrets(config: Config) -> tuple[bytes, KeySource]:
     given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
     if config.jwt_public_key is not None:
         return read_secret(config.data_dir, given), _public_key(config.jwt_public_key)
-    loopback_only = config.host in ("127.0.0.1", "::1", "localhost")
-    secret = load_secret(config.data_dir, given, loopback_only=loopback_only)
+    secret = load_secret(config.data_dir, given, loopback_only=is_loopback(config.host))
     return secret, SecretKey(secret)
 
 

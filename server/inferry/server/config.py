@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inferry.wire.hosts import is_everywhere
 from inferry.wire.limits import DEPTH, ENVELOPE_BYTES, REQUEST_BYTES, RESULT_BYTES
 
 _DAY_MS = 86_400_000
 _MIB = 1024 * 1024
-#: Addresses to listen on that nobody can call back to.
-_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - refused, not bound
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Timeout = Annotated[int, Field(ge=1, le=_DAY_MS)]
@@ -265,7 +264,7 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.host in _WILDCARDS and self.public_url is None:
+        if is_everywhere(self.host) and self.public_url is None:
             raise ValueError(
                 f"backends cannot call back to {self.host or 'an empty address'}: set "
                 "INFERRY_PUBLIC_URL (or --public-url, or public_url in the file) to the URL "

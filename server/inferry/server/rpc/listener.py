@@ -16,6 +16,7 @@ from inferry.v1 import (
     task_service_pb2,
     task_service_pb2_grpc,
 )
+from inferry.wire.hosts import addresses_of, with_port
 
 #: What a call's metadata may have beyond the longest token.
 _OTHER_METADATA_BYTES = 8_192
@@ -56,19 +57,21 @@ class RpcServer:
             reflection.enable_server_reflection(names, self._server)
 
     async def listen(self) -> str:
-        """Begins to listen; returns ``HOST:PORT``.
+        """Begins to listen on every address of the host; returns ``HOST:PORT`` of the first.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or an address cannot be had.
         """
-        host, port = self._config.host, self._config.grpc_port
-        shown = f"[{host}]" if ":" in host else host
-        try:
-            bound = self._server.add_insecure_port(f"{shown}:{port}")
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {shown}:{port}: {error}") from None
+        addresses, port = await addresses_of(self._config.host), self._config.grpc_port
+        # Each by itself: for a name, gRPC would be content with one address of several.
+        for address in addresses:
+            place = with_port(address, port)
+            try:
+                port = self._server.add_insecure_port(place)
+            except RuntimeError as error:
+                raise OSError(f"cannot listen on {place}: {error}") from None
         await self._server.start()
-        return f"{shown}:{bound}"
+        return with_port(addresses[0], port)
 
     async def serve(self) -> None:
         """Tells probes that the gateway serves."""

@@ -1,0 +1,69 @@
+"""Hosts that servers listen on: which addresses they are, and who can reach them."""
+
+import asyncio
+import ipaddress
+import socket
+from contextlib import suppress
+
+#: The name stands for both, whatever a hosts file says (RFC 6761, section 6.3): clients try either.
+_LOCALHOST = ("127.0.0.1", "::1")
+
+
+async def addresses_of(host: str) -> list[str]:
+    """Gives the addresses that a host stands for and that this machine has, IPv4 first.
+
+    Args:
+        host: An address or a name; empty for every address.
+
+    Raises:
+        OSError: Nobody knows the host, or this machine has none of its addresses.
+    """
+    if not host:
+        return ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104 - asked for
+    if host.lower() == "localhost":
+        found = list(_LOCALHOST)
+    else:
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(
+                host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+            raise OSError(f"cannot listen on {host!r}: {why}") from None
+        found = [str(address[0]) for *_, address in infos]
+    here = [address for address in dict.fromkeys(found) if _is_here(address)]
+    if not here:
+        raise OSError(f"cannot listen on {host!r}: this machine has no address {', '.join(found)}")
+    return sorted(here, key=lambda address: ":" in address)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches a host."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return host.lower() == "localhost"
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether a host stands for every address of a machine: to listen on, not to call."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    with suppress(OSError):
+        # The resolver takes shorter forms, such as 0.
+        return not any(socket.inet_aton(host))
+    return not host
+
+
+def with_port(address: str, port: int) -> str:
+    """Writes an address and a port as ``HOST:PORT``."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _is_here(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.bind((address, 0))
+    except OSError:
+        return False
+    return True
