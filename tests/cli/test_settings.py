@@ -7,6 +7,7 @@ from pydantic.fields import FieldInfo
 from inferry.bridge.config import BridgeConfig
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.server.config import Config
+from tests.processes import start
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,55 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read the settings file"):
         load_settings(Config, tmp_path / "no.toml", {})
+
+
+#: What Kubernetes tells a pod of the services ``inferry`` and ``inferry-grpc``.
+LINKS = {
+    "INFERRY_SERVICE_HOST": "10.0.0.1",
+    "INFERRY_SERVICE_PORT": "8787",
+    "INFERRY_SERVICE_PORT_HTTP": "8787",
+    "INFERRY_PORT": "tcp://10.0.0.1:8787",
+    "INFERRY_PORT_8787_TCP": "tcp://10.0.0.1:8787",
+    "INFERRY_PORT_8787_TCP_PROTO": "tcp",
+    "INFERRY_PORT_8787_TCP_PORT": "8787",
+    "INFERRY_PORT_8787_TCP_ADDR": "10.0.0.1",
+    "INFERRY_GRPC_SERVICE_HOST": "fd00::1",
+    "INFERRY_GRPC_SERVICE_PORT": "50051",
+    "INFERRY_GRPC_PORT": "tcp://[fd00::1]:50051",
+    "INFERRY_GRPC_PORT_50051_TCP": "tcp://[fd00::1]:50051",
+}
+
+
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_service_links_of_kubernetes_are_no_settings(linked: None, tmp_path: Path) -> None:
+    config = load_settings(Config, None, {})
+    assert (config.host, config.port, config.grpc_port) == ("127.0.0.1", 8787, 50051)
+    assert load_settings(BridgeConfig, None, {}).port == 8787
+    file = written(tmp_path, "port = 1")
+    assert load_settings(Config, file, {}).port == 1
+    assert load_settings(Config, file, {"port": 2}).port == 2
+
+
+@pytest.mark.parametrize("text", ["tcp://10.0.0.1", "http://10.0.0.1:80", "tcp://10.0.0.1:80/a"])
+def test_what_only_looks_like_a_service_link_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("INFERRY_PORT", text)
+    with pytest.raises(SettingsError, match=f"INFERRY_PORT: .*got '{text}'"):
+        load_settings(Config, None, {})
+
+
+async def test_a_gateway_starts_beside_service_links_and_says_so(tmp_path: Path) -> None:
+    log, ports = tmp_path / "gateway.log", ("--port", "0", "--grpc-port", "0")
+    running = await start(log, "serve", "--data-dir", tmp_path, *ports, settings=LINKS)
+    await running.stop()
+    noted = [line for line in running.log.splitlines() if "service link" in line]
+    assert ["INFERRY_PORT" in noted[0], "INFERRY_GRPC_PORT" in noted[1]] == [True, True]
 
 
 def row(name: str, field: FieldInfo) -> str:

@@ -10,12 +10,13 @@ import grpc.aio
 import structlog
 import typer
 import uvloop
+from pydantic_settings import BaseSettings
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import stop_signal, url_of
-from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.settings import SettingsError, load_settings, service_links
 from inferry.server.access.secret import SecretError
 from inferry.server.app import Gateway
 from inferry.server.clock import SystemClock
@@ -68,6 +69,7 @@ def serve(
     except SettingsError as error:
         raise _failed(error, ExitCode.USAGE) from None
     set_up_logs(config.log_format, config.log_level, sys.stderr)
+    _note_links(Config)
     _run(_serve(config, bridge_config))
 
 
@@ -84,6 +86,7 @@ def bridge(
     except SettingsError as error:
         raise _failed(error, ExitCode.USAGE) from None
     set_up_logs("auto", "info", sys.stderr)
+    _note_links(BridgeConfig)
     _run(_bridge(upstream, config))
 
 
@@ -135,6 +138,11 @@ async def _bridge(upstream: str, config: BridgeConfig) -> None:
             await stopped.wait()
         finally:
             await rest.stop(20.0)
+
+
+def _note_links(kind: type[BaseSettings]) -> None:
+    for variable in service_links(kind).values():
+        _log.info("passed over: a service link, no setting", variable=variable)
 
 
 def _run(main: Coroutine[None, None, None]) -> None:

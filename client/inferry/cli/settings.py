@@ -6,6 +6,7 @@ One TOML file may hold the settings of the server and of the bridge; names that 
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from inferry.bridge.config import BridgeConfig
 from inferry.server.config import Config
 
 Settings = TypeVar("Settings", bound=BaseSettings)
+
+_LINK = re.compile(r"(?:tcp|udp|sctp)://[^/]+:\d{1,5}", re.ASCII)
 
 #: Names the settings file when there is no ``--config``.
 FILE_VARIABLE = "INFERRY_CONFIG"
@@ -40,9 +43,12 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         SettingsError: A value is out of its bounds, or the file cannot be used.
     """
     fields = kind.model_fields
-    given = {name: value for name, value in read_file(file).items() if name in fields}
+    links = service_links(kind)
+    given = {name: fields[name].default for name in links}
+    given |= {name: value for name, value in read_file(file).items() if name in fields}
     try:
-        given |= EnvSettingsSource(kind)()
+        environment = EnvSettingsSource(kind)()
+        given |= {name: value for name, value in environment.items() if name not in links}
         given |= {
             name: value for name, value in flags.items() if name in fields and value is not None
         }
@@ -51,6 +57,24 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         raise SettingsError(f'{error}: expected JSON, such as ["a", "b"]') from None
     except ValidationError as error:
         raise SettingsError(_explain(kind, error, flags)) from None
+
+
+def service_links(kind: type[BaseSettings]) -> dict[str, str]:
+    """Finds the settings whose variables are not theirs but Kubernetes'.
+
+    It tells every pod the address of each service in its namespace: for one called ``inferry``,
+    ``INFERRY_PORT=tcp://10.0.0.1:8787``. (Docker's links have the same shape.)
+
+    Returns:
+        Variables by setting.
+    """
+    ports = (name for name in kind.model_fields if name == "port" or name.endswith("_port"))
+    variables = {name: f"INFERRY_{name.upper()}" for name in ports}
+    return {
+        name: variable
+        for name, variable in variables.items()
+        if _LINK.fullmatch(os.environ.get(variable, ""))
+    }
 
 
 def read_file(file: Path | None) -> dict[str, Any]:
