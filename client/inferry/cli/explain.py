@@ -11,6 +11,7 @@ from inferry.cli import output
 from inferry.cli.output import NOTHING, plain, time_of
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson, TaskId
+from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import ExplainTaskRequest, ExplainTaskResponse, ServerVerdict
 
@@ -78,7 +79,7 @@ def _print(answer: ExplainTaskResponse) -> None:
     del fields["servers"]
     output.print_fields(fields)
     if answer.servers:
-        typer.echo()
+        say()
         output.print_rows(_HEAD, [_row(verdict) for verdict in answer.servers])
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import grpc
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from inferry.cli.output import percent, place, plain
 from inferry.cli.session import Session
+from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
 
@@ -89,7 +89,7 @@ def _bar(console: Console, task_id: str) -> Iterator[Draw]:
 
 @contextmanager
 def _lines() -> Iterator[Draw]:
-    yield lambda event: typer.echo(line(event, time.time()), err=True)
+    yield lambda event: say(line(event, time.time()), err=True)
 
 
 def line(event: TaskEvent, now_s: float) -> str:

@@ -1,5 +1,6 @@
 """The ``inferry`` command: what there is and how it is grouped."""
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -15,8 +16,11 @@ from inferry.cli import (
     session,
     submit,
     tasks,
+    terminal,
     tokens,
 )
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.terminal import say
 
 _TASKS, _QUEUE, _SERVERS, _GATEWAY = "Tasks", "Queue", "Servers", "Gateway"
 
@@ -33,7 +37,7 @@ app = typer.Typer(
 
 def _print_version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"inferry {metadata.version('inferry')}")
+        say(f"inferry {metadata.version('inferry')}")
         raise typer.Exit
 
 
@@ -61,6 +65,10 @@ def entry(
     ] = False,
 ) -> None:
     """Hand the global options to the command."""
+    if not terminal.is_text(address):
+        raise typer.BadParameter("the address is no UTF-8", param_hint="--address")
+    if token and not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("it holds what no token does", param_hint="--token")
     open_channel = context.obj or session.open_channel
     context.obj = session.Access(address, token or None, open_channel)
 
@@ -88,4 +96,9 @@ app.command(rich_help_panel=_GATEWAY)(mock.mock)
 
 def main() -> None:
     """Run the ``inferry`` command."""
+    terminal.escape_what_cannot_be_shown()
+    problem = terminal.unreadable(sys.argv[1:])
+    if problem:
+        say(problem, err=True)
+        sys.exit(ExitCode.USAGE)
     app()

@@ -17,6 +17,7 @@ from inferry.cli.lifetime import stop_signal, url_of
 from inferry.cli.mock_backend import MockBackend
 from inferry.cli.mock_delivery import RefusedError, call
 from inferry.cli.session import Access
+from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
 from inferry.server.logs import set_up_logs
 
@@ -66,10 +67,10 @@ def mock(
     try:
         uvloop.run(_run(host, port, registration))
     except RefusedError as error:
-        typer.echo(f"the gateway refused the registration: {error}", err=True)
+        say(f"the gateway refused the registration: {error}", err=True)
         raise typer.Exit(ExitCode.REFUSED) from None
     except OSError as error:
-        typer.echo(f"inferry mock cannot start: {error}", err=True)
+        say(f"inferry mock cannot start: {error}", err=True)
         raise typer.Exit(ExitCode.FAILED) from None
 
 
@@ -118,4 +119,4 @@ async def _register(http: aiohttp.ClientSession, url: str, registration: Registr
         },
         {"Authorization": f"Bearer {token}"} if token else {},
     )
-    typer.echo(f"inferry mock ready {url} id={answer['id']}")
+    say(f"inferry mock ready {url} id={answer['id']}")

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-import typer
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import ExplainTaskResponse
 from inferry.wire.encode import encoder
@@ -41,18 +41,18 @@ def document(message: Message) -> dict[str, Any]:
 def print_json(value: Any, *, indent: bool = True) -> None:
     """Prints a JSON value."""
     options = orjson.OPT_INDENT_2 if indent else None
-    typer.echo(orjson.dumps(value, option=options).decode())
+    say(orjson.dumps(value, option=options).decode())
 
 
 def print_result(task: Task) -> None:
     """Prints what a task ended with: its result, or on standard error why it has none."""
     if task.status == Task.COMPLETED:
-        typer.echo(task.result_json.decode())
+        say(task.result_json.decode())
         return
     text = f"{task.id} {Task.Status.Name(task.status)}"
     why = f": {task.error}" if task.error else ""
     code = f" ({task.code})" if task.code else ""
-    typer.echo(plain(f"{text}{why}{code}"), err=True)
+    say(plain(f"{text}{why}{code}"), err=True)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ def print_rows(head: Sequence[str] | None, given: Sequence[Sequence[str]]) -> No
     rows = [[plain(cell) for cell in row] for row in ([head, *given] if head else given)]
     if not OUT.is_terminal:
         for row in rows:
-            typer.echo("\t".join(row))
+            say("\t".join(row))
         return
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):

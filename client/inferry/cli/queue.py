@@ -8,6 +8,7 @@ from inferry.cli import output
 from inferry.cli.output import NOTHING, time_of
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson
+from inferry.cli.terminal import say
 from inferry.v1.queue_pb2 import TypeQueue
 from inferry.v1.queue_service_pb2 import GetQueueRequest, PauseTypeRequest, ResumeTypeRequest
 
@@ -30,7 +31,7 @@ def queue(context: typer.Context, *, as_json: AsJson = False) -> None:
         }
     )
     if found.types:
-        typer.echo()
+        say()
         _print_types(*found.types)
 
 

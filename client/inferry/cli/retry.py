@@ -11,6 +11,7 @@ from inferry.cli import output
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, show
+from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
 
@@ -88,16 +89,14 @@ def _retry_all(
             if full or not answer.next_page_token:
                 break
     except grpc.RpcError:
-        typer.echo(_said(done), err=True)
+        say(_said(done), err=True)
         raise
     if as_json:
         output.print_json({"retried": done, "queueFull": full})
     else:
-        typer.echo(_said(done))
+        say(_said(done))
     if full:
-        typer.echo(
-            "stopped: the queue is full. Say the same later to go on with the rest", err=True
-        )
+        say("stopped: the queue is full. Say the same later to go on with the rest", err=True)
         raise typer.Exit(ExitCode.REFUSED)
 
 

@@ -17,6 +17,7 @@ from inferry.bridge.config import BridgeConfig
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import stop_signal, url_of
 from inferry.cli.settings import SettingsError, load_settings, service_links
+from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
 from inferry.server.app import Gateway
 from inferry.server.clock import SystemClock
@@ -101,7 +102,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         await gateway.start(config.public_url or url)
         await rest.serve()
         _settle_garbage_collector()
-        typer.echo(f"inferry ready rest={url} grpc={gateway.grpc_address}")
+        say(f"inferry ready rest={url} grpc={gateway.grpc_address}")
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
     finally:
@@ -134,7 +135,7 @@ async def _bridge(upstream: str, config: BridgeConfig) -> None:
         url = url_of(*await rest.bind())
         try:
             await rest.serve()
-            typer.echo(f"inferry bridge ready rest={url}")
+            say(f"inferry bridge ready rest={url}")
             await stopped.wait()
         finally:
             await rest.stop(20.0)
@@ -153,5 +154,5 @@ def _run(main: Coroutine[None, None, None]) -> None:
 
 
 def _failed(error: Exception, code: ExitCode) -> typer.Exit:
-    typer.echo(f"inferry cannot start: {error}", err=True)
+    say(f"inferry cannot start: {error}", err=True)
     return typer.Exit(code)

@@ -7,6 +7,7 @@ import typer
 from inferry.cli import arguments, output, tables
 from inferry.cli.session import CALL_TIMEOUT_S, connected
 from inferry.cli.tasks import AsJson
+from inferry.cli.terminal import say
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
@@ -80,7 +81,7 @@ def deregister(
     if as_json:
         output.print_json(output.document(answer))
     else:
-        typer.echo(f"{server_id} is out of the list")
+        say(f"{server_id} is out of the list")
 
 
 def _show(server: Server, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
@@ -84,7 +85,7 @@ def connected(context: typer.Context) -> Iterator[Session]:
     access: Access = context.obj
     token = access.token or local_token(access.address.rpartition(":")[0])
     if token is None:
-        typer.echo(
+        say(
             "no token: give --token or INFERRY_TOKEN; `inferry token` makes one on the "
             "gateway's machine",
             err=True,
@@ -94,7 +95,7 @@ def connected(context: typer.Context) -> Iterator[Session]:
     try:
         yield session_on(channel, (("authorization", f"Bearer {token}"),))
     except grpc.RpcError as error:
-        typer.echo(_explain(error, access.address), err=True)
+        say(_explain(error, access.address), err=True)
         unreachable = error.code() in _UNREACHABLE
         raise typer.Exit(ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED) from None
     finally:

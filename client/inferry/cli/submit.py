@@ -8,6 +8,7 @@ from inferry.cli import arguments, output
 from inferry.cli.follow import follow
 from inferry.cli.session import CALL_TIMEOUT_S, connected
 from inferry.cli.tasks import AsJson, end
+from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import JSON_TEXT
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 
@@ -93,7 +94,7 @@ def submit(  # noqa: PLR0913 - an option each
         created = session.call(session.tasks.CreateTask, request, limit_s)
         task = created.task
         if created.replayed:
-            typer.echo(f"an earlier request {request_id} created {task.id}: replayed", err=True)
+            say(f"an earlier request {request_id} created {task.id}: replayed", err=True)
         if to_follow:
             task = follow(session, task.id)
     if sync or to_follow:
@@ -101,4 +102,4 @@ def submit(  # noqa: PLR0913 - an option each
     elif as_json:
         output.print_json(output.document(task))
     else:
-        typer.echo(task.id)
+        say(task.id)

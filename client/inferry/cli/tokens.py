@@ -10,6 +10,7 @@ import typer
 from inferry.cli.arguments import duration_ms
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.terminal import say
 from inferry.server.access.secret import SECRET_FILE, SecretError, read_secret
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
@@ -52,9 +53,9 @@ def token(
     """
     try:
         settings = load_settings(Config, config, {"data_dir": data_dir})
-        typer.echo(_issue(settings, subject or _user(), Role(role.value), tenant, ttl // 1_000))
+        say(_issue(settings, subject or _user(), Role(role.value), tenant, ttl // 1_000))
     except (SettingsError, SecretError, UnauthenticatedError) as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from None
 
 
