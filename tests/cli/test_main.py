@@ -1,6 +1,28 @@
+import json
+import subprocess
+import sys
+
+import pytest
 from typer.testing import CliRunner
 
 from inferry.cli.main import app
+
+#: Runs a command to where it finds a fault in its settings, and tells what it read for that.
+LOADED = """
+import json, sys
+from typer.testing import CliRunner
+from inferry.cli.main import app
+ran = CliRunner().invoke(app, sys.argv[1:])
+assert ran.exit_code == 2, ran.output
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(*arguments: str) -> set[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], check=True, capture_output=True, text=True
+    )
+    return set(json.loads(ran.stdout))
 
 
 def test_help_and_version_need_no_gateway() -> None:
@@ -9,3 +31,25 @@ def test_help_and_version_need_no_gateway() -> None:
     for group in ("Tasks", "Servers", "Gateway"):
         assert group in shown.stdout
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("inferry ")
+
+
+def test_a_command_that_is_misspelt_is_refused_with_the_nearest_one() -> None:
+    ran = CliRunner().invoke(app, ["brigde"])
+    assert ran.exit_code == 2
+    assert "Did you mean 'bridge'?" in ran.stderr
+
+
+def test_the_bridge_alone_does_not_load_the_server() -> None:
+    modules = loaded("bridge", "--upstream", "127.0.0.1:1", "--config", "no-such-file.toml")
+    assert "inferry.bridge.app" in modules
+    ours = {name for name in modules if name.startswith("inferry.server.")}
+    # The settings file may hold the server's settings, too; both log alike.
+    assert ours == {"inferry.server.config", "inferry.server.logs"}
+    assert not {"apsw", "jwt", "cryptography"} & modules
+
+
+@pytest.mark.parametrize("arguments", [("submit", "t", "{"), ("list", "--limit", "0")])
+def test_a_command_on_tasks_loads_neither_gateway_nor_bridge(arguments: tuple[str, ...]) -> None:
+    modules = loaded(*arguments)
+    assert "inferry.cli.session" in modules
+    assert not {"inferry.server.app", "inferry.bridge.app", "apsw", "aiohttp", "uvloop"} & modules

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from inferry.cli.mock_backend import CRASHED
+from inferry.cli.mock.backend import CRASHED
 from tests.cli.real import WITHIN_S, Inferry, ended
 from tests.processes import INFERRY, GatewayProcess, MockProcess, start, start_mock
 

@@ -1,31 +1,77 @@
 """The ``inferry`` command: what there is and how it is grouped."""
 
 import sys
-from importlib import metadata
-from typing import Annotated
+from collections.abc import Mapping
+from importlib import import_module, metadata
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from inferry.cli import (
-    explain,
-    mock,
-    queue,
-    retry,
-    serve,
-    servers,
-    session,
-    submit,
-    tasks,
-    terminal,
-    tokens,
-)
+from inferry.cli.access import Access
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.terminal import say
+from inferry.cli.terminal import escape_what_cannot_be_shown, is_text, say, unreadable
+
+
+class _Command(NamedTuple):
+    """A command, as yet unread."""
+
+    panel: str
+    #: Of ``inferry.cli``.
+    module: str
+    function: str
+
 
 _TASKS, _QUEUE, _SERVERS, _GATEWAY = "Tasks", "Queue", "Servers", "Gateway"
 
+_COMMANDS: Mapping[str, _Command] = {
+    "submit": _Command(_TASKS, "submit", "submit"),
+    "get": _Command(_TASKS, "tasks", "get"),
+    "list": _Command(_TASKS, "tasks", "list_tasks"),
+    "watch": _Command(_TASKS, "tasks", "watch"),
+    "cancel": _Command(_TASKS, "tasks", "cancel"),
+    "retry": _Command(_TASKS, "retry", "retry"),
+    "attempts": _Command(_TASKS, "tasks", "attempts"),
+    "explain": _Command(_TASKS, "explain", "explain"),
+    "queue": _Command(_QUEUE, "queue", "queue"),
+    "pause": _Command(_QUEUE, "queue", "pause"),
+    "unpause": _Command(_QUEUE, "queue", "unpause"),
+    "servers": _Command(_SERVERS, "servers", "list_servers"),
+    "drain": _Command(_SERVERS, "servers", "drain"),
+    "resume": _Command(_SERVERS, "servers", "resume"),
+    "deregister": _Command(_SERVERS, "servers", "deregister"),
+    "serve": _Command(_GATEWAY, "serve", "serve"),
+    "bridge": _Command(_GATEWAY, "bridge", "bridge"),
+    "token": _Command(_GATEWAY, "tokens", "token"),
+    "mock": _Command(_GATEWAY, "mock.command", "mock"),
+}
+
+
+class _Commands(TyperGroup):
+    """Reads the module of a command when it is asked for: who wants one needs no other's."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: dict[str, Any] = dict.fromkeys(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Gives a command; None if there is none of the name."""
+        if cmd_name in _COMMANDS and self.commands[cmd_name] is None:
+            self.commands[cmd_name] = _read(cmd_name)
+        return self.commands.get(cmd_name)
+
+
+def _read(name: str) -> Any:
+    panel, module, function = _COMMANDS[name]
+    alone = typer.Typer(add_completion=False)
+    run = getattr(import_module(f"inferry.cli.{module}"), function)
+    alone.command(name, rich_help_panel=panel)(run)
+    return typer.main.get_command(alone)
+
+
 app = typer.Typer(
     name="inferry",
+    cls=_Commands,
     help="Ferries inference tasks to the backends that can run them, and the results back.",
     epilog="Exit status: 0 done, 1 the task failed, 2 wrong usage, 3 the task timed out or was "
     "cancelled, 4 the gateway cannot be reached, 5 the gateway refused.",
@@ -65,39 +111,17 @@ def entry(
     ] = False,
 ) -> None:
     """Hand the global options to the command."""
-    if not terminal.is_text(address):
+    if not is_text(address):
         raise typer.BadParameter("the address is no UTF-8", param_hint="--address")
     if token and not (token.isascii() and token.isprintable()):
         raise typer.BadParameter("it holds what no token does", param_hint="--token")
-    open_channel = context.obj or session.open_channel
-    context.obj = session.Access(address, token or None, open_channel)
-
-
-app.command(rich_help_panel=_TASKS)(submit.submit)
-app.command(rich_help_panel=_TASKS)(tasks.get)
-app.command("list", rich_help_panel=_TASKS)(tasks.list_tasks)
-app.command(rich_help_panel=_TASKS)(tasks.watch)
-app.command(rich_help_panel=_TASKS)(tasks.cancel)
-app.command(rich_help_panel=_TASKS)(retry.retry)
-app.command(rich_help_panel=_TASKS)(tasks.attempts)
-app.command(rich_help_panel=_TASKS)(explain.explain)
-app.command(rich_help_panel=_QUEUE)(queue.queue)
-app.command(rich_help_panel=_QUEUE)(queue.pause)
-app.command(rich_help_panel=_QUEUE)(queue.unpause)
-app.command("servers", rich_help_panel=_SERVERS)(servers.list_servers)
-app.command(rich_help_panel=_SERVERS)(servers.drain)
-app.command(rich_help_panel=_SERVERS)(servers.resume)
-app.command(rich_help_panel=_SERVERS)(servers.deregister)
-app.command(rich_help_panel=_GATEWAY)(serve.serve)
-app.command(rich_help_panel=_GATEWAY)(serve.bridge)
-app.command(rich_help_panel=_GATEWAY)(tokens.token)
-app.command(rich_help_panel=_GATEWAY)(mock.mock)
+    context.obj = Access(address, token or None, context.obj)
 
 
 def main() -> None:
     """Run the ``inferry`` command."""
-    terminal.escape_what_cannot_be_shown()
-    problem = terminal.unreadable(sys.argv[1:])
+    escape_what_cannot_be_shown()
+    problem = unreadable(sys.argv[1:])
     if problem:
         say(problem, err=True)
         sys.exit(ExitCode.USAGE)

@@ -1,22 +1,27 @@
-"""The commands that run servers: the whole gateway, or the bridge alone."""
+"""The command that runs the whole gateway."""
 
 import gc
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated
 
-import grpc.aio
 import structlog
 import typer
-import uvloop
-from pydantic_settings import BaseSettings
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.lifetime import stop_signal, url_of
-from inferry.cli.settings import SettingsError, load_settings, service_links
+from inferry.cli.lifetime import (
+    Host,
+    RestPort,
+    SettingsFile,
+    failed,
+    note_links,
+    run,
+    stop_signal,
+    url_of,
+)
+from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
 from inferry.server.app import Gateway
@@ -26,14 +31,6 @@ from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
 
 _log = structlog.get_logger(__name__)
-
-SettingsFile = Annotated[
-    Path | None, typer.Option("--config", help="The settings file (TOML); or INFERRY_CONFIG.")
-]
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
-RestPort = Annotated[
-    int | None, typer.Option(help="Port of REST; 0 takes a free one.", show_default="8787")
-]
 
 
 def serve(
@@ -68,27 +65,10 @@ def serve(
         config = load_settings(Config, settings_file, flags)
         bridge_config = load_settings(BridgeConfig, settings_file, flags)
     except SettingsError as error:
-        raise _failed(error, ExitCode.USAGE) from None
+        raise failed(error, ExitCode.USAGE) from None
     set_up_logs(config.log_format, config.log_level, sys.stderr)
-    _note_links(Config)
-    _run(_serve(config, bridge_config))
-
-
-def bridge(
-    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC of the gateway.")],
-    host: Host = None,
-    port: RestPort = None,
-    settings_file: SettingsFile = None,
-) -> None:
-    """Run the REST bridge alone, in front of a gateway's gRPC."""
-    flags = {"host": host, "port": port}
-    try:
-        config = load_settings(BridgeConfig, settings_file, flags)
-    except SettingsError as error:
-        raise _failed(error, ExitCode.USAGE) from None
-    set_up_logs("auto", "info", sys.stderr)
-    _note_links(BridgeConfig)
-    _run(_bridge(upstream, config))
+    note_links(Config)
+    run(_serve(config, bridge_config), (OSError, SecretError, StoreError))
 
 
 async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
@@ -121,38 +101,3 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-async def _bridge(upstream: str, config: BridgeConfig) -> None:
-    stopped = stop_signal()
-    options = [
-        # The gateway bounds its messages; a second, smaller bound would cut its answers off.
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.enable_http_proxy", 0),
-    ]
-    async with grpc.aio.insecure_channel(upstream, options=options) as channel:
-        rest = Bridge(channel, config)
-        url = url_of(*await rest.bind())
-        try:
-            await rest.serve()
-            say(f"inferry bridge ready rest={url}")
-            await stopped.wait()
-        finally:
-            await rest.stop(20.0)
-
-
-def _note_links(kind: type[BaseSettings]) -> None:
-    for variable in service_links(kind).values():
-        _log.info("passed over: a service link, no setting", variable=variable)
-
-
-def _run(main: Coroutine[None, None, None]) -> None:
-    try:
-        uvloop.run(main)
-    except (OSError, SecretError, StoreError) as error:
-        raise _failed(error, ExitCode.FAILED) from None
-
-
-def _failed(error: Exception, code: ExitCode) -> typer.Exit:
-    say(f"inferry cannot start: {error}", err=True)
-    return typer.Exit(code)

@@ -1,6 +1,6 @@
 """A command's way to the gateway: synchronous stubs on one channel, and what its refusals mean."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -10,6 +10,7 @@ import typer
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from inferry.cli.access import Access
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
@@ -26,18 +27,6 @@ CALL_TIMEOUT_S = 30.0
 _MAX_MESSAGE_BYTES = 129 * 1024 * 1024
 
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where the gateway is and with what right to go there: the global options."""
-
-    #: ``HOST:PORT`` of the gateway's gRPC.
-    address: str
-    #: None for one that the data directory of a gateway on this machine gives.
-    token: str | None
-    #: Makes the channel to an address; tests hand in one of their own.
-    open_channel: Callable[[str], grpc.Channel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,7 @@ def connected(context: typer.Context) -> Iterator[Session]:
             err=True,
         )
         raise typer.Exit(ExitCode.REFUSED)
-    channel = access.open_channel(access.address)
+    channel = (access.open_channel or open_channel)(access.address)
     try:
         yield session_on(channel, (("authorization", f"Bearer {token}"),))
     except grpc.RpcError as error:

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from inferry.cli.mock_backend import MockBackend
-from inferry.cli.mock_delivery import RefusedError, call
+from inferry.cli.mock.backend import MockBackend
+from inferry.cli.mock.delivery import RefusedError, call
 
 WITHIN_S = 20
 ENDLESS = {"seconds": 3_600, "steps": 1}

@@ -13,9 +13,9 @@ import orjson
 import structlog
 from aiohttp import web
 
-from inferry.cli.mock_delivery import RefusedError, call
-from inferry.cli.mock_load import cpu_percent, memory_percent
-from inferry.cli.mock_script import End, Script, ScriptError, read_script
+from inferry.cli.mock.delivery import RefusedError, call
+from inferry.cli.mock.load import cpu_percent, memory_percent
+from inferry.cli.mock.script import End, Script, ScriptError, read_script
 
 _log = structlog.get_logger(__name__)
 

@@ -12,11 +12,11 @@ import typer
 import uvloop
 from aiohttp import web
 
+from inferry.cli.access import Access
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import stop_signal, url_of
-from inferry.cli.mock_backend import MockBackend
-from inferry.cli.mock_delivery import RefusedError, call
-from inferry.cli.session import Access
+from inferry.cli.mock.backend import MockBackend
+from inferry.cli.mock.delivery import RefusedError, call
 from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
 from inferry.server.logs import set_up_logs

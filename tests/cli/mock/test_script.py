@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from inferry.cli.mock_script import End, ScriptError, read_script
+from inferry.cli.mock.script import End, ScriptError, read_script
 
 
 def test_a_plain_payload_is_echoed_at_once() -> None:

@@ -1,0 +1,61 @@
+"""The command that runs the bridge alone. It needs neither the database nor the engine."""
+
+import sys
+from typing import Annotated
+
+import grpc.aio
+import typer
+
+from inferry.bridge.app import Bridge
+from inferry.bridge.config import BridgeConfig
+from inferry.cli.exit_codes import ExitCode
+from inferry.cli.lifetime import (
+    Host,
+    RestPort,
+    SettingsFile,
+    failed,
+    note_links,
+    run,
+    stop_signal,
+    url_of,
+)
+from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.terminal import say
+from inferry.server.logs import set_up_logs
+
+_GRACE_S = 20.0
+
+
+def bridge(
+    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC of the gateway.")],
+    host: Host = None,
+    port: RestPort = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Run the REST bridge alone, in front of a gateway's gRPC."""
+    flags = {"host": host, "port": port}
+    try:
+        config = load_settings(BridgeConfig, settings_file, flags)
+    except SettingsError as error:
+        raise failed(error, ExitCode.USAGE) from None
+    set_up_logs("auto", "info", sys.stderr)
+    note_links(BridgeConfig)
+    run(_bridge(upstream, config))
+
+
+async def _bridge(upstream: str, config: BridgeConfig) -> None:
+    stopped = stop_signal()
+    options = [
+        # The gateway bounds its messages; a second, smaller bound would cut its answers off.
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    async with grpc.aio.insecure_channel(upstream, options=options) as channel:
+        rest = Bridge(channel, config)
+        url = url_of(*await rest.bind())
+        try:
+            await rest.serve()
+            say(f"inferry bridge ready rest={url}")
+            await stopped.wait()
+        finally:
+            await rest.stop(_GRACE_S)
