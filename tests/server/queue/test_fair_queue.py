@@ -14,6 +14,11 @@ TENANTS = ("amber", "blue", "coral", "dark")
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.0, 7.0])
 
 
+def position_of(queue: FairQueue, task_id: str, now_ms: int = NOW) -> int | None:
+    """Asks for one position, as whoever reads one task does."""
+    return queue.positions([task_id], now_ms).get(task_id)
+
+
 def ids(taken: list[Waiting]) -> list[str]:
     return [one.id for one in taken]
 
@@ -263,7 +268,7 @@ def test_positions_are_those_in_which_the_tasks_go_within_one_turn_of_each_tenan
     ]
     queue = queue_of(tasks)
     take(queue, taken, NOW + 50_000)
-    told = {one.id: queue.position(one.id, NOW + 50_000) for one in tasks}
+    told = {one.id: position_of(queue, one.id, NOW + 50_000) for one in tasks}
     for number, one in enumerate(take(queue, 40, NOW + 50_000), start=1):
         position = told[one.id]
         assert position is not None
@@ -281,12 +286,11 @@ def test_positions_mind_priority_age_and_weight() -> None:
     queue = queue_of(tasks, {"coral": 2})
     assert order[0] == "task_aged"
     for number, task_id in enumerate(order, start=1):
-        told = queue.position(task_id, NOW)
+        told = position_of(queue, task_id)
         assert told is not None
         assert abs(told - number) <= 1
 
 
 def test_who_is_delayed_or_unknown_has_no_position() -> None:
     queue = queue_of([task("task_1", not_before_ms=NOW + 1)])
-    assert queue.position("task_1", NOW) is None
-    assert queue.position("task_2", NOW) is None
+    assert queue.positions(["task_1", "task_2"], NOW) == {}

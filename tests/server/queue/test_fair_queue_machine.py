@@ -14,6 +14,7 @@ from inferry.server.queue.fair_queue import FairQueue, Waiting
 from tests.server.queues import MINUTE, NOW
 
 TENANTS = ["amber", "blue", "coral"]
+PRIORITIES = [0, 1, 8, 9]
 ROUTES = ["echo", "ocr", "ocr\ngpu"]
 
 
@@ -34,7 +35,7 @@ class QueueMachine(RuleBasedStateMachine):
         target=waiting,
         route=st.sampled_from(ROUTES),
         tenant=st.sampled_from(TENANTS),
-        priority=st.sampled_from([0, 1, 8, 9]),
+        priority=st.sampled_from(PRIORITIES),
         ago_ms=st.sampled_from([0, 0, 1, MINUTE, 20 * MINUTE]),
         delay_ms=st.sampled_from([0, 0, 0, 1, MINUTE]),
     )
@@ -125,17 +126,21 @@ class QueueMachine(RuleBasedStateMachine):
     def positions_lie_within_the_route(self) -> None:
         counts = self.queue.due_by_route()
         for one in self.due():
-            position = self.queue.position(one.id, self.now)
-            assert position is not None
+            position = self.queue.positions([one.id], self.now)[one.id]
             assert 1 <= position <= counts[one.route]
+        told = self.queue.positions(self.model, self.now)
+        assert told.keys() == {one.id for one in self.due()}
 
     @invariant()
     def it_keeps_nothing_of_who_is_gone(self) -> None:
         assert set(self.queue.routes) == {one.route for one in self.due()}
         for route, queue in self.queue._routes.items():
             assert set(queue._flows) == {one.tenant for one in self.able([route])}
-            assert len(queue._order._heap) <= 2 * len(TENANTS) + 70
-            assert len(queue._rises._heap) <= 2 * len(TENANTS) + 70
+            lines = {(one.tenant, one.priority) for one in self.able([route])}
+            assert len(queue._levels) == len(lines)
+            for stage in queue._levels._stages:
+                assert len(stage._ages) <= 2 * len(TENANTS) * len(PRIORITIES) + 70
+                assert len(stage._heads) <= 2 * len(TENANTS) * len(PRIORITIES) + 70
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -198,7 +198,7 @@ class Backlog:
             return None
         if record.spec.id in self._claiming:
             return 1
-        return self._queue.position(record.spec.id, now_ms)
+        return self._queue.positions([record.spec.id], now_ms).get(record.spec.id)
 
     def eta_ms(self, record: TaskRecord, position: int) -> int | None:
         """Estimates how long a task at this position has to wait if its route goes on as it did.

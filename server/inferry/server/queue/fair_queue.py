@@ -7,14 +7,14 @@ within a tenant the oldest task goes first. The order follows from the tasks and
 were given; nothing of it needs to be stored. (Design section 6.)
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple, TypeVar
 
 from inferry.server.queue.flow import Key
 from inferry.server.queue.ranked import Ranked
-from inferry.server.queue.route_queue import RouteQueue
+from inferry.server.queue.route_queue import RouteQueue, Spot
 from inferry.server.queue.turns import Turns
 
 Place = TypeVar("Place")
@@ -68,7 +68,7 @@ class FairQueue:
         return self._tenants[tenant]
 
     def due_by_route(self) -> Mapping[str, int]:
-        """Counts the tasks that are due, by route; it takes a step for each line."""
+        """Counts the tasks that are due, by route; it takes a step for each route."""
         return {name: len(queue) for name, queue in self._routes.items()}
 
     def delayed_by_route(self) -> Mapping[str, int]:
@@ -145,19 +145,20 @@ class FairQueue:
                 heapreplace(heads, (queue.head(now_ms), name))
         return given
 
-    def position(self, task_id: str, now_ms: int) -> int | None:
-        """Estimates how many turns of its route it takes until it is this task's, from 1.
+    def positions(self, task_ids: Iterable[str], now_ms: int) -> dict[str, int]:
+        """Tells how many turns of its route it takes until it is a task's, from 1.
 
-        It takes a step for each line of the route. What comes later is left out.
-
-        Returns:
-            None if the task is not there or is delayed.
+        See ``RouteQueue.positions``. Tasks that are not there or are delayed have none.
         """
-        task = self._tasks.get(task_id)
-        if task is None or self._delayed.rank(task_id) is not None:
-            return None
-        queue = self._routes[task.route]
-        return 1 + queue.ahead(task.tenant, task.priority, task.key, now_ms)
+        wanted: defaultdict[str, list[Spot]] = defaultdict(list)
+        for task_id in task_ids:
+            task = self._tasks.get(task_id)
+            if task is not None and self._delayed.rank(task_id) is None:
+                wanted[task.route].append((task.tenant, task.priority, task.key))
+        found: dict[str, int] = {}
+        for route, spots in wanted.items():
+            found |= self._routes[route].positions(spots, now_ms)
+        return found
 
     def _join(self, task: Waiting) -> None:
         queue = self._routes.get(task.route)

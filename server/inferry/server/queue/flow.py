@@ -1,7 +1,6 @@
 """The lines in which the tasks of one tenant and route wait. Pure."""
 
 from bisect import bisect_left, insort
-from typing import NamedTuple
 
 #: A step of priority for each of these that a line has been passed over.
 AGE_STEP_MS = 60_000
@@ -18,13 +17,21 @@ class Line:
     microseconds.
     """
 
-    __slots__ = ("_since_ms", "keys", "priority")
+    __slots__ = ("_since_ms", "flow", "keys", "number", "priority")
 
-    def __init__(self, priority: int) -> None:
+    def __init__(self, flow: "Flow", priority: int) -> None:
+        self.flow = flow
         self.priority = priority
         self.keys: list[Key] = []
         #: Since when its first task has been passed over.
         self._since_ms = 0
+        #: By which ``Levels`` knows it; 0 when it is not there.
+        self.number = 0
+
+    @property
+    def born_ms(self) -> int:
+        """When its first task would have come, were its priority age."""
+        return self._since_ms - AGE_STEP_MS * self.priority
 
     def level(self, now_ms: int) -> int:
         """Tells the aged priority of its first task.
@@ -38,19 +45,19 @@ class Line:
             return self.priority
         return min(HIGHEST, self.priority + passed_ms // AGE_STEP_MS)
 
-    def reaches_ms(self, level: int) -> int:
-        """Tells when it reaches a level above its priority."""
-        return self._since_ms + AGE_STEP_MS * (level - self.priority)
-
-    def add(self, key: Key) -> None:
-        """Lets a task in by its age."""
-        if not self.keys or key < self.keys[0]:
+    def add(self, key: Key) -> bool:
+        """Lets a task in by its age; tells whether it is the first now."""
+        first = not self.keys or key < self.keys[0]
+        if first:
             self._since_ms = key[0]
         insort(self.keys, key)
+        return first
 
-    def remove(self, key: Key) -> None:
-        """Lets a task out that is in it."""
-        self._out(bisect_left(self.keys, key), self._since_ms)
+    def remove(self, key: Key) -> bool:
+        """Lets a task out that is in it; tells whether it was the first."""
+        index = bisect_left(self.keys, key)
+        self._out(index, self._since_ms)
+        return index == 0
 
     def take(self, now_ms: int) -> Key:
         """Lets the first task out, as its turn has come."""
@@ -64,24 +71,13 @@ class Line:
             self._since_ms = max(since_ms, self.keys[0][0])
 
 
-class Standing(NamedTuple):
-    """How a flow stands among others at one moment."""
-
-    #: The line whose turn it is: of the highest level, with the oldest task.
-    line: Line
-    level: int
-    #: Its tasks of that level.
-    rivals: int
-    #: When the level of one of its lines rises; None if none can.
-    rises_ms: int | None
-
-
 class Flow:
     """The lines of one tenant in one route."""
 
-    __slots__ = ("lines", "tag", "weight")
+    __slots__ = ("lines", "tag", "tenant", "weight")
 
-    def __init__(self, tag: float, weight: float) -> None:
+    def __init__(self, tenant: str, tag: float, weight: float) -> None:
+        self.tenant = tenant
         self.tag = tag
         self.weight = weight
         #: By priority; none of them empty.
@@ -91,26 +87,10 @@ class Flow:
         """Finds a line or makes it."""
         line = self.lines.get(priority)
         if line is None:
-            line = self.lines[priority] = Line(priority)
+            line = self.lines[priority] = Line(self, priority)
         return line
 
-    def standing(self, now_ms: int) -> Standing:
-        """Tells how it stands; there must be a line."""
-        first, top, rivals, rises_ms = next(iter(self.lines.values())), -1, 0, None
-        for line in self.lines.values():
-            level = line.level(now_ms)
-            peers = len(line.keys) if level == line.priority else 1
-            if level > top:
-                first, top, rivals = line, level, peers
-            elif level == top:
-                first = line if line.keys[0] < first.keys[0] else first
-                rivals += peers
-            if level < HIGHEST:
-                at_ms = line.reaches_ms(level + 1)
-                rises_ms = at_ms if rises_ms is None else min(rises_ms, at_ms)
-        return Standing(first, top, rivals, rises_ms)
-
-    def contest(self, level: int, now_ms: int, before: Key | None) -> tuple[int, int]:
+    def contest(self, level: int, now_ms: int, before: Key | None = None) -> tuple[int, int]:
         """Counts the tasks of a higher level, and those of this one; of these all or the older."""
         higher = rivals = 0
         for line in self.lines.values():
@@ -126,3 +106,7 @@ class Flow:
                 higher += first > level
                 rivals += first == level and (before is None or line.keys[0] < before)
         return higher, rivals
+
+    def first(self) -> Key:
+        """Finds its oldest task; there must be one."""
+        return min(line.keys[0] for line in self.lines.values())

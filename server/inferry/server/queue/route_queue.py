@@ -1,134 +1,101 @@
 """The order of the tasks of one route: level, then the turns of its tenants, then age. Pure."""
 
-from math import ceil
+from collections.abc import Collection
 
 from inferry.server.queue.flow import Flow, Key, Line
-from inferry.server.queue.ranked import Ranked
+from inferry.server.queue.levels import Levels
+from inferry.server.queue.positions import ahead, played
 from inferry.server.queue.turns import Turns
 
 #: Where the first task of a route stands: its level negated, the route's tag, its key.
 Head = tuple[int, float, int, str]
-#: The same of a tenant, and how many more tasks of that level it has.
-TenantHead = tuple[int, float, int, str, int]
-
-#: Turns that differ by less are equal: sums of 1/weight are not exact.
-_EQUAL = 1e-6
+#: Where a task is: its tenant, its priority, its key.
+Spot = tuple[str, int, Key]
 
 
 class RouteQueue:
-    """The tasks of one route that are due."""
+    """The tasks of one route that are due.
+
+    Its lines are in order at any time: whatever concerns one line moves that one.
+    """
 
     def __init__(self, tag: float) -> None:
         #: Its own turn among the routes.
         self.tag = tag
         self._flows: dict[str, Flow] = {}
         self._turns = Turns()
-        self._order: Ranked[str, TenantHead] = Ranked()
-        #: When the level of a flow rises next.
-        self._rises: Ranked[str, int] = Ranked()
-        #: Flows that stand elsewhere in the order by now.
-        self._changed: set[str] = set()
+        self._levels = Levels()
+        self._size = 0
 
     def __bool__(self) -> bool:
         return bool(self._flows)
 
     def __len__(self) -> int:
-        return sum(len(line.keys) for flow in self._flows.values() for line in flow.lines.values())
+        return self._size
 
     def add(self, tenant: str, weight: float, priority: int, key: Key) -> None:
         """Lets a task in."""
         flow = self._flows.get(tenant)
         if flow is None:
-            flow = self._flows[tenant] = Flow(self._turns.enter(tenant), weight)
-        line = flow.lines.get(priority)
-        if line is None:
-            line = flow.lines[priority] = Line(priority)
-        line.add(key)
-        self._changed.add(tenant)
+            flow = self._flows[tenant] = Flow(tenant, self._turns.enter(tenant), weight)
+        self._size += 1
+        line = flow.line(priority)
+        if line.add(key):
+            self._levels.put(line)
 
     def remove(self, tenant: str, priority: int, key: Key) -> None:
         """Lets a task out that is here."""
-        flow = self._flows[tenant]
-        line = flow.lines[priority]
-        line.remove(key)
-        self._prune(tenant, flow, line)
+        self._size -= 1
+        line = self._flows[tenant].lines[priority]
+        if line.remove(key) and not self._prune(line):
+            self._levels.put(line)
 
     def head(self, now_ms: int) -> Head:
         """Finds the task whose turn it is; there must be one. The tag is that of the route."""
-        level, _, queued_ms, task_id, _ = self._first(now_ms)[0]
-        return level, self.tag, queued_ms, task_id
+        level, line = self._levels.first(now_ms)
+        return -level, self.tag, *line.keys[0]
 
     def take(self, now_ms: int) -> str:
         """Lets the task out whose turn it is; returns its id."""
-        tenant = self._first(now_ms)[1]
-        flow = self._flows[tenant]
-        line = flow.standing(now_ms).line
+        _, line = self._levels.first(now_ms)
+        flow = line.flow
+        self._size -= 1
         _, task_id = line.take(now_ms)
-        flow.tag = self._turns.serve(tenant, flow.tag, flow.weight)
-        self._prune(tenant, flow, line)
+        flow.tag = self._turns.serve(flow.tenant, flow.tag, flow.weight)
+        self._prune(line)
+        for moved in flow.lines.values():
+            self._levels.put(moved)
         return task_id
 
-    def ahead(self, tenant: str, priority: int, key: Key, now_ms: int) -> int:
-        """Estimates how many tasks go before one that is here, if none comes after it.
+    def positions(self, wanted: Collection[Spot], now_ms: int) -> dict[str, int]:
+        """Tells of tasks that are here how many turns it takes until it is theirs, from 1.
 
-        Those of a higher level do, and of its own level as many as the turns say: between its
-        tenant's next turn and its own, each of the others has turns by its weight.
+        What comes later is left out. It takes a step for each task of the route, or for each line
+        and wanted task, whichever is less; then the turns of others are counted and not played
+        through, so that a position may be off by a turn of each tenant.
         """
-        self._settle(now_ms)
-        own = self._flows[tenant]
-        line = own.lines[priority]
-        level = line.level(now_ms) if line.keys[0] == key else priority
-        total, older = own.contest(level, now_ms, key)
-        total += older
-        tag = max(own.tag, self._turns.time) + older / own.weight
         time = self._turns.time
-        for name, (top, its_tag, queued_ms, task_id, rivals) in self._order.items():
-            if -top < level or name == tenant:
-                continue
-            flow = self._flows[name]
-            higher, peers = flow.contest(level, now_ms, None) if -top > level else (0, rivals)
-            turns = (tag - max(its_tag, time)) * flow.weight
-            total += higher + min(peers, _turns_until(turns, first=(queued_ms, task_id) < key))
-        return total
+        if len(wanted) * len(self._levels) < self._size:
+            return {
+                key[1]: 1 + ahead(self._flows, time, tenant, priority, key, now_ms)
+                for tenant, priority, key in wanted
+            }
+        missing = {task_id for _, _, (_, task_id) in wanted}
+        found: dict[str, int] = {}
+        for position, task_id in enumerate(played(self._flows.values(), time, now_ms), start=1):
+            if task_id in missing:
+                found[task_id] = position
+                if len(found) == len(missing):
+                    break
+        return found
 
-    def _first(self, now_ms: int) -> tuple[TenantHead, str]:
-        self._settle(now_ms)
-        first = self._order.first()
-        if first is None:
-            raise LookupError("no task waits here")
-        return first
-
-    def _settle(self, now_ms: int) -> None:
-        """Brings the order up to date."""
-        while (rise := self._rises.first()) is not None and rise[0] <= now_ms:
-            self._rises.discard(rise[1])
-            self._changed.add(rise[1])
-        for tenant in self._changed:
-            flow = self._flows[tenant]
-            line, level, rivals, rises_ms = flow.standing(now_ms)
-            self._order.put(tenant, (-level, flow.tag, *line.keys[0], rivals))
-            if rises_ms is None:
-                self._rises.discard(tenant)
-            else:
-                self._rises.put(tenant, rises_ms)
-        self._changed.clear()
-
-    def _prune(self, tenant: str, flow: Flow, line: Line) -> None:
-        """Forgets what has become empty."""
-        if not line.keys:
-            del flow.lines[line.priority]
-        if flow.lines:
-            self._changed.add(tenant)
-            return
-        del self._flows[tenant]
-        self._order.discard(tenant)
-        self._rises.discard(tenant)
-        self._changed.discard(tenant)
-
-
-def _turns_until(turns: float, *, first: bool) -> int:
-    """Counts whole turns within a stretch; one at its very end counts for who goes ``first``."""
-    whole = round(turns)
-    if -_EQUAL < turns - whole < _EQUAL:
-        return max(0, whole + first)
-    return max(0, ceil(turns))
+    def _prune(self, line: Line) -> bool:
+        """Forgets what has become empty; tells whether the line has."""
+        if line.keys:
+            return False
+        self._levels.discard(line)
+        flow = line.flow
+        del flow.lines[line.priority]
+        if not flow.lines:
+            del self._flows[flow.tenant]
+        return True
