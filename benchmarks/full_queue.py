@@ -51,7 +51,7 @@ def full(clock: HandClock, priorities: tuple[int, ...]) -> Backlog:
 
 def fleet() -> Fleet:
     """Makes a server for each route, with slots for all."""
-    made = Fleet()
+    made = Fleet(rest_longest_ms=300_000)
     for number in range(ROUTES):
         made.put(
             ServerRecord(

@@ -16,7 +16,7 @@ from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.app import Gateway
-from inferry.server.clock import Clock, SystemClock
+from inferry.server.clock import SteadyClock, SystemClock
 from inferry.server.config import Config
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
@@ -118,7 +118,7 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    data_dir: Path, clock: Clock | None = None, **settings: Any
+    data_dir: Path, clock: SteadyClock | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
     """Runs a gateway until the block ends."""
     given = {"port": 0, "grpc_port": 0, **settings}

@@ -20,6 +20,7 @@ from inferry.server.task.record import (
     Status,
     TaskRecord,
 )
+from tests.simulation.clocks import Allowance, Timeline, check_clocks
 from tests.simulation.history import WRITTEN_S, Fact, History, Report
 from tests.simulation.log import LogError, check_log
 
@@ -61,21 +62,22 @@ def read(path: Path) -> dict[str, Stored]:
     return {stored.record.spec.id: stored for stored in places.values()}
 
 
-def check(tasks: dict[str, Stored], history: History, grace_ms: int, slack_ms: int) -> list[str]:
+def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> list[str]:
     """Tells which promises were broken; empty when none was.
 
     Args:
         tasks: What is on disk, at the end.
         history: What people were told.
-        grace_ms: What the gateway waits beyond an attempt's timeout.
-        slack_ms: How late it may be: clocks jumped, or nobody was there to look at them.
+        allowance: What clocks may take.
     """
     broken = [
         f"acknowledged task {task_id} is lost" for task_id in sorted(history.created - set(tasks))
     ]
     for task_id, stored in tasks.items():
         try:
-            check_log(stored, grace_ms, slack_ms)
+            check_log(stored)
+            timeline = Timeline(stored, history.happened, history.starts_s)
+            check_clocks(stored, timeline, allowance)
         except LogError as error:
             broken.append(f"{task_id}: {error}")
         if not stored.record.status.final:

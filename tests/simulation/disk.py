@@ -1,7 +1,7 @@
 """The real SQLite store on a disk that can be slow, full or broken, and that outlives a gateway."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +10,8 @@ import apsw
 
 from inferry.server.store import Result
 from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.record import TaskRecord
+from inferry.server.task.steps import Transition
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -58,6 +60,24 @@ class Disk:
             self.world.trace("disk", "failed")
             raise apsw.IOError("disk I/O error")
 
+    def note(self, results: Sequence[Result]) -> None:
+        """Takes note of what a commit wrote of tasks."""
+        now_s = self.world.loop.time()
+        for result in results:
+            for record in _records(result):
+                self.world.history.written(record, now_s)
+
+
+def _records(result: Result) -> list[TaskRecord]:
+    match result:
+        case TaskRecord():
+            return [result]
+        case Transition(record):
+            return [record]
+        case list():
+            return [claimed.transition.record for claimed in result]
+    return []
+
 
 class _Writer(Executor):
     """The writer's thread: takes virtual time, and dies with its gateway."""
@@ -104,6 +124,7 @@ class SimulatedStore(SqliteStore):
         self._disk.write()
         super()._commit_now(results)
         self._disk.world.trace("disk", "committed", len(results))
+        self._disk.note(results)
         # What a real clock would measure, and with it who commits, differs from run to run.
         self._took_s = self._disk.world.weather.disk_s
         return results

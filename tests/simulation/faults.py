@@ -63,7 +63,6 @@ class Faults:
         most = int(self.world.weather.jump_s * 1_000)
         by = self._random.randint(-most, most)
         self.world.trace("the clock jumps by", by)
-        self.world.excused_s += abs(by) / 1_000
         self.world.offset_ms += by
 
     async def _fill(self) -> None:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from inferry.server.task.record import TaskRecord
 from inferry.v1.task_pb2 import TaskEvent
 
 #: A gateway that lives so much longer has written an answer down, even if the disk was full.
@@ -38,7 +39,7 @@ class Answered:
 
     task_id: str
     attempt: int
-    #: When it got it, by the machine's clock.
+    #: When it got it, by its clock.
     at_ms: int
 
 
@@ -69,6 +70,10 @@ class History:
 
     #: Tasks whose creation was acknowledged.
     created: set[str] = field(default_factory=set)
+    #: When each event was written, by the world's time, in seconds: by task and number.
+    happened: dict[tuple[str, int], float] = field(default_factory=dict)
+    #: When each gateway began to start.
+    starts_s: list[float] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     #: Answers with results to gateways that lived on for a while.
@@ -90,6 +95,12 @@ class History:
         self.created.add(task_id)
         if named:
             self.named[ask].add(task_id)
+
+    def written(self, record: TaskRecord, at_s: float) -> None:
+        """A task's events up to its latest one are on disk."""
+        for seq in range(record.seq, 0, -1):
+            if self.happened.setdefault((record.spec.id, seq), at_s) is not at_s:
+                break
 
     def shown(self, event: TaskEvent) -> Fact | None:
         """A watcher was shown an event; returns what another was shown in its place, if so."""

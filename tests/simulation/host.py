@@ -57,6 +57,7 @@ class Host:
             self.world, self.network, self.disk, self.config, self._lives, self.tasks
         )
         self.world.trace("gateway", life.number, "starts")
+        self.world.history.starts_s.append(self.world.loop.time())
         starting = life.spawn(life.gateway.start(PUBLIC_URL))
         await asyncio.wait({starting})
         if life.dead:
@@ -67,6 +68,7 @@ class Host:
             return
         life.serving = True
         self.world.excused_s += self.world.loop.time() - self._down_since_s
+        self.world.excused_s += self.config.restart_grace_ms / 1_000
         self.world.trace("gateway", life.number, "serves")
         await life.ended.wait()
 

@@ -15,6 +15,7 @@ import structlog
 
 from inferry.server import app
 from inferry.server.app import Gateway
+from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
@@ -84,10 +85,11 @@ class Life:
         self.dead = False
         self.ended = asyncio.Event()
         self.store = SimulatedStore(disk)
+        self.clock = SteadyClock(self._notice, world, world.monotonic_ns)
         self._context = world.context
         self._context.run(_life.set, self)
         with _edges(self, network, world.random(f"life/{number}")):
-            self.gateway = Gateway(config, world)
+            self.gateway = Gateway(config, self.clock)
         self.task_stub: Any = TaskServiceStub(self.gateway.channel)
         self.server_stub: Any = ServerServiceStub(self.gateway.channel)
         self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
@@ -106,6 +108,9 @@ class Life:
     def _ended(self, task: SimulatedTask) -> None:
         self.tasks.pop(task, None)
         self._running.pop(task, None)
+
+    def _notice(self, by_ms: int, ahead_ms: int) -> None:
+        self.world.trace("gateway", self.number, "saw the clock set by", by_ms, "to", ahead_ms)
 
     def kill(self) -> None:
         """Ends it at once: whatever its tasks do from here on reaches neither disk nor network."""

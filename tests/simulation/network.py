@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from inferry.server.clock import SteadyClock
 from inferry.server.outbound.client import Answer, AnswerError, AnswerTimeoutError, ConnectError
 from tests.simulation.history import WRITTEN_S, Answered
 from tests.simulation.world import World
@@ -22,6 +23,7 @@ class Process(Protocol):
     """Whose requests they are."""
 
     dead: bool
+    clock: SteadyClock
 
 
 class Network:
@@ -59,7 +61,7 @@ class Network:
 
     def answered(self, job: dict[str, Any], process: Process) -> None:
         """A gateway has a result now; if it lives on, it has to stand by that."""
-        answered = Answered(job["id"], job["attempt"], self.world.now_ms())
+        answered = Answered(job["id"], job["attempt"], process.clock.now_ms())
         self.world.spawn(self._note(answered, process))
 
     async def _note(self, answered: Answered, process: Process) -> None:

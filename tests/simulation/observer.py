@@ -40,7 +40,7 @@ class Observer:
         self.world = world
         self.host = host
         self._noticed_s = lease_ms / 1_000 + _LEASE_LATE_S
-        #: Since when the gateway can do its work, and its clock runs as clocks do.
+        #: Since when the gateway can do its work.
         self._able_s = 0.0
         self._excused_s = 0.0
         self._db = apsw.Connection(str(host.disk.path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -75,8 +75,8 @@ class Observer:
         if life is None or self._able_s == self.world.loop.time():
             self._idle.clear()
             return
-        self._look_at_the_dead()
-        now = self.world.now_ms()
+        now = life.clock.now_ms()
+        self._look_at_the_dead(now)
         fleet = life.gateway._ledger.fleet
         before, self._idle = self._idle, {}
         paused = life.gateway._ledger.backlog.paused
@@ -90,9 +90,9 @@ class Observer:
                 if looks > _WAIT_LOOKS:
                     self.world.violate(f"{task_id} waits although a server is free for it")
 
-    def _look_at_the_dead(self) -> None:
+    def _look_at_the_dead(self, now_ms: int) -> None:
         """A server that died frees its tasks by the rules within its lease."""
-        long_ago = self.world.now_ms() - int(self._noticed_s * 1_000)
+        long_ago = now_ms - int(self._noticed_s * 1_000)
         for backend in self.host.network.backends.values():
             if backend.died_s is None:
                 continue

@@ -145,6 +145,31 @@ BUGS = (
         "[]",
     ),
     Bug(
+        "time goes by the machine's clock, which may be set",
+        "clock:SteadyClock.now_ms",
+        "return self._time_ns(passed_ns) // _MS_NS",
+        "return self.wall.now_ms()",
+    ),
+    Bug(
+        "a restart forgets how late it was already",
+        "engine.restart:take_up_time",
+        "clock.reach(latest_ms)",
+        "pass",
+    ),
+    Bug(
+        "a restart leaves no grace to deadlines that are over",
+        "engine.sweeper:Sweeper.run_once",
+        "await self._engine.postpone(self._restart_grace_ms)",
+        "pass",
+    ),
+    Bug(
+        "a server that refuses a task ends the grace that a restart left it",
+        "task.steps:release",
+        "queued, ends = record.queued_ms, record.queue_deadline_ms",
+        "queued = record.queued_ms; "
+        "ends = queue_deadline(record.spec, queued, record.total_deadline_ms)",
+    ),
+    Bug(
         "a request id is looked up and not kept",
         "store.sqlite.writes:SqliteWrites._insert",
         "if key is not None:",

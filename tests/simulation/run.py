@@ -17,6 +17,7 @@ from inferry.server.store.sqlite.store import SqliteStore
 from tests.simulation import checker
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
+from tests.simulation.clocks import Allowance
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Metadata
 from tests.simulation.host import Host
@@ -68,6 +69,7 @@ class Simulator:
             grace_ms=500,
             cancel_grace_ms=3_000,
             lease_ms=3_000,
+            restart_grace_ms=1_500,
             probe_interval_ms=3_000,
             probe_timeout_ms=1_000,
             shutdown_grace_ms=1_000,
@@ -144,13 +146,14 @@ class _Scene:
         self._host.crash()
         tasks = checker.read(self._host.disk.path)
         self.tasks = len(tasks)
+        config = self._config
         slack_ms = int(world.excused_s * 1_000)
-        broken = checker.check(tasks, world.history, self._config.grace_ms, slack_ms)
+        allowance = Allowance(config.grace_ms, slack_ms, config.restart_grace_ms)
+        broken = checker.check(tasks, world.history, allowance)
         if broken:
             raise ViolationError("; ".join(broken))
 
     async def _within(self, most_s: float, what: Coroutine[Any, Any, None], wrong: str) -> None:
-        # A clock that was set back runs out so much later.
         most_s += self.world.excused_s
         working = self.world.spawn(what)
         waiting = asyncio.ensure_future(self.world.until_done(working))

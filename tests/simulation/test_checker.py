@@ -4,11 +4,13 @@ from typing import NamedTuple
 
 import pytest
 
+from inferry.server.task.deadlines import expiry
 from inferry.server.task.inputs import Accept, Cancel, Claim, Input, Release, Retry, Succeed
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Outcome, TaskSpec
 from inferry.server.task.steps import Rules
 from tests.simulation.checker import Stored, check, fact
+from tests.simulation.clocks import Allowance
 from tests.simulation.history import History, Report, Run, Seen
 
 NOW = 1_700_000_000_000
@@ -40,7 +42,9 @@ class Scene(NamedTuple):
     history: History
 
     def broken(self) -> str:
-        return "; ".join(check({"task_1": self.stored}, self.history, 0, 0))
+        return "; ".join(
+            check({"task_1": self.stored}, self.history, Allowance(restart_grace_ms=1_000))
+        )
 
 
 def lived(*inputs: Input, step_ms: int = 100) -> Scene:
@@ -62,6 +66,7 @@ def lived(*inputs: Input, step_ms: int = 100) -> Scene:
         history.retries["task_1"] += isinstance(given, Retry)
     for event in stored.events:
         history.events["task_1", event.seq] = fact(event)
+        history.happened["task_1", event.seq] = (event.at_ms - NOW) / 1_000
     return Scene(stored, history)
 
 
@@ -156,6 +161,43 @@ def test_an_attempt_that_was_started_twice_is_seen() -> None:
 def test_an_overrun_clock_is_seen() -> None:
     scene = lived(Claim("srv"), Accept(), Cancel(), step_ms=4_000)
     assert "FINISHED came after 8000 ms" in scene.broken()
+
+
+def expired(after_ms: int, *, by_ms: int = 0) -> Scene:
+    """Leads a task to the end of its queue wait, on a machine whose clock is set meanwhile."""
+    scene = lived(expiry(create(SPEC, 0)[0], NOW + 1_000), step_ms=after_ms + by_ms)
+    scene.history.happened["task_1", 2] = after_ms / 1_000
+    return scene
+
+
+def test_a_clock_that_was_right_is_not_complained_of() -> None:
+    for by_ms in (0, 3_600_000):
+        assert not expired(1_000, by_ms=by_ms).broken()
+
+
+def test_a_clock_that_ends_a_task_before_its_time_is_seen() -> None:
+    scene = expired(100, by_ms=3_600_000)
+    assert "the clock of queue ended it after 100 ms, 1000 it has" in scene.broken()
+
+
+def test_a_clock_that_leaves_no_grace_after_a_restart_is_seen() -> None:
+    scene = expired(2_000)
+    scene.history.starts_s += [0.0, 1.9]
+    assert "the clock of queue ended it after 100 ms, 1000 it has" in scene.broken()
+    scene.history.starts_s[1] = 1.0
+    assert not scene.broken()
+
+
+def test_a_clock_that_stalls_is_seen_though_the_machines_clock_was_set_back() -> None:
+    scene = lived(Claim("srv"), Accept(), Cancel())
+    scene.history.happened["task_1", 4] = 3_600.0
+    assert "FINISHED came after 3599900 ms" in scene.broken()
+
+
+def test_times_of_events_that_go_back_are_seen() -> None:
+    scene = completed()
+    scene.stored.events[2] = scene.stored.events[2]._replace(at_ms=NOW)
+    assert "times of its events go back" in scene.broken()
 
 
 def test_two_tasks_of_one_named_request_are_seen() -> None:

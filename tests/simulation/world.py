@@ -34,7 +34,7 @@ class World:
         self.weather = Weather.drawn(self.random("weather"))
         #: Over: no more faults.
         self.calm = False
-        #: How far the machine's clock is off; jumps change it.
+        #: How far the machine's wall clock is off; jumps change it.
         self.offset_ms = 0
         #: How long the gateway could not do its work, for reasons that are not its own; seconds.
         self.excused_s = 0.0
@@ -52,8 +52,12 @@ class World:
         return Random(f"{self.seed}/{name}")
 
     def now_ms(self) -> int:
-        """The machine's wall clock: the gateway's ``Clock``."""
+        """The machine's wall clock."""
         return EPOCH_MS + self.offset_ms + int(self.loop.time() * 1_000)
+
+    def monotonic_ns(self) -> int:
+        """The machine's monotonic clock."""
+        return int(self.loop.time() * 1_000_000_000)
 
     def new_ulid(self) -> str:
         """Makes the next id: as long as a ULID, and the same in each run."""

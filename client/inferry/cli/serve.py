@@ -25,7 +25,6 @@ from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
 from inferry.server.app import Gateway
-from inferry.server.clock import SystemClock
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
@@ -74,7 +73,7 @@ def serve(
 async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
     stopped = stop_signal()
     grace_s = config.shutdown_grace_ms / 1_000
-    gateway = Gateway(config, clock=SystemClock())
+    gateway = Gateway(config)
     rest = Bridge(gateway.channel, bridge_config)
     # Callback URLs carry the port: it is taken before the gateway starts.
     url = url_of(*await rest.bind())

@@ -13,7 +13,7 @@ from inferry.server.access.tokens import TokenRules, TokenVerifier
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher, DispatchRules
-from inferry.server.clock import Clock, SystemClock
+from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
@@ -22,7 +22,7 @@ from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.registry import Registry
-from inferry.server.engine.restart import settle_open_attempts
+from inferry.server.engine.restart import settle_open_attempts, take_up_time
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.signals import Signals
 from inferry.server.engine.sweeper import Sweeper
@@ -56,12 +56,12 @@ _log = structlog.get_logger(__name__)
 class Gateway:
     """One running Inferry: state, loops and gRPC."""
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, clock: SteadyClock | None = None) -> None:
         self._config = config
-        self._clock = clock or SystemClock()
+        self._clock = clock or SteadyClock(_tell_of_step)
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret, keys = _secrets(config)
-        verifier = TokenVerifier(keys, self._clock, _token_rules(config))
+        verifier = TokenVerifier(keys, self._clock.wall, _token_rules(config))
         self._rpc = RpcServer(config, verifier)
         #: Where stubs in this process call the gateway; they may be made before it starts.
         self.channel = self._rpc.channel
@@ -116,6 +116,7 @@ class Gateway:
         await self._store.open()
         await self._outbound.start()
         signer = CallbackSigner(derive_key(self._secret, "callback"), public_url)
+        await take_up_time(self._store, self._clock)
         await self._ledger.load(self._store)
         await settle_open_attempts(self._engine, self._store, self._ledger.fleet)
         self._dispatcher = Dispatcher(
@@ -186,6 +187,10 @@ class Gateway:
         self._rpc.add(tasks, servers, queue)
 
 
+def _tell_of_step(by_ms: int, ahead_ms: int) -> None:
+    _log.warning("the machine's clock was set", by_s=by_ms / 1000, ahead_s=ahead_ms / 1000)
+
+
 def _secrets(config: Config) -> tuple[bytes, KeySource]:
     given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
     if config.jwt_public_key is not None:
@@ -235,7 +240,7 @@ def _loops(
     ledger: Ledger,
     store: Store,
     outbound: Outbound,
-    clock: Clock,
+    clock: SteadyClock,
 ) -> list[Loop]:
     return [
         Sweeper(
@@ -243,6 +248,7 @@ def _loops(
             store=store,
             clock=clock,
             interval_ms=SWEEP_INTERVAL_MS,
+            restart_grace_ms=config.restart_grace_ms,
             purge_interval_ms=PURGE_INTERVAL_MS,
             tombstone_ms=config.tombstone_ms,
         ),

@@ -105,6 +105,12 @@ class Config(BaseSettings):
         le=600_000,
         description="How long a stopped attempt keeps its slot if its server confirms nothing.",
     )
+    restart_grace_ms: int = Field(
+        default=15_000,
+        ge=0,
+        le=600_000,
+        description="After a start, no deadline of before ends a task for so long.",
+    )
     queue_timeout_ms: Timeout = Field(
         default=300_000, description="How long a task may wait for a server."
     )

@@ -3,12 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferry.server.clock import Clock, SystemClock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.scheduler import ROUND_LIMIT, FreeSlots, Scheduler
@@ -123,8 +125,8 @@ class MoodyStore(SqliteStore):
 class Yard:
     """A queue with all that is around it, and no gateway."""
 
-    def __init__(self) -> None:
-        self.clock = HandClock()
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.store = MoodyStore(":memory:")
         self.porter = Porter()
         fleet = new_fleet()
@@ -144,7 +146,7 @@ class Yard:
     async def create(self, count: int = 1, not_before_ms: int = 0, task_type: str = "echo") -> None:
         specs = [
             SPEC._replace(
-                id=f"task_{self.made + number:05d}", type=task_type, created_ms=self.clock.ms
+                id=f"task_{self.made + number:05d}", type=task_type, created_ms=self.clock.now_ms()
             )
             for number in range(count)
         ]
@@ -166,13 +168,19 @@ class Yard:
         return sum(member.active for member in self.ledger.fleet)
 
 
-@pytest.fixture
-async def yard() -> AsyncIterator[Yard]:
-    yard = Yard()
+@asynccontextmanager
+async def opened(clock: Clock) -> AsyncIterator[Yard]:
+    yard = Yard(clock)
     await yard.store.open()
     yield yard
     await yard.scheduler.stop()
     await yard.store.close()
+
+
+@pytest.fixture
+async def yard() -> AsyncIterator[Yard]:
+    async with opened(HandClock()) as yard:
+        yield yard
 
 
 async def arrived(yard: Yard) -> None:
@@ -246,15 +254,16 @@ async def test_it_wakes_when_a_server_comes_and_when_a_slot_becomes_free(yard: Y
     assert yard.carried == ["task_00000", "task_00001"]
 
 
-async def test_it_wakes_when_a_delayed_task_is_due(yard: Yard) -> None:
-    yard.put(slots=1)
-    yard.scheduler.start()
-    await yard.create(not_before_ms=START_MS + 3_600_000)
-    assert yard.carried == []
-    # It has looked at the clock by then, and sleeps.
-    yard.clock.ms = START_MS + 3_600_000
-    await arrived(yard)
-    assert yard.carried == ["task_00000"]
+async def test_it_wakes_when_a_delayed_task_is_due() -> None:
+    async with opened(SystemClock()) as yard:
+        yard.put(slots=1)
+        yard.scheduler.start()
+        due_ms = yard.clock.now_ms() + 200
+        await yard.create(not_before_ms=due_ms)
+        assert yard.carried == []
+        await arrived(yard)
+        (record,) = yard.porter.carried
+        assert record.started_ms >= due_ms
 
 
 async def test_a_new_task_waits_behind_those_that_a_free_slot_may_be_meant_for(yard: Yard) -> None:

@@ -14,6 +14,7 @@ async def purge(gateway: Running, tombstone_ms: int) -> None:
         store=inside._store,
         clock=inside._clock,
         interval_ms=1,
+        restart_grace_ms=0,
         purge_interval_ms=0,
         tombstone_ms=tombstone_ms,
     ).run_once()

@@ -86,11 +86,6 @@ def test_a_task_that_comes_back_takes_its_old_place() -> None:
     ]
 
 
-def test_a_clock_that_was_set_back_changes_no_order() -> None:
-    queue = queue_of([task("task_1", queued_ms=NOW), task("task_2", queued_ms=NOW + 1)])
-    assert ids(take(queue, 2, NOW - 10 * MINUTE)) == ["task_1", "task_2"]
-
-
 # Turns of tenants and routes.
 
 

@@ -33,9 +33,3 @@ def test_a_rate_counts_from_the_first_of_its_key() -> None:
 
 def test_a_burst_within_a_second_counts_as_one_second() -> None:
     assert noted(*"aaaa", every_ms=1).per_second("a", NOW + 5) == 4.0
-
-
-def test_a_clock_that_was_set_back_begins_anew() -> None:
-    minute = noted("a")
-    minute.note("a", NOW - 3_600_000)
-    assert minute.count(None, NOW - 3_600_000) == 1

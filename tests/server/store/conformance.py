@@ -1,5 +1,6 @@
 """What every store promises. A test module subclasses this and gives a ``store`` fixture."""
 
+from tests.server.store.promises.clocks import ClockConformance
 from tests.server.store.promises.commits import CommitConformance
 from tests.server.store.promises.lists import ListConformance
 from tests.server.store.promises.purges import PurgeConformance
@@ -15,5 +16,6 @@ class StoreConformance(
     ListConformance,
     PurgeConformance,
     RequestIdConformance,
+    ClockConformance,
 ):
     """All of it."""

@@ -47,6 +47,7 @@ def db() -> Iterator[apsw.Connection]:
         ("waiting", "status = 'PENDING'"),
         ("waiting", "server_id = 'srv_1'"),
         ("waiting", "deadline_ms = 0"),
+        ("waiting", "queue_deadline_ms = 0"),
         ("waiting", "purge_ms = 1"),
         ("waiting", "finished_ms = 1"),
         ("waiting", "priority = 10"),

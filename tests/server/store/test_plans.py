@@ -18,6 +18,8 @@ READS_ALL = {"paused_types", "servers", "tenants"}
 INDEXES = {
     "task": "sqlite_autoindex_tasks_1 (id=?)",
     "task_and_payload": "sqlite_autoindex_tasks_1 (id=?)",
+    "first_deadline": "COVERING INDEX tasks_deadline (deadline_ms>?)",
+    "postpone": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
     "expired": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
     "held": "tasks_deadline (deadline_ms>?)",
     "waiting": "tasks_deadline (deadline_ms>?)",
@@ -40,7 +42,7 @@ def db() -> Iterator[apsw.Connection]:
 
 def explain(db: apsw.Connection, how: str, query: str) -> list[tuple[Any, ...]]:
     named = {"now_ms": 1, "limit": 1, "until_ms": 1}
-    values = named if ":limit" in query else (1,) * query.count("?")
+    values = named if ":" in query else (1,) * query.count("?")
     return db.execute(f"{how} {query}", values).fetchall()
 
 

@@ -65,6 +65,14 @@ def test_a_refused_attempt_keeps_its_turn_and_its_wait_goes_on() -> None:
     assert clock(record) == (300_000, "queue")
 
 
+def test_a_wait_that_was_put_off_ends_as_late_after_a_refusal() -> None:
+    refused = Release("busy", AttemptOutcome.REFUSED, 0, counts=False)
+    later = CREATED_MS + 400_000
+    waiting = after()._replace(deadline_ms=later, queue_deadline_ms=later)
+    claimed = apply(waiting, CLAIM, later - 10, RULES).record
+    assert clock(apply(claimed, refused, later - 5, RULES).record) == (400_000, "queue")
+
+
 def test_an_attempt_that_may_have_run_waits_anew_from_its_back_off_on() -> None:
     release = Release("cut", AttemptOutcome.AMBIGUOUS, CREATED_MS + 5_000)
     record = after((0, CLAIM), (1_000, release))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from inferry.server.task.inputs import Cancel, Expire, Fail, Input, Progress, Retry, Succeed
+from inferry.server.task.inputs import Accept, Cancel, Expire, Fail, Input, Progress, Retry, Succeed
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, EventKind, Outcome
 from tests.server.situations import CLAIM, CREATED_MS, EXPIRED, LOST, RULES, SPEC, lead_to
@@ -52,6 +52,13 @@ def test_a_late_result_is_kept_aside_and_the_task_stays_timed_out() -> None:
     assert late.event.kind is EventKind.LATE_RESULT
     same = late.record._replace(seq=record.seq, updated_ms=record.updated_ms, digest=b"")
     assert same == record
+
+
+def test_times_within_a_task_never_go_back_though_the_clock_did() -> None:
+    later = apply(lead_to("dispatched"), Accept(), CREATED_MS + 900, RULES).record
+    done = apply(later, Succeed(b"1"), CREATED_MS + 100, RULES)
+    assert done.event.at_ms == done.record.updated_ms == CREATED_MS + 900
+    assert done.record.finished_ms == CREATED_MS + 900
 
 
 def test_a_retry_starts_afresh_but_numbers_go_on() -> None:

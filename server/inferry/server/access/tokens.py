@@ -77,7 +77,7 @@ class TokenVerifier:
 
     Args:
         keys: Where the keys are.
-        clock: The one clock that tokens are measured by.
+        clock: The one clock that tokens are measured by: the wall's, as others made them.
         rules: Which tokens are taken.
         cache_size: Tokens remembered at most; the longest unused goes first.
     """

@@ -1,5 +1,8 @@
-"""What becomes of the attempts that were open when the gateway last stopped."""
+"""How a gateway takes up what it finds: the time, and the attempts that were open."""
 
+import structlog
+
+from inferry.server.clock import SteadyClock
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.store import Store
@@ -8,6 +11,20 @@ from inferry.server.task.record import AttemptOutcome, Status
 
 _CUT = Failure(AttemptOutcome.AMBIGUOUS, "the gateway stopped during the call")
 _GONE = Failure(AttemptOutcome.LOST, "the server was taken out of the list")
+
+#: The store may be so much ahead of the machine's clock, and nobody needs to know.
+_AHEAD_MS = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+async def take_up_time(store: Store, clock: SteadyClock) -> None:
+    """Goes on from where time stood when the gateway stopped; to be called before all else."""
+    latest_ms = await store.latest_ms()
+    ahead_ms = latest_ms - clock.now_ms()
+    if ahead_ms >= _AHEAD_MS:
+        _log.warning("the store is ahead of the machine's clock", by_s=ahead_ms / 1000)
+    clock.reach(latest_ms)
 
 
 async def settle_open_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:

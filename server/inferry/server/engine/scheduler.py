@@ -3,7 +3,7 @@
 import asyncio
 from heapq import heapify, heappop, heapreplace
 
-from inferry.server.clock import Clock
+from inferry.server.clock import Clock, nap_s
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.fleet import Fleet
@@ -12,8 +12,6 @@ from inferry.server.loop import Loop
 
 #: Tasks given away in one round, so that the loop is not held for long.
 ROUND_LIMIT = 256
-#: While something is to come due, a clock that was set forward is noticed within this time.
-_LOOK_S = 1.0
 
 
 class Scheduler(Loop):
@@ -24,8 +22,6 @@ class Scheduler(Loop):
         self._engine = engine
         self._ledger = ledger
         self._clock = clock
-        #: The latest time as of which delayed tasks joined the queue.
-        self._woken_ms = 0
 
     async def run_once(self) -> None:
         """Gives away what can be given now, a claim a server, all in one commit."""
@@ -34,8 +30,6 @@ class Scheduler(Loop):
         ledger.claimable.clear()
         now = self._clock.now_ms()
         ledger.backlog.wake(now)
-        # Tasks that were due stay so, even if the clock is set back.
-        self._woken_ms = max(self._woken_ms, now)
         if ledger.carrier is None:
             return
         slots = FreeSlots(ledger.fleet, now)
@@ -44,8 +38,7 @@ class Scheduler(Loop):
             ledger.fleet.reserve(server_id, len(task_ids))
         if sum(map(len, given.values())) == ROUND_LIMIT:
             ledger.claimable.set()
-        due = self._woken_ms
-        claims = (self._engine.claim(server_id, ids, due) for server_id, ids in given.items())
+        claims = (self._engine.claim(server_id, ids, now) for server_id, ids in given.items())
         await asyncio.gather(*claims)
 
     async def pause(self) -> None:
@@ -53,7 +46,7 @@ class Scheduler(Loop):
         now = self._clock.now_ms()
         due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())
         soonest = min((at for at in due if at is not None), default=None)
-        wait_s = None if soonest is None else min(_LOOK_S, max(0, soonest - now) / 1000)
+        wait_s = None if soonest is None else nap_s(now, soonest)
         try:
             async with asyncio.timeout(wait_s):
                 await self._ledger.claimable.wait()

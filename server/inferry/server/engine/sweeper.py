@@ -12,7 +12,11 @@ STEP_LIMIT = 500
 
 
 class Sweeper(Loop):
-    """Looks for deadlines that are over."""
+    """Looks for deadlines that are over.
+
+    For ``restart_grace_ms`` after its first run no deadline of before ends a task: while the
+    gateway was away nobody could report, and nothing was given to a server.
+    """
 
     def __init__(
         self,
@@ -21,6 +25,7 @@ class Sweeper(Loop):
         store: Store,
         clock: Clock,
         interval_ms: int,
+        restart_grace_ms: int,
         purge_interval_ms: int,
         tombstone_ms: int,
     ) -> None:
@@ -29,12 +34,17 @@ class Sweeper(Loop):
         self._store = store
         self._clock = clock
         self._interval_ms = interval_ms
+        self._restart_grace_ms = restart_grace_ms
+        self._postponed = False
         self._purge_interval_ms = purge_interval_ms
         self._tombstone_ms = tombstone_ms
         self._purge_due_ms = 0
 
     async def run_once(self) -> None:
         """Expires what is over; now and then drops what has been kept long enough."""
+        if not self._postponed:
+            await self._engine.postpone(self._restart_grace_ms)
+            self._postponed = True
         now = self._clock.now_ms()
         expired = await self._store.expired(now, STEP_LIMIT)
         await asyncio.gather(*(self._engine.expire(task_id) for task_id in expired))

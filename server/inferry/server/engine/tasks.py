@@ -20,6 +20,7 @@ from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import (
     Change,
     Insert,
+    Postpone,
     Purge,
     Replayed,
     RequestKey,
@@ -195,6 +196,13 @@ class Engine:
         """Drops final tasks whose retention is over; returns how many."""
         purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
         return purged
+
+    async def postpone(self, grace_ms: int) -> None:
+        """Lets no clock that runs by now end a task within ``grace_ms``."""
+        until_ms = self._clock.now_ms() + grace_ms
+        postponed: int = await self._committer.do(Postpone(until_ms))
+        if postponed:
+            _log.info("deadlines postponed", tasks=postponed, grace_ms=grace_ms)
 
     async def _change(self, task_id: str, decide: Decide, tenant: str | None = None) -> TaskRecord:
         def change(record: TaskRecord) -> Transition | None:

@@ -37,10 +37,6 @@ class LastMinute:
 
     def _expire(self, now_ms: int) -> None:
         second = now_ms // 1_000
-        if self._seconds and self._seconds[-1][0] > second:
-            # The clock was set back: nobody knows how long ago all this was.
-            self._seconds.clear()
-            self._totals.clear()
         while self._seconds and self._seconds[0][0] <= second - _SPAN_S:
             _, counts = self._seconds.popleft()
             self._totals -= counts

@@ -115,7 +115,20 @@ class Purge:
     tombstone_ms: int
 
 
-Operation = Insert | Change | Claim | PutServer | DropServer | PauseType | ResumeType | Purge
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Puts off to ``until_ms`` what would end open tasks before. Result: how many tasks.
+
+    ``deadline_ms`` is moved, and the deadlines of queue, attempt and total as far as they are
+    nearer than that.
+    """
+
+    until_ms: int
+
+
+Operation = (
+    Insert | Change | Claim | PutServer | DropServer | PauseType | ResumeType | Purge | Postpone
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +248,14 @@ class Store(Protocol):
 
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """Lists ids of tasks whose ``deadline_ms`` is over, longest first."""
+        ...
+
+    async def first_deadline_ms(self) -> int | None:
+        """Tells when the first ``deadline_ms`` is over; None when no task is open."""
+        ...
+
+    async def latest_ms(self) -> int:
+        """Tells the latest time of a change of a task or of a purge, to a second; 0 before any."""
         ...
 
     async def held(self) -> list[TaskRecord]:

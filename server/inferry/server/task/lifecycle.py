@@ -99,6 +99,8 @@ def apply(  # noqa: PLR0911  # a return for each kind of step
             status=record.status.name,
             allowed=allowed(record),
         )
+    # Times within a task never go back: after a restart the clock may be a little behind.
+    now_ms = max(now_ms, record.updated_ms)
     match given:
         case Claim():
             return steps.claim(record, given, now_ms, rules)

@@ -134,6 +134,8 @@ class TaskRecord(NamedTuple):
     purge_ms: int = 0
     #: Fingerprint of the report that ended it; empty when the gateway ended it.
     digest: bytes = b""
+    #: When its wait for a server ends; an attempt that is refused does not begin it anew.
+    queue_deadline_ms: int = 0
 
     @property
     def waiting(self) -> bool:

@@ -107,7 +107,10 @@ def release(record: TaskRecord, given: Release, now: int) -> Transition:
     """Ends an attempt without ending the task: it waits again."""
     # What was refused did not run: it keeps its turn, and its wait goes on.
     refused = given.outcome is AttemptOutcome.REFUSED
-    queued = record.queued_ms if refused else max(now, given.not_before_ms)
+    queued, ends = record.queued_ms, record.queue_deadline_ms
+    if not refused:
+        queued = max(now, given.not_before_ms)
+        ends = queue_deadline(record.spec, queued, record.total_deadline_ms)
     lost = given.outcome is AttemptOutcome.LOST
     after = record._replace(
         status=Status.PENDING,
@@ -118,7 +121,8 @@ def release(record: TaskRecord, given: Release, now: int) -> Transition:
         not_before_ms=given.not_before_ms,
         queued_ms=queued,
         attempt_deadline_ms=0,
-        deadline_ms=queue_deadline(record.spec, queued, record.total_deadline_ms),
+        deadline_ms=ends,
+        queue_deadline_ms=ends,
         losses=(*record.losses, now)[-LOSSES_KEPT:] if lost else record.losses,
     )
     closed = close(record, given.outcome, given.reason, now)
@@ -127,10 +131,9 @@ def release(record: TaskRecord, given: Release, now: int) -> Transition:
 
 def hold(record: TaskRecord, given: Hold, now: int) -> Transition:
     """Begins the queue wait of a task anew."""
+    ends = queue_deadline(record.spec, now, record.total_deadline_ms)
     after = record._replace(
-        seq=record.seq + 1,
-        updated_ms=now,
-        deadline_ms=queue_deadline(record.spec, now, record.total_deadline_ms),
+        seq=record.seq + 1, updated_ms=now, deadline_ms=ends, queue_deadline_ms=ends
     )
     return Transition(after, event_of(after, EventKind.HELD, given.reason))
 
@@ -176,6 +179,7 @@ def fresh(spec: TaskSpec, seq: int, attempt: int, now: int, not_before_ms: int) 
     """Makes a task that waits as if it had just been created."""
     queued = max(now, not_before_ms)
     last = queued + spec.total_timeout_ms
+    ends = queue_deadline(spec, queued, last)
     return TaskRecord(
         spec=spec,
         status=Status.PENDING,
@@ -183,9 +187,10 @@ def fresh(spec: TaskSpec, seq: int, attempt: int, now: int, not_before_ms: int) 
         updated_ms=now,
         not_before_ms=not_before_ms,
         total_deadline_ms=last,
-        deadline_ms=queue_deadline(spec, queued, last),
+        deadline_ms=ends,
         queued_ms=queued,
         attempt=attempt,
+        queue_deadline_ms=ends,
     )
 
 

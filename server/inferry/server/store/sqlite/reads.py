@@ -19,6 +19,7 @@ from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
 _TASK = QUERIES["task"]
 _EVENTS = QUERIES["events"]
+_FIRST_DEADLINE = QUERIES["first_deadline"]
 #: Above every place.
 _LAST = 2**63 - 1
 
@@ -109,6 +110,15 @@ class SqliteReads:
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """See ``Store.expired``."""
         return [task_id for (task_id,) in self._rows(QUERIES["expired"], (now_ms, limit))]
+
+    async def first_deadline_ms(self) -> int | None:
+        """See ``Store.first_deadline_ms``."""
+        ((deadline_ms,),) = self._rows(_FIRST_DEADLINE)
+        return None if deadline_ms is None else int(deadline_ms)
+
+    async def latest_ms(self) -> int:
+        """See ``Store.latest_ms``."""
+        return next((int(at_ms) for (at_ms,) in self._rows(QUERIES["latest_time"])), 0)
 
     async def held(self) -> list[TaskRecord]:
         """See ``Store.held``."""

@@ -19,6 +19,7 @@ from inferry.server.store import (
     Insert,
     Operation,
     PauseType,
+    Postpone,
     Purge,
     PutServer,
     Replayed,
@@ -55,6 +56,8 @@ _TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
 
 #: Records kept in memory at most; the oldest go first.
 _HELD_KEPT = 10_000
+#: The latest time is kept anew when it is so much later.
+_TIME_STEP_MS = 1_000
 
 _PURGE = tuple(
     QUERIES[name]
@@ -80,6 +83,8 @@ class SqliteWrites:
         #: changes are to these, and reading a row takes as long as writing its change.
         self._held: dict[str, tuple[int, TaskRecord]] = {}
         self._data_version: object = None
+        #: The latest time that was kept.
+        self._noted_ms = 0
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
         """Runs operations in order, each upon the ones before it.
@@ -103,6 +108,7 @@ class SqliteWrites:
     def forget(self) -> None:
         """Has to be called when a transaction was rolled back."""
         self._held.clear()
+        self._noted_ms = 0
 
     def _run(self, operation: Operation) -> Result:
         match operation:
@@ -123,6 +129,10 @@ class SqliteWrites:
                 self._cursor.execute(QUERIES["resume_type"], (operation.type,))
             case Purge():
                 return self._purge(operation)
+            case Postpone(until_ms):
+                self._held.clear()
+                self._cursor.execute(QUERIES["postpone"], {"until_ms": until_ms})
+                return self._db.changes()
         return None
 
     def _insert(self, operation: Insert) -> TaskRecord | Replayed:
@@ -141,6 +151,7 @@ class SqliteWrites:
         for event in operation.events:
             execute(_INSERT_EVENT, (place, *event_row(event)))
         self._remember(place, record)
+        self._note_time(record.updated_ms)
         return record
 
     def _replay(self, record: TaskRecord, key: RequestKey) -> Replayed | None:
@@ -201,6 +212,12 @@ class SqliteWrites:
         if transition.outcome is not None:
             self._keep(place, transition.outcome)
         self._remember(place, after)
+        self._note_time(after.updated_ms)
+
+    def _note_time(self, at_ms: int) -> None:
+        if at_ms >= self._noted_ms + _TIME_STEP_MS:
+            self._cursor.execute(QUERIES["note_time"], (at_ms,))
+            self._noted_ms = at_ms
 
     def _update(self, place: int, before: TaskRecord, after: TaskRecord) -> None:
         """Writes no more than what may differ."""
@@ -248,4 +265,6 @@ class SqliteWrites:
         self._cursor.execute(QUERIES["forget_request_ids"], values)
         for statement in _PURGE:
             self._cursor.execute(statement, values)
-        return self._db.changes()
+        purged = self._db.changes()
+        self._note_time(operation.now_ms)
+        return purged

@@ -41,6 +41,7 @@ CREATE TABLE tasks (
     queued_ms         INTEGER NOT NULL CHECK (queued_ms > 0),
     -- Times when servers died with it, a space between two.
     losses            TEXT    NOT NULL,
+    queue_deadline_ms INTEGER NOT NULL CHECK (queue_deadline_ms > 0),
     error             TEXT    NOT NULL,
     code              TEXT    NOT NULL,
     finished_ms       INTEGER NOT NULL CHECK (finished_ms >= 0),
@@ -123,6 +124,13 @@ CREATE TABLE servers (
     updated_ms      INTEGER NOT NULL CHECK (updated_ms > 0),
     CONSTRAINT url_and_name_make_the_server UNIQUE (url, name)
 ) STRICT, WITHOUT ROWID;
+
+-- The latest time in all this, to a second, in one row: time goes on from there after a restart,
+-- even if the machine's clock was set back meanwhile.
+CREATE TABLE clock (
+    one       INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    latest_ms INTEGER NOT NULL CHECK (latest_ms > 0)
+) STRICT;
 
 -- Types whose tasks are held back.
 CREATE TABLE paused_types (

@@ -150,6 +150,25 @@ SELECT tenant FROM leap WHERE tenant IS NOT NULL;
 -- name: expired
 SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= ? ORDER BY deadline_ms LIMIT ?;
 
+-- name: first_deadline
+SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0;
+
+-- name: postpone
+UPDATE tasks SET
+    deadline_ms = :until_ms,
+    attempt_deadline_ms = CASE attempt_deadline_ms
+        WHEN 0 THEN 0 ELSE max(attempt_deadline_ms, :until_ms) END,
+    queue_deadline_ms = max(queue_deadline_ms, :until_ms),
+    total_deadline_ms = max(total_deadline_ms, :until_ms)
+WHERE deadline_ms > 0 AND deadline_ms < :until_ms;
+
+-- name: note_time
+INSERT INTO clock (one, latest_ms) VALUES (1, ?)
+ON CONFLICT (one) DO UPDATE SET latest_ms = max(latest_ms, excluded.latest_ms);
+
+-- name: latest_time
+SELECT latest_ms FROM clock WHERE one = 1;
+
 -- name: held
 -- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
