@@ -208,7 +208,7 @@ BUGS = (
     Bug(
         "a server's death is not noticed",
         "carriers.http.probe:HealthLoop.run_once",
-        "if watch.doomed and self._lease_end_ms(member, watch) <= now:",
+        "if 0 < member.lease.ends_ms(self._lease_ms) <= now:",
         "if False:",
     ),
     Bug(

@@ -22,6 +22,9 @@ async def addresses_of(host: str) -> list[str]:
         return ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104 - asked for
     if host.lower() == "localhost":
         found = list(_LOCALHOST)
+    elif _is_address(host):
+        # Nobody needs to be asked, and nobody to be waited for.
+        found = [host]
     else:
         try:
             infos = await asyncio.get_running_loop().getaddrinfo(
@@ -57,6 +60,12 @@ def is_everywhere(host: str) -> bool:
 def with_port(address: str, port: int) -> str:
     """Writes an address and a port as ``HOST:PORT``."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _is_address(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def _is_here(address: str) -> bool:
