@@ -1,8 +1,11 @@
 import asyncio
+import inspect
 
 import orjson
 import pytest
+from aiohttp import StreamReader, http_writer, web
 
+from inferry.v1.task_service_pb2 import WatchTaskResponse
 from tests.bridge.upstream import Client, running_bridge
 
 GET = b"GET /docs HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -54,3 +57,38 @@ async def test_what_is_no_http_is_answered_with_the_error_body(
     head, _, body = (await client.raw(sent)).partition(b"\r\n\r\n")
     assert head.split()[1] == status
     assert orjson.loads(body).keys() == {"status", "error", "code", "details"}
+    assert b"\r\nX-Request-ID: " in head
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /docs HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"HEAD /docs HTTP/1.0\r\n\r\n",
+        b"OPTIONS /docs HTTP/1.0\r\n\r\n",
+        b"GET /nothing HTTP/1.0\r\n\r\n",
+        b"GET /api/tasks/1/events HTTP/1.0\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
+async def test_no_answer_tells_what_it_was_made_with(client: Client, sent: bytes) -> None:
+    client.upstream.events.put_nowait(WatchTaskResponse())
+    client.upstream.events.put_nowait(None)
+    head = (await client.raw(sent)).partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.")
+    assert b"\r\nserver:" not in head
+    assert b"aiohttp" not in head
+    assert b"python" not in head
+
+
+def test_aiohttp_has_what_connections_stand_on() -> None:
+    assert {"_waiter", "_request_count", "_task_handler"} <= set(web.RequestHandler.__slots__)
+    for method in ("connection_made", "data_received", "connection_lost", "force_close"):
+        assert callable(getattr(web.RequestHandler, method))
+    handled = inspect.signature(web.RequestHandler.handle_error).parameters
+    assert list(handled) == ["self", "request", "status", "exc", "message"]
+    finished = inspect.signature(web.RequestHandler.finish_response).parameters
+    assert list(finished) == ["self", "request", "resp", "start_time"]
+    assert inspect.iscoroutinefunction(web.BaseRequest._prepare_hook)
+    assert http_writer.StreamWriter.output_size == 0
+    assert callable(StreamReader.read_nowait)

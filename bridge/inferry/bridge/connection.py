@@ -2,10 +2,21 @@
 
 aiohttp waits for ever for the end of a request's headers; a client that sends them byte by byte
 would hold its connection as long as it likes.
+
+Names of aiohttp that it does not promise, which a test looks for:
+
+- ``RequestHandler``: ``_waiter`` (None, or what wakes it when a request comes), ``_request_count``
+  (grows with each whole head), ``_task_handler`` (the task that answers, None after the end);
+  ``connection_made``, ``data_received``, ``connection_lost``, ``finish_response``, ``handle_error``
+  and ``force_close`` as overridden or called here.
+- ``BaseRequest``: ``_prepare_hook`` (called before the head of an answer is written).
+- ``StreamWriter``: ``output_size`` (bytes of an answer that were written).
 """
 
 import asyncio
 from contextlib import suppress
+from functools import partial
+from secrets import token_hex
 from typing import Any
 
 import structlog
@@ -98,7 +109,9 @@ class Connection(web.RequestHandler):
             _log.error("answer failed", exc_info=exc)
             error = BridgeError(500, "INTERNAL_ERROR", "internal error")
         response = web.Response(
-            body=error.body(), status=error.status, headers={"Content-Type": "application/json"}
+            body=error.body(),
+            status=error.status,
+            headers={"Content-Type": "application/json", "X-Request-ID": token_hex(8)},
         )
         response.force_close()
         return response
@@ -108,11 +121,19 @@ class Connection(web.RequestHandler):
         self._header_timer = loop.call_later(self._header_timeout_s, self.force_close)
 
 
+class Request(web.BaseRequest):
+    """A request whose answer does not tell what it was made with."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.popall("Server", None)
+
+
 class ConnectionServer(web.Server):
     """Makes the connections."""
 
     def __init__(self, handler: Any, config: BridgeConfig) -> None:
-        super().__init__(handler)
+        loop = asyncio.get_running_loop()
+        super().__init__(handler, request_factory=partial(Request, loop=loop))
         self._config = config
         #: Whether each answer is the last on its connection.
         self.last_call = False
