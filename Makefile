@@ -58,11 +58,14 @@ check-proto: $(GEN)/.ready
 		cmp .build/generated/$$file proto/$$file || { echo "run 'make proto' and commit"; exit 1; }; \
 	done
 
+# The descriptor set has the comments, which the generated code has not.
 define generate
+mkdir -p $(1)/inferry/v1
 $(GEN)/bin/python -m grpc_tools.protoc -I proto -I $(GEN)/site-packages \
 	--plugin=protoc-gen-mypy=$(GEN)/bin/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(GEN)/bin/protoc-gen-mypy_grpc \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
+	--include_source_info --descriptor_set_out=$(1)/inferry/v1/descriptors.binpb \
 	$(PROTOS)
 endef
 

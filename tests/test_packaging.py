@@ -66,7 +66,7 @@ def test_every_file_below_the_namespaces_is_in_the_wheel(wheel: set[str]) -> Non
         if path.is_relative_to(namespace)
     }
     assert ours <= wheel
-    assert {Path(name).suffix for name in ours} >= {".py", ".pyi", ".proto", ".sql"}
+    assert {Path(name).suffix for name in ours} >= {".py", ".pyi", ".proto", ".binpb", ".sql"}
 
 
 def test_every_portion_is_typed(wheel: set[str]) -> None:

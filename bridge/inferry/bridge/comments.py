@@ -1,45 +1,45 @@
-"""The comments of the protos, which descriptors do not carry: the words of the documentation.
+"""The comments of the protos, which the generated code does not have: words for documentation."""
 
-Where the ``.proto`` files are not beside the generated code, there are no words.
-"""
-
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.message import Message
 
 import inferry.v1
 
-_COMMENT = re.compile(r"\s*//\s?(.*)")
-_BLOCK = re.compile(r"\s*(?:service|message|enum)\s+(\w+)\s*\{(\s*\})?")
-_RPC = re.compile(r"\s*rpc\s+(\w+)\s*\(.*?([;{])\s*$")
-_FIELD = re.compile(r"\s*(?:[\w.<>]+,?\s+)*(\w+)\s*=\s*\d+")
+#: Written beside the generated code, by the same command.
+_DESCRIPTORS = "descriptors.binpb"
 
 
-def read_comments() -> dict[str, str]:
-    """Reads what stands above each message, field, service and RPC, by full name."""
-    comments: dict[str, str] = {}
-    for file in resources.files(inferry.v1).iterdir():
-        if file.name.endswith(".proto"):
-            comments.update(_comments(file.read_text(encoding="utf-8")))
-    return comments
+@cache
+def read_comments() -> Mapping[str, str]:
+    """Reads what stands above each message, field, enum, value, service and RPC, by full name."""
+    written = resources.files(inferry.v1).joinpath(_DESCRIPTORS).read_bytes()
+    files = FileDescriptorSet.FromString(written).file
+    return {name: comment for file in files for name, comment in _comments(file)}
 
 
-def _comments(text: str) -> Iterator[tuple[str, str]]:
-    scope = [inferry.v1.__name__]
-    said: list[str] = []
-    for line in text.splitlines():
-        comment = _COMMENT.fullmatch(line)
-        if comment:
-            said.append(comment[1])
-            continue
-        block, rpc, field = _BLOCK.match(line), _RPC.match(line), _FIELD.match(line)
-        named = block or rpc or field
-        if named and said:
-            yield ".".join(part for part in (*scope, named[1]) if part), " ".join(said)
-        if (block and not block[2]) or (rpc and rpc[2] == "{"):
-            scope.append(named[1] if named else "")
-        elif line.count("}") > line.count("{"):
-            scope.pop()
-        elif line.count("{") > line.count("}"):
-            scope.append("")
-        said = []
+def _comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    for location in file.source_code_info.location:
+        name = _name(file, location.path)
+        comment = " ".join(location.leading_comments.split())
+        if name and comment:
+            yield f"{file.package}.{name}", comment
+
+
+def _name(file: FileDescriptorProto, path: Sequence[int]) -> str:
+    """Follows a path of field numbers and indexes; empty if it leads to something without a name.
+
+    ``[4, 2, 2, 0]`` is ``message_type[2].field[0]``.
+    """
+    node: Message = file
+    names = []
+    for number, index in zip(path[::2], path[1::2], strict=False):
+        field = node.DESCRIPTOR.fields_by_number[number]
+        if field.message_type is None or not field.is_repeated:
+            return ""
+        node = getattr(node, field.name)[index]
+        names.append(getattr(node, "name", ""))
+    return ".".join(names) if len(path) % 2 == 0 and all(names) else ""
