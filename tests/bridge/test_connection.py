@@ -43,20 +43,49 @@ async def test_a_connection_that_is_idle_is_closed() -> None:
         assert (await client.raw(GET)).startswith(b"HTTP/1.1 200")
 
 
+SECRET = b"?token=1.srv_1.secret"
+
+
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "status", "error"),
     [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
-        (b"GET /docs HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 9_000), b"431"),
-        (b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 9_000), b"431"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "no HTTP/1.1"),
+        (b"GET /docs HTTP/1.1\r\n\r\n", 400, "no HTTP/1.1: Missing 'Host' header in request"),
+        (b"GET /docs HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Duplicate 'Host' header"),
+        (b"GET /docs HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", 400, "no HTTP/1.1: "),
+        (b"GET /docs HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "no HTTP/1.1: "),
+        (b"GET /\xff%b HTTP/1.1\r\nHost: a\r\n\r\n" % SECRET, 400, "no HTTP/1.1"),
+        (b"GET http://%b HTTP/1.1\r\nHost: a\r\n\r\n" % SECRET, 400, "no HTTP/1.1"),
+        (b"GET /%b HTTP/1.9\r\nHost: a\r\n\r\n" % SECRET, 400, "no HTTP/1.1"),
+        (
+            b"GET /docs HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 9_000),
+            431,
+            "the first line or a header has more than 8,190 bytes",
+        ),
+        (
+            b"GET /%b%b HTTP/1.1\r\nHost: a\r\n\r\n" % (SECRET, b"x" * 9_000),
+            431,
+            "the first line or a header has more than 8,190 bytes",
+        ),
+        (
+            b"GET /docs HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"X: x\r\n" * 200),
+            431,
+            "the request has more than 128 headers",
+        ),
+        (b"GET /docs HTTP/2.0\r\nHost: a\r\n\r\n", 400, "no HTTP/1.1"),
+        (b"GET /docs\r\n\r\n", 400, "no HTTP/1.1"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "no HTTP/1.1"),
     ],
 )
 async def test_what_is_no_http_is_answered_with_the_error_body(
-    client: Client, sent: bytes, status: bytes
+    client: Client, sent: bytes, status: int, error: str
 ) -> None:
     head, _, body = (await client.raw(sent)).partition(b"\r\n\r\n")
-    assert head.split()[1] == status
-    assert orjson.loads(body).keys() == {"status", "error", "code", "details"}
+    assert head.split()[1] == str(status).encode()
+    said = orjson.loads(body)
+    assert said.keys() == {"status", "error", "code", "details"}
+    assert error in said["error"]
+    assert "secret" not in said["error"]
     assert b"\r\nX-Request-ID: " in head
 
 

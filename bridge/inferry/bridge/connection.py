@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.errors import BridgeError
@@ -33,6 +33,9 @@ _LINGER_S = 1.0
 _LAST_CALL_S = 1.0
 #: What handlers get that are broken off; aiohttp takes 0 for ever.
 _BROKEN_OFF_S = 0.05
+
+#: aiohttp's words for it.
+_TOO_MANY = "Too many headers received"
 
 _log = structlog.get_logger(__name__)
 
@@ -102,12 +105,11 @@ class Connection(web.RequestHandler):
         """Answers what is no HTTP that can be read."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("nobody reads the answer, or it has begun") from exc
-        error = BridgeError(status, "INVALID_PAYLOAD", "the request is no HTTP/1.1")
-        if isinstance(exc, LineTooLong):
-            error = BridgeError(431, "INVALID_PAYLOAD", "a header or the URL is too long")
         if status == 500:  # noqa: PLR2004
             _log.error("answer failed", exc_info=exc)
             error = BridgeError(500, "INTERNAL_ERROR", "internal error")
+        else:
+            error = self._unreadable(exc)
         response = web.Response(
             body=error.body(),
             status=error.status,
@@ -116,9 +118,25 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    def _unreadable(self, exc: BaseException | None) -> BridgeError:
+        reason = ""
+        if isinstance(exc, LineTooLong):
+            limit = f"{self.max_line_size:,} bytes"
+            return _too_large(f"the first line or a header has more than {limit}")
+        # The others quote what came: a URL, and so a callback's token.
+        if type(exc) is BadHttpMessage:
+            if exc.message == _TOO_MANY:
+                return _too_large(f"the request has more than {self.max_headers} headers")
+            reason = f": {exc.message.partition(':')[0].rstrip('.')}"
+        return BridgeError(400, "INVALID_PAYLOAD", f"the request is no HTTP/1.1{reason}")
+
     def _await_headers(self) -> None:
         loop = asyncio.get_running_loop()
         self._header_timer = loop.call_later(self._header_timeout_s, self.force_close)
+
+
+def _too_large(message: str) -> BridgeError:
+    return BridgeError(431, "INVALID_PAYLOAD", message)
 
 
 class Request(web.BaseRequest):

@@ -20,6 +20,7 @@ _ALLOWED_HEADERS = f"Authorization, Content-Type, {KEY_HEADER}, Last-Event-ID, P
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.
 _PREFLIGHT_AGE_S = 600
+_CLOSE = {"Connection": "close"}
 
 
 class Handler:
@@ -59,6 +60,9 @@ class Handler:
     async def _answer(
         self, request: web.BaseRequest, path: str, request_id: str, headers: dict[str, str]
     ) -> web.StreamResponse:
+        if request.version.major != 1:
+            # A 505 would be right, and look like a failure of ours to whoever counts those.
+            raise BridgeError(400, "INVALID_PAYLOAD", "the request is no HTTP/1.1", headers=_CLOSE)
         if request.method == "OPTIONS":
             return self._options(path, headers)
         endpoint, variables = self._router.find(request.method, path)
