@@ -35,6 +35,7 @@ from inferry.server.outbound.client import (
     OutboundError,
 )
 from inferry.server.outbound.connector import BackendConnector
+from inferry.server.outbound.names import Resolver
 from inferry.server.outbound.protocol import MAX_HEADER_BYTES
 
 #: Long enough that nobody waits for it.
@@ -733,7 +734,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
             for address in addresses
         ]
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
 
 
 @pytest.mark.parametrize(
@@ -789,7 +790,7 @@ async def test_a_name_that_nobody_knows_is_a_connect_error(
     async def resolve(*_: Any, **__: Any) -> list[ResolveResult]:
         raise OSError(None, "Name or service not known")
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
     with pytest.raises(ConnectError, match="does not resolve: Name or service not known"):
         await post(outbound, "http://backend.example/")
 
@@ -801,7 +802,7 @@ async def test_a_name_server_that_stalls_is_a_connect_error(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "resolve", resolve)
     with pytest.raises(ConnectError, match="no connection within"):
         await post(outbound, "http://backend.example/", BRIEF_S)
 

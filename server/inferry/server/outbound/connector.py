@@ -14,6 +14,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from inferry.server.outbound.addresses import address_allowed
+from inferry.server.outbound.names import Resolver
 from inferry.server.outbound.protocol import BackendProtocol
 
 #: Idle connections are younger than any common backend lets them grow (gunicorn: 2 s), so that one
@@ -46,7 +47,7 @@ class BackendConnector(aiohttp.TCPConnector):
             limit=0,
             keepalive_timeout=KEEPALIVE_S,
             # Names mean what they mean to the system, whatever else is installed.
-            resolver=aiohttp.ThreadedResolver(),
+            resolver=Resolver(),
             socket_factory=guarded,
         )
         self._factory = partial(BackendProtocol, loop=self._loop)  # type: ignore[assignment]
