@@ -60,6 +60,10 @@ class Backend:
         self.up = True
         #: When it died; None while it lives.
         self.died_s: float | None = None
+        #: When it last refused a task.
+        self.refused_s = 0.0
+        #: When the call began that last registered or resumed it.
+        self.welcomed_s = 0.0
         self._random: Random = world.random(f"backend/{name}")
         #: What this process works on: dies with it.
         self._work: dict[asyncio.Task[Any], None] = {}
@@ -115,7 +119,8 @@ class Backend:
         world, weather, random = self.world, self.world.weather, self._random
         world.trace(self.name, "asked", job.id, job.attempt)
         if world.happens(weather.busy_p):
-            wait = random.choice((None, 0.0, 1.0, 3.0))
+            wait = random.choice((None, 0.0, 1.0, 3.0, 3_600.0))
+            self.refused_s = world.loop.time()
             world.trace(self.name, "refuses", job.id, job.attempt)
             return Answer(random.choice((429, 503)), b'{"error":"busy"}', wait)
         run = Run(job.id, job.attempt, self.name)

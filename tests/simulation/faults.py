@@ -92,6 +92,7 @@ class Faults:
             max_concurrent=backend.slots,
         )
         while True:
+            began_s = self.world.loop.time()
             try:
                 reply = await self.host.call(
                     lambda life: life.server_stub.RegisterServer(request, metadata=self._admin)
@@ -103,6 +104,7 @@ class Faults:
                 await asyncio.sleep(0.5)
             else:
                 self._ids[backend.name] = reply.id
+                backend.welcomed_s = began_s
                 return
 
     async def _operate(self) -> None:
@@ -117,9 +119,12 @@ class Faults:
     async def restore(self, backend: Backend) -> None:
         """Puts a backend back into service, whatever was done to it."""
         await self.register(backend)
+        began_s = self.world.loop.time()
         while not await self._try("ResumeServer", self._ids[backend.name]):
             await asyncio.sleep(0.5)
             await self.register(backend)
+            began_s = self.world.loop.time()
+        backend.welcomed_s = began_s
 
     async def _try(self, method: str, server_id: str) -> bool:
         requests = {

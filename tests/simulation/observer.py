@@ -7,12 +7,19 @@ from urllib.parse import urlsplit
 import apsw
 import orjson
 
+from inferry.server.config import Config
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.record import ServerStatus
 from tests.simulation.host import Host
 from tests.simulation.world import World
 
 _STEP_S = 1.0
 #: What a dead server may keep its tasks for beyond its lease.
 _LEASE_LATE_S = 2.0 + _STEP_S
+#: How long after the time of forgetting a dead server may be there: three probes have to fail.
+_FORGET_LATE_S = 11.0 + _STEP_S
+#: How long a refusal is on its way, at most.
+_ARRIVED_S = 1.0
 #: How long a task may wait while a server is free for it: two looks of ours.
 _WAIT_LOOKS = 3
 _WAITING = (
@@ -36,10 +43,12 @@ _CROWDED = (
 class Observer:
     """Reads the file beside the gateway, and the gateway's books."""
 
-    def __init__(self, world: World, host: Host, lease_ms: int) -> None:
+    def __init__(self, world: World, host: Host, config: Config) -> None:
         self.world = world
         self.host = host
-        self._noticed_s = lease_ms / 1_000 + _LEASE_LATE_S
+        self._noticed_s = config.lease_ms / 1_000 + _LEASE_LATE_S
+        self._forgotten_s = config.forget_after_ms / 1_000 + _FORGET_LATE_S
+        self._rest_longest_ms = config.rest_longest_ms
         #: Since when the gateway can do its work.
         self._able_s = 0.0
         self._excused_s = 0.0
@@ -76,8 +85,9 @@ class Observer:
             self._idle.clear()
             return
         now = life.clock.now_ms()
-        self._look_at_the_dead(now)
         fleet = life.gateway._ledger.fleet
+        self._look_at_the_dead(fleet, now)
+        self._look_at_rests(fleet, now)
         before, self._idle = self._idle, {}
         paused = life.gateway._ledger.backlog.paused
         for row in self._db.execute(_WAITING, (now,)).fetchall():
@@ -90,8 +100,19 @@ class Observer:
                 if looks > _WAIT_LOOKS:
                     self.world.violate(f"{task_id} waits although a server is free for it")
 
-    def _look_at_the_dead(self, now_ms: int) -> None:
-        """A server that died frees its tasks by the rules within its lease."""
+    def _look_at_rests(self, fleet: Fleet, now: int) -> None:
+        """A server that registered or was resumed rests no more, and none rests for long."""
+        for backend in self.host.network.backends.values():
+            member = fleet.find(backend.url, backend.name)
+            if member is None or member.status is not ServerStatus.RESTING:
+                continue
+            if backend.refused_s + _ARRIVED_S < backend.welcomed_s:
+                self.world.violate(f"{backend.name} rests, though it was welcomed since it refused")
+            if member.rest.until_ms - now > self._rest_longest_ms:
+                self.world.violate(f"{backend.name} rests for {member.rest.until_ms - now} ms")
+
+    def _look_at_the_dead(self, fleet: Fleet, now_ms: int) -> None:
+        """A server that died frees its tasks by the rules within its lease, and is forgotten."""
         long_ago = now_ms - int(self._noticed_s * 1_000)
         for backend in self.host.network.backends.values():
             if backend.died_s is None:
@@ -100,6 +121,12 @@ class Observer:
             if self.world.loop.time() - since_s > self._noticed_s:
                 for (task_id,) in self._db.execute(_HELD, (backend.url, long_ago)).fetchall():
                     self.world.violate(f"{task_id} is still held by {backend.name}, which is dead")
+            since_s = max(since_s, backend.welcomed_s)
+            member = fleet.find(backend.url, backend.name)
+            if self.world.loop.time() - since_s > self._forgotten_s and member is not None:
+                drains = member.status is ServerStatus.DRAINING
+                if not drains and not member.active:
+                    self.world.violate(f"{backend.name} is dead and not forgotten")
 
     async def until_final(self) -> None:
         """Waits until no task is open."""

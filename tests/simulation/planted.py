@@ -212,6 +212,24 @@ BUGS = (
         "if False:",
     ),
     Bug(
+        "a registration does not end a rest",
+        "fleet.held_back:HeldBack.welcome",
+        "member.rest = Rest()",
+        "pass",
+    ),
+    Bug(
+        "a server rests for as long as it asks",
+        "fleet.rest:refuse",
+        "min(longest_ms, wait_ms)",
+        "wait_ms",
+    ),
+    Bug(
+        "a server that is gone is probed for ever",
+        "engine.absentees:Absentees.run_once",
+        "member.absent_ms(now) >= self._after_ms",
+        "False",
+    ),
+    Bug(
         "an answer that cannot be written down at once is lost",
         "carriers.http.process:Dispatcher._settle",
         "except UnavailableError:",

@@ -72,6 +72,8 @@ class Simulator:
             restart_grace_ms=1_500,
             probe_interval_ms=3_000,
             probe_timeout_ms=1_000,
+            forget_after_ms=5_000,
+            rest_longest_ms=6_000,
             shutdown_grace_ms=1_000,
         )
 
@@ -117,7 +119,7 @@ class _Scene:
             self._backends.append(backend)
         admin = _bearer(Role.ADMIN, "operator")
         self._faults = Faults(world, host, self._backends, admin)
-        self._observer = Observer(world, host, config.lease_ms)
+        self._observer = Observer(world, host, config)
         self._onlooker = Onlooker(world, host, admin)
         self._clients = [
             Client(world, host, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
