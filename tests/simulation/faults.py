@@ -92,13 +92,16 @@ class Faults:
             max_concurrent=backend.slots,
         )
         while True:
-            began_s = self.world.loop.time()
+            began_s, patience_s = self.world.loop.time(), None
+            if self.world.happens(self.world.weather.hang_up_p):
+                patience_s = self._random.choice((0.0, 0.001, 0.05))
             try:
                 reply = await self.host.call(
-                    lambda life: life.server_stub.RegisterServer(request, metadata=self._admin)
+                    lambda life: life.server_stub.RegisterServer(request, metadata=self._admin),
+                    patience_s,
                 )
             except BrokenError:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(self._random.choice((0.5, 2.0)))
             except AioRpcError as error:
                 self._expect(error, StatusCode.UNAVAILABLE)
                 await asyncio.sleep(0.5)
@@ -110,7 +113,7 @@ class Faults:
     async def _operate(self) -> None:
         backend = self._random.choice(self.backends)
         id_ = self._ids.get(backend.name, "")
-        drains = self._random.random() < 0.6
+        drains = self._random.random() < 0.4
         self.world.trace("operator", "drains" if drains else "deregisters", backend.name)
         await self._try("DrainServer" if drains else "DeregisterServer", id_)
         await asyncio.sleep(self._random.uniform(0, 4))
@@ -127,10 +130,11 @@ class Faults:
         backend.welcomed_s = began_s
 
     async def _try(self, method: str, server_id: str) -> bool:
+        grace_ms = self._random.choice((0, 0, 1_000, 30_000))
         requests = {
             "DrainServer": DrainServerRequest(id=server_id),
             "ResumeServer": ResumeServerRequest(id=server_id),
-            "DeregisterServer": DeregisterServerRequest(id=server_id),
+            "DeregisterServer": DeregisterServerRequest(id=server_id, grace_ms=grace_ms),
         }
         try:
             await self.host.call(

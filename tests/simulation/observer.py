@@ -11,6 +11,7 @@ from inferry.server.config import Config
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import ServerStatus
 from tests.simulation.host import Host
+from tests.simulation.life import Life
 from tests.simulation.world import World
 
 _STEP_S = 1.0
@@ -32,6 +33,11 @@ _CLAIMED = (
 _HELD = (
     "SELECT tasks.id FROM tasks JOIN servers ON servers.id = server_id WHERE status < 3 "
     "AND servers.url = ? AND started_ms < ?"
+)
+_SERVERS = "SELECT id, url, name, max_concurrent, draining FROM servers"
+_ORPHANED = (
+    "SELECT id, attempt FROM tasks WHERE status < 3 AND server_id IS NOT NULL "
+    "AND server_id NOT IN (SELECT id FROM servers)"
 )
 _CROWDED = (
     "SELECT servers.id, count(*) AS held, max_concurrent FROM tasks "
@@ -55,6 +61,8 @@ class Observer:
         self._db = apsw.Connection(str(host.disk.path), flags=apsw.SQLITE_OPEN_READONLY)
         #: Looks in a row that found a task waiting although a server was free.
         self._idle: dict[str, int] = {}
+        #: Attempts of servers that are no more, at the last look.
+        self._orphaned: set[tuple[str, object]] = set()
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -83,8 +91,10 @@ class Observer:
             self._excused_s, self._able_s = self.world.excused_s, self.world.loop.time()
         if life is None or self._able_s == self.world.loop.time():
             self._idle.clear()
+            self._orphaned.clear()
             return
         now = life.clock.now_ms()
+        self._look_at_the_servers(life)
         fleet = life.gateway._ledger.fleet
         self._look_at_the_dead(fleet, now)
         self._look_at_rests(fleet, now)
@@ -127,6 +137,23 @@ class Observer:
                 drains = member.status is ServerStatus.DRAINING
                 if not drains and not member.active:
                     self.world.violate(f"{backend.name} is dead and not forgotten")
+
+    def _look_at_the_servers(self, life: Life) -> None:
+        """The servers that the gateway knows are those on its disk."""
+        if life.gateway._committer._runner is not None:
+            return
+        stored = {tuple(row) for row in self._db.execute(_SERVERS).fetchall()}
+        records = [member.record for member in life.gateway._ledger.fleet]
+        known = {
+            (one.id, one.url, one.name, one.max_concurrent, int(one.draining)) for one in records
+        }
+        if stored != known:
+            self.world.violate(f"servers on disk are {stored}, in memory {known}")
+
+        found = self._db.execute(_ORPHANED).fetchall()
+        before, self._orphaned = self._orphaned, {(str(row[0]), row[1]) for row in found}
+        for task_id, attempt in before & self._orphaned:
+            self.world.violate(f"attempt {attempt} of {task_id} is held by a server that is gone")
 
     async def until_final(self) -> None:
         """Waits until no task is open."""

@@ -27,13 +27,13 @@ BUGS = (
         "a creation is acknowledged before its commit",
         "engine.committer:Committer.do",
         "return await future",
-        "return getattr(operation, 'record', None) or await future",
+        "return operation.record if hasattr(operation, 'payload') else await future",
     ),
     Bug(
         "a commit that failed is acknowledged",
         "engine.committer:Committer._commit",
         "[_cannot_write() for _ in batch]",
-        "[getattr(one, 'record', None) or _cannot_write() for one, _, _ in batch]",
+        "[one.record if hasattr(one, 'payload') else _cannot_write() for one, _, _ in batch]",
     ),
     Bug(
         "what a rolled back transaction left in memory is not forgotten",
@@ -86,8 +86,8 @@ BUGS = (
     ),
     Bug(
         "the slot of a stopped attempt stays taken",
-        "carriers.http.cancel:Stopper._stop",
-        "self._ledger.release(server.id, task_id, attempt)",
+        "carriers.http.cancel:Stopper._stopped",
+        "self._ledger.release(server_id, task_id, attempt)",
         "pass",
     ),
     Bug(
@@ -184,8 +184,26 @@ BUGS = (
     Bug(
         "what follows from a commit depends on the caller's patience",
         "engine.committer:Committer._commit",
-        "if settle is not None:",
-        "if settle is not None and not future.done():",
+        "settle(result)",
+        "future.done() or settle(result)",
+    ),
+    Bug(
+        "a registration is taken note of by who waits for it",
+        "engine.registry:Registry.register",
+        "stored = await self._committer.do(PutServer(record), settle)",
+        "stored = await self._committer.do(PutServer(record), lambda _: None); settle(stored)",
+    ),
+    Bug(
+        "a server that is renewed becomes another one",
+        "store.sqlite.servers:_written",
+        "return server_of(row)",
+        "return server_of((server_id, *row[1:]))",
+    ),
+    Bug(
+        "what a server had that was taken out of the list is not ended",
+        "engine.ledger:Ledger.dropped",
+        "if member.holding:",
+        "if False:",
     ),
     Bug(
         "a delayed task is not looked at when its time has come",

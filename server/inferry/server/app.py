@@ -17,6 +17,7 @@ from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.departures import Departures
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
@@ -89,11 +90,23 @@ class Gateway:
             random=Random(),  # noqa: S311  # jitter
         )
         self._report_rules = ReportRules(config.json_depth_limit, config.result_limit_bytes)
+        self._departures = Departures(
+            committer=self._committer,
+            ledger=self._ledger,
+            fleet=self._ledger.fleet,
+            clock=self._clock,
+            lose=self._engine.lose,
+        )
         self._registry = Registry(
-            self._committer, self._ledger.fleet, self._clock, self._engine.lose
+            committer=self._committer,
+            ledger=self._ledger,
+            fleet=self._ledger.fleet,
+            departures=self._departures,
+            clock=self._clock,
         )
         self._loops = [
             Recovery(self._store, self._ledger, self._rpc.health),
+            self._departures,
             *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
         ]
         if config.forget_after_ms:

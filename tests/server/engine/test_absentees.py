@@ -7,10 +7,14 @@ import pytest
 
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.departures import Departures
+from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.registry import Registration, Registry
+from inferry.server.engine.signals import Signals
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import ServerStatus
+from inferry.server.queue.backlog import Backlog
 from inferry.server.store.sqlite.store import SqliteStore
 from tests.server.fleets import HandClock, new_fleet
 
@@ -24,7 +28,22 @@ class Absence:
         self.store = store
         self.clock = HandClock()
         self.fleet = new_fleet()
-        self.registry = Registry(Committer(store), self.fleet, self.clock, self.lose)
+        committer = Committer(store)
+        self.ledger = Ledger(self.fleet, Backlog(10, 10, self.clock, {}), Signals(), self.clock)
+        self.departures = Departures(
+            committer=committer,
+            ledger=self.ledger,
+            fleet=self.fleet,
+            clock=self.clock,
+            lose=self.lose,
+        )
+        self.registry = Registry(
+            committer=committer,
+            ledger=self.ledger,
+            fleet=self.fleet,
+            departures=self.departures,
+            clock=self.clock,
+        )
         self.absentees = Absentees(self.registry, self.clock, AFTER_MS)
 
     async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
@@ -55,7 +74,10 @@ class Absence:
 async def absence(tmp_path: Path) -> AsyncIterator[Absence]:
     store = SqliteStore(tmp_path / "inferry.db")
     await store.open()
-    yield Absence(store)
+    absence = Absence(store)
+    absence.departures.start()
+    yield absence
+    await absence.departures.stop()
     await store.close()
 
 

@@ -44,9 +44,15 @@ def insert(name: str) -> Insert:
     return Insert(record, b"{}", (event,))
 
 
+def ignore(_: object) -> None:
+    pass
+
+
 async def test_what_comes_while_a_commit_runs_shares_the_next_one(store: CountingStore) -> None:
     committer = Committer(store)
-    await asyncio.gather(*(committer.do(insert(f"task_{n}")) for n in range(BATCH_LIMIT + 10)))
+    await asyncio.gather(
+        *(committer.do(insert(f"task_{n}"), ignore) for n in range(BATCH_LIMIT + 10))
+    )
     assert store.batches == [BATCH_LIMIT, 10]
 
 
@@ -85,7 +91,7 @@ async def test_a_store_that_cannot_write_refuses_the_whole_batch_and_the_next_ma
         assert refusal.value.retry_after_s == RETRY_S
     assert [type(one) for one in settled] == [UnavailableError] * 2
     store.failure = None
-    await committer.do(insert("task_1"))
+    await committer.do(insert("task_1"), ignore)
 
 
 async def test_a_decision_that_breaks_leaves_nobody_waiting(store: CountingStore) -> None:
@@ -93,10 +99,10 @@ async def test_a_decision_that_breaks_leaves_nobody_waiting(store: CountingStore
         raise ZeroDivisionError
 
     committer = Committer(store)
-    await committer.do(insert("task_1"))
+    await committer.do(insert("task_1"), ignore)
     with pytest.raises(InferryError, match="internal error"):
-        await committer.do(Change("task_1", broken))
-    assert isinstance(await committer.do(Change("task_1", lambda _: None)), TaskRecord)
+        await committer.do(Change("task_1", broken), ignore)
+    assert isinstance(await committer.do(Change("task_1", lambda _: None), ignore), TaskRecord)
 
 
 async def test_an_operation_that_comes_when_too_many_wait_settles_as_refused(
@@ -105,7 +111,7 @@ async def test_an_operation_that_comes_when_too_many_wait_settles_as_refused(
     monkeypatch.setattr("inferry.server.engine.committer.WAITING_LIMIT", 1)
     committer = Committer(store)
     settled: list[object] = []
-    first = asyncio.create_task(committer.do(insert("task_1")))
+    first = asyncio.create_task(committer.do(insert("task_1"), ignore))
     await asyncio.sleep(0)
     with pytest.raises(UnavailableError) as refusal:
         await committer.do(insert("task_2"), settled.append)
@@ -119,12 +125,14 @@ async def test_what_breaks_after_a_commit_leaves_nobody_waiting(store: CountingS
 
     committer = Committer(store)
     async with asyncio.timeout(10):
-        await asyncio.gather(committer.do(insert("task_1"), broken), committer.do(insert("task_2")))
+        await asyncio.gather(
+            committer.do(insert("task_1"), broken), committer.do(insert("task_2"), ignore)
+        )
 
 
 async def test_drain_waits_for_everything(store: CountingStore) -> None:
     committer = Committer(store)
-    doing = asyncio.create_task(committer.do(insert("task_1")))
+    doing = asyncio.create_task(committer.do(insert("task_1"), ignore))
     await asyncio.sleep(0)
     await committer.drain()
     assert await store.task("task_1") is not None

@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.departures import Departures
+from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.registry import Registration, Registry, server_url
+from inferry.server.engine.signals import Signals
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
+from inferry.server.queue.backlog import Backlog
+from inferry.server.store import DropServer
 from inferry.server.store.sqlite.store import SqliteStore
 from tests.server.fleets import HandClock, new_fleet
+from tests.server.store.opening import opened
 
 TASK = ("task_1", 1)
 LONG_MS = 600_000
@@ -26,9 +32,24 @@ class Servers:
         self.store = store
         self.clock = HandClock()
         self.fleet = new_fleet()
+        self.ledger = Ledger(self.fleet, Backlog(10, 10, self.clock, {}), Signals(), self.clock)
         self.lost: list[tuple[str, set[AttemptKey]]] = []
         self.error: Exception | None = None
-        self.registry = Registry(Committer(store), self.fleet, self.clock, self.lose)
+        committer = Committer(store)
+        self.departures = Departures(
+            committer=committer,
+            ledger=self.ledger,
+            fleet=self.fleet,
+            clock=self.clock,
+            lose=self.lose,
+        )
+        self.registry = Registry(
+            committer=committer,
+            ledger=self.ledger,
+            fleet=self.fleet,
+            departures=self.departures,
+            clock=self.clock,
+        )
 
     async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
         if self.error is not None:
@@ -44,20 +65,19 @@ class Servers:
         return [(each.name, each.draining) for each in await self.store.servers()]
 
     async def leaving(self, member: Member, grace_ms: int) -> asyncio.Task[None]:
-        """Begins to deregister a server; returns when it waits for what the server holds."""
-        self.fleet.changed.clear()
+        """Begins to deregister a server."""
         leaving = asyncio.create_task(self.registry.deregister(member.record.id, grace_ms))
-        async with asyncio.timeout(10):
-            await self.fleet.changed.wait()
+        await asyncio.sleep(0)
         return leaving
 
 
 @pytest.fixture
 async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
-    store = SqliteStore(tmp_path / "inferry.db")
-    await store.open()
-    yield Servers(store)
-    await store.close()
+    async with opened(tmp_path / "inferry.db") as store:
+        servers = Servers(store)
+        servers.departures.start()
+        yield servers
+        await servers.departures.stop()
 
 
 async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Servers) -> None:
@@ -111,7 +131,7 @@ async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Ser
     servers.fleet.hold(server_id, *TASK)
     servers.fleet.reserve(server_id, 1)
     leaving = await servers.leaving(member, LONG_MS)
-    assert (member.status, await servers.stored()) == (ServerStatus.DRAINING, [("a", True)])
+    assert (member.status, await servers.stored()) == (ServerStatus.DRAINING, [("a", False)])
     servers.fleet.free(server_id, *TASK)
     servers.fleet.reserve(server_id, -1)
     async with asyncio.timeout(10):
@@ -165,15 +185,91 @@ async def test_a_drain_does_not_keep_a_server_that_goes(servers: Servers) -> Non
     assert servers.registry.all() == []
 
 
-async def test_what_could_not_be_lost_is_lost_by_the_next_call(servers: Servers) -> None:
+async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Servers) -> None:
+    await servers.departures.stop()
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
+    leaving = await servers.leaving(member, 0)
     servers.error = UnavailableError("the store cannot write; try again")
     with pytest.raises(UnavailableError):
-        await servers.registry.deregister(member.record.id, 0)
+        await servers.departures.run_once()
+    assert not leaving.done()
     servers.error = None
-    await servers.registry.deregister(member.record.id, 0)
+    await servers.departures.run_once()
+    await leaving
     assert (servers.lost, servers.registry.all()) == ([(member.record.id, {TASK})], [])
+    await servers.departures.run_once()
+    assert len(servers.lost) == 1
+
+
+async def test_a_server_goes_even_if_who_asked_for_that_has_gone(servers: Servers) -> None:
+    member = await servers.register()
+    servers.fleet.hold(member.record.id, *TASK)
+    leaving = await servers.leaving(member, LONG_MS)
+    leaving.cancel()
+    servers.fleet.free(member.record.id, *TASK)
+    async with asyncio.timeout(10):
+        await servers.registry.deregister(member.record.id, LONG_MS)
+    assert (await servers.stored(), servers.registry.all()) == ([], [])
+
+
+async def test_a_registration_that_races_a_departure_is_never_lost(servers: Servers) -> None:
+    """Whichever is committed first, who was answered is in the list."""
+    member = await servers.register()
+    for wait in range(4):
+        await servers.leaving(member, 0)
+        for _ in range(wait):
+            await asyncio.sleep(0)
+        member = await servers.register()
+        assert servers.fleet.find("http://a.example", "a") is member
+        assert await servers.store.servers() == [member.record]
+        assert member.status is ServerStatus.ACTIVE
+
+
+async def test_a_registration_that_fails_leaves_a_server_that_goes_to_go(
+    servers: Servers,
+) -> None:
+    member = await servers.register()
+    await servers.store.close()
+    await servers.leaving(member, 0)
+    with pytest.raises(UnavailableError):
+        await servers.register()
+    assert (member.leaves_ms > 0, member.kept, member.status) == (True, 0, ServerStatus.DRAINING)
+
+
+async def test_two_registrations_at_once_make_one_server(servers: Servers) -> None:
+    first, second = await asyncio.gather(servers.register(slots=1), servers.register(slots=2))
+    assert first is second
+    assert servers.registry.all() == [first]
+    assert await servers.store.servers() == [first.record]
+    assert first.record.max_concurrent == 2
+
+
+@pytest.mark.parametrize("patience", range(1, 6))
+async def test_memory_follows_the_disk_when_who_registers_hangs_up(
+    servers: Servers, patience: int
+) -> None:
+    registering = asyncio.create_task(servers.register())
+    for _ in range(patience):
+        await asyncio.sleep(0)
+    registering.cancel()
+    await servers.register("b")
+    stored = await servers.store.servers()
+    assert stored == [member.record for member in servers.registry.all()]
+    assert len(stored) == 2
+    assert (await servers.register()).record.id == stored[0].id
+
+
+async def test_the_store_says_which_server_it_is(servers: Servers) -> None:
+    gone = await servers.register()
+    servers.fleet.hold(gone.record.id, *TASK)
+    await servers.store.commit([DropServer(gone.record.id)])
+    member = await servers.register()
+    assert member.record.id != gone.record.id
+    assert servers.registry.all() == [member]
+    await servers.departures.stop()
+    await servers.departures.run_once()
+    assert servers.lost == [(gone.record.id, {TASK})]
 
 
 @pytest.mark.parametrize(

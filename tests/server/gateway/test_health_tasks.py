@@ -202,7 +202,7 @@ async def test_attempts_of_a_server_that_is_unknown_after_a_restart_are_lost(
 
 async def forget(gateway: Running, server_id: str) -> None:
     """Does what a gateway did that stopped in the middle of taking a server out."""
-    await gateway.gateway._committer.do(DropServer(server_id))
+    await gateway.gateway._committer.do(DropServer(server_id), lambda _: None)
 
 
 @pytest.mark.parametrize(("sync_timeout_ms", "state"), [(30_000, "CLOSED"), (100, "OPEN")])

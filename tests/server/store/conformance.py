@@ -6,6 +6,7 @@ from tests.server.store.promises.lists import ListConformance
 from tests.server.store.promises.purges import PurgeConformance
 from tests.server.store.promises.queue import QueueConformance
 from tests.server.store.promises.request_ids import RequestIdConformance
+from tests.server.store.promises.servers import ServerConformance
 from tests.server.store.promises.tasks import TaskConformance
 
 
@@ -17,5 +18,6 @@ class StoreConformance(
     PurgeConformance,
     RequestIdConformance,
     ClockConformance,
+    ServerConformance,
 ):
     """All of it."""

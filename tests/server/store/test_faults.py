@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 from inferry.server.store import StoreError
+from inferry.server.store.sqlite import connections
 from inferry.server.store.sqlite import store as sqlite
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Progress
@@ -201,7 +202,7 @@ async def test_a_shell_that_holds_the_lock_does_not_hold_the_loop(
 async def test_a_shell_that_keeps_the_lock_fails_a_batch_and_no_more(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_MS", 0)
+    monkeypatch.setattr(connections, "BUSY_MS", 0)
     with shell_on(path) as shell:
         shell.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked"):

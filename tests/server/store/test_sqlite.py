@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from inferry.server.store import Change, Insert, Purge, Store, StoreError, TaskFilter
+from inferry.server.store.sqlite.connections import begin
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Accept, Cancel, Progress
 from inferry.server.task.record import Status
@@ -147,7 +148,7 @@ async def test_a_write_by_somebody_else_is_seen(path: Path) -> None:
 async def test_reads_go_on_while_a_batch_is_open(path: Path) -> None:
     async with opened(path) as store:
         await do(store, waiting("task_1"))
-        await store._begin()
+        await begin(store._db)
         store._writes.run([waiting("task_2"), change("task_1", Cancel())])
         listed = await store.tasks(TaskFilter(tenant="acme"), None, 10)
         assert [record.status for _, record in listed] == [Status.PENDING]

@@ -2,7 +2,7 @@
 
 While one batch is being committed the next one gathers. An operation's ``settle`` runs as soon as
 its fate is known, in order, whether or not its caller still waits: what follows from a durable
-change must not depend on a client's patience.
+change must not depend on a client's patience. It is always a method of the ledger.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 #: Gets an operation's result, or the error that refused it.
 Settle = Callable[[Any], None]
-_Waiting = tuple[Operation, Settle | None, asyncio.Future[Any]]
+_Waiting = tuple[Operation, Settle, asyncio.Future[Any]]
 
 
 class Committer:
@@ -35,7 +35,7 @@ class Committer:
         self._waiting: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
 
-    async def do(self, operation: Operation, settle: Settle | None = None) -> Any:
+    async def do(self, operation: Operation, settle: Settle) -> Any:
         """Commits one operation and returns its result.
 
         Args:
@@ -48,8 +48,7 @@ class Committer:
         """
         if len(self._waiting) >= WAITING_LIMIT:
             refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
-            if settle is not None:
-                settle(refusal)
+            settle(refusal)
             raise refusal
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((operation, settle, future))
@@ -79,13 +78,12 @@ class Committer:
             _log.error("commit failed", operations=len(batch), error=str(error))
             results = [_cannot_write() for _ in batch]
         except Exception:  # noqa: BLE001  # see below
-            # A decision that broke: none of the batch is on disk, and nobody may wait for ever.
+            # Whatever broke: none of the batch is on disk, and nobody may wait for ever.
             _log.exception("commit broke", operations=len(batch))
             results = [InferryError("internal error") for _ in batch]
         for (operation, settle, future), result in zip(batch, results, strict=True):
             try:
-                if settle is not None:
-                    settle(result)
+                settle(result)
             except Exception:  # noqa: BLE001  # the next in the batch are not to wait for ever
                 _log.exception("what follows a commit broke", operation=type(operation).__name__)
             if future.done():

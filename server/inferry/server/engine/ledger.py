@@ -4,7 +4,7 @@ Slots, the count of the queue and the watchers' bells follow commits, never the 
 The engine calls in the order of the commits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -14,8 +14,11 @@ from inferry.server.engine.carrier import Carrier
 from inferry.server.engine.signals import Signals
 from inferry.server.errors import InferryError
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.record import ServerRecord
 from inferry.server.queue.backlog import Backlog
 from inferry.server.store import Claimed, Replayed, Result, Store
+from inferry.server.task.pause import PausedType
 from inferry.server.task.record import AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.reports import STOPPED
 from inferry.server.task.route import route_of
@@ -43,6 +46,8 @@ class Ledger:
         self._clock = clock
         #: Who brings attempts to servers; None while the gateway starts or stops: tasks wait.
         self.carrier: Carrier | None = None
+        #: What servers had that were taken out of the list, until it is ended.
+        self.orphans: dict[str, Collection[AttemptKey]] = {}
         #: Set when a waiting task may find a free slot.
         self.claimable = fleet.claimable
 
@@ -120,6 +125,81 @@ class Ledger:
             self.claimable.set()
         self._announce(record, result.outcome)
 
+    def reported(self, result: Result) -> None:
+        """A server reported on a task: the task changed, or the report told nothing new."""
+        self.changed(result)
+        if isinstance(result, Transition | TaskRecord):
+            record = result.record if isinstance(result, Transition) else result
+            self.fleet.seen(record.server_id or "", self._clock.now_ms())
+            if record.status in STOPPED and self.carrier is not None:
+                self.carrier.confirm(record.spec.id, record.attempt)
+
+    def purged(self, result: int | InferryError) -> None:
+        """Final tasks were dropped: nothing in memory was theirs."""
+        if isinstance(result, int) and result:
+            _log.info("purged", tasks=result)
+
+    def postponed(self, result: int | InferryError) -> None:
+        """Deadlines were put off: they are read where they are stored."""
+        if isinstance(result, int) and result:
+            _log.info("deadlines postponed", tasks=result)
+
+    def registered(self, result: ServerRecord | InferryError, server_id: str) -> None:
+        """A server was added, or its registration renewed; ``server_id`` is whose it was taken for.
+
+        What the store says counts: if somebody else changed it there, that is another server.
+        """
+        self.fleet.keep(server_id, -1)
+        if isinstance(result, InferryError):
+            return
+        before = self.fleet.find(result.url, result.name)
+        if before is not None and before.record.id != result.id:
+            self.dropped(None, before.record.id)
+        self.fleet.put(result)
+        self.fleet.leave(result.id, 0)
+        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+
+    def drained(self, result: ServerRecord | InferryError, server_id: str) -> None:
+        """A server was drained or resumed."""
+        self.fleet.keep(server_id, -1)
+        if isinstance(result, InferryError):
+            return
+        self.fleet.put(result)
+        if not result.draining:
+            self.fleet.leave(result.id, 0)
+        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+
+    def dropped(self, result: InferryError | None, server_id: str) -> None:
+        """A server was taken out of the list; what it still had is to be ended."""
+        member = self.fleet.get(server_id)
+        if isinstance(result, InferryError) or member is None:
+            return
+        self.fleet.drop(server_id)
+        if member.holding:
+            self.orphans[server_id] = frozenset(member.holding)
+        _log.info("server deregistered", server_id=server_id)
+
+    def buried(self, server_id: str) -> None:
+        """What a server had that was taken out of the list is ended."""
+        del self.orphans[server_id]
+
+    def paused(
+        self, result: InferryError | None, paused: PausedType, before: PausedType | None
+    ) -> None:
+        """A type was paused. One that is not on disk is taken back, unless another came since."""
+        if result is None or self.backlog.pause_of(paused.type) is not paused:
+            return
+        if before is not None:
+            self.backlog.pause(before)
+        else:
+            self.resumed(None, paused.type)
+
+    def resumed(self, result: InferryError | None, task_type: str) -> None:
+        """A pause was ended."""
+        if result is None:
+            self.backlog.resume(task_type)
+            self.claimable.set()
+
     def place_of(self, record: TaskRecord) -> Place | None:
         """Tells where a task stands in the queue; None if it does not wait for its turn."""
         now = self._clock.now_ms()
@@ -128,12 +208,6 @@ class Ledger:
             return None
         wait_ms = self.backlog.eta_ms(record, position)
         return Place(position, 0 if wait_ms is None else now + wait_ms)
-
-    def heard(self, record: TaskRecord) -> None:
-        """The server of a task's latest attempt reported on it."""
-        self.fleet.seen(record.server_id or "", self._clock.now_ms())
-        if record.status in STOPPED and self.carrier is not None:
-            self.carrier.confirm(record.spec.id, record.attempt)
 
     def release(self, server_id: str, task_id: str, attempt: int) -> None:
         """A slot is free: its attempt never came about, or the server has stopped."""

@@ -5,7 +5,6 @@ from functools import partial
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import InferryError
 from inferry.server.store import PauseType, ResumeType
 from inferry.server.task.pause import PausedType
 
@@ -24,24 +23,10 @@ class Pauses:
         paused = PausedType(task_type, reason, self._clock.now_ms())
         before = self._backlog.pause_of(task_type)
         self._backlog.pause(paused)
-        await self._committer.do(PauseType(paused), partial(self._paused, paused, before))
+        settle = partial(self._ledger.paused, paused=paused, before=before)
+        await self._committer.do(PauseType(paused), settle)
 
     async def resume(self, task_type: str) -> None:
         """Ends a pause; no error if there is none."""
-        await self._committer.do(ResumeType(task_type), partial(self._resumed, task_type))
-
-    def _paused(
-        self, paused: PausedType, before: PausedType | None, result: InferryError | None
-    ) -> None:
-        """Takes a pause back that is not on disk, unless another one has come since."""
-        if result is None or self._backlog.pause_of(paused.type) is not paused:
-            return
-        if before is not None:
-            self._backlog.pause(before)
-        else:
-            self._resumed(paused.type, None)
-
-    def _resumed(self, task_type: str, result: InferryError | None) -> None:
-        if result is None:
-            self._backlog.resume(task_type)
-            self._ledger.claimable.set()
+        settle = partial(self._ledger.resumed, task_type=task_type)
+        await self._committer.do(ResumeType(task_type), settle)

@@ -1,19 +1,20 @@
 """The use cases of servers: register, heartbeat, drain, resume, deregister, read."""
 
-import asyncio
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from yarl import URL
 
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.departures import Departures
+from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InvalidPayloadError, NotFoundError
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.member import Lose, Member
+from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord
-from inferry.server.store import DropServer, PutServer
+from inferry.server.store import DrainServer, PutServer
 from inferry.server.task.ids import new_server_id
 
 _log = structlog.get_logger(__name__)
@@ -34,51 +35,64 @@ class Registration:
 
 
 class Registry:
-    """All that can happen to servers; ``lose`` ends the attempts of one that goes."""
+    """All that can happen to servers."""
 
-    def __init__(self, committer: Committer, fleet: Fleet, clock: Clock, lose: Lose) -> None:
+    def __init__(
+        self,
+        *,
+        committer: Committer,
+        ledger: Ledger,
+        fleet: Fleet,
+        departures: Departures,
+        clock: Clock,
+    ) -> None:
         self._committer = committer
+        self._ledger = ledger
         self._fleet = fleet
+        self._departures = departures
         self._clock = clock
-        self._lose = lose
-        #: One write at a time: two registrations of one server make one server.
-        self._writing = asyncio.Lock()
 
     async def register(self, said: Registration) -> Member:
         """Adds a server, or renews the registration of the same url and name.
 
-        One that is being deregistered stays.
+        One that is being deregistered stays. Which server it is, is for the store to say.
 
         Raises:
             InvalidPayloadError: The url is none that a server can be called at.
         """
         url, now = server_url(said.url), self._clock.now_ms()
-        async with self._writing:
-            known = self._fleet.find(url, said.name)
-            record = ServerRecord(
-                id=known.record.id if known else new_server_id(),
-                url=url,
-                name=said.name,
-                capabilities=said.capabilities,
-                max_concurrent=said.max_concurrent,
-                metadata=said.metadata,
-                draining=known.record.draining and not known.leaving if known else False,
-                private_allowed=said.private_allowed,
-                created_ms=known.record.created_ms if known else now,
-                updated_ms=now,
-            )
-            return await self._put(record)
+        record = ServerRecord(
+            id=new_server_id(),
+            url=url,
+            name=said.name,
+            capabilities=said.capabilities,
+            max_concurrent=said.max_concurrent,
+            metadata=said.metadata,
+            draining=False,
+            private_allowed=said.private_allowed,
+            created_ms=now,
+            updated_ms=now,
+        )
+        known = self._fleet.find(url, said.name)
+        server_id = record.id if known is None else known.record.id
+        self._fleet.keep(server_id, 1)
+        settle = partial(self._ledger.registered, server_id=server_id)
+        stored = await self._committer.do(PutServer(record), settle)
+        return self.get(stored.id)
 
     async def drain(self, server_id: str, *, draining: bool) -> Member:
         """Sends a server no more tasks while those it has go on, or ends that, and a rest.
 
+        One that is being deregistered goes all the same, or stays.
+
         Raises:
             NotFoundError: It is not registered.
         """
-        async with self._writing:
-            member = self.get(server_id)
-            record = replace(member.record, draining=draining)
-            return await self._put(record, leaving=draining and member.leaving)
+        self.get(server_id)
+        self._fleet.keep(server_id, 1)
+        settle = partial(self._ledger.drained, server_id=server_id)
+        await self._committer.do(DrainServer(server_id, draining), settle)
+        return self.get(server_id)
 
     async def deregister(self, server_id: str, grace_ms: int) -> None:
         """Takes a server out of the list; no error if it is not there.
@@ -86,34 +100,15 @@ class Registry:
         It gets no more tasks. Those it has may end within ``grace_ms``; what it still has then is
         lost. If it registers again meanwhile, it stays.
         """
-        async with self._writing:
-            member = self._fleet.get(server_id)
-            if member is None:
-                return
-            await self._put(replace(member.record, draining=True), leaving=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_ms / 1000):
-                await self._emptied(member)
-        async with self._writing:
-            if not member.leaving or self._fleet.get(server_id) is None:
-                return
-            await self._committer.do(DropServer(server_id))
-            # Claims that were under way are on disk by now, and their slots taken.
-            if member.holding:
-                reason = "the server was taken out of the list"
-                await self._lose(server_id, frozenset(member.holding), reason)
-            self._fleet.drop(server_id)
-        _log.info("server deregistered", server_id=server_id)
+        await self._departures.see_off(server_id, grace_ms)
 
     async def forget(self, record: ServerRecord) -> None:
         """Takes a server out of the list that is gone; not if it came back, or has something."""
-        async with self._writing:
-            member = self._fleet.get(record.id)
-            if member is None or member.record is not record or member.active:
-                return
-            await self._committer.do(DropServer(record.id))
-            self._fleet.drop(record.id)
+        member = self._fleet.get(record.id)
+        if member is None or member.record is not record or member.active:
+            return
         _log.warning("server forgotten", server_id=record.id, name=record.name, url=record.url)
+        await self._departures.see_off(record.id, 0)
 
     def heartbeat(self, server_id: str, load: Load | None) -> Member:
         """Takes a server's own word that it is alive.
@@ -141,20 +136,6 @@ class Registry:
     def all(self) -> list[Member]:
         """Lists the servers by name."""
         return self._fleet.by_name(self._clock.now_ms())
-
-    async def _put(self, record: ServerRecord, *, leaving: bool = False) -> Member:
-        await self._committer.do(PutServer(record))
-        _log.info("server", server_id=record.id, name=record.name, draining=record.draining)
-        member = self._fleet.put(record)
-        member.leaving = leaving
-        member.freed.set()
-        return member
-
-    async def _emptied(self, member: Member) -> None:
-        """Waits until a server that leaves holds nothing, has left, or stays."""
-        while member.active and member.leaving and self._fleet.get(member.record.id) is not None:
-            member.freed.clear()
-            await member.freed.wait()
 
 
 def server_url(text: str) -> str:

@@ -108,11 +108,11 @@ class Engine:
             StaleAttemptError: The attempt has ended.
             IllegalTransitionError: The task has ended otherwise.
         """
-        record = await self._change(
-            task_id, lambda record: interpret(record, attempt, report), tenant
-        )
-        self._ledger.heard(record)
-        return record
+
+        def decide(record: TaskRecord) -> Input | Failure | None:
+            return interpret(record, attempt, report)
+
+        return await self._change(task_id, decide, self._ledger.reported, tenant)
 
     async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
@@ -121,7 +121,7 @@ class Engine:
             return given if record.attempt == attempt and record.held else None
 
         try:
-            await self._change(task_id, decide)
+            await self._change(task_id, decide, self._ledger.changed)
         except TaskNotFoundError:
             _log.info("task gone before its answer", task_id=task_id, attempt=attempt)
 
@@ -136,7 +136,7 @@ class Engine:
         def decide(record: TaskRecord) -> Input | None:
             return None if record.status is Status.CANCELLED else Cancel(reason)
 
-        return await self._change(task_id, decide, tenant)
+        return await self._change(task_id, decide, self._ledger.changed, tenant)
 
     async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Starts a FAILED, TIMEOUT or CANCELLED task again.
@@ -151,7 +151,7 @@ class Engine:
             self._ledger.backlog.check(record.spec.tenant)
             return Retry()
 
-        return await self._change(task_id, decide, tenant)
+        return await self._change(task_id, decide, self._ledger.changed, tenant)
 
     async def expire(self, task_id: str) -> None:
         """Ends a task whose clock ran out; changes nothing if it has not.
@@ -168,7 +168,7 @@ class Engine:
                 return Hold("the type is paused")
             return expiry(record, now)
 
-        await self._change(task_id, decide)
+        await self._change(task_id, decide, self._ledger.changed)
 
     async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
         """Ends attempts whose server died, or was taken out of the list; no error if they ended."""
@@ -194,17 +194,18 @@ class Engine:
 
     async def purge(self, limit: int, tombstone_ms: int) -> int:
         """Drops final tasks whose retention is over; returns how many."""
-        purged: int = await self._committer.do(Purge(self._clock.now_ms(), limit, tombstone_ms))
+        operation = Purge(self._clock.now_ms(), limit, tombstone_ms)
+        purged: int = await self._committer.do(operation, self._ledger.purged)
         return purged
 
     async def postpone(self, grace_ms: int) -> None:
         """Lets no clock that runs by now end a task within ``grace_ms``."""
         until_ms = self._clock.now_ms() + grace_ms
-        postponed: int = await self._committer.do(Postpone(until_ms))
-        if postponed:
-            _log.info("deadlines postponed", tasks=postponed, grace_ms=grace_ms)
+        await self._committer.do(Postpone(until_ms), self._ledger.postponed)
 
-    async def _change(self, task_id: str, decide: Decide, tenant: str | None = None) -> TaskRecord:
+    async def _change(
+        self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
+    ) -> TaskRecord:
         def change(record: TaskRecord) -> Transition | None:
             given = decide(record)
             now = self._clock.now_ms()
@@ -212,6 +213,6 @@ class Engine:
                 given = plan(record, given, now, self._random.random())
             return None if given is None else apply(record, given, now, self._rules)
 
-        result = await self._committer.do(Change(task_id, change, tenant), self._ledger.changed)
+        result = await self._committer.do(Change(task_id, change, tenant), settle)
         record: TaskRecord = result.record if isinstance(result, Transition) else result
         return record

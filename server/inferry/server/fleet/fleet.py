@@ -44,6 +44,8 @@ class Fleet:
         self._capable: dict[str, list[Member]] = {}
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
         self.changed = asyncio.Event()
+        #: Set when a server that is to go may have nothing left, has gone, or stays.
+        self.parting = asyncio.Event()
         #: Set when a server may take more tasks than before.
         self.claimable = asyncio.Event()
         self._held_back = HeldBack(rules or BreakerRules(), rest_longest_ms, self.claimable)
@@ -90,7 +92,24 @@ class Fleet:
             self._held_back.drop(server_id)
             self._capable.clear()
             self.changed.set()
-            member.freed.set()
+            self.parting.set()
+
+    def leave(self, server_id: str, at_ms: int) -> None:
+        """Has a server go: with no more tasks, when it has none or at a time; 0 keeps it."""
+        member = self._members.get(server_id)
+        if member is not None and member.leaves_ms != at_ms:
+            member.leaves_ms = at_ms
+            member.renew()
+            self.parting.set()
+            self.claimable.set()
+
+    def keep(self, server_id: str, count: int) -> None:
+        """Keeps a server from going while a write about it is under way; -1 when it is done."""
+        member = self._members.get(server_id)
+        if member is not None:
+            member.kept += count
+            if member.leaves_ms:
+                self.parting.set()
 
     def choose(self, route: str, now_ms: int) -> str | None:
         """Picks the server for a task of a route; None if none may take it now."""
@@ -137,7 +156,8 @@ class Fleet:
         if member is not None:
             member.reserved += slots
             member.recount()
-            member.freed.set()
+            if member.leaves_ms:
+                self.parting.set()
 
     def free(self, server_id: str, task_id: str, attempt: int) -> None:
         """Gives an attempt's slot back."""
@@ -145,7 +165,8 @@ class Fleet:
         if member is not None:
             member.holding.discard((task_id, attempt))
             member.recount()
-            member.freed.set()
+            if member.leaves_ms:
+                self.parting.set()
 
     def seen(self, server_id: str, now_ms: int) -> None:
         """Takes a sign of life: it renews the lease of all that the server holds."""

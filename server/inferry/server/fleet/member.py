@@ -1,6 +1,5 @@
 """A server in memory: what it registered, and what is known of it since this gateway started."""
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -33,16 +32,16 @@ class Member:
     before_trial: frozenset[AttemptKey] = frozenset()
     #: Slots that a claim under way may fill.
     reserved: int = 0
-    #: Set when a slot was given back; also when the server was taken out of the list, or stays.
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Whether the last attempts succeeded, oldest first.
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
     #: How long it keeps what it holds without a sign of life.
     lease: Lease = field(default_factory=Lease)
     #: Why its last probe failed.
     last_error: str = ""
-    #: It is being deregistered, unless it registers again.
-    leaving: bool = False
+    #: When it is taken out of the list at the latest; 0 when it stays.
+    leaves_ms: int = 0
+    #: Writes under way that may have it stay.
+    kept: int = 0
 
     # What routing looks at: read for each server of each task, so it is kept ready.
 
@@ -100,7 +99,7 @@ class Member:
         return sum(self.recent) / len(self.recent) if self.recent else None
 
     def _status(self) -> ServerStatus:
-        if self.record.draining:
+        if self.record.draining or self.leaves_ms:
             return ServerStatus.DRAINING
         if self.rest.until_ms and self.health.status is not ServerStatus.OFFLINE:
             return ServerStatus.RESTING

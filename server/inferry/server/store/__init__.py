@@ -77,9 +77,23 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class PutServer:
-    """Adds or replaces a server. Result: None."""
+    """Adds a server, or renews the one of the same url and name. Result: the record as stored.
+
+    One that is renewed keeps its id, when it first registered, and whether it drains.
+    """
 
     record: ServerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DrainServer:
+    """Keeps whether a server is to get no more tasks. Result: the record as stored.
+
+    A server that is not there is a ``NotFoundError``.
+    """
+
+    server_id: str
+    draining: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +141,16 @@ class Postpone:
 
 
 Operation = (
-    Insert | Change | Claim | PutServer | DropServer | PauseType | ResumeType | Purge | Postpone
+    Insert
+    | Change
+    | Claim
+    | PutServer
+    | DrainServer
+    | DropServer
+    | PauseType
+    | ResumeType
+    | Purge
+    | Postpone
 )
 
 
@@ -145,7 +168,9 @@ class Replayed(NamedTuple):
     record: TaskRecord
 
 
-Result = TaskRecord | Replayed | Transition | list[Claimed] | int | InferryError | None
+Result = (
+    TaskRecord | Replayed | Transition | list[Claimed] | ServerRecord | int | InferryError | None
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +203,9 @@ class Store(Protocol):
 
     async def commit(self, operations: Sequence[Operation]) -> list[Result]:
         """Does all operations in one transaction and returns their results in order.
+
+        One that cannot be done, because its decision breaks or the row would be impossible, is an
+        ``InferryError`` in its place and leaves nothing; the others are done without it.
 
         When this returns, all of it is on disk. When it raises, none of it is: no read shows it,
         and no later commit builds on it. Only a restart right after the disk failed may find it all

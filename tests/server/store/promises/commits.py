@@ -1,20 +1,25 @@
 """What a commit promises."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import InferryError, NotFoundError
 from inferry.server.store import (
     Change,
     Claim,
+    Operation,
+    Purge,
+    RequestKey,
     Store,
     StoreError,
 )
 from inferry.server.task.inputs import Accept, Progress
+from inferry.server.task.lifecycle import apply
 from inferry.server.task.record import Outcome, Status, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.situations import SITUATIONS
+from tests.server.situations import RULES, SITUATIONS
 from tests.server.store.samples import (
     NOW,
     PAYLOAD,
@@ -26,6 +31,25 @@ from tests.server.store.samples import (
     refuse,
     waiting,
 )
+
+KEY = RequestKey("order-1", b"digest", NOW + 1)
+
+
+def break_down(_: TaskRecord) -> Transition:
+    raise ZeroDivisionError
+
+
+def overdo(record: TaskRecord) -> Transition:
+    """Makes an event that no store takes, after a change of the task that any does."""
+    step = apply(record, Progress(40.0), NOW, RULES)
+    return step._replace(event=step.event._replace(progress=101.0))
+
+
+IMPOSSIBLE: dict[str, Operation] = {
+    "an id that is there": replace(dispatched("task_1"), key=KEY),
+    "an impossible row": Change("task_1", overdo),
+    "a decision that breaks": Change("task_1", break_down),
+}
 
 
 class CommitConformance:
@@ -108,23 +132,32 @@ class CommitConformance:
         ]
         assert await record_of(store, "task_1") == waiting("task_1").record
 
-    async def test_a_failed_batch_leaves_nothing_behind(self, store: Store) -> None:
-        given = dispatched("task_1")
-        await do(store, given)
-        with pytest.raises(StoreError):
-            await store.commit([change("task_1", Accept()), dispatched("task_2"), given])
-        assert await store.task("task_1") == given.record
-        assert await store.task("task_2") is None
-        assert await store.commit([Change("task_1", lambda _: None)]) == [given.record]
-
-    async def test_a_decision_that_breaks_fails_the_batch(self, store: Store) -> None:
-        def breaks(record: TaskRecord) -> Transition:
-            raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            await store.commit([dispatched("task_1"), Change("task_1", breaks)])
-        assert await store.task("task_1") is None
+    @pytest.mark.parametrize("name", IMPOSSIBLE)
+    async def test_an_operation_that_cannot_be_done_is_refused_alone_and_leaves_nothing(
+        self, store: Store, name: str
+    ) -> None:
         await do(store, dispatched("task_1"))
+        results = await store.commit(
+            [
+                change("task_1", Accept()),
+                IMPOSSIBLE[name],
+                dispatched("task_2"),
+                Purge(NOW, 10, 0),
+                change("task_1", Progress(50.0)),
+            ]
+        )
+        first, refused, second, purged, third = results
+        assert isinstance(first, Transition)
+        assert type(refused) is InferryError
+        assert isinstance(second, TaskRecord)
+        assert purged == 0
+        assert isinstance(third, Transition)
+        assert await store.task("task_1") == third.record
+        assert await store.events("task_1", 2, 10) == [first.event, third.event]
+        assert await store.task("task_2") == second
+        # Nor is its key kept.
+        (added,) = await store.commit([replace(dispatched("task_3"), key=KEY)])
+        assert isinstance(added, TaskRecord)
 
     async def test_an_empty_batch_is_no_error(self, store: Store) -> None:
         assert await store.commit([]) == []

@@ -1,13 +1,8 @@
-"""What is kept of tasks and of servers."""
-
-from dataclasses import replace
-from operator import attrgetter
+"""What is kept of tasks."""
 
 from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import (
     EVENTS_KEPT,
-    DropServer,
-    PutServer,
     Store,
 )
 from inferry.server.task.inputs import (
@@ -24,7 +19,6 @@ from inferry.server.task.record import AttemptOutcome, Outcome
 from tests.server.situations import SPEC
 from tests.server.store.samples import (
     NOW,
-    SERVER,
     change,
     claim,
     dispatched,
@@ -106,11 +100,3 @@ class TaskConformance:
             assert isinstance(refusal, TaskNotFoundError)
             assert await record_of(store, task_id) == record
             await do(store, change(task_id, Cancel(), tenant=SPEC.tenant))
-
-    async def test_servers_are_put_replaced_and_dropped(self, store: Store) -> None:
-        other = replace(SERVER, id="srv_2", name="gpu-2", capabilities=frozenset(), draining=True)
-        assert await store.commit([PutServer(SERVER), PutServer(other)]) == [None, None]
-        assert sorted(await store.servers(), key=attrgetter("id")) == [SERVER, other]
-        busier = replace(SERVER, max_concurrent=99, updated_ms=NOW + 1, private_allowed=False)
-        await do(store, PutServer(busier), DropServer("srv_2"), DropServer("srv_3"))
-        assert await store.servers() == [busier]

@@ -41,8 +41,11 @@ class Stopper:
             # The server is gone, or it was its own word that it stopped.
             self._ledger.release(closed.server_id, record.spec.id, closed.number)
             return
-        stopping = asyncio.create_task(self._stop(member.record, record.spec.id, closed.number))
-        self._stopping[record.spec.id, closed.number] = stopping
+        key = record.spec.id, closed.number
+        stopping = asyncio.create_task(self._stop(member.record, *key))
+        self._stopping[key] = stopping
+        # Not at the end of the task: one that is confirmed before it began never gets there.
+        stopping.add_done_callback(lambda _: self._stopped(closed.server_id, *key))
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """Takes note that a server knows: there is nothing more to wait for."""
@@ -64,9 +67,10 @@ class Stopper:
                     await asyncio.Event().wait()
         except TimeoutError:
             _log.info("stop not confirmed", task_id=task_id, attempt=attempt, server_id=server.id)
-        finally:
-            del self._stopping[task_id, attempt]
-            self._ledger.release(server.id, task_id, attempt)
+
+    def _stopped(self, server_id: str, task_id: str, attempt: int) -> None:
+        del self._stopping[task_id, attempt]
+        self._ledger.release(server_id, task_id, attempt)
 
     async def _told(self, server: ServerRecord, task_id: str, attempt: int) -> bool:
         """Tells a server, again if need be; False if it has no ear for that."""

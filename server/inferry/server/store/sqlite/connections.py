@@ -6,7 +6,9 @@ a log is trusted no further than to be moved into the database and synced there,
 empty one begins.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +22,8 @@ FileId: TypeAlias = tuple[int, int]
 
 #: Nobody but a stranger with a shell on the file can make us wait at all.
 BUSY_MS = 1_000
+#: Between two looks at his lock.
+_BUSY_STEP_S = 0.01
 
 _WRITER_PRAGMAS: Mapping[str, str | int] = {
     "journal_mode": "wal",
@@ -47,6 +51,25 @@ def identify(path: str) -> FileId:
 def open_writer(path: str) -> apsw.Connection:
     """Opens the connection that writes. It does not wait for a stranger's lock: its user does."""
     return _open(path, apsw.SQLITE_OPEN_READWRITE, _WRITER_PRAGMAS, 0)
+
+
+async def begin(db: apsw.Connection) -> None:
+    """Takes the lock to write. While a stranger has it the loop goes on.
+
+    Raises:
+        apsw.BusyError: He kept it for too long.
+        apsw.Error: It could not be had.
+    """
+    give_up_s = time.monotonic() + BUSY_MS / 1_000
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            if time.monotonic() > give_up_s:
+                raise
+        else:
+            return
+        await asyncio.sleep(_BUSY_STEP_S)
 
 
 def open_reader(path: str) -> apsw.Connection:

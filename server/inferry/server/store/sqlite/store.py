@@ -15,19 +15,19 @@ the failed batch left in the log is never shown and never committed to: it ends 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from time import perf_counter
+from typing import TypeAlias, TypeVar
 
 import apsw
 
 from inferry.server.store import Operation, Purge, Result, StoreError
 from inferry.server.store.sqlite.connections import (
-    BUSY_MS,
     FileId,
+    begin,
     create_file,
     empty_log,
     identify,
@@ -39,9 +39,10 @@ from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
 from inferry.server.store.sqlite.reads import SqliteReads
-from inferry.server.store.sqlite.writes import SqliteWrites
+from inferry.server.store.sqlite.writes import BrokenOperationError, SqliteWrites
 
 T = TypeVar("T")
+_Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
 
 _MEMORY = ":memory:"
 _MIGRATIONS = load_migrations(FOLDER)
@@ -49,8 +50,6 @@ _MIGRATIONS = load_migrations(FOLDER)
 _QUICK_S = 0.002
 #: A log of so many pages is written back.
 _LOG_PAGES = 1_000
-#: Between two looks at a stranger's lock.
-_BUSY_STEP_S = 0.01
 #: Nobody knows what of the batch is on the disk, or it is not what was once written there.
 _DISK_ERRORS = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
 
@@ -109,10 +108,8 @@ class SqliteStore(SqliteReads):
 
     async def _commit(self, operations: Sequence[Operation]) -> list[Result]:
         async with self._turn:
-            if self._failure:
-                raise StoreError(f"cannot write to the store {self._path}: {self._failure}")
+            self._check()
             try:
-                await self._begin()
                 results = await self._write(operations)
             except BaseException as error:
                 self._undo()
@@ -126,34 +123,36 @@ class SqliteStore(SqliteReads):
                 await self._write_back()
             return results
 
-    async def _begin(self) -> None:
-        """Takes the lock. While a stranger has it the loop goes on."""
-        give_up_s = time.monotonic() + BUSY_MS / 1_000
-        while True:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except apsw.BusyError:
-                if time.monotonic() > give_up_s:
-                    raise
-            else:
-                return
-            await asyncio.sleep(_BUSY_STEP_S)
+    def _check(self) -> None:
+        if self._failure:
+            raise StoreError(f"cannot write to the store {self._path}: {self._failure}")
 
     async def _write(self, operations: Sequence[Operation]) -> list[Result]:
+        try:
+            await begin(self._db)
+            return await self._run(self._writes.run, operations)
+        except BrokenOperationError:
+            # All of it again, each by itself: savepoints would cost every batch.
+            self._undo()
+            self._check()
+            await begin(self._db)
+            return await self._run(self._writes.run_apart, operations)
+
+    async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
         if any(isinstance(operation, Purge) for operation in operations):
             # Old rows may have to come from the disk: the loop does not wait for them.
-            return await self._off_loop(lambda: self._commit_now(self._writes.run(operations)))
-        results = self._writes.run(operations)
+            return await self._off_loop(lambda: self._commit_now(run(operations)))
+        results = run(operations)
         if len(operations) == 1 and self._took_s < _QUICK_S:
             return self._commit_now(results)
         return await self._off_loop(lambda: self._commit_now(results))
 
     def _commit_now(self, results: list[Result]) -> list[Result]:
-        began_s = time.perf_counter()
+        began_s = perf_counter()
         try:
             self._db.execute("COMMIT")
         finally:
-            self._took_s = time.perf_counter() - began_s
+            self._took_s = perf_counter() - began_s
         return results
 
     async def _off_loop(self, work: Callable[[], T]) -> T:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import apsw
+import structlog
 
 from inferry.server.errors import (
     InferryError,
@@ -15,6 +16,7 @@ from inferry.server.store import (
     Change,
     Claim,
     Claimed,
+    DrainServer,
     DropServer,
     Insert,
     Operation,
@@ -34,12 +36,13 @@ from inferry.server.store.rows import (
     event_row,
     placing_row,
     report_row,
-    server_row,
     spec_row,
     state_row,
     task_of,
 )
+from inferry.server.store.sqlite.purge import purge
 from inferry.server.store.sqlite.queries import QUERIES
+from inferry.server.store.sqlite.servers import write_server
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -59,17 +62,11 @@ _HELD_KEPT = 10_000
 #: The latest time is kept anew when it is so much later.
 _TIME_STEP_MS = 1_000
 
-_PURGE = tuple(
-    QUERIES[name]
-    for name in (
-        "bury",
-        "purge_payloads",
-        "purge_outcomes",
-        "purge_events",
-        "purge_attempts",
-        "purge_tasks",
-    )
-)
+_log = structlog.get_logger(__name__)
+
+
+class BrokenOperationError(Exception):
+    """One operation cannot be done; its cause says why."""
 
 
 class SqliteWrites:
@@ -91,18 +88,32 @@ class SqliteWrites:
 
         Raises:
             apsw.Error: A statement failed; the transaction must be rolled back.
+            BrokenOperationError: So it must; ``run_apart`` does the others.
         """
         # It differs when another connection wrote: an operator's shell, perhaps.
         data_version = self._db.pragma("data_version")
         if data_version != self._data_version:
             self._held.clear()
             self._data_version = data_version
+        return [self._do(operation) for operation in operations]
+
+    def run_apart(self, operations: Sequence[Operation]) -> list[Result]:
+        """Does so and refuses each operation that cannot be done; what it wrote is taken back.
+
+        Raises:
+            apsw.Error: A statement failed; the transaction must be rolled back.
+        """
         results: list[Result] = []
         for operation in operations:
+            self._cursor.execute("SAVEPOINT apart")
             try:
-                results.append(self._run(operation))
-            except InferryError as refusal:
-                results.append(refusal)
+                results.append(self._do(operation))
+            except BrokenOperationError:
+                _log.exception("an operation broke", operation=type(operation).__name__)
+                self._cursor.execute("ROLLBACK TO apart")
+                self.forget()
+                results.append(InferryError("internal error"))
+            self._cursor.execute("RELEASE apart")
         return results
 
     def forget(self) -> None:
@@ -110,7 +121,18 @@ class SqliteWrites:
         self._held.clear()
         self._noted_ms = 0
 
-    def _run(self, operation: Operation) -> Result:
+    def _do(self, operation: Operation) -> Result:
+        try:
+            return self._run(operation)
+        except InferryError as refusal:
+            return refusal
+        except Exception as error:
+            # SQLite's other errors are the disk's, and the whole batch's.
+            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
+                raise
+            raise BrokenOperationError from error
+
+    def _run(self, operation: Operation) -> Result:  # noqa: PLR0911  # one for each kind
         match operation:
             case Change():
                 return self._change(operation)
@@ -118,17 +140,17 @@ class SqliteWrites:
                 return self._insert(operation)
             case Claim():
                 return self._claim(operation)
-            case PutServer():
-                self._cursor.execute(QUERIES["put_server"], server_row(operation.record))
-            case DropServer():
-                self._cursor.execute(QUERIES["drop_server"], (operation.server_id,))
+            case PutServer() | DrainServer() | DropServer():
+                return write_server(self._cursor, operation)
             case PauseType(paused):
                 values = (paused.type, paused.reason, paused.since_ms)
                 self._cursor.execute(QUERIES["pause_type"], values)
             case ResumeType():
                 self._cursor.execute(QUERIES["resume_type"], (operation.type,))
             case Purge():
-                return self._purge(operation)
+                purged = purge(self._cursor, operation)
+                self._note_time(operation.now_ms)
+                return purged
             case Postpone(until_ms):
                 self._held.clear()
                 self._cursor.execute(QUERIES["postpone"], {"until_ms": until_ms})
@@ -254,17 +276,3 @@ class SqliteWrites:
         for row, record, transition in chosen:
             self._write(row[0], record, transition)
         return [Claimed(transition, row[-1]) for row, _, transition in chosen]
-
-    def _purge(self, operation: Purge) -> int:
-        values = {
-            "now_ms": operation.now_ms,
-            "limit": operation.limit,
-            "until_ms": operation.now_ms + operation.tombstone_ms,
-        }
-        self._cursor.execute(QUERIES["forget_tombstones"], values)
-        self._cursor.execute(QUERIES["forget_request_ids"], values)
-        for statement in _PURGE:
-            self._cursor.execute(statement, values)
-        purged = self._db.changes()
-        self._note_time(operation.now_ms)
-        return purged

@@ -58,17 +58,18 @@ SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE id = ?;
 SELECT 1 FROM tombstones WHERE id = ? AND tenant = ifnull(?, tenant);
 
 -- name: put_server
+-- Adds a server; the one that has its url and name is renewed instead.
 INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET
-    url = excluded.url,
-    name = excluded.name,
+ON CONFLICT (url, name) DO UPDATE SET
     capabilities = excluded.capabilities,
     max_concurrent = excluded.max_concurrent,
     metadata = excluded.metadata,
-    draining = excluded.draining,
     private_allowed = excluded.private_allowed,
-    created_ms = excluded.created_ms,
-    updated_ms = excluded.updated_ms;
+    updated_ms = excluded.updated_ms
+RETURNING {server};
+
+-- name: drain_server
+UPDATE servers SET draining = ? WHERE id = ? RETURNING {server};
 
 -- name: drop_server
 DELETE FROM servers WHERE id = ?;

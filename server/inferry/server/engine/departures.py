@@ -1,0 +1,75 @@
+"""Takes servers out of the list: each when it has nothing left, or when its time of grace is over.
+
+That a server is to go is known in memory alone: a gateway that stops meanwhile forgets it, as it
+forgets who asked. Once asked it goes, whether or not they still wait for it.
+"""
+
+import asyncio
+from functools import partial
+
+from inferry.server.clock import Clock
+from inferry.server.engine.committer import Committer
+from inferry.server.engine.ledger import Ledger
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.member import Lose
+from inferry.server.loop import Loop
+from inferry.server.store import DropServer
+
+_REASON = "the server was taken out of the list"
+
+
+class Departures(Loop):
+    """Sees servers off; ``lose`` ends the attempts that one still has when it goes."""
+
+    def __init__(
+        self, *, committer: Committer, ledger: Ledger, fleet: Fleet, clock: Clock, lose: Lose
+    ) -> None:
+        super().__init__()
+        self._committer = committer
+        self._ledger = ledger
+        self._fleet = fleet
+        self._clock = clock
+        self._lose = lose
+        #: Who waits for a server to be gone, or to stay.
+        self._callers: dict[str, asyncio.Event] = {}
+
+    async def see_off(self, server_id: str, grace_ms: int) -> None:
+        """Has a server go within ``grace_ms``, or earlier if that was said before.
+
+        Returns:
+            When it is gone, or stays: it registered again, or was resumed.
+        """
+        member = self._fleet.get(server_id)
+        if member is None:
+            return
+        at_ms = self._clock.now_ms() + grace_ms
+        self._fleet.leave(server_id, min(at_ms, member.leaves_ms or at_ms))
+        await self._callers.setdefault(server_id, asyncio.Event()).wait()
+
+    async def run_once(self) -> None:
+        """Drops the servers that can go, and ends what they left."""
+        # Before looking: whatever changes after this makes another round.
+        self._fleet.parting.clear()
+        now = self._clock.now_ms()
+        for member in list(self._fleet):
+            due = not member.active or member.leaves_ms <= now
+            if member.leaves_ms and due and not member.kept:
+                server_id = member.record.id
+                settle = partial(self._ledger.dropped, server_id=server_id)
+                await self._committer.do(DropServer(server_id), settle)
+        for server_id, attempts in list(self._ledger.orphans.items()):
+            await self._lose(server_id, attempts, _REASON)
+            self._ledger.buried(server_id)
+        leaving = {member.record.id for member in self._fleet if member.leaves_ms}
+        for server_id in self._callers.keys() - leaving:
+            self._callers.pop(server_id).set()
+
+    async def pause(self) -> None:
+        """Waits until a server that is to go has nothing left, stays, or its time is over."""
+        times = [one.leaves_ms for one in self._fleet if one.leaves_ms and not one.kept]
+        wait_s = (min(times) - self._clock.now_ms()) / 1000 if times else None
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._fleet.parting.wait()
+        except TimeoutError:
+            pass

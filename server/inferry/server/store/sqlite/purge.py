@@ -1,0 +1,32 @@
+"""The purge: table by table, for rows of one task in different tables meet by its place alone."""
+
+import apsw
+
+from inferry.server.store import Purge
+from inferry.server.store.sqlite.queries import QUERIES
+
+_STEPS = tuple(
+    QUERIES[name]
+    for name in (
+        "forget_tombstones",
+        "forget_request_ids",
+        "bury",
+        "purge_payloads",
+        "purge_outcomes",
+        "purge_events",
+        "purge_attempts",
+        "purge_tasks",
+    )
+)
+
+
+def purge(cursor: apsw.Cursor, operation: Purge) -> int:
+    """Does one purge; returns how many tasks it dropped."""
+    values = {
+        "now_ms": operation.now_ms,
+        "limit": operation.limit,
+        "until_ms": operation.now_ms + operation.tombstone_ms,
+    }
+    for statement in _STEPS:
+        cursor.execute(statement, values)
+    return cursor.connection.changes()
