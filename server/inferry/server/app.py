@@ -16,6 +16,7 @@ from inferry.server.carriers.http.process import Dispatcher, DispatchRules
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
+from inferry.server.engine.board import Board
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.ledger import Ledger
@@ -104,14 +105,16 @@ class Gateway:
             departures=self._departures,
             clock=self._clock,
         )
+        board = Board(self._ledger)
         self._loops = [
+            board,
             Recovery(self._store, self._ledger, self._rpc.health),
             self._departures,
             *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
         ]
         if config.forget_after_ms:
             self._loops.append(Absentees(self._registry, self._clock, config.forget_after_ms))
-        self._reader = Reader(self._store, self._ledger)
+        self._reader = Reader(self._store, self._ledger, board)
         self._dispatcher: Dispatcher | None = None
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
         self._ends_s: float | None = None

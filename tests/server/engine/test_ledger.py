@@ -2,8 +2,8 @@
 
 import pytest
 
-from inferry.server.engine.ledger import Ledger, Place
-from inferry.server.engine.signals import Signals
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.signals import Place, Signals
 from inferry.server.errors import UnavailableError
 from inferry.server.queue.backlog import Backlog
 from inferry.server.store import Claimed, PauseType, PutServer, Replayed

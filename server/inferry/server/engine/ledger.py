@@ -5,13 +5,12 @@ The engine calls in the order of the commits.
 """
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import structlog
 
 from inferry.server.clock import Clock
 from inferry.server.engine.carrier import Carrier
-from inferry.server.engine.signals import Signals
+from inferry.server.engine.signals import Place, Signals
 from inferry.server.errors import InferryError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
@@ -25,15 +24,6 @@ from inferry.server.task.route import route_of
 from inferry.server.task.steps import Transition
 
 _log = structlog.get_logger(__name__)
-
-
-class Place(NamedTuple):
-    """Where a waiting task stands."""
-
-    #: Its place in the queue, from 1.
-    position: int
-    #: When it will start if the queue moves on as it does; 0 when nobody can tell.
-    starts_ms: int
 
 
 class Ledger:
@@ -202,12 +192,16 @@ class Ledger:
 
     def place_of(self, record: TaskRecord) -> Place | None:
         """Tells where a task stands in the queue; None if it does not wait for its turn."""
+        return self.places_of([record]).get(record.spec.id)
+
+    def places_of(self, records: Collection[TaskRecord]) -> dict[str, Place]:
+        """Tells where tasks stand in the queue, by id: of those that wait for their turn."""
         now = self._clock.now_ms()
-        position = self.backlog.position_of(record, now)
-        if position is None:
-            return None
-        wait_ms = self.backlog.eta_ms(record, position)
-        return Place(position, 0 if wait_ms is None else now + wait_ms)
+        places: dict[str, Place] = {}
+        for record, position in self.backlog.positions_of(records, now):
+            wait_ms = self.backlog.eta_ms(record, position)
+            places[record.spec.id] = Place(position, 0 if wait_ms is None else now + wait_ms)
+        return places
 
     def release(self, server_id: str, task_id: str, attempt: int) -> None:
         """A slot is free: its attempt never came about, or the server has stopped."""

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass
 
-from inferry.server.engine.ledger import Ledger, Place
+from inferry.server.engine.board import Board
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.signals import Place
 from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 
 WATCH_STEP = 100
-#: How often a watcher of a waiting task looks at its place in the queue.
-PLACE_STEP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,9 @@ class Step:
 class Reader:
     """All that can be read of tasks."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: Store, ledger: Ledger, board: Board) -> None:
         self._store = store
-        self._ledger = ledger
+        self._board = board
         self._signals = ledger.signals
         self._waits: set[asyncio.Timeout] = set()
         self._hurried = False
@@ -108,28 +107,31 @@ class Reader:
         reader reads in larger steps. While the task waits, its place in the queue comes in between
         whenever that changes.
         """
-        with self._signals.listen(task_id) as signal:
+        with self._signals.listen(task_id) as signal, self._board.follow(signal):
             record = await self.task(task_id, tenant)
-            place: Place | None = None
+            told: Place | None = None
             ended = True
             while True:
                 signal.event.clear()
-                events = await self._store.events(task_id, after_seq, WATCH_STEP)
-                if events and events[0].seq > after_seq + 1:
-                    yield Step(events[0].seq - 1, None, await self.task(task_id, tenant))
-                for event in events:
-                    after_seq, ended = event.seq, event.status.final
-                    final = await self.task(task_id, tenant) if ended else None
-                    yield Step(after_seq, event, final)
-                if len(events) == WATCH_STEP:
-                    continue
-                record = signal.record or record
-                # An event may be read before its bell rings: a retry is newer than ``record`` then.
-                if ended and record.status.final and after_seq >= record.seq:
-                    return
-                before, place = place, self._ledger.place_of(record)
-                if place is not None and (before is None or place.position != before.position):
-                    yield Step(after_seq, None, place=place)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(None if place is None else PLACE_STEP_S):
-                        await signal.event.wait()
+                if signal.changed:
+                    signal.changed = False
+                    events = await self._store.events(task_id, after_seq, WATCH_STEP)
+                    if events and events[0].seq > after_seq + 1:
+                        yield Step(events[0].seq - 1, None, await self.task(task_id, tenant))
+                    for event in events:
+                        after_seq, ended = event.seq, event.status.final
+                        final = await self.task(task_id, tenant) if ended else None
+                        yield Step(after_seq, event, final)
+                    if len(events) == WATCH_STEP:
+                        signal.changed = True
+                        continue
+                    record = signal.record or record
+                    # An event may be read before its bell rings: a retry is newer than ``record``
+                    # then.
+                    if ended and record.status.final and after_seq >= record.seq:
+                        return
+                    self._board.show(signal, record)
+                before, told = told, signal.place
+                if told is not None and told is not before:
+                    yield Step(after_seq, None, place=told)
+                await signal.event.wait()

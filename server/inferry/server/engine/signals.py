@@ -1,15 +1,25 @@
 """Who waits for news of a task in this process, and how they are woken.
 
-A signal carries no data beside the latest record and outcome: whoever wants more reads the store,
-so a slow reader misses nothing and nothing piles up for it.
+A signal carries no data beside the latest record, outcome and place: whoever wants more reads the
+store, so a slow reader misses nothing and nothing piles up for it.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inferry.server.task.record import Outcome, TaskRecord
+
+
+class Place(NamedTuple):
+    """Where a waiting task stands."""
+
+    #: Its place in the queue, from 1.
+    position: int
+    #: When it will start if the queue moves on as it does; 0 when nobody can tell.
+    starts_ms: int
 
 
 @dataclass(slots=True, eq=False)
@@ -17,10 +27,14 @@ class Signal:
     """One waiter's bell."""
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Whether the task may have changed since the waiter last looked; else only its place has.
+    changed: bool = True
     #: The task as of the last ring; None before the first.
     record: TaskRecord | None = None
     #: What the task ended with, if the last ring said so.
     outcome: Outcome | None = None
+    #: Where the task stands, for those who follow that; None when it does not wait for its turn.
+    place: Place | None = None
 
     async def final(self, record: TaskRecord) -> TaskRecord:
         """Waits for the end of a task, seen from ``record`` on."""
@@ -56,4 +70,5 @@ class Signals:
         for signal in self._waiting.get(record.spec.id, ()):
             signal.record = record
             signal.outcome = outcome
+            signal.changed = True
             signal.event.set()

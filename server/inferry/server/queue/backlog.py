@@ -5,7 +5,7 @@ server are *being claimed* until the store says so: they neither wait nor are th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -188,17 +188,20 @@ class Backlog:
         """Ends a pause; no error if there is none."""
         self._pauses.pop(task_type, None)
 
-    def position_of(self, record: TaskRecord, now_ms: int) -> int | None:
-        """Estimates a task's place in the queue of its route, from 1.
+    def positions_of(
+        self, records: Collection[TaskRecord], now_ms: int
+    ) -> Iterator[tuple[TaskRecord, int]]:
+        """Tells of tasks their places in the queues of their routes, from 1.
 
-        Returns:
-            None if it does not wait, is delayed or its type is paused.
+        Those that do not wait, are delayed or whose type is paused are left out.
         """
-        if not record.waiting or self.paused(record.spec.type):
-            return None
-        if record.spec.id in self._claiming:
-            return 1
-        return self._queue.positions([record.spec.id], now_ms).get(record.spec.id)
+        waiting = [one for one in records if one.waiting and not self.paused(one.spec.type)]
+        found = self._queue.positions([one.spec.id for one in waiting], now_ms)
+        for record in waiting:
+            first = 1 if record.spec.id in self._claiming else None
+            position = found.get(record.spec.id, first)
+            if position is not None:
+                yield record, position
 
     def eta_ms(self, record: TaskRecord, position: int) -> int | None:
         """Estimates how long a task at this position has to wait if its route goes on as it did.

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inferry.server.engine.ledger import Place
+from inferry.server.engine.signals import Place
 from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load

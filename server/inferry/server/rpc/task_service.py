@@ -116,15 +116,17 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             server_id=request.server_id or None,
         )
         found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
+        page = found[:size]
+        places = self._ledger.places_of([record for _, record in page])
         response, last = pb.ListTasksResponse(), 0
         room = MESSAGE_BYTES - ENVELOPE_BYTES
-        for place, record in found[:size]:
-            task = task_to_proto(record, self._ledger.place_of(record))
+        for number, record in page:
+            task = task_to_proto(record, places.get(record.spec.id))
             room -= task.ByteSize()
             if room < 0:
                 break
             response.tasks.append(task)
-            last = place
+            last = number
         if len(response.tasks) < len(found):
             response.next_page_token = write_place(last)
         return response

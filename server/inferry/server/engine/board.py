@@ -1,0 +1,68 @@
+"""Shows watchers where their tasks stand in the queue: one look at it for all of them."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.signals import Signal
+from inferry.server.loop import Loop
+from inferry.server.task.record import TaskRecord
+
+#: How often it looks.
+LOOK_S = 2.0
+#: Watchers that are woken before everything else has its turn again.
+_WOKEN_AT_ONCE = 50
+
+
+class Board(Loop):
+    """Wakes a watcher when its task's place has changed, and nobody else."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+        #: Watchers of tasks that wait.
+        self._watching: dict[Signal, TaskRecord] = {}
+        #: Set while there are any.
+        self._watched = asyncio.Event()
+
+    @contextmanager
+    def follow(self, signal: Signal) -> Iterator[None]:
+        """Lets ``show`` be used; forgets the watcher when it is done."""
+        try:
+            yield
+        finally:
+            self._forget(signal)
+
+    def show(self, signal: Signal, record: TaskRecord) -> None:
+        """Gives a watcher its task's place: at once, and as it changes while the task waits."""
+        signal.place = self._ledger.place_of(record)
+        if record.waiting:
+            self._watching[signal] = record
+            self._watched.set()
+        else:
+            self._forget(signal)
+
+    async def run_once(self) -> None:
+        """Looks, and wakes those whose place is another one."""
+        places = self._ledger.places_of(self._watching.values())
+        moved: list[Signal] = []
+        for signal, record in self._watching.items():
+            place, before = places.get(record.spec.id), signal.place
+            if place is None or before is None or place.position != before.position:
+                signal.place = place
+                moved += [signal] if place is not None else []
+        for first in range(0, len(moved), _WOKEN_AT_ONCE):
+            for signal in moved[first : first + _WOKEN_AT_ONCE]:
+                signal.event.set()
+            await asyncio.sleep(0)
+
+    async def pause(self) -> None:
+        """Waits for the next look; for as long as nobody watches."""
+        await self._watched.wait()
+        await asyncio.sleep(LOOK_S)
+
+    def _forget(self, signal: Signal) -> None:
+        self._watching.pop(signal, None)
+        if not self._watching:
+            self._watched.clear()
