@@ -21,7 +21,7 @@ from inferry.server.task.lifecycle import apply
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import AttemptOutcome, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.fleets import START_MS, HandClock
+from tests.server.fleets import START_MS, HandClock, new_fleet
 from tests.server.situations import RULES
 from tests.server.store.opening import opened
 from tests.server.store.samples import change, do, waiting

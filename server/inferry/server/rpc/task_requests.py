@@ -1,7 +1,7 @@
 """From requests about tasks to what the engine takes: every check and every default."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 import orjson
@@ -47,7 +47,7 @@ def new_task(
         PayloadTooLargeError: The payload is.
     """
     asynchronous = request.asynchronous if request.HasField("asynchronous") else True
-    usual_ms = config.async_timeout_ms if asynchronous else config.sync_timeout_ms
+    usual = _defaults(config, asynchronous=asynchronous)
     spec = TaskSpec(
         id=new_task_id(),
         tenant=tenant,
@@ -56,23 +56,20 @@ def new_task(
         labels=_labels(request),
         asynchronous=asynchronous,
         priority=within("priority", request.priority, 0, 9),
-        timeout_ms=_optional(request, "timeout_ms", "timeout", usual_ms, DAY_MS),
-        queue_timeout_ms=_optional(
-            request, "queue_timeout_ms", "queueTimeout", config.queue_timeout_ms, DAY_MS
-        ),
+        timeout_ms=_optional(request, "timeout_ms", "timeout", usual, DAY_MS),
+        queue_timeout_ms=_optional(request, "queue_timeout_ms", "queueTimeout", usual, DAY_MS),
         silence_timeout_ms=_optional(
-            request, "silence_timeout_ms", "silenceTimeout", config.silence_timeout_ms, DAY_MS, 0
+            request, "silence_timeout_ms", "silenceTimeout", usual, DAY_MS, 0
         ),
-        total_timeout_ms=_optional(
-            request, "total_timeout_ms", "totalTimeout", config.total_timeout_ms, 7 * DAY_MS
-        ),
-        result_ttl_ms=_optional(request, "result_ttl_ms", "resultTtl", 0, TTL_LIMIT_MS),
-        max_attempts=_optional(request, "max_attempts", "maxAttempts", config.max_attempts, 100),
+        total_timeout_ms=_optional(request, "total_timeout_ms", "totalTimeout", usual, 7 * DAY_MS),
+        result_ttl_ms=_optional(request, "result_ttl_ms", "resultTtl", usual, TTL_LIMIT_MS),
+        max_attempts=_optional(request, "max_attempts", "maxAttempts", usual, 100),
         idempotent=request.idempotent,
         created_ms=now_ms,
     )
     payload = _payload(request, config)
-    return spec, payload, _not_before(request, now_ms), _key(request, payload, now_ms)
+    key = _key(request, spec, usual, payload) if request.request_id else None
+    return spec, payload, _not_before(request, now_ms), key
 
 
 def bulk_of(
@@ -142,12 +139,12 @@ def _optional(
     request: task_service_pb2.CreateTaskRequest,
     field: str,
     shown: str,
-    default: int,
+    usual: Mapping[str, int],
     most: int,
     least: int = 1,
 ) -> int:
     if not request.HasField(field):  # type: ignore[arg-type]  # a literal at each call
-        return default
+        return usual[field]
     return within(shown, getattr(request, field), least, most)
 
 
@@ -169,24 +166,40 @@ def _payload(request: task_service_pb2.CreateTaskRequest, config: Config) -> byt
     )
 
 
+def _defaults(config: Config, *, asynchronous: bool) -> Mapping[str, int]:
+    """Lists what holds for a task whose creator says nothing of it."""
+    return {
+        "timeout_ms": config.async_timeout_ms if asynchronous else config.sync_timeout_ms,
+        "queue_timeout_ms": config.queue_timeout_ms,
+        "silence_timeout_ms": config.silence_timeout_ms,
+        "total_timeout_ms": config.total_timeout_ms,
+        "result_ttl_ms": 0,
+        "max_attempts": config.max_attempts,
+    }
+
+
 def _key(
-    request: task_service_pb2.CreateTaskRequest, payload: bytes, now_ms: int
-) -> RequestKey | None:
-    if not request.request_id:
-        return None
+    request: task_service_pb2.CreateTaskRequest,
+    spec: TaskSpec,
+    usual: Mapping[str, int],
+    payload: bytes,
+) -> RequestKey:
+    """Names a request by what it asks for: a default that is spelled out makes no other request.
+
+    Neither does the form of its payload, nor the order of its keys. Defaults are left out, so that
+    a request without them stays the same when they are changed.
+    """
     if not _REQUEST_ID.fullmatch(request.request_id):
         raise InvalidPayloadError(
             f"requestId (Idempotency-Key): {request.request_id[:REQUEST_ID_LIMIT]!r}; right is 1 "
             f"to {REQUEST_ID_LIMIT} printable ASCII characters without spaces, at best a UUID"
         )
-    unnamed = task_service_pb2.CreateTaskRequest()
-    unnamed.CopyFrom(request)
-    # Neither the form of a payload nor the order of its keys makes another request.
-    for name in ("request_id", "value_format", "work"):
-        unnamed.ClearField(name)
-    said = unnamed.SerializeToString(deterministic=True) + canonical(payload)
-    digest = blake2b(said, digest_size=16).digest()
-    return RequestKey(request.request_id, digest, now_ms + DAY_MS)
+    wanted = spec._replace(id="", created_ms=0)._asdict()
+    asked = [(name, value) for name, value in wanted.items() if usual.get(name) != value]
+    start = request.delay_ms, request.not_before.seconds, request.not_before.nanos
+    asked_text = repr((asked, start, canonical(payload)))
+    digest = blake2b(asked_text.encode(), digest_size=16).digest()
+    return RequestKey(request.request_id, digest, spec.created_ms + DAY_MS)
 
 
 def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:
@@ -200,14 +213,15 @@ def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:
                 f"labels: {key[:LABEL_KEY_LIMIT]!r}; keys have 1 to {LABEL_KEY_LIMIT} characters, "
                 f"values at most {LABEL_VALUE_LIMIT}"
             )
-    return orjson.dumps(labels)
+    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
 
 
 def _not_before(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> int:
     if request.HasField("not_before"):
         if request.HasField("delay_ms"):
             raise InvalidPayloadError("delayMs and notBefore exclude each other")
-        at_ms = request.not_before.ToMilliseconds()
+        # By hand: ``ToMilliseconds`` raises for what no calendar has.
+        at_ms = request.not_before.seconds * 1_000 + request.not_before.nanos // 1_000_000
         within("notBefore, in ms from now", max(0, at_ms - now_ms), 0, DAY_MS)
         return at_ms if at_ms > now_ms else 0
     delay_ms = within("delayMs", request.delay_ms, 0, DAY_MS)
