@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.checker import Stored
 
 #: How late a clock may be noticed, in the best of worlds.
-_LATE_MS = 500
+_LATE_MS = 300
 #: How much later than it was decided an event may be on disk: it seems to be so much shorter ago.
 _EARLY_MS = 500
 #: The longest delay of a task or of its next attempt.

@@ -170,6 +170,12 @@ BUGS = (
         "ends = queue_deadline(record.spec, queued, record.total_deadline_ms)",
     ),
     Bug(
+        "a deadline sets no alarm",
+        "engine.ledger:Ledger._announce",
+        "self.alarm.note(record.deadline_ms)",
+        "pass",
+    ),
+    Bug(
         "a request id is looked up and not kept",
         "store.sqlite.writes:SqliteWrites._insert",
         "if key is not None:",

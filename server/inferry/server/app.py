@@ -46,7 +46,6 @@ from inferry.wire.hosts import is_loopback
 from inferry.wire.limits import ENVELOPE_BYTES
 
 DATABASE = "inferry.db"
-SWEEP_INTERVAL_MS = 250
 PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended.
@@ -262,8 +261,8 @@ def _loops(
         Sweeper(
             engine=engine,
             store=store,
+            alarm=ledger.alarm,
             clock=clock,
-            interval_ms=SWEEP_INTERVAL_MS,
             restart_grace_ms=config.restart_grace_ms,
             purge_interval_ms=PURGE_INTERVAL_MS,
             tombstone_ms=config.tombstone_ms,

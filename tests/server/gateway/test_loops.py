@@ -12,8 +12,8 @@ async def purge(gateway: Running, tombstone_ms: int) -> None:
     await Sweeper(
         engine=inside._engine,
         store=inside._store,
+        alarm=inside._ledger.alarm,
         clock=inside._clock,
-        interval_ms=1,
         restart_grace_ms=0,
         purge_interval_ms=0,
         tombstone_ms=tombstone_ms,

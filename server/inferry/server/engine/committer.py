@@ -56,6 +56,11 @@ class Committer:
             self._runner = asyncio.create_task(self._run(), name="committer")
         return await future
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for its commit."""
+        return self._runner is None
+
     async def drain(self) -> None:
         """Waits until everything that waits is committed."""
         if self._runner is not None:

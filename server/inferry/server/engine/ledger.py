@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from inferry.server.clock import Clock
+from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.carrier import Carrier
 from inferry.server.engine.signals import Place, Signals
 from inferry.server.errors import InferryError
@@ -34,6 +35,8 @@ class Ledger:
         self.backlog = backlog
         self.signals = signals
         self._clock = clock
+        #: Told of each deadline.
+        self.alarm = Alarm(clock)
         #: Who brings attempts to servers; None while the gateway starts or stops: tasks wait.
         self.carrier: Carrier | None = None
         #: What servers had that were taken out of the list, until it is ended.
@@ -229,4 +232,5 @@ class Ledger:
             server_id=record.server_id,
             code=record.code,
         )
+        self.alarm.note(record.deadline_ms)
         self.signals.ring(record, outcome)

@@ -2,20 +2,30 @@
 
 import asyncio
 
-from inferry.server.clock import Clock
+from inferry.server.clock import SteadyClock
+from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.tasks import Engine
 from inferry.server.loop import Loop
 from inferry.server.store import Store
 
 #: Tasks expired, or purged, in one step.
 STEP_LIMIT = 500
+#: Between two steps: what runs out together is ended together.
+_STEP_S = 0.05
 
 
 class Sweeper(Loop):
-    """Looks for deadlines that are over.
+    """Looks for deadlines that are over, when there is one.
 
-    For ``restart_grace_ms`` after its first run no deadline of before ends a task: while the
-    gateway was away nobody could report, and nothing was given to a server.
+    Args:
+        engine: Ends the tasks.
+        store: Knows the deadlines.
+        alarm: Is told of each deadline that is new.
+        clock: The time.
+        restart_grace_ms: For so long after its first run no deadline of before ends a task: while
+            the gateway was away nobody could report, and nothing was given to a server.
+        purge_interval_ms: Between two looks at what has been kept long enough.
+        tombstone_ms: How long the ids of what is dropped are kept.
     """
 
     def __init__(
@@ -23,8 +33,8 @@ class Sweeper(Loop):
         *,
         engine: Engine,
         store: Store,
-        clock: Clock,
-        interval_ms: int,
+        alarm: Alarm,
+        clock: SteadyClock,
         restart_grace_ms: int,
         purge_interval_ms: int,
         tombstone_ms: int,
@@ -32,12 +42,12 @@ class Sweeper(Loop):
         super().__init__()
         self._engine = engine
         self._store = store
+        self._alarm = alarm
         self._clock = clock
-        self._interval_ms = interval_ms
         self._restart_grace_ms = restart_grace_ms
-        self._postponed = False
         self._purge_interval_ms = purge_interval_ms
         self._tombstone_ms = tombstone_ms
+        self._postponed = False
         self._purge_due_ms = 0
 
     async def run_once(self) -> None:
@@ -54,5 +64,14 @@ class Sweeper(Loop):
                 self._purge_due_ms = now + self._purge_interval_ms
 
     async def pause(self) -> None:
-        """Waits for the next look."""
-        await asyncio.sleep(self._interval_ms / 1000)
+        """Waits for the next deadline or purge."""
+        await asyncio.sleep(_STEP_S)
+        # Before asking: what is committed from here on is noted.
+        self._alarm.set(self._purge_due_ms)
+        first_ms = await self._store.first_deadline_ms()
+        if first_ms is not None:
+            self._alarm.note(first_ms)
+        elif self._engine.idle:
+            # No task is open: now it harms nobody if the time is right again.
+            self._clock.catch_up()
+        await self._alarm.ring()

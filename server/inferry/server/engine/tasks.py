@@ -58,6 +58,11 @@ class Engine:
         self._rules = rules
         self._random = random
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being written."""
+        return self._committer.idle
+
     async def create(
         self, spec: TaskSpec, payload: bytes, not_before_ms: int, key: RequestKey | None
     ) -> TaskRecord | Replayed:
