@@ -43,6 +43,14 @@ async def test_a_connection_that_is_idle_is_closed() -> None:
         assert (await client.raw(GET)).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("head", [b"", b"GET /docs HTTP/1.1\r\nHost: a\r\nX: "])
+async def test_who_is_refused_before_the_end_gets_the_answer(client: Client, head: bytes) -> None:
+    # More than the sockets between hold: it is still being sent when the answer comes.
+    answer = await client.raw(head + b"x" * (8 << 20))
+    assert answer.split()[1] in {b"400", b"431"}
+    assert answer.count(b"X-Request-ID: ") == 1
+
+
 SECRET = b"?token=1.srv_1.secret"
 
 
@@ -112,7 +120,7 @@ async def test_no_answer_tells_what_it_was_made_with(client: Client, sent: bytes
 
 def test_aiohttp_has_what_connections_stand_on() -> None:
     assert {"_waiter", "_request_count", "_task_handler"} <= set(web.RequestHandler.__slots__)
-    for method in ("connection_made", "data_received", "connection_lost", "force_close"):
+    for method in ("connection_made", "data_received", "connection_lost", "close", "force_close"):
         assert callable(getattr(web.RequestHandler, method))
     handled = inspect.signature(web.RequestHandler.handle_error).parameters
     assert list(handled) == ["self", "request", "status", "exc", "message"]

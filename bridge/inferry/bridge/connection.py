@@ -7,8 +7,8 @@ Names of aiohttp that it does not promise, which a test looks for:
 
 - ``RequestHandler``: ``_waiter`` (None, or what wakes it when a request comes), ``_request_count``
   (grows with each whole head), ``_task_handler`` (the task that answers, None after the end);
-  ``connection_made``, ``data_received``, ``connection_lost``, ``finish_response``, ``handle_error``
-  and ``force_close`` as overridden or called here.
+  ``connection_made``, ``data_received``, ``connection_lost``, ``finish_response``,
+  ``handle_error``, ``close`` (drops what comes) and ``force_close`` as overridden or called here.
 - ``BaseRequest``: ``_prepare_hook`` (called before the head of an answer is written).
 - ``StreamWriter``: ``output_size`` (bytes of an answer that were written).
 """
@@ -26,8 +26,8 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.errors import BridgeError
 
-#: How long the rest of a body that was refused is read: a connection that is closed at once may
-#: lose the answer on its way.
+#: How long the rest of what was refused is read: a connection that is closed at once may lose the
+#: answer on its way.
 _LINGER_S = 1.0
 #: How long an idle connection may bring another request when the bridge stops.
 _LAST_CALL_S = 1.0
@@ -52,6 +52,9 @@ class Connection(web.RequestHandler):
         self._header_timer: asyncio.TimerHandle | None = None
         #: Ends with the connection: see ``Exchange.end_with_client``.
         self.abandoned_with: asyncio.Task[Any] | None = None
+        #: Set when what came is no HTTP: there is no next request to look for.
+        self._refused = False
+        self._lost = asyncio.Event()
 
     @property
     def idle(self) -> bool:
@@ -86,6 +89,7 @@ class Connection(web.RequestHandler):
             self._header_timer.cancel()
         if self.abandoned_with is not None:
             self.abandoned_with.cancel()
+        self._lost.set()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -93,7 +97,20 @@ class Connection(web.RequestHandler):
         """Sends an answer; one that is the last on its connection says so."""
         if self._server.last_call:
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        if self._refused:
+            await self._linger()
+        return finished
+
+    async def _linger(self) -> None:
+        """Drops what still comes, until the client has the answer and hangs up."""
+        self.close()
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                await self._lost.wait()
 
     def handle_error(
         self,
@@ -116,6 +133,7 @@ class Connection(web.RequestHandler):
             headers={"Content-Type": "application/json", "X-Request-ID": token_hex(8)},
         )
         response.force_close()
+        self._refused = True
         return response
 
     def _unreadable(self, exc: BaseException | None) -> BridgeError:
