@@ -76,7 +76,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._now_s += timeout
         return []
 
-    async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:
         """Gives an address as it is: names are asked for in threads, which know no virtual time."""
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))]
 

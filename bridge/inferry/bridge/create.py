@@ -7,8 +7,9 @@ import grpc.aio
 from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
-from inferry.bridge.errors import invalid
+from inferry.bridge.errors import BridgeError, invalid
 from inferry.bridge.exchange import Exchange
+from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Call
 from inferry.v1 import task_pb2, task_service_pb2
@@ -43,7 +44,10 @@ class Create:
         waits = request.HasField("asynchronous") and not request.asynchronous
         if waits:
             exchange.end_with_client()
-        response = await self._create(request, metadata=metadata)
+        try:
+            response = await self._create(request, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._refusal(error) from None
         task = response.task
         headers = {"Location": f"{self._tasks}{task.id}"}
         if response.replayed:
@@ -63,6 +67,14 @@ class Create:
             headers["Preference-Applied"] = f"wait={wait_s}"
             return exchange.answer(self._transcoder.plain(response), 200, headers)
         return exchange.answer(self._transcoder.plain(response), 202, headers)
+
+    def _refusal(self, error: grpc.aio.AioRpcError) -> BridgeError:
+        """Makes the answer to a refused creation; one that led to a task says where it is."""
+        refused = http_error(error)
+        task_id = refused.details.get("taskId")
+        if isinstance(task_id, str):
+            refused.headers = {**refused.headers, "Location": f"{self._tasks}{task_id}"}
+        return refused
 
 
 def _name(request: task_service_pb2.CreateTaskRequest, keys: list[str]) -> None:

@@ -1,5 +1,6 @@
 """The command that runs the whole gateway."""
 
+import asyncio
 import gc
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ from inferry.cli.lifetime import (
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
-from inferry.server.app import Gateway
+from inferry.server.app import LAST_WORDS_S, Gateway
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
@@ -85,9 +86,9 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
     finally:
-        gateway.begin_stop()
+        ends_s = gateway.begin_stop() + LAST_WORDS_S
         # What REST still has to answer needs the gateway: REST goes first.
-        await rest.stop(grace_s)
+        await rest.stop(ends_s - asyncio.get_running_loop().time())
         await gateway.stop()
 
 

@@ -48,8 +48,8 @@ from inferry.wire.limits import ENVELOPE_BYTES
 DATABASE = "inferry.db"
 PURGE_INTERVAL_MS = 60_000
 
-#: What calls that only wait or watch get once all dispatches have ended.
-_LAST_WORDS_S = 0.5
+#: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
+LAST_WORDS_S = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -159,13 +159,17 @@ class Gateway:
     def begin_stop(self) -> float:
         """Begins the time of grace, once, and answers who waits for a while for a task's end.
 
+        Who still waits without a time when it is over is told to ask for the task later.
+
         Returns:
-            When that time is over, by the loop's clock.
+            When that time is over, by the loop's clock. Answers may take ``LAST_WORDS_S`` more.
         """
         if self._ends_s is None:
             grace_s = self._config.shutdown_grace_ms / 1000
-            self._ends_s = asyncio.get_running_loop().time() + grace_s
+            loop = asyncio.get_running_loop()
+            self._ends_s = loop.time() + grace_s
             self._reader.hurry()
+            loop.call_at(self._ends_s, self._reader.dismiss)
         return self._ends_s
 
     async def stop(self) -> None:
@@ -175,11 +179,11 @@ class Gateway:
         self._ledger.carrier = None
         for loop in reversed(self._loops):
             await loop.stop()
-        closing = asyncio.create_task(self._rpc.stop(grace_s))
+        closing = asyncio.create_task(self._rpc.stop(max(grace_s, LAST_WORDS_S)))
         if self._dispatcher is not None:
             await self._dispatcher.close(grace_s)
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
-        await self._rpc.stop(_LAST_WORDS_S)
+        await self._rpc.stop(LAST_WORDS_S)
         await closing
         await self._committer.drain()
         await self._outbound.close()

@@ -45,6 +45,10 @@ class Reader:
             if not wait.expired():
                 wait.reschedule(0.0)
 
+    def dismiss(self) -> None:
+        """Refuses those who wait for an end without a time, now and from now on."""
+        self._signals.dismiss()
+
     async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Reads a task.
 
@@ -58,7 +62,13 @@ class Reader:
         return record
 
     async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
-        """Reads a task once it is final, or when the time is over; None waits for ever."""
+        """Reads a task once it is final, or when the time is over; None waits for ever.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            GoneError: Its retention is over.
+            UnavailableError: The gateway stops before the end for which it was to wait for ever.
+        """
         wait = asyncio.timeout(timeout_s)
         with self._signals.listen(task_id) as signal:
             record = await self.task(task_id, tenant)

@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from inferry.server.errors import UnavailableError
 from inferry.server.task.record import Outcome, TaskRecord
+
+#: When to ask a gateway again that stops: another one may be there by then.
+_AGAIN_S = 5
 
 
 class Place(NamedTuple):
@@ -36,9 +40,24 @@ class Signal:
     #: Where the task stands, for those who follow that; None when it does not wait for its turn.
     place: Place | None = None
 
+    #: Whether nobody will ring it any more.
+    dismissed: bool = False
+
     async def final(self, record: TaskRecord) -> TaskRecord:
-        """Waits for the end of a task, seen from ``record`` on."""
+        """Waits for the end of a task, seen from ``record`` on.
+
+        Raises:
+            UnavailableError: The gateway stops, and the task goes on; details carry ``taskId``.
+        """
         while not record.status.final:
+            if self.dismissed:
+                task_id = record.spec.id
+                raise UnavailableError(
+                    f"the gateway stops while task {task_id} goes on; ask for that task later "
+                    "instead of creating it again",
+                    retry_after_s=_AGAIN_S,
+                    taskId=task_id,
+                )
             await self.event.wait()
             self.event.clear()
             record = self.record or record
@@ -51,11 +70,12 @@ class Signals:
     def __init__(self) -> None:
         #: In the order in which they came: who waited longest is woken first.
         self._waiting: dict[str, dict[Signal, None]] = {}
+        self._dismissed = False
 
     @contextmanager
     def listen(self, task_id: str) -> Iterator[Signal]:
         """Hangs up a bell for a task and takes it down again."""
-        signal = Signal()
+        signal = Signal(dismissed=self._dismissed)
         self._waiting.setdefault(task_id, {})[signal] = None
         try:
             yield signal
@@ -72,3 +92,11 @@ class Signals:
             signal.outcome = outcome
             signal.changed = True
             signal.event.set()
+
+    def dismiss(self) -> None:
+        """Ends the waits for tasks' ends, now and from now on: this process will not see them."""
+        self._dismissed = True
+        for waiting in self._waiting.values():
+            for signal in waiting:
+                signal.dismissed = True
+                signal.event.set()

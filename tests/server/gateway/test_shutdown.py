@@ -1,0 +1,146 @@
+"""What callers get when a gateway stops before their tasks have ended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import grpc
+import orjson
+import pytest
+from aiohttp import web
+from google.protobuf.struct_pb2 import Struct
+from grpc_status import rpc_status
+
+from inferry.v1.task_pb2 import Task
+from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.backends import Backend, Job, running_backend
+from tests.gateways import running_gateway, token
+from tests.processes import GatewayProcess, start_gateway
+
+GRACE_MS = 300
+
+
+async def never(_job: Job) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    async with running_backend(never) as backend:
+        yield backend
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    settings = tmp_path / "inferry.toml"
+    settings.write_text(f"shutdown_grace_ms = {GRACE_MS}\n")
+    gateway = await start_gateway(tmp_path, "--config", str(settings))
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@pytest.fixture
+async def http(gateway: GatewayProcess) -> AsyncIterator[aiohttp.ClientSession]:
+    bearer = {"Authorization": f"Bearer {gateway.token}"}
+    async with aiohttp.ClientSession(gateway.rest, headers=bearer) as session:
+        yield session
+
+
+async def register(http: aiohttp.ClientSession, backend: Backend) -> None:
+    said = {"url": backend.url, "name": "backend", "capabilities": ["echo"]}
+    async with http.post("/api/servers/register", json=said) as response:
+        assert response.status == 200
+
+
+async def create(http: aiohttp.ClientSession, **more: object) -> tuple[int, Any, dict[str, str]]:
+    said = {"type": "echo", "async": False, "timeout": 60_000, **more}
+    async with http.post("/api/tasks", json=said) as response:
+        return response.status, orjson.loads(await response.read()), dict(response.headers)
+
+
+async def until_there(http: aiohttp.ClientSession, task_type: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            async with http.get(f"/api/tasks?type={task_type}") as response:
+                if (await response.json())["tasks"]:
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_synchronous_create_that_outlives_the_grace_is_told_the_id_of_its_task(
+    gateway: GatewayProcess, backend: Backend, http: aiohttp.ClientSession
+) -> None:
+    await register(http, backend)
+    # One runs, the other waits for a server that will never come.
+    running = asyncio.create_task(create(http))
+    job = await backend.next_job()
+    waiting = asyncio.create_task(create(http, type="nobody"))
+    await until_there(http, "nobody")
+    assert await gateway.stop() == 0
+    ids = []
+    for call in (running, waiting):
+        status, body, headers = await call
+        task_id = body["details"]["taskId"]
+        assert (status, body["code"]) == (503, "UNAVAILABLE")
+        assert task_id in body["error"]
+        assert headers["Location"] == f"/api/tasks/{task_id}"
+        assert int(headers["Retry-After"]) > 0
+        ids.append(task_id)
+    assert ids[0] == job["id"]
+    await gateway.restart()
+    for task_id in ids:
+        async with http.get(f"/api/tasks/{task_id}") as response:
+            assert (response.status, (await response.json())["id"]) == (200, task_id)
+
+
+async def test_over_grpc_the_details_of_the_error_name_the_task(
+    gateway: GatewayProcess, backend: Backend, http: aiohttp.ClientSession
+) -> None:
+    await register(http, backend)
+    auth = (("authorization", f"Bearer {gateway.token}"),)
+    async with grpc.aio.insecure_channel(gateway.grpc) as channel:
+        tasks = TaskServiceStub(channel)
+        request = CreateTaskRequest(type="echo", asynchronous=False, timeout_ms=60_000)
+        call = asyncio.ensure_future(tasks.CreateTask(request, metadata=auth))
+        job = await backend.next_job()
+        assert await gateway.stop() == 0
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    details = Struct()
+    # It reads what errors have, too.
+    status = rpc_status.from_call(cast("grpc.Call", refused.value))
+    assert status is not None
+    assert any(packed.Unpack(details) for packed in status.details)
+    assert details["taskId"] == job["id"]
+
+
+async def test_a_repeated_synchronous_create_is_told_the_same_task(
+    backend: Backend, tmp_path: Path
+) -> None:
+    said = {"type": "echo", "async": False, "timeout": 60_000, "requestId": "one"}
+    async with running_gateway(tmp_path, shutdown_grace_ms=0) as gateway:
+        await gateway.register(backend)
+        first = asyncio.create_task(gateway.call("POST", "/api/tasks", said))
+        job = await backend.next_job()
+        again = asyncio.create_task(gateway.call("POST", "/api/tasks", said))
+        gateway.gateway.begin_stop()
+        for status, body in await asyncio.gather(first, again):
+            assert (status, body["details"]) == (503, {"taskId": job["id"]})
+
+
+async def test_a_create_that_comes_when_the_grace_is_over_is_told_its_task(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, shutdown_grace_ms=0) as gateway:
+        gateway.gateway.begin_stop()
+        status, body = await gateway.call("POST", "/api/tasks", {"type": "echo", "async": False})
+        assert (status, body["code"]) == (503, "UNAVAILABLE")
+        request = GetTaskRequest(id=body["details"]["taskId"])
+        auth = (("authorization", f"Bearer {token()}"),)
+        found = await gateway.tasks.GetTask(request, metadata=auth)
+        assert found.task.status == Task.PENDING
