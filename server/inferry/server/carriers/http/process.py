@@ -35,6 +35,10 @@ _ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
     AttemptOutcome.AMBIGUOUS: CallEnd.BROKEN,
 }
 
+#: What comes of a call that the gateway itself stumbled over.
+_BROKEN = Failure(
+    AttemptOutcome.AMBIGUOUS, "the gateway failed at the call or its answer: see its log"
+)
 #: Between two tries to write down the outcome of a call.
 _AGAIN_S = 1.0
 
@@ -122,16 +126,11 @@ class Dispatcher:
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id
-        member = self._fleet.get(record.server_id or "")
-        given: Input | Failure | None
         try:
-            if member is None:
-                given = Failure(AttemptOutcome.REFUSED, "the server was deregistered")
-            else:
-                end, given = await self._ask(member.record, record, payload)
-                self._note(
-                    record, end, given.retry_after_ms if isinstance(given, Failure) else None
-                )
+            given = await self._answer(record, payload)
+        except Exception:  # noqa: BLE001  # whatever it was, the attempt must end
+            _log.exception("a call broke", task_id=task_id, attempt=record.attempt)
+            given = _BROKEN
         finally:
             # A call that was hung up on may end when the next attempt's call is already there.
             if self._calls.get(task_id) is asyncio.current_task():
@@ -147,19 +146,34 @@ class Dispatcher:
             )
         await self._settle(record, given)
 
+    async def _answer(self, record: TaskRecord, payload: bytes) -> Input | Failure | None:
+        member = self._fleet.get(record.server_id or "")
+        if member is None:
+            return Failure(AttemptOutcome.REFUSED, "the server was deregistered")
+        end, given = await self._ask(member.record, record, payload)
+        self._note(record, end, given.retry_after_ms if isinstance(given, Failure) else None)
+        return given
+
     async def _settle(self, record: TaskRecord, given: Input | Failure | None) -> None:
         """Has the outcome of a call written down, as soon as the store can write."""
+        task_id = record.spec.id
         while True:
             try:
                 if given is not None:
-                    await self._engine.answer(record.spec.id, record.attempt, given)
+                    await self._engine.answer(task_id, record.attempt, given)
                 else:
                     # Nothing came in time. Whether that ends the attempt is for its clock to say:
                     # reports may have extended it.
-                    await self._engine.expire(record.spec.id)
+                    await self._engine.expire(task_id)
             except UnavailableError:
                 # The server did its work: a disk that is full for a while must not undo that.
                 await asyncio.sleep(_AGAIN_S)
+            except Exception:  # noqa: BLE001  # an outcome that cannot be written is one all the same
+                _log.exception("an outcome broke", task_id=task_id, attempt=record.attempt)
+                if given is _BROKEN:
+                    # Its clock ends it.
+                    return
+                given = _BROKEN
             else:
                 return
 
