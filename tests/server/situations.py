@@ -11,6 +11,7 @@ from inferry.server.task.inputs import (
     Fail,
     Hold,
     Input,
+    Misreport,
     Progress,
     Release,
     Retry,
@@ -43,7 +44,7 @@ SPEC = TaskSpec(
 CLAIM = Claim("srv_1")
 LOST = Release("lost", AttemptOutcome.AMBIGUOUS, CREATED_MS + 1_000)
 WAITING = frozenset({Claim, Hold, Fail, Expire, Cancel})
-OPEN = frozenset({Accept, Progress, Succeed, Fail, Release, Expire, Cancel})
+OPEN = frozenset({Accept, Progress, Misreport, Succeed, Fail, Release, Expire, Cancel})
 ENDED, MAY_BE_LATE = frozenset({Retry}), frozenset({Retry, Succeed})
 EXPIRED = Expire("too slow")
 #: What leads there, and what is legal there.

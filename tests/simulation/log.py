@@ -13,6 +13,7 @@ from inferry.server.task.inputs import (
     Fail,
     Hold,
     Input,
+    Misreport,
     Progress,
     Release,
     Retry,
@@ -35,6 +36,7 @@ _INPUTS: dict[EventKind, tuple[type[Input], ...]] = {
     EventKind.RETRIED: (Retry,),
     EventKind.LATE_RESULT: (Succeed,),
     EventKind.HELD: (Hold,),
+    EventKind.MISREPORTED: (Misreport,),
 }
 _NEED_ATTEMPT = (EventKind.ACCEPTED, EventKind.PROGRESSED, EventKind.REQUEUED)
 _NEED_NONE = (EventKind.DISPATCHED, EventKind.HELD)

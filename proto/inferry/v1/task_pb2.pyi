@@ -374,7 +374,7 @@ class Attempt(_message.Message):
     outcome: Global___Attempt.Outcome.ValueType
     """Output only. How it ended."""
     error: _builtins.str
-    """Output only. Why it did not succeed, for a person."""
+    """Output only. Why it did not succeed, or why its last report was refused, for a person."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was claimed for the server."""
@@ -437,6 +437,8 @@ class TaskEvent(_message.Message):
         """Its type is paused: its queue wait began anew instead of ending it."""
         QUEUED: TaskEvent._Kind.ValueType  # 11
         """Not an event of its own: its place in the queue changed. `seq` is that of the last event."""
+        MISREPORTED: TaskEvent._Kind.ValueType  # 12
+        """A report of the server was refused, for it could not be read; `message` says why."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What happened."""
@@ -465,6 +467,8 @@ class TaskEvent(_message.Message):
     """Its type is paused: its queue wait began anew instead of ending it."""
     QUEUED: TaskEvent.Kind.ValueType  # 11
     """Not an event of its own: its place in the queue changed. `seq` is that of the last event."""
+    MISREPORTED: TaskEvent.Kind.ValueType  # 12
+    """A report of the server was refused, for it could not be read; `message` says why."""
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int

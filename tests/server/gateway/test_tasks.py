@@ -175,6 +175,50 @@ async def test_every_undocumented_answer_has_a_defined_end(
     assert says in done["error"]
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"status":"COMPLETED","result":NaN}', "result: no JSON, at position 0"),
+        (b'{"status":"COMPLETED","result":', "no JSON, at position 31"),
+        (b"OK", "no JSON, at position 0"),
+        (b'{"status":"DONE","result":1}', 'status: "DONE"; right is one of PENDING'),
+    ],
+)
+async def test_a_callback_that_is_refused_leaves_its_reason_on_the_attempt(
+    gateway: Running, backend: Backend, body: bytes, reason: str
+) -> None:
+    backend.answer = say({"status": "accepted"})
+    await gateway.register(backend)
+    task = await gateway.create(timeout=60_000)
+    job = await backend.next_job()
+    for _ in range(2):
+        async with gateway.http.put(job["callback_url"], data=body) as response:
+            assert response.status == 400
+            assert reason in (await response.json())["error"]
+    path = f"/api/tasks/{task['id']}"
+    (running,) = (await gateway.call("GET", f"{path}/attempts"))[1]["attempts"]
+    assert (running["outcome"], reason in running["error"]) == ("RUNNING", True)
+    await gateway.call("DELETE", path)
+    (ended,) = (await gateway.call("GET", f"{path}/attempts"))[1]["attempts"]
+    assert (ended["outcome"], reason in ended["error"]) == ("ABORTED", True)
+    events = await gateway.events(task["id"])
+    assert [event["kind"] for event in events].count("MISREPORTED") == 1
+
+
+async def test_a_callback_whose_token_does_not_hold_leaves_nothing(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = say({"status": "accepted"})
+    await gateway.register(backend)
+    task = await gateway.create()
+    job = await backend.next_job()
+    url = job["callback_url"][:-1] + ("A" if job["callback_url"][-1] != "A" else "B")
+    async with gateway.http.put(url, data=b"[" * 300) as response:
+        assert response.status == 401
+    (running,) = (await gateway.call("GET", f"/api/tasks/{task['id']}/attempts"))[1]["attempts"]
+    assert "error" not in running
+
+
 @pytest.mark.parametrize("idempotent", [True, False])
 async def test_a_cut_connection_repeats_an_idempotent_task_and_fails_any_other(
     gateway: Running, idempotent: bool

@@ -15,6 +15,7 @@ from inferry.server.task.inputs import (
     Fail,
     Hold,
     Input,
+    Misreport,
     Progress,
     Release,
     Retry,
@@ -42,6 +43,7 @@ INPUTS: Mapping[type[Input], st.SearchStrategy[Input]] = {
     Expire: st.builds(Expire, TEXT, details=JSON, digest=DIGEST),
     Cancel: st.builds(Cancel, TEXT, DIGEST),
     Hold: st.builds(Hold, TEXT),
+    Misreport: st.builds(Misreport, TEXT),
     Retry: st.builds(Retry),
 }
 ELAPSED_MS = st.integers(0, 2 * SPEC.total_timeout_ms)

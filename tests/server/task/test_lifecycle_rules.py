@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from inferry.server.task.inputs import Accept, Cancel, Expire, Fail, Input, Progress, Retry, Succeed
+from inferry.server.task.inputs import (
+    Accept,
+    Cancel,
+    Expire,
+    Fail,
+    Input,
+    Misreport,
+    Progress,
+    Retry,
+    Succeed,
+)
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, EventKind, Outcome
 from tests.server.situations import CLAIM, CREATED_MS, EXPIRED, LOST, RULES, SPEC, lead_to
@@ -52,6 +62,19 @@ def test_a_late_result_is_kept_aside_and_the_task_stays_timed_out() -> None:
     assert late.event.kind is EventKind.LATE_RESULT
     same = late.record._replace(seq=record.seq, updated_ms=record.updated_ms, digest=b"")
     assert same == record
+
+
+def test_why_a_report_was_refused_stays_on_its_attempt_alone() -> None:
+    record = apply(lead_to("processing"), Misreport("no JSON"), CREATED_MS, RULES).record
+    assert (record.flaw, record.message, record.progress) == ("no JSON", "", 0)
+    ended = apply(record, EXPIRED, CREATED_MS, RULES)
+    assert ended.closed is not None
+    assert ended.closed.error == "too slow; its last report was refused: no JSON"
+    waiting = apply(record, LOST, CREATED_MS, RULES).record
+    assert apply(waiting, CLAIM, CREATED_MS, RULES).record.flaw == ""
+    done = apply(record, Succeed(b"1"), CREATED_MS, RULES)
+    assert done.closed is not None
+    assert done.closed.error == ""
 
 
 def test_times_within_a_task_never_go_back_though_the_clock_did() -> None:

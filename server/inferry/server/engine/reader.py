@@ -10,6 +10,7 @@ from inferry.server.engine.signals import Place
 from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
+from inferry.server.task.steps import misreported
 
 WATCH_STEP = 100
 
@@ -99,7 +100,8 @@ class Reader:
         if record.held:
             server_id = record.server_id or ""
             running = AttemptOutcome.RUNNING
-            attempts.append(Attempt(record.attempt, server_id, running, "", record.started_ms, 0))
+            flaw = misreported(record)
+            attempts.append(Attempt(record.attempt, server_id, running, flaw, record.started_ms, 0))
         return attempts
 
     async def tasks(

@@ -7,6 +7,7 @@ the ledger, which keeps slots, queue and watchers in step and hands claimed atte
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 
@@ -15,7 +16,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import TaskNotFoundError
+from inferry.server.errors import InferryError, TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import (
     Change,
@@ -28,7 +29,7 @@ from inferry.server.store import (
 from inferry.server.store import Claim as ClaimWaiting
 from inferry.server.task.deadlines import expiry
 from inferry.server.task.failure import Failure, plan
-from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Retry
+from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Misreport, Retry
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Status, TaskRecord, TaskSpec
 from inferry.server.task.reports import Report, interpret
@@ -118,6 +119,19 @@ class Engine:
             return interpret(record, attempt, report)
 
         return await self._change(task_id, decide, self._ledger.reported, tenant)
+
+    async def misreport(
+        self, task_id: str, attempt: int | None, reason: str, tenant: str | None
+    ) -> None:
+        """Keeps why a report was refused on the attempt that it was about, if that is open."""
+
+        def decide(record: TaskRecord) -> Input | None:
+            concerned = record.held and attempt in (None, record.attempt)
+            return Misreport(reason) if concerned and record.flaw != reason else None
+
+        _log.warning("report refused", task_id=task_id, attempt=attempt, error=reason)
+        with suppress(InferryError):
+            await self._change(task_id, decide, self._ledger.reported, tenant)
 
     async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""

@@ -12,7 +12,11 @@ from inferry.server.engine.bulk_retry import retry_many
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.tasks import Engine
-from inferry.server.errors import InvalidPayloadError, UnauthenticatedError
+from inferry.server.errors import (
+    InvalidPayloadError,
+    PayloadTooLargeError,
+    UnauthenticatedError,
+)
 from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
@@ -229,7 +233,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
         else:
             tenant = visible_tenant()
-        report = self._read(request)
+        try:
+            report = self._read(request)
+        except (InvalidPayloadError, PayloadTooLargeError) as refusal:
+            await self._engine.misreport(request.id, attempt, refusal.message, tenant)
+            raise
         return await self._engine.report(request.id, attempt, report, tenant), report
 
     def _read(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> Report:

@@ -63,6 +63,7 @@ PLACING = (
     "queued_ms",
     "losses",
     "queue_deadline_ms",
+    "flaw",
 )
 STATE = (*REPORT, "status", *ENDING, *PLACING)
 TASK = ("place", *SPEC, *STATE)
@@ -138,6 +139,7 @@ def placing_row(record: TaskRecord) -> Row:
         record.queued_ms,
         " ".join(map(str, record.losses)) if record.losses else "",
         record.queue_deadline_ms,
+        record.flaw,
     )
 
 
@@ -156,7 +158,7 @@ def task_of(row: Sequence[Any]) -> TaskRecord:
     return TaskRecord(
         spec, _STATUS[row[20]], row[16], row[17], row[28], row[29], row[21], row[34], row[30],
         row[31], row[32], row[33], row[22], tuple(map(int, row[35].split())), row[18], row[19],
-        row[23], row[24], row[25], row[26], row[27], row[36],
+        row[37], row[23], row[24], row[25], row[26], row[27], row[36],
     )  # fmt: skip
 
 

@@ -34,6 +34,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Misreport:
+    """The server reported what cannot be read: that is kept, and nothing else changes."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Succeed:
     """The server delivered a result: a JSON text."""
 
@@ -94,4 +101,4 @@ class Retry:
 
 
 Ending = Succeed | Fail | Expire | Cancel
-Input = Claim | Accept | Progress | Release | Hold | Retry | Ending
+Input = Claim | Accept | Progress | Misreport | Release | Hold | Retry | Ending

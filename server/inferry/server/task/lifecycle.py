@@ -21,6 +21,7 @@ from inferry.server.task.inputs import (
     Fail,
     Hold,
     Input,
+    Misreport,
     Progress,
     Release,
     Retry,
@@ -33,6 +34,7 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.PENDING, Claim): Status.PENDING,
     (Status.PENDING, Accept): Status.PROCESSING,
     (Status.PENDING, Progress): Status.PROCESSING,
+    (Status.PENDING, Misreport): Status.PENDING,
     (Status.PENDING, Succeed): Status.COMPLETED,
     (Status.PENDING, Fail): Status.FAILED,
     (Status.PENDING, Release): Status.PENDING,
@@ -41,6 +43,7 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.PENDING, Cancel): Status.CANCELLED,
     (Status.PROCESSING, Accept): Status.PROCESSING,
     (Status.PROCESSING, Progress): Status.PROCESSING,
+    (Status.PROCESSING, Misreport): Status.PROCESSING,
     (Status.PROCESSING, Succeed): Status.COMPLETED,
     (Status.PROCESSING, Fail): Status.FAILED,
     (Status.PROCESSING, Release): Status.PENDING,
@@ -58,6 +61,7 @@ _GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {
     Claim: lambda record: record.waiting,
     Accept: lambda record: record.held,
     Progress: lambda record: record.held,
+    Misreport: lambda record: record.held,
     Succeed: lambda record: (
         record.held or (record.status.final and record.attempt > 0 and not record.digest)
     ),
@@ -106,6 +110,8 @@ def apply(  # noqa: PLR0911  # a return for each kind of step
             return steps.claim(record, given, now_ms, rules)
         case Accept() | Progress():
             return steps.report(record, target, given, now_ms, rules)
+        case Misreport():
+            return steps.misreport(record, given, now_ms)
         case Release():
             return steps.release(record, given, now_ms)
         case Hold():

@@ -40,6 +40,8 @@ class EventKind(IntEnum):
     LATE_RESULT = 8
     #: Its type is paused: its queue wait began anew.
     HELD = 10
+    #: What the server reported was refused: it could not be read.
+    MISREPORTED = 12
 
 
 class AttemptOutcome(IntEnum):
@@ -124,6 +126,8 @@ class TaskRecord(NamedTuple):
     progress: float = 0.0
     #: The last progress message.
     message: str = ""
+    #: Why the last report of the latest attempt was refused; empty when none was.
+    flaw: str = ""
     #: Why it did not complete, for a person.
     error: str = ""
     #: Why it did not complete, for a program.

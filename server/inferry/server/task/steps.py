@@ -15,6 +15,7 @@ from inferry.server.task.inputs import (
     Expire,
     Fail,
     Hold,
+    Misreport,
     Progress,
     Release,
     Succeed,
@@ -71,6 +72,7 @@ def claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transitio
         not_before_ms=0,
         progress=0.0,
         message="",
+        flaw="",
         attempt_deadline_ms=attempt_deadline,
         deadline_ms=run_deadline(record.spec, attempt_deadline, last, now),
     )
@@ -101,6 +103,17 @@ def report(
         deadline_ms=run_deadline(record.spec, run_until, last, now),
     )
     return Transition(after, event_of(after, kind, message))
+
+
+def misreport(record: TaskRecord, given: Misreport, now: int) -> Transition:
+    """Keeps why a report was refused: whoever looks for the end of the attempt finds it there."""
+    deadline = run_deadline(
+        record.spec, record.attempt_deadline_ms, record.total_deadline_ms, heard_ms=now
+    )
+    after = record._replace(
+        seq=record.seq + 1, updated_ms=now, flaw=given.reason, deadline_ms=deadline
+    )
+    return Transition(after, event_of(after, EventKind.MISREPORTED, given.reason))
 
 
 def release(record: TaskRecord, given: Release, now: int) -> Transition:
@@ -212,7 +225,14 @@ def event_of(record: TaskRecord, kind: EventKind, message: str = "") -> Event:
 def close(record: TaskRecord, outcome: AttemptOutcome, error: str, now_ms: int) -> Attempt:
     """Ends the open attempt of ``record``."""
     server_id = record.server_id or ""
+    if record.flaw and outcome is not AttemptOutcome.SUCCEEDED:
+        error = f"{error}; {misreported(record)}" if error else misreported(record)
     return Attempt(record.attempt, server_id, outcome, error, record.started_ms, now_ms)
+
+
+def misreported(record: TaskRecord) -> str:
+    """Says that a report of the latest attempt was refused; empty when none was."""
+    return f"its last report was refused: {record.flaw}" if record.flaw else ""
 
 
 def verdict(given: Ending) -> tuple[AttemptOutcome, str, str, Outcome | None]:

@@ -41,6 +41,8 @@ CREATE TABLE tasks (
     queued_ms         INTEGER NOT NULL CHECK (queued_ms > 0),
     -- Times when servers died with it, a space between two.
     losses            TEXT    NOT NULL,
+    -- Why the last report of the latest attempt was refused.
+    flaw              TEXT    NOT NULL,
     queue_deadline_ms INTEGER NOT NULL CHECK (queue_deadline_ms > 0),
     error             TEXT    NOT NULL,
     code              TEXT    NOT NULL,
@@ -89,7 +91,7 @@ CREATE TABLE events (
     place     INTEGER NOT NULL,
     seq       INTEGER NOT NULL CHECK (seq > 0),
     at_ms     INTEGER NOT NULL CHECK (at_ms > 0),
-    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind = 10),
+    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind IN (10, 12)),
     status    INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
     progress  REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
     message   TEXT    NOT NULL,
