@@ -38,7 +38,7 @@ BUGS = (
     Bug(
         "what a rolled back transaction left in memory is not forgotten",
         "store.sqlite.store:SqliteStore._undo",
-        "self._writes.forget()",
+        "self._batches.forget()",
         "pass",
     ),
     Bug(

@@ -6,9 +6,9 @@ import apsw
 import pytest
 
 from inferry.server.store import PauseType, PutServer
+from inferry.server.store.sqlite.batches import SqliteBatches
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
-from inferry.server.store.sqlite.writes import SqliteWrites
 from inferry.server.task.inputs import Accept, Fail, Succeed
 from inferry.server.task.pause import PausedType
 from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
@@ -18,7 +18,7 @@ from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
 def db() -> Iterator[apsw.Connection]:
     db = apsw.Connection(":memory:")
     migrate(db, load_migrations(FOLDER))
-    results = SqliteWrites(db).run(
+    results = SqliteBatches(db).run(
         [
             waiting("waiting"),
             dispatched("dispatched"),

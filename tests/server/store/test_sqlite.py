@@ -149,7 +149,7 @@ async def test_reads_go_on_while_a_batch_is_open(path: Path) -> None:
     async with opened(path) as store:
         await do(store, waiting("task_1"))
         await begin(store._db)
-        store._writes.run([waiting("task_2"), change("task_1", Cancel())])
+        store._batches.run([waiting("task_2"), change("task_1", Cancel())])
         listed = await store.tasks(TaskFilter(tenant="acme"), None, 10)
         assert [record.status for _, record in listed] == [Status.PENDING]
         store._commit_now([])

@@ -25,6 +25,7 @@ from typing import TypeAlias, TypeVar
 import apsw
 
 from inferry.server.store import Operation, Purge, Result, StoreError
+from inferry.server.store.sqlite.batches import BrokenOperationError, SqliteBatches
 from inferry.server.store.sqlite.connections import (
     FileId,
     begin,
@@ -39,7 +40,6 @@ from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
 from inferry.server.store.sqlite.reads import SqliteReads
-from inferry.server.store.sqlite.writes import BrokenOperationError, SqliteWrites
 
 T = TypeVar("T")
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
@@ -130,13 +130,13 @@ class SqliteStore(SqliteReads):
     async def _write(self, operations: Sequence[Operation]) -> list[Result]:
         try:
             await begin(self._db)
-            return await self._run(self._writes.run, operations)
+            return await self._run(self._batches.run, operations)
         except BrokenOperationError:
             # All of it again, each by itself: savepoints would cost every batch.
             self._undo()
             self._check()
             await begin(self._db)
-            return await self._run(self._writes.run_apart, operations)
+            return await self._run(self._batches.run_apart, operations)
 
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
         if any(isinstance(operation, Purge) for operation in operations):
@@ -173,7 +173,7 @@ class SqliteStore(SqliteReads):
 
     def _undo(self) -> None:
         """Leaves nothing of a batch, in the database or in memory."""
-        self._writes.forget()
+        self._batches.forget()
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -225,7 +225,7 @@ class SqliteStore(SqliteReads):
 
     def _use(self, db: apsw.Connection) -> None:
         self._db = db
-        self._writes = SqliteWrites(db)
+        self._batches = SqliteBatches(db)
         db.set_wal_hook(self._measure_log)
 
     def _measure_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:

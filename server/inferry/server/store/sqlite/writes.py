@@ -1,12 +1,8 @@
-"""The operations of a batch, as statements on the one connection that writes."""
-
-from collections.abc import Sequence
+"""Each operation, as statements on the one connection that writes."""
 
 import apsw
-import structlog
 
 from inferry.server.errors import (
-    InferryError,
     PurgedError,
     RequestReusedError,
     TaskNotFoundError,
@@ -40,9 +36,9 @@ from inferry.server.store.rows import (
     state_row,
     task_of,
 )
-from inferry.server.store.sqlite.purge import purge
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
+from inferry.server.store.sqlite.sweeps import postpone, purge
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -62,15 +58,9 @@ _HELD_KEPT = 10_000
 #: The latest time is kept anew when it is so much later.
 _TIME_STEP_MS = 1_000
 
-_log = structlog.get_logger(__name__)
-
-
-class BrokenOperationError(Exception):
-    """One operation cannot be done; its cause says why."""
-
 
 class SqliteWrites:
-    """Runs operations inside a transaction that somebody else begins and ends."""
+    """Does operations, one by one, inside a transaction."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -79,60 +69,16 @@ class SqliteWrites:
         #: Tasks with an open attempt and their places, as this connection left them: nearly all
         #: changes are to these, and reading a row takes as long as writing its change.
         self._held: dict[str, tuple[int, TaskRecord]] = {}
-        self._data_version: object = None
         #: The latest time that was kept.
         self._noted_ms = 0
 
-    def run(self, operations: Sequence[Operation]) -> list[Result]:
-        """Runs operations in order, each upon the ones before it.
+    def do(self, operation: Operation) -> Result:  # noqa: PLR0911  # a return for each kind
+        """Does one operation, upon what those before it left.
 
         Raises:
-            apsw.Error: A statement failed; the transaction must be rolled back.
-            BrokenOperationError: So it must; ``run_apart`` does the others.
+            InferryError: It is refused, and nothing is written.
+            Exception: It cannot be done; the transaction, or a part of it, must be rolled back.
         """
-        # It differs when another connection wrote: an operator's shell, perhaps.
-        data_version = self._db.pragma("data_version")
-        if data_version != self._data_version:
-            self._held.clear()
-            self._data_version = data_version
-        return [self._do(operation) for operation in operations]
-
-    def run_apart(self, operations: Sequence[Operation]) -> list[Result]:
-        """Does so and refuses each operation that cannot be done; what it wrote is taken back.
-
-        Raises:
-            apsw.Error: A statement failed; the transaction must be rolled back.
-        """
-        results: list[Result] = []
-        for operation in operations:
-            self._cursor.execute("SAVEPOINT apart")
-            try:
-                results.append(self._do(operation))
-            except BrokenOperationError:
-                _log.exception("an operation broke", operation=type(operation).__name__)
-                self._cursor.execute("ROLLBACK TO apart")
-                self.forget()
-                results.append(InferryError("internal error"))
-            self._cursor.execute("RELEASE apart")
-        return results
-
-    def forget(self) -> None:
-        """Has to be called when a transaction was rolled back."""
-        self._held.clear()
-        self._noted_ms = 0
-
-    def _do(self, operation: Operation) -> Result:
-        try:
-            return self._run(operation)
-        except InferryError as refusal:
-            return refusal
-        except Exception as error:
-            # SQLite's other errors are the disk's, and the whole batch's.
-            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
-                raise
-            raise BrokenOperationError from error
-
-    def _run(self, operation: Operation) -> Result:  # noqa: PLR0911  # one for each kind
         match operation:
             case Change():
                 return self._change(operation)
@@ -148,14 +94,17 @@ class SqliteWrites:
             case ResumeType():
                 self._cursor.execute(QUERIES["resume_type"], (operation.type,))
             case Purge():
-                purged = purge(self._cursor, operation)
                 self._note_time(operation.now_ms)
-                return purged
-            case Postpone(until_ms):
+                return purge(self._cursor, operation)
+            case Postpone():
                 self._held.clear()
-                self._cursor.execute(QUERIES["postpone"], {"until_ms": until_ms})
-                return self._db.changes()
+                return postpone(self._cursor, operation)
         return None
+
+    def forget(self) -> None:
+        """Has to be called when a transaction was rolled back."""
+        self._held.clear()
+        self._noted_ms = 0
 
     def _insert(self, operation: Insert) -> TaskRecord | Replayed:
         record, key, execute = operation.record, operation.key, self._cursor.execute

@@ -1,11 +1,14 @@
-"""The purge: table by table, for rows of one task in different tables meet by its place alone."""
+"""Writes that go over many tasks at once.
+
+A purge goes table by table, for rows of one task in different tables meet by its place alone.
+"""
 
 import apsw
 
-from inferry.server.store import Purge
+from inferry.server.store import Postpone, Purge
 from inferry.server.store.sqlite.queries import QUERIES
 
-_STEPS = tuple(
+_PURGE = tuple(
     QUERIES[name]
     for name in (
         "forget_tombstones",
@@ -27,6 +30,12 @@ def purge(cursor: apsw.Cursor, operation: Purge) -> int:
         "limit": operation.limit,
         "until_ms": operation.now_ms + operation.tombstone_ms,
     }
-    for statement in _STEPS:
+    for statement in _PURGE:
         cursor.execute(statement, values)
+    return cursor.connection.changes()
+
+
+def postpone(cursor: apsw.Cursor, operation: Postpone) -> int:
+    """Puts deadlines off; returns of how many tasks."""
+    cursor.execute(QUERIES["postpone"], {"until_ms": operation.until_ms})
     return cursor.connection.changes()
