@@ -6,9 +6,9 @@ from inferry.server.clock import Clock
 from inferry.server.engine.registry import Registry
 from inferry.server.loop import Loop
 
-#: Between two looks: a part of the time after which servers are forgotten, and so long at most.
+#: Between two looks: a part of the time after which servers are forgotten, within bounds.
 _PART = 10
-_LONGEST_S = 60.0
+_SHORTEST_S, _LONGEST_S = 0.1, 60.0
 
 
 class Absentees(Loop):
@@ -35,4 +35,5 @@ class Absentees(Loop):
 
     async def pause(self) -> None:
         """Waits for the next look."""
-        await asyncio.sleep(min(_LONGEST_S, self._after_ms / _PART / 1_000))
+        part_s = self._after_ms / _PART / 1_000
+        await asyncio.sleep(min(_LONGEST_S, max(_SHORTEST_S, part_s)))
