@@ -348,17 +348,6 @@ def test_the_success_rate_looks_back_on_the_last_attempts() -> None:
     assert member.success_rate == 0.75
 
 
-def test_a_clock_that_was_set_back_holds_nobody_back_for_longer_than_usual() -> None:
-    fleet, member = opened()
-    call(fleet, member, CallEnd.REFUSED, asked_ms=3_600_000)
-    fleet.seen("srv_a", NOW)
-    earlier = NOW - 86_400_000
-    fleet.set_back(earlier)
-    assert member.lease.seen_ms == earlier
-    assert member.retry_ms <= earlier + REST_LONGEST_MS
-    assert fleet.choose(ECHO, earlier + REST_LONGEST_MS) == "srv_a"
-
-
 class Fleets(RuleBasedStateMachine):
     """One server, anything that happens to it, and what must always hold."""
 
@@ -407,11 +396,6 @@ class Fleets(RuleBasedStateMachine):
     @rule(wait_ms=st.integers(0, 10_000))
     def time_passes(self, wait_ms: int) -> None:
         self.now_ms += wait_ms
-
-    @rule(back_ms=st.integers(0, 100_000))
-    def the_clock_is_set_back(self, back_ms: int) -> None:
-        self.now_ms -= back_ms
-        self.fleet.set_back(self.now_ms)
 
     @invariant()
     def what_routing_looks_at_is_up_to_date(self) -> None:

@@ -64,13 +64,6 @@ def test_what_was_buried_is_not_doomed_any_more_and_what_was_not_still_is() -> N
     assert lease.ends_ms(LENGTH_MS) == 0
 
 
-def test_a_clock_that_was_set_back_leaves_nothing_ahead() -> None:
-    lease = granted()
-    lease.renew(NOW + 1)
-    lease.set_back(NOW - 10)
-    assert (lease.since_ms, lease.seen_ms) == (NOW - 10, NOW - 10)
-
-
 @given(st.lists(st.none() | st.sets(st.sampled_from([FIRST, SECOND]))))
 def test_only_what_a_server_had_at_two_misses_in_a_row_is_doomed(
     course: list[set[AttemptKey] | None],

@@ -237,9 +237,3 @@ class Fleet:
     def tick(self, now_ms: int) -> None:
         """Lets time pass: ends rests, and makes breakers half-open."""
         self._held_back.tick(now_ms)
-
-    def set_back(self, now_ms: int) -> None:
-        """Bounds what lies ahead, after the clock was set back."""
-        self._held_back.set_back(now_ms)
-        for member in self:
-            member.lease.set_back(now_ms)

@@ -80,14 +80,6 @@ class HeldBack:
     def __bool__(self) -> bool:
         return bool(self._members)
 
-    def set_back(self, now_ms: int) -> None:
-        """Bounds what lies ahead, after the clock was set back."""
-        for member in self._members.values():
-            until_ms = min(member.rest.until_ms, now_ms + self._rest_longest_ms)
-            member.rest = member.rest._replace(until_ms=until_ms)
-            until_ms = min(member.breaker.until_ms, now_ms + self._rules.longest_ms)
-            member.breaker = member.breaker._replace(until_ms=until_ms)
-
     def _turn(self, member: Member, breaker: Breaker) -> None:
         server_id, before, state = member.record.id, member.breaker, breaker.state
         member.breaker = breaker

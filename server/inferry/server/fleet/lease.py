@@ -59,8 +59,3 @@ class Lease:
     def begun_ms(self) -> int:
         """When its time began: with the last sign of life, or when it was granted."""
         return max(self.since_ms, self.seen_ms)
-
-    def set_back(self, now_ms: int) -> None:
-        """Forgets what lies ahead, after the clock was set back."""
-        self.since_ms = min(self.since_ms, now_ms)
-        self.seen_ms = min(self.seen_ms, now_ms)

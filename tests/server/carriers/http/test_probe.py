@@ -290,15 +290,6 @@ async def test_a_server_that_comes_back_in_time_loses_nothing(watched: Watched) 
     assert (member.holding, watched.lost) == ({TASK}, [])
 
 
-async def test_probes_go_on_when_the_clock_was_set_back(watched: Watched) -> None:
-    async with probed() as backend:
-        member = watched.fleet.put(server(url=backend.url))
-        await watched.go()
-        await watched.go(after_ms=-3_600_000)
-        await watched.go(after_ms=2 * INTERVAL_MS)
-        assert (backend.probes, member.lease.seen_ms) == (2, watched.clock.ms)
-
-
 async def test_a_running_loop_notices_a_new_server_at_once(outbound: Outbound) -> None:
     watched = Watched(outbound, timeout_ms=5_000)
     loop = HealthLoop(

@@ -84,7 +84,6 @@ class HealthLoop(Loop):
         self._probes: set[asyncio.Task[None]] = set()
         #: By whether the last probe was good: those that hang wait for each other, and no one else.
         self._places = {good: asyncio.Semaphore(PROBES_LIMIT) for good in (True, False)}
-        self._round_ms = 0
 
     async def run_once(self) -> None:
         """Begins the probes whose time has come, and ends the attempts of dead servers."""
@@ -117,7 +116,7 @@ class HealthLoop(Loop):
         await asyncio.gather(*self._probes, return_exceptions=True)
 
     def _look_around(self, now: int) -> None:
-        """Keeps a watch for each server that there is, and what they hold plausible."""
+        """Keeps a watch for each server that there is; the lease of a new one counts from now."""
         known = self._watches
         self._watches = {}
         for member in self._fleet:
@@ -126,11 +125,6 @@ class HealthLoop(Loop):
                 watch = _Watch()
                 member.lease.grant(now)
             self._watches[member.record.id] = watch
-        if now < self._round_ms:
-            self._fleet.set_back(now)
-            for watch in self._watches.values():
-                watch.probed_ms = min(watch.probed_ms, now)
-        self._round_ms = now
 
     def _due_ms(self, member: Member, watch: _Watch) -> int:
         if watch.record is not member.record:
