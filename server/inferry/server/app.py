@@ -6,7 +6,7 @@ from random import Random
 
 import structlog
 
-from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.callback import CallbackSigner, CallbackVerifier
 from inferry.server.access.keys import KeySource, PemKey, SecretKey
 from inferry.server.access.secret import SecretError, derive_key, load_secret, read_secret
 from inferry.server.access.tokens import TokenRules, TokenVerifier
@@ -61,9 +61,10 @@ class Gateway:
         self._config = config
         self._clock = clock or SteadyClock(_tell_of_step)
         config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._secret, keys = _secrets(config)
+        secret, keys = _secrets(config)
         verifier = TokenVerifier(keys, self._clock.wall, _token_rules(config))
-        self._rpc = RpcServer(config, verifier)
+        self._callback_key = derive_key(secret, "callback")
+        self._rpc = RpcServer(config, verifier, CallbackVerifier(self._callback_key))
         #: Where stubs in this process call the gateway; they may be made before it starts.
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
@@ -130,7 +131,7 @@ class Gateway:
         """
         await self._store.open()
         await self._outbound.start()
-        signer = CallbackSigner(derive_key(self._secret, "callback"), public_url)
+        signer = CallbackSigner(self._callback_key, public_url)
         await take_up_time(self._store, self._clock)
         await self._ledger.load(self._store)
         await settle_open_attempts(self._engine, self._store, self._ledger.fleet)

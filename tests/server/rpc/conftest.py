@@ -7,13 +7,9 @@ import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from structlog.typing import EventDict
 
-from inferry.server.access.keys import SecretKey
-from inferry.server.access.tokens import TokenVerifier
-from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
-from tests.server.rpc.wiring import SECRET, FixedClock, Servicer, Wired
-from tests.server.token_rules import TOKEN_RULES
+from tests.server.rpc.wiring import Servicer, Wired, interceptor
 
 
 @pytest.fixture
@@ -31,16 +27,15 @@ def logged() -> Iterator[list[EventDict]]:
 
 @pytest.fixture(params=["same process", "socket"])
 async def wired(request: pytest.FixtureRequest, logged: list[EventDict]) -> AsyncIterator[Wired]:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
     servicer = Servicer()  # type: ignore[abstract]
     probes = health.aio.HealthServicer()
     if request.param == "same process":
-        local = LocalChannel(interceptor)
+        local = LocalChannel(interceptor())
         add_TaskServiceServicer_to_server(servicer, local)
         health_pb2_grpc.add_HealthServicer_to_server(probes, local)
         yield Wired(TaskServiceStub(local), health_pb2_grpc.HealthStub(local), servicer)
         return
-    server = grpc.aio.server(interceptors=[interceptor])
+    server = grpc.aio.server(interceptors=[interceptor()])
     add_TaskServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(probes, server)
     port = server.add_insecure_port("127.0.0.1:0")

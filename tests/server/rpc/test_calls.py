@@ -67,7 +67,8 @@ async def test_a_stream_of_requests_arrives_in_order(wired: Wired) -> None:
         yield pb.ReportTaskRequest(id="last")
 
     response = await wired.stub.ReportTask(requests(), metadata=BACKEND)
-    assert (response.id, response.reports) == ("last", 2)
+    assert (response.id, response.reports) == ("a-backend", 2)
+    assert wired.servicer.reported == ["first", "last"]
 
 
 async def test_a_call_that_takes_too_long_ends_on_both_sides(wired: Wired) -> None:

@@ -8,8 +8,6 @@ import pytest
 from grpc import StatusCode
 from structlog.typing import EventDict
 
-from inferry.server.access.keys import SecretKey
-from inferry.server.access.tokens import TokenVerifier
 from inferry.server.errors import (
     GoneError,
     IllegalTransitionError,
@@ -21,7 +19,6 @@ from inferry.server.errors import (
     StaleAttemptError,
     UnavailableError,
 )
-from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.store import StoreError
 from inferry.v1 import task_service_pb2 as pb
@@ -29,15 +26,14 @@ from tests.server.rpc.wiring import (
     ADMIN,
     BACKEND,
     CLIENT,
-    SECRET,
     TASK,
-    FixedClock,
     Wired,
+    callback_token,
     failure,
     info,
+    interceptor,
     struct,
 )
-from tests.server.token_rules import TOKEN_RULES
 
 
 @pytest.mark.parametrize(
@@ -154,15 +150,29 @@ async def test_a_role_that_may_not_is_denied(wired: Wired) -> None:
 
 async def test_the_token_of_a_callback_decides_whatever_header_comes_with_it(wired: Wired) -> None:
     bad = (("authorization", "Bearer nonsense"),)
-    request = pb.UpdateTaskRequest(id=TASK, token="for the servicer")
+    update = pb.UpdateTaskRequest(id=TASK, token=callback_token())
+    report = pb.ReportTaskRequest(id=TASK, token=callback_token())
     for metadata in ((), BACKEND, CLIENT, bad, (("authorization", "Basic dTpw"),)):
-        assert (await wired.stub.UpdateTask(request, metadata=metadata)).id == "nobody"
-    unsigned = pb.UpdateTaskRequest(id=TASK)
-    assert (await wired.stub.UpdateTask(unsigned)).id == "nobody"
-    assert (await wired.stub.UpdateTask(unsigned, metadata=BACKEND)).id == "a-backend"
-    assert (await failure(wired.stub.UpdateTask(unsigned, metadata=bad)))[0] is (
-        StatusCode.UNAUTHENTICATED
-    )
+        assert (await wired.stub.UpdateTask(update, metadata=metadata)).id == "nobody"
+        assert (await wired.stub.ReportTask(iter([report] * 2), metadata=metadata)).reports == 2
+
+
+async def test_a_report_without_the_token_of_a_callback_needs_one_of_its_sender(
+    wired: Wired,
+) -> None:
+    bad = (("authorization", "Bearer nonsense"),)
+    update, report = pb.UpdateTaskRequest(id=TASK), pb.ReportTaskRequest(id=TASK)
+    assert (await wired.stub.UpdateTask(update, metadata=BACKEND)).id == "a-backend"
+    assert (await wired.stub.ReportTask(iter([report]), metadata=BACKEND)).id == "a-backend"
+    for metadata, text in (((), "callback URL, or a JWT"), (bad, "the token's header")):
+        calls: list[Awaitable[Any]] = [
+            wired.stub.UpdateTask(update, metadata=metadata),
+            wired.stub.ReportTask(iter([report]), metadata=metadata),
+        ]
+        for call in calls:
+            code, message, details = await failure(call)
+            assert (code, details) == (StatusCode.UNAUTHENTICATED, [info("UNAUTHENTICATED")])
+            assert text in message
 
 
 async def test_an_admin_may_call_anything(wired: Wired) -> None:
@@ -177,7 +187,9 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
     wired.servicer.error = NotFoundError(f"no task {TASK}")
     await failure(wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT))
     await wired.stub.CreateTask(pb.CreateTaskRequest(), metadata=CLIENT)
-    await wired.stub.UpdateTask(pb.UpdateTaskRequest(id="task_?token=x", token="swordfish"))
+    made_up = "task_of ada"
+    signed = callback_token(made_up)
+    await wired.stub.UpdateTask(pb.UpdateTaskRequest(id=made_up, token=signed))
     failed, created, updated = logged
     assert failed.pop("duration_ms") >= 0
     assert failed == {
@@ -191,12 +203,11 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
     assert (created["log_level"], created["code"], created["task_id"]) == ("debug", "OK", TASK)
     assert "task_id" not in updated
     assert token not in repr(logged)
-    assert "swordfish" not in repr(logged)
+    assert signed not in repr(logged)
 
 
 async def test_a_method_outside_the_table_is_denied() -> None:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
-    channel = LocalChannel(interceptor)
+    channel = LocalChannel(interceptor())
 
     async def handle(request: Any, context: Any) -> Any:
         raise AssertionError
@@ -208,11 +219,11 @@ async def test_a_method_outside_the_table_is_denied() -> None:
 
 
 def test_a_handler_is_wrapped_once() -> None:
-    interceptor = ServerInterceptor(TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES))
+    guards = interceptor()
 
     async def handle(request: Any, context: Any) -> Any:
         raise AssertionError
 
     handler: Any = grpc.unary_unary_rpc_method_handler(handle)
     method = "/inferry.v1.TaskService/GetTask"
-    assert interceptor.guard(method, handler) is interceptor.guard(method, handler)
+    assert guards.guard(method, handler) is guards.guard(method, handler)

@@ -11,11 +11,16 @@ from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 from grpc_status import rpc_status
 
-from inferry.server.access.tokens import Role, issue_token
-from inferry.server.rpc.interceptors import caller
+from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.keys import SecretKey
+from inferry.server.access.tokens import Role, TokenVerifier, issue_token
+from inferry.server.rpc.admission import Admission, caller
+from inferry.server.rpc.interceptors import ServerInterceptor
+from inferry.server.rpc.unread import Vouching
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2_grpc import TaskServiceServicer
+from tests.server.token_rules import TOKEN_RULES
 
 if TYPE_CHECKING:
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
@@ -35,6 +40,19 @@ def bearer(role: Role) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
+#: Makes the tokens of callbacks.
+SIGNER = CallbackSigner(b"k" * 32, "http://gateway")
+
+
+def callback_token(task_id: str = TASK) -> str:
+    return SIGNER.url(task_id, 1, "srv_1").partition("?token=")[2]
+
+
+def interceptor(**limits: Any) -> ServerInterceptor:
+    verifier = TokenVerifier(SecretKey(SECRET), FixedClock(), TOKEN_RULES)
+    return ServerInterceptor(Admission(verifier), Vouching(SIGNER, **limits))
+
+
 CLIENT = bearer(Role.CLIENT)
 BACKEND = bearer(Role.BACKEND)
 ADMIN = bearer(Role.ADMIN)
@@ -45,6 +63,8 @@ class Servicer(TaskServiceServicer):
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        #: The tasks of the last stream of reports.
+        self.reported: list[str] = []
         self.started = asyncio.Event()
         self.ended = asyncio.Event()
 
@@ -73,13 +93,13 @@ class Servicer(TaskServiceServicer):
             await self._hang()
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Any) -> Any:
-        principal = caller(optional=True)
-        return pb.UpdateTaskResponse(id=principal.subject if principal else "nobody")
+        return pb.UpdateTaskResponse(id="nobody" if request.token else caller().subject)
 
     async def ReportTask(self, request_iterator: Any, context: Any) -> Any:
         reports = [request async for request in request_iterator]
-        caller(optional=True)
-        return pb.ReportTaskResponse(id=reports[-1].id, reports=len(reports))
+        self.reported = [report.id for report in reports]
+        who = "nobody" if reports[-1].token else caller().subject
+        return pb.ReportTaskResponse(id=who, reports=len(reports))
 
     async def _hang(self) -> None:
         self.started.set()

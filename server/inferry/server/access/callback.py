@@ -26,21 +26,15 @@ class CallbackRight:
     server_id: str
 
 
-class CallbackSigner:
-    """Makes and verifies callback URLs.
+class CallbackVerifier:
+    """Verifies the tokens of callback URLs.
 
     Args:
         key: 32 bytes for this purpose alone (see ``secret.derive_key``).
-        public_url: Where backends reach the gateway, such as ``http://127.0.0.1:8787``.
     """
 
-    def __init__(self, key: bytes, public_url: str) -> None:
+    def __init__(self, key: bytes) -> None:
         self._key = key
-        self._prefix = f"{public_url.rstrip('/')}/api/tasks/"
-
-    def url(self, task_id: str, attempt: int, server_id: str) -> str:
-        """Makes the callback URL of an attempt; the ids are URL-safe as they are."""
-        return f"{self._prefix}{task_id}?token={self._token(task_id, attempt, server_id)}"
 
     def verify(self, task_id: str, token: str) -> CallbackRight:
         """Tells what a token allows to do with a task.
@@ -67,3 +61,20 @@ class CallbackSigner:
         framed = f"{attempt}.{len(task_id)}.{task_id}{server_id}".encode()
         mac = hmac.digest(self._key, framed, hashlib.sha256)[:_MAC_BYTES]
         return f"{attempt}.{server_id}.{urlsafe_b64encode(mac).decode()}"
+
+
+class CallbackSigner(CallbackVerifier):
+    """Makes and verifies callback URLs.
+
+    Args:
+        key: As for ``CallbackVerifier``.
+        public_url: Where backends reach the gateway, such as ``http://127.0.0.1:8787``.
+    """
+
+    def __init__(self, key: bytes, public_url: str) -> None:
+        super().__init__(key)
+        self._prefix = f"{public_url.rstrip('/')}/api/tasks/"
+
+    def url(self, task_id: str, attempt: int, server_id: str) -> str:
+        """Makes the callback URL of an attempt; the ids are URL-safe as they are."""
+        return f"{self._prefix}{task_id}?token={self._token(task_id, attempt, server_id)}"

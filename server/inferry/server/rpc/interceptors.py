@@ -5,34 +5,27 @@ once; what is left for each call is a token's look-up and two context variables.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from contextvars import ContextVar
-from time import perf_counter
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 import structlog
 from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
-from inferry.server.access.tokens import Principal, TokenVerifier
-from inferry.server.errors import (
-    InferryError,
-    PermissionDeniedError,
-    UnauthenticatedError,
-    UnavailableError,
-)
+from inferry.server.access.tokens import Principal
+from inferry.server.errors import InferryError
+from inferry.server.rpc.admission import CALLER, Admission, no_report
+from inferry.server.rpc.call_log import CallLog, Context
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
-from inferry.server.rpc.status import to_grpc
-from inferry.server.store import StoreError
+from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
-Context = grpc.aio.ServicerContext[Any, Any]
 UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
+Caller = Principal | InferryError
 
 _HANDLERS: Mapping[tuple[bool, bool], Callable[..., Handler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -41,29 +34,12 @@ _HANDLERS: Mapping[tuple[bool, bool], Callable[..., Handler]] = {
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
 _END = object()
-_ULID_CHARS = 26
-
-_principal: ContextVar[Principal | None] = ContextVar("principal", default=None)
 
 
-@overload
-def caller(*, optional: Literal[False] = False) -> Principal: ...
-@overload
-def caller(*, optional: Literal[True]) -> Principal | None: ...
-def caller(*, optional: bool = False) -> Principal | None:
-    """Tells who made the call that runs here.
+class _Subject(NamedTuple):
+    """What a request was about."""
 
-    Args:
-        optional: Whether None is an answer. A call comes without a token only where a callback
-            token may stand in for one (``Right.CALLBACK``): its servicer must ask for that.
-
-    Raises:
-        UnauthenticatedError: It came without a token, and ``optional`` is False.
-    """
-    found = _principal.get()
-    if found is None and not optional:
-        raise _no_token()
-    return found
+    id: str
 
 
 def behaviour_of(handler: Handler) -> Callable[[Any, Any], Any]:
@@ -79,77 +55,137 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     function where a stream is. Make it once logging is set up.
 
     Args:
-        verifier: Tells who a token stands for.
+        admission: Tells who calls, and whether they may.
+        vouching: Tells which reports may be read though nobody knows who sends them.
     """
 
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verify = verifier.verify
+    def __init__(self, admission: Admission, vouching: Vouching) -> None:
+        self._admission = admission
+        self._vouching = vouching
         # Bound now: a logger from the module's top would be looked up anew for each call.
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
-        self._guarded: dict[tuple[str, Handler], Handler] = {}
+        self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeHandler:
-        """Gives a ``grpc.aio.Server`` the guarded handler of a call; None if there is none."""
+        """Gives a ``grpc.aio.Server`` the handler of a call; None if there is none.
+
+        Who calls is decided here, where nothing of the message has been read: a handler of a
+        stream reads when it asks for the next message, and one that refuses never does.
+        """
         handler = await continuation(handler_call_details)
-        return handler and self.guard(handler_call_details.method, handler)
+        method = handler_call_details.method
+        if handler is None:
+            return None
+        if _is_open(method):
+            return self._bounded(method, handler)
+        try:
+            self._admission.rule(method)(handler_call_details.invocation_metadata)
+        except InferryError as refusal:
+            if Right.CALLBACK in PERMISSIONS.get(method, ()):
+                return self._vouched(method, handler, refusal)
+            return self._refused(method, refusal)
+        return self._wrapped(method, handler, unread=True)
 
     def guard(self, method: str, handler: Handler) -> Handler:
-        """Wraps a handler; the same one is wrapped once.
+        """Wraps a handler whose messages come as objects; the same one is wrapped once.
 
         Args:
             method: Its full name, such as ``/inferry.v1.TaskService/GetTask``.
             handler: As the generated code makes it.
         """
-        if method.split("/")[1] in OPEN_SERVICES:
-            return handler
-        known = self._guarded.get((method, handler))
+        return handler if _is_open(method) else self._wrapped(method, handler, unread=False)
+
+    def _bounded(self, method: str, handler: Handler) -> Handler:
+        known = self._guarded.get((method, handler, True))
+        if known is None:
+            known = self._guarded[method, handler, True] = bounded(handler)
+        return known
+
+    def _wrapped(self, method: str, handler: Handler, *, unread: bool) -> Handler:
+        known = self._guarded.get((method, handler, unread))
         if known is not None:
             return known
+        # A message in bytes is parsed where it is used, and let go of there.
+        parse = parsing(handler) if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary
         make = _HANDLERS[handler.request_streaming, handler.response_streaming]
         guarded = make(
-            wrap(method, behaviour_of(handler)),
-            handler.request_deserializer,
+            wrap(method, behaviour_of(handler), parse),
+            None if parse else handler.request_deserializer,
             handler.response_serializer,
         )
-        self._guarded[method, handler] = guarded
+        self._guarded[method, handler, unread] = guarded
         return guarded
 
-    def _guard_unary(self, method: str, behaviour: UnaryBehaviour) -> UnaryBehaviour:
-        allowed = PERMISSIONS.get(method, frozenset())
+    def _refused(self, method: str, refusal: InferryError) -> Handler:
+        async def refuse(_messages: Any, context: Context) -> None:
+            await CallLog(self._log, method).fail(refusal, context)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+    def _vouched(self, method: str, handler: Handler, refusal: InferryError) -> Handler:
+        """Makes a handler whose messages are parsed only if their own tokens hold."""
+        behaviour = self._vouching.behaviour(handler, behaviour_of(handler), refusal)
+
+        def unknown(_context: Context) -> Caller:
+            return refusal
+
+        guarded = self._guard_stream(method, behaviour, caller_of=unknown)
+        serializer = handler.response_serializer
+        return grpc.stream_stream_rpc_method_handler(guarded, None, serializer)
+
+    def _guard_unary(
+        self, method: str, behaviour: UnaryBehaviour, parse: Parse | None = None
+    ) -> UnaryBehaviour:
+        caller_of = self._caller_of(method)
 
         async def guarded(request: Any, context: Context) -> Any:
-            call = _CallLog(self._log, method, request)
+            call = CallLog(self._log, method, None if parse else request)
             try:
-                # The token of a callback decides, whatever header comes with it.
-                signed = Right.CALLBACK in allowed and bool(getattr(request, "token", ""))
-                found = None if signed else self._admit(method, allowed, context)
-                mark = _principal.set(found)
+                if parse is not None:
+                    request = parse(request)
+                    # Of the request no more than that: it may be large.
+                    call.about = _Subject(getattr(request, "id", ""))
+                mark = CALLER.set(caller_of(context))
                 try:
-                    response = await behaviour(request, context)
+                    answer = behaviour(request, context)
+                    # It is the servicer's alone now: whoever waits for long may let go of it.
+                    del request
+                    response = await answer
                 finally:
-                    _principal.reset(mark)
+                    CALLER.reset(mark)
             except asyncio.CancelledError:
                 call.ended(StatusCode.CANCELLED)
                 raise
             except Exception as error:  # noqa: BLE001  # nothing may leak
+                request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
                 await call.fail(error, context)
             call.ended(StatusCode.OK, response)
             return response
 
         return guarded
 
-    def _guard_stream(self, method: str, behaviour: StreamBehaviour) -> StreamBehaviour:
-        allowed = PERMISSIONS.get(method, frozenset())
+    def _guard_stream(
+        self,
+        method: str,
+        behaviour: StreamBehaviour,
+        parse: Parse | None = None,
+        caller_of: Callable[[Context], Caller] | None = None,
+    ) -> StreamBehaviour:
+        caller_of = caller_of or self._caller_of(method)
 
         async def guarded(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            call = _CallLog(self._log, method, request)
+            call = CallLog(self._log, method, None if parse else request)
             try:
-                found = self._admit(method, allowed, context)
+                if parse is not None:
+                    request = parse(request)
+                    # Of the request no more than that: it may be large.
+                    call.about = _Subject(getattr(request, "id", ""))
+                found = caller_of(context)
                 async with aclosing(behaviour(request, context)) as responses:
                     while (response := await _step(responses, found)) is not _END:
                         yield response
@@ -162,90 +198,33 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _admit(self, method: str, allowed: frozenset[object], context: Context) -> Principal | None:
-        for key, value in context.invocation_metadata() or ():
-            if key == "authorization":
-                scheme, _, token = str(value).partition(" ")
-                break
-        else:
-            if Right.CALLBACK in allowed:
-                return None
-            raise _no_token()
-        if scheme.lower() != "bearer":
-            raise _no_token()
-        found = self._verify(token.strip())
-        if found.roles.isdisjoint(allowed):
-            roles = ", ".join(sorted(found.roles)) or "no known"
-            raise PermissionDeniedError(f"the token's role may not call {method}: {roles}")
-        return found
+    def _caller_of(self, method: str) -> Callable[[Context], Caller]:
+        """Makes what tells who calls a method, or raises where that must be known."""
+        admit = self._admission.rule(method)
+        if Right.CALLBACK not in PERMISSIONS.get(method, ()):
+            return lambda context: admit(context.invocation_metadata())
+
+        def known_or_why_not(context: Context) -> Caller:
+            # The token of a callback decides, whatever header comes with it.
+            metadata = context.invocation_metadata() or ()
+            if not any(key == "authorization" for key, _ in metadata):
+                return no_report()
+            try:
+                return admit(metadata)
+            except InferryError as refusal:
+                return refusal
+
+        return known_or_why_not
 
 
-async def _step(responses: AsyncGenerator[Any, None], found: Principal | None) -> Any:
+async def _step(responses: AsyncGenerator[Any, None], found: Caller) -> Any:
     # Set for each step alone: each may run in another task, and none may leave it to its caller.
-    mark = _principal.set(found)
+    mark = CALLER.set(found)
     try:
         return await anext(responses, _END)
     finally:
-        _principal.reset(mark)
+        CALLER.reset(mark)
 
 
-def _no_token() -> UnauthenticatedError:
-    return UnauthenticatedError("send a token: 'authorization: Bearer <token>'")
-
-
-class _CallLog:
-    """The end of one call: its log line, and what its error becomes.
-
-    No token, payload or query is ever in there: names, numbers and ids alone.
-    """
-
-    __slots__ = ("_log", "_method", "_request", "_started")
-
-    def __init__(self, log: FilteringBoundLogger, method: str, request: Any) -> None:
-        self._log = log
-        self._method = method
-        self._request = request
-        self._started = perf_counter()
-
-    def ended(self, code: StatusCode, response: Any = None) -> None:
-        """Logs a call that went as its caller wanted."""
-        if self._log.is_enabled_for(logging.DEBUG):
-            self._log.debug("call ended", **self._facts(code, response))
-
-    async def fail(self, error: Exception, context: Context) -> None:
-        """Logs a call that failed and aborts it, always.
-
-        Raises:
-            grpc.aio.AbortError: As ``context.abort_with_status`` does.
-        """
-        match error:
-            case grpc.aio.AbortError():
-                self._log.info("call failed", **self._facts(context.code()))
-                raise error
-            case InferryError():
-                known = error
-                self._log.info("call failed", **self._facts(known.status), reason=known.code)
-            case StoreError():
-                known = UnavailableError("the store does not answer as it should; try again later")
-                self._log.error("call failed", **self._facts(known.status), exc_info=error)
-            case _:
-                known = InferryError("internal error")
-                self._log.error("call failed", **self._facts(known.status), exc_info=error)
-        await context.abort_with_status(to_grpc(known))
-
-    def _facts(self, code: StatusCode, response: Any = None) -> dict[str, Any]:
-        duration_ms = round((perf_counter() - self._started) * 1_000, 3)
-        facts = {"method": self._method, "code": code.name, "duration_ms": duration_ms}
-        # An id that a caller made up is no id of ours, and no text for our log.
-        for source in (self._request, response, getattr(response, "task", None)):
-            name = getattr(source, "id", "")
-            if _is_id(name, "task_"):
-                return facts | {"task_id": name}
-            if _is_id(name, "srv_"):
-                return facts | {"server_id": name}
-        return facts
-
-
-def _is_id(name: str, prefix: str) -> bool:
-    ulid = name.removeprefix(prefix)
-    return ulid != name and len(ulid) == _ULID_CHARS and ulid.isalnum()
+def _is_open(method: str) -> bool:
+    return method.split("/")[1] in OPEN_SERVICES

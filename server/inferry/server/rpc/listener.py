@@ -4,10 +4,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
+from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
+from inferry.server.rpc.unread import Vouching
 from inferry.v1 import (
     queue_service_pb2,
     queue_service_pb2_grpc,
@@ -31,9 +34,11 @@ _SERVICES = (
 class RpcServer:
     """Serves what is added to it, behind one interceptor."""
 
-    def __init__(self, config: Config, verifier: TokenVerifier) -> None:
+    def __init__(
+        self, config: Config, verifier: TokenVerifier, callbacks: CallbackVerifier
+    ) -> None:
         self._config = config
-        interceptor = ServerInterceptor(verifier)
+        interceptor = ServerInterceptor(Admission(verifier), Vouching(callbacks))
         #: Where stubs in this process call; they may be made before the start.
         self.channel = LocalChannel(interceptor)
         #: Tells probes whether the gateway serves.

@@ -7,8 +7,8 @@ from inferry.server.engine.registry import Registration, Registry
 from inferry.server.errors import InvalidPayloadError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
+from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
-from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import names, within
 from inferry.v1 import server_pb2, server_service_pb2_grpc

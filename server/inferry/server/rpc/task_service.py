@@ -12,11 +12,8 @@ from inferry.server.engine.bulk_retry import retry_many
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.tasks import Engine
-from inferry.server.errors import (
-    InvalidPayloadError,
-    PayloadTooLargeError,
-    UnauthenticatedError,
-)
+from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
+from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
@@ -28,7 +25,6 @@ from inferry.server.rpc.convert import (
     timestamp,
 )
 from inferry.server.rpc.explanation import explanation_of
-from inferry.server.rpc.interceptors import caller
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
 from inferry.server.store import Replayed, TaskFilter
@@ -74,11 +70,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         spec, payload, not_before_ms, key = new_task(
             request, caller().tenant, self._clock.now_ms(), self._config
         )
+        value_format = request.value_format
+        # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
+        del request
         if spec.asynchronous:
             created = await self._engine.create(spec, payload, not_before_ms, key)
             if not isinstance(created, Replayed):
                 return pb.CreateTaskResponse(task=task_to_proto(created))
-            task = await self._task(created.record, request.value_format)
+            task = await self._task(created.record, value_format)
             return pb.CreateTaskResponse(task=task, replayed=True)
         # Listening before the task exists: its end is never missed, and never looked up.
         with self._ledger.signals.listen(spec.id) as signal:
@@ -87,10 +86,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
                 record = await signal.final(created)
                 task = task_to_proto(record)
                 outcome = signal.outcome or Outcome()
-                add_values(task, request.value_format, None, outcome, self._largest)
+                add_values(task, value_format, None, outcome, self._largest)
                 return pb.CreateTaskResponse(task=task)
         record = await self._reader.wait(created.record.spec.id, spec.tenant, None)
-        task = await self._task(record, request.value_format)
+        task = await self._task(record, value_format)
         return pb.CreateTaskResponse(task=task, replayed=True)
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
@@ -149,7 +148,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.UpdateTaskRequest, context: Context
     ) -> pb.UpdateTaskResponse:
         """Takes one report of a backend."""
-        record, report = await self._report(request)
+        reporting = self._report(request)
+        del request
+        record, report = await reporting
         return pb.UpdateTaskResponse(
             id=record.spec.id,
             status=_status(record),
@@ -229,16 +230,16 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         attempt, tenant = None, None
         if request.token:
             attempt = self._signer.verify(request.id, request.token).attempt
-        elif caller(optional=True) is None:
-            raise UnauthenticatedError("a report needs the token of its callback URL, or a JWT")
         else:
             tenant = visible_tenant()
+        task_id = request.id
         try:
             report = self._read(request)
         except (InvalidPayloadError, PayloadTooLargeError) as refusal:
-            await self._engine.misreport(request.id, attempt, refusal.message, tenant)
+            await self._engine.misreport(task_id, attempt, refusal.message, tenant)
             raise
-        return await self._engine.report(request.id, attempt, report, tenant), report
+        del request
+        return await self._engine.report(task_id, attempt, report, tenant), report
 
     def _read(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> Report:
         if isinstance(request, pb.UpdateTaskRequest) and request.HasField("update_json"):

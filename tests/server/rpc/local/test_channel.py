@@ -10,13 +10,16 @@ import pytest
 from grpc import StatusCode
 from grpc_status import rpc_status
 
+from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.keys import SecretKey
 from inferry.server.access.tokens import Role, TokenVerifier, issue_token
 from inferry.server.clock import SystemClock
 from inferry.server.errors import NotFoundError
-from inferry.server.rpc.interceptors import ServerInterceptor, caller
+from inferry.server.rpc.admission import CALLER, Admission, caller
+from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.rpc.local.context import LocalContext
+from inferry.server.rpc.unread import Vouching
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_service_pb2_grpc import (
     TaskServiceServicer,
@@ -72,7 +75,8 @@ class Servicer(TaskServiceServicer):
 @pytest.fixture
 def channel() -> LocalChannel:
     verifier = TokenVerifier(SecretKey(SECRET), SystemClock(), TOKEN_RULES)
-    return LocalChannel(ServerInterceptor(verifier))
+    vouching = Vouching(CallbackVerifier(SECRET))
+    return LocalChannel(ServerInterceptor(Admission(verifier), vouching))
 
 
 @pytest.fixture
@@ -184,9 +188,9 @@ async def test_the_principal_does_not_leak_to_the_caller(
     for _ in range(2):
         # Each step in a task of its own, as under a timeout.
         await asyncio.create_task(call.read())
-        assert caller(optional=True) is None
+        assert CALLER.get() is None
     await stub.GetTask(pb.GetTaskRequest(), metadata=METADATA)
-    assert caller(optional=True) is None
+    assert CALLER.get() is None
     call.cancel()
     await servicer.ended.wait()
 

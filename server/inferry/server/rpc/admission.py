@@ -1,0 +1,86 @@
+"""Who calls, and whether they may: told from a call's metadata, before its message is looked at.
+
+One table of rights (``permissions``), default deny, for a socket and for the same process alike.
+"""
+
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+
+from inferry.server.access.tokens import Principal, TokenVerifier
+from inferry.server.errors import InferryError, PermissionDeniedError, UnauthenticatedError
+from inferry.server.rpc.permissions import PERMISSIONS, Right
+
+#: Pairs of a call's metadata; keys in lower case.
+Metadata = Iterable[tuple[str, str | bytes]]
+
+Admit = Callable[[Metadata | None], Principal]
+
+#: Who made the call that runs here, or why nobody knows.
+CALLER: ContextVar[Principal | InferryError | None] = ContextVar("caller", default=None)
+
+
+def caller() -> Principal:
+    """Tells who made the call that runs here.
+
+    Raises:
+        UnauthenticatedError: Nobody knows. Only where something else may stand in for a token (see
+            ``Right``) does a servicer run all the same.
+        PermissionDeniedError: It may not make this call by its token.
+    """
+    found = CALLER.get()
+    if isinstance(found, Principal):
+        return found
+    raise found or _no_token()
+
+
+class Admission:
+    """Decides about calls.
+
+    Args:
+        verifier: Tells who a token stands for.
+    """
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verify = verifier.verify
+        self._rules = {method: self._rule(method) for method in PERMISSIONS}
+
+    def rule(self, method: str) -> Admit:
+        """Gives what tells from a call's metadata who calls a method.
+
+        It raises ``UnauthenticatedError`` if there is no token, or none that holds, and
+        ``PermissionDeniedError`` if the token's role may not call the method.
+
+        Args:
+            method: Its full name, such as ``/inferry.v1.TaskService/GetTask``.
+        """
+        return self._rules.get(method) or self._rule(method)
+
+    def _rule(self, method: str) -> Admit:
+        verify, allowed = self._verify, PERMISSIONS.get(method, frozenset())
+        reports = Right.CALLBACK in allowed
+
+        def admit(metadata: Metadata | None) -> Principal:
+            for key, value in metadata or ():
+                if key == "authorization":
+                    scheme, _, token = str(value).partition(" ")
+                    break
+            else:
+                raise no_report() if reports else _no_token()
+            if scheme.lower() != "bearer":
+                raise _no_token()
+            found = verify(token.strip())
+            if found.roles.isdisjoint(allowed):
+                roles = ", ".join(sorted(found.roles)) or "no known"
+                raise PermissionDeniedError(f"the token's role may not call {method}: {roles}")
+            return found
+
+        return admit
+
+
+def _no_token() -> UnauthenticatedError:
+    return UnauthenticatedError("send a token: 'authorization: Bearer <token>'")
+
+
+def no_report() -> UnauthenticatedError:
+    """Makes the refusal of a report that nothing stands for."""
+    return UnauthenticatedError("a report needs the token of its callback URL, or a JWT")

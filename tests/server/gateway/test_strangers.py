@@ -1,0 +1,81 @@
+"""What those who have no token can make a gateway do: next to nothing."""
+
+import asyncio
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.struct_pb2 import NULL_VALUE, Value
+from grpc import StatusCode
+
+from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.limits import MESSAGE_BYTES
+from tests.processes import GatewayProcess
+
+#: Four bytes each in a message, some sixty once parsed.
+NULLS = MESSAGE_BYTES // 4 - 1_000
+MESSAGES = 20
+#: Far above what is needed, far below what the messages would take: fifteen times their bytes.
+GROWTH_MIB = 250
+
+TASK = "task_01HK153X00PYXZ6CXT0BGWJ8MG"
+WRONG = (("authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA"),)
+FORGED = f"1.srv_01HK153X00PYXZ6CXT0BGWJ8MG.{'A' * 24}"
+
+
+def create() -> bytes:
+    request = pb.CreateTaskRequest(type="echo")
+    _fill(request.payload.fields["nulls"])
+    return request.SerializeToString()
+
+
+def report(token: str = "") -> bytes:
+    request = pb.UpdateTaskRequest(id=TASK, token=token)
+    _fill(request.update.result)
+    return request.SerializeToString()
+
+
+def _fill(value: Value) -> None:
+    value.list_value.values.extend([Value(null_value=NULL_VALUE)] * NULLS)
+
+
+def memory_mib(pid: int, name: str) -> float:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (size,) = (line.split()[1] for line in status if line.startswith(f"{name}:"))
+    return int(size) / 1024
+
+
+async def refused(call: Any) -> StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code()
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("/inferry.v1.TaskService/CreateTask", create()),
+        ("/inferry.v1.TaskService/UpdateTask", report()),
+        ("/inferry.v1.TaskService/UpdateTask", report(FORGED)),
+        ("/inferry.v1.TaskService/ReportTask", report(FORGED)),
+        ("/inferry.v1.NoSuchService/Method", create()),
+    ],
+    ids=["create", "report", "forged", "stream", "unknown"],
+)
+async def test_large_messages_of_strangers_are_refused_and_take_no_memory(
+    gateway_process: GatewayProcess, method: str, message: bytes
+) -> None:
+    before_mib = memory_mib(gateway_process.pid, "VmRSS")
+    options = [("grpc.max_send_message_length", -1)]
+    code = StatusCode.UNIMPLEMENTED if "NoSuch" in method else StatusCode.UNAUTHENTICATED
+    for metadata, compression in product(((), WRONG), grpc.Compression):
+        async with grpc.aio.insecure_channel(gateway_process.grpc, options=options) as channel:
+            stub: Any = channel.unary_unary(method)
+            sent = [
+                refused(stub(message, metadata=metadata, compression=compression))
+                for _ in range(MESSAGES)
+            ]
+            assert set(await asyncio.gather(*sent)) == {code}
+        assert memory_mib(gateway_process.pid, "VmHWM") - before_mib < GROWTH_MIB
