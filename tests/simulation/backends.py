@@ -16,6 +16,7 @@ from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import UpdateTaskRequest
 from tests.simulation.history import Report, Run
 from tests.simulation.host import BrokenError, Host
+from tests.simulation.life import Life
 from tests.simulation.world import World
 
 #: How often a careful backend repeats a callback that did not arrive.
@@ -109,6 +110,7 @@ class Backend:
         self.world.trace(self.name, "told to stop", said["id"], said.get("attempt"))
         if not self._knows_cancel:
             return Answer(404, b"", None)
+        self.world.history.told_to_stop.add((said["id"], said["attempt"]))
         if not self.world.happens(self.world.weather.lie_p):
             self._stopped.add((said["id"], said.get("attempt", 0)))
         return _say({"status": "cancelled"})
@@ -212,8 +214,13 @@ class Backend:
 
     async def _send(self, job: Job, said: dict[str, Any], request: UpdateTaskRequest) -> bool:
         history = self.world.history
+
+        def arrive(life: Life) -> Any:
+            history.heard_ms[job.id, job.attempt] = life.clock.now_ms()
+            return life.task_stub.UpdateTask(request)
+
         try:
-            reply = await self.host.call(lambda life: life.task_stub.UpdateTask(request))
+            reply = await self.host.call(arrive)
         except BrokenError:
             return False
         except AioRpcError as error:

@@ -81,6 +81,10 @@ class History:
     seen: dict[Seen, None] = field(default_factory=dict)
     #: Events that watchers were shown, by task and number.
     events: dict[tuple[str, int], Fact] = field(default_factory=dict)
+    #: Attempts that servers were told to stop, and do.
+    told_to_stop: set[tuple[str, int]] = field(default_factory=set)
+    #: When a report on each attempt last came to a gateway, by its clock.
+    heard_ms: dict[tuple[str, int], int] = field(default_factory=dict)
     #: Retries asked for, answered or not, by task.
     retries: Counter[str] = field(default_factory=Counter)
     #: Times that all failed tasks were to run again.

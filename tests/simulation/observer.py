@@ -1,7 +1,9 @@
 """Looks at the gateway while it runs, for what no client could see."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import apsw
@@ -39,11 +41,17 @@ _ORPHANED = (
     "SELECT id, attempt FROM tasks WHERE status < 3 AND server_id IS NOT NULL "
     "AND server_id NOT IN (SELECT id FROM servers)"
 )
-_CROWDED = (
-    "SELECT servers.id, count(*) AS held, max_concurrent FROM tasks "
-    "JOIN servers ON servers.id = server_id WHERE status < 3 "
-    "GROUP BY servers.id HAVING held > max_concurrent"
+_SLOTS = "SELECT id, max_concurrent FROM servers"
+_RUNNING = "SELECT server_id FROM tasks WHERE status < 3 AND server_id IS NOT NULL"
+#: Attempts that timed out or were aborted, other than by their server's own word.
+_STOPPED = (
+    "SELECT id, number, attempts.server_id, ended_ms FROM attempts JOIN tasks USING (place) "
+    "WHERE outcome IN (6, 7) AND ended_ms > ? AND (digest = x'' OR attempt > number)"
 )
+#: A report may come to a gateway so long before it is looked at.
+_HEARD_MS = 1_000
+#: How exactly a grace is kept.
+_EXACT_MS = 100
 
 
 class Observer:
@@ -55,6 +63,7 @@ class Observer:
         self._noticed_s = config.lease_ms / 1_000 + _LEASE_LATE_S
         self._forgotten_s = config.forget_after_ms / 1_000 + _FORGET_LATE_S
         self._rest_longest_ms = config.rest_longest_ms
+        self._cancel_grace_ms = config.cancel_grace_ms
         #: Since when the gateway can do its work.
         self._able_s = 0.0
         self._excused_s = 0.0
@@ -75,8 +84,26 @@ class Observer:
         said = orjson.loads(body)
         if not self._db.execute(_CLAIMED, (said["id"], said["attempt"])).fetchall():
             self.world.violate(f"{said['id']} was dispatched before its claim was on disk")
-        for server_id, held, slots in self._db.execute(_CROWDED).fetchall():
-            self.world.violate(f"{server_id} has {held} tasks and {slots} slots")
+        self._look_at_slots()
+
+    def _look_at_slots(self) -> None:
+        """No server has more attempts than slots; those count that it may not know are over."""
+        life = self.host.life
+        assert life is not None
+        history = self.world.history
+        held = Counter(server_id for (server_id,) in self._rows(_RUNNING))
+        since_ms = life.clock.now_ms() - self._cancel_grace_ms + _EXACT_MS
+        for task_id, number, server_id, ended_ms in self._rows(_STOPPED, since_ms):
+            attempt = task_id, number
+            heard = history.heard_ms.get(attempt, 0) > ended_ms - _HEARD_MS
+            if not heard and attempt not in history.told_to_stop:
+                held[server_id] += 1
+        for server_id, slots in self._rows(_SLOTS):
+            if held[server_id] > slots:
+                self.world.violate(f"{server_id} has {held[server_id]} tasks and {slots} slots")
+
+    def _rows(self, query: str, *values: int) -> list[Any]:
+        return self._db.execute(query, values).fetchall()
 
     async def run(self) -> None:
         """Looks every second whether a task waits for nothing."""

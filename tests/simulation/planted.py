@@ -97,6 +97,18 @@ BUGS = (
         "for record in ():",
     ),
     Bug(
+        "slots of what was stopped before a restart are given away",
+        "engine.restart:stop_again",
+        "fleet.hold(stopped.server_id, task_id, stopped.number)",
+        "pass",
+    ),
+    Bug(
+        "what was stopped before a restart keeps its slot for ever",
+        "engine.restart:stop_again",
+        "carrier.stop(task_id, stopped)",
+        "pass",
+    ),
+    Bug(
         "what waited before a restart is not in the queue",
         "engine.ledger:Ledger.load",
         "for record in await store.waiting():",

@@ -24,7 +24,7 @@ from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.registry import Registry
-from inferry.server.engine.restart import settle_open_attempts, take_up_time
+from inferry.server.engine.restart import settle_open_attempts, stop_again, take_up_time
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.signals import Signals
 from inferry.server.engine.sweeper import Sweeper
@@ -135,19 +135,22 @@ class Gateway:
         await take_up_time(self._store, self._clock)
         await self._ledger.load(self._store)
         await settle_open_attempts(self._engine, self._store, self._ledger.fleet)
+        cancel_grace_ms = self._config.cancel_grace_ms
         self._dispatcher = Dispatcher(
             engine=self._engine,
             fleet=self._ledger.fleet,
             outbound=self._outbound,
             signer=signer,
             clock=self._clock,
-            stopper=Stopper(self._ledger, self._outbound, self._config.cancel_grace_ms),
+            stopper=Stopper(self._ledger, self._outbound, self._clock, cancel_grace_ms),
             rules=DispatchRules(
                 report=self._report_rules,
                 grace_ms=self._config.grace_ms,
                 patience_ms=self._config.sync_timeout_ms,
             ),
         )
+        since_ms = self._clock.now_ms() - cancel_grace_ms
+        await stop_again(self._store, self._ledger.fleet, self._dispatcher, since_ms)
         self._add_services(signer)
         self.grpc_address = await self._rpc.listen()
         self._ledger.carrier = self._dispatcher

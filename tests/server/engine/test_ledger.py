@@ -42,6 +42,9 @@ class Porter:
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         self.told.append(f"drop {record.spec.id}.{closed.number}")
 
+    def stop(self, task_id: str, closed: Attempt) -> None:
+        self.told.append(f"stop {task_id}.{closed.number}")
+
     def confirm(self, task_id: str, attempt: int) -> None:
         self.told.append(f"confirm {task_id}.{attempt}")
 

@@ -107,6 +107,9 @@ class Porter:
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         pass
 
+    def stop(self, task_id: str, closed: Attempt) -> None:
+        pass
+
     def confirm(self, task_id: str, attempt: int) -> None:
         pass
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from inferry.server.outbound.client import Answer
 from tests.backends import ACCEPTED, Backend, running_backend
@@ -145,3 +146,67 @@ async def test_a_cancelled_and_retried_task_is_stopped_once_and_runs_again(
         assert (status, body["code"]) == (409, "STALE_ATTEMPT")
         assert (await gateway.task(job["id"]))["result"] == 2
         await until_idle(gateway, server_id)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "timed out"])
+async def test_a_slot_that_waits_for_its_server_to_stop_survives_a_restart(
+    backend: Backend, tmp_path: Path, ends: str
+) -> None:
+    backend.cancel_status = 500
+    settings: dict[str, Any] = {"cancel_grace_ms": NEVER_MS, "grace_ms": 0}
+    async with running_gateway(tmp_path, **settings) as gateway:
+        timeout = 200 if ends == "timed out" else 60_000
+        _, job = await started(gateway, backend, timeout=timeout)
+        next_one = await gateway.create(timeout=60_000)
+        if ends == "cancelled":
+            await gateway.call("DELETE", f"/api/tasks/{job['id']}")
+        await backend.next_cancel()
+    while not backend.cancels.empty():
+        backend.cancels.get_nowait()
+    async with running_gateway(tmp_path, **settings) as gateway:
+        assert await backend.next_cancel() == {"id": job["id"], "attempt": 1}
+        backend.cancel_status = 200
+        assert (await backend.next_job())["id"] == next_one["id"]
+        # Not before that was answered.
+        assert await backend.next_cancel() == {"id": job["id"], "attempt": 1}
+
+
+async def test_a_callback_frees_a_slot_that_survived_a_restart(
+    backend: Backend, tmp_path: Path
+) -> None:
+    backend.cancel_status = 404
+    async with running_gateway(tmp_path, cancel_grace_ms=NEVER_MS) as gateway:
+        server_id, job = await started(gateway, backend)
+        await gateway.call("DELETE", f"/api/tasks/{job['id']}")
+    async with running_gateway(tmp_path, cancel_grace_ms=NEVER_MS) as gateway:
+        assert await active(gateway, server_id) == 1
+        job["callback_url"] = f"{gateway.url}{URL(job['callback_url']).raw_path_qs}"
+        _, body = await backend.report(job, status="PROCESSING", progress=10)
+        assert body["cancelled"] is True
+        await until_idle(gateway, server_id)
+
+
+async def test_only_the_rest_of_the_grace_is_left_after_a_restart(
+    backend: Backend, tmp_path: Path
+) -> None:
+    backend.cancel_status = 404
+    async with running_gateway(tmp_path, cancel_grace_ms=1_000) as gateway:
+        server_id, job = await started(gateway, backend)
+        await gateway.call("DELETE", f"/api/tasks/{job['id']}")
+        ended_ms = gateway.gateway._clock.now_ms()
+    async with running_gateway(tmp_path, cancel_grace_ms=1_000) as gateway:
+        await until_idle(gateway, server_id)
+        assert gateway.gateway._clock.now_ms() - ended_ms >= 900
+    async with running_gateway(tmp_path, cancel_grace_ms=1) as gateway:
+        assert await active(gateway, server_id) == 0
+
+
+async def test_a_server_that_said_itself_that_it_stopped_has_its_slot_back_after_a_restart(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path, cancel_grace_ms=NEVER_MS) as gateway:
+        server_id, job = await started(gateway, backend)
+        await backend.report(job, status="CANCELLED")
+    async with running_gateway(tmp_path, cancel_grace_ms=NEVER_MS) as gateway:
+        assert await active(gateway, server_id) == 0
+    assert backend.cancels.empty()

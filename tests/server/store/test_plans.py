@@ -23,6 +23,7 @@ INDEXES = {
     "expired": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
     "held": "tasks_deadline (deadline_ms>?)",
     "waiting": "tasks_deadline (deadline_ms>?)",
+    "stopped": "attempts_stopped (ended_ms>?)",
     "purge_tasks": "tasks_purge (purge_ms>? AND purge_ms<?)",
     "forget_tombstones": "tombstones_until (until_ms<?)",
     "events": "PRIMARY KEY (place=? AND seq>?)",

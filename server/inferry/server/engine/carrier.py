@@ -16,6 +16,10 @@ class Carrier(Protocol):
         """Lets go of an attempt that has ended; gives its slot back if the task was stopped."""
         ...
 
+    def stop(self, task_id: str, closed: Attempt) -> None:
+        """Stops an attempt that ended before the gateway started; then gives its slot back."""
+        ...
+
     def confirm(self, task_id: str, attempt: int) -> None:
         """The server of a stopped attempt knows that it should stop."""
         ...

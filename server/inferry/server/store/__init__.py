@@ -270,6 +270,13 @@ class Store(Protocol):
         """Reads all tasks that wait, delayed ones included."""
         ...
 
+    async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:
+        """Reads the attempts that timed out or were cancelled after a time, with their tasks' ids.
+
+        Those are left out whose server said so itself, as far as that is known.
+        """
+        ...
+
     async def paused_types(self) -> list[PausedType]:
         """Reads the paused types."""
         ...

@@ -4,7 +4,16 @@ import pytest
 
 from inferry.server.errors import InferryError
 from inferry.server.store import Postpone, Purge, Store
-from inferry.server.task.inputs import Accept, Cancel, Progress, Release
+from inferry.server.task.inputs import (
+    Accept,
+    Cancel,
+    Expire,
+    Input,
+    Progress,
+    Release,
+    Retry,
+    Succeed,
+)
 from inferry.server.task.record import AttemptOutcome
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import NOW, change, claim, dispatched, do, record_of, waiting
@@ -74,6 +83,37 @@ class ClockConformance:
         before = await record_of(store, "task_1")
         assert await store.commit([Postpone(NOW + TOTAL_MS)]) == [0]
         assert await record_of(store, "task_1") == before
+
+    async def test_what_was_stopped_lately_is_known_unless_its_server_said_so(
+        self, store: Store
+    ) -> None:
+        endings: dict[str, Input] = {
+            "task_cancelled": Cancel("enough"),
+            "task_expired": Expire("too slow"),
+            "task_completed": Succeed(b"1"),
+            "task_cancelled_by_its_server": Cancel("mine", digest=b"report"),
+        }
+        for task_id, ending in endings.items():
+            await do(store, dispatched(task_id), change(task_id, ending, NOW + 10))
+        await do(store, waiting("task_that_waited"), change("task_that_waited", Cancel("", b"")))
+        cancelled, expired = sorted(await store.stopped(NOW + 9))
+        assert (cancelled[0], expired[0]) == ("task_cancelled", "task_expired")
+        assert [cancelled[1]] == await store.attempts("task_cancelled")
+        assert await store.stopped(NOW + 10) == []
+
+    async def test_a_stopped_attempt_stays_so_when_its_task_goes_on(self, store: Store) -> None:
+        await do(store, dispatched("task_1"), change("task_1", Cancel(), NOW + 10))
+        await do(store, change("task_1", Retry(), NOW + 20), claim("task_1", now_ms=NOW + 30))
+        ((task_id, stopped),) = await store.stopped(NOW)
+        assert (task_id, stopped.number, stopped.ended_ms) == ("task_1", 1, NOW + 10)
+        await do(store, change("task_1", Succeed(b"1", b"report"), NOW + 40))
+        assert len(await store.stopped(NOW)) == 1
+
+    async def test_a_late_result_ends_what_was_stopped(self, store: Store) -> None:
+        await do(store, dispatched("task_1"), change("task_1", Expire("too slow")))
+        assert len(await store.stopped(NOW - 1)) == 1
+        await do(store, change("task_1", Succeed(b"1", b"report")))
+        assert await store.stopped(NOW - 1) == []
 
     async def test_the_latest_time_is_remembered_to_a_second(self, store: Store) -> None:
         assert await store.latest_ms() == 0

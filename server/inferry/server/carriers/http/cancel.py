@@ -2,7 +2,8 @@
 
 A cancelled or timed out attempt keeps its slot until the server is known to have stopped: it
 answered the cancel, or reported and was told, or the time of grace is over. A server without the
-endpoint is asked once and then left to its callbacks. (Design sections 4 and 6.)
+endpoint is asked once and then left to its callbacks. What a gateway did not live to see is taken
+up by the next one, which tells the server again. (Design sections 4 and 6.)
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import asyncio
 import orjson
 import structlog
 
+from inferry.server.clock import Clock
 from inferry.server.engine.ledger import Ledger
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.outbound.client import Outbound, OutboundError
-from inferry.server.task.record import Attempt, TaskRecord
+from inferry.server.task.record import Attempt
 
 #: Statuses of a server that knows no such endpoint.
 _NO_ENDPOINT = frozenset({404, 405, 501})
@@ -26,23 +28,30 @@ _log = structlog.get_logger(__name__)
 class Stopper:
     """Tells servers to stop, and gives their slots back."""
 
-    def __init__(self, ledger: Ledger, outbound: Outbound, grace_ms: int) -> None:
+    def __init__(self, ledger: Ledger, outbound: Outbound, clock: Clock, grace_ms: int) -> None:
         self._ledger = ledger
         self._outbound = outbound
-        self._grace_s = grace_ms / 1000
+        self._clock = clock
+        self._grace_ms = grace_ms
         self._stopping: dict[tuple[str, int], asyncio.Task[None]] = {}
         #: When each server without the endpoint last registered: a newer one is asked again.
         self._deaf: dict[str, int] = {}
 
-    def stop(self, record: TaskRecord, closed: Attempt) -> None:
-        """Stops an attempt in the background; its slot is free when this is done."""
+    def stop(self, task_id: str, closed: Attempt, *, known: bool) -> None:
+        """Stops an attempt in the background; its slot is free when this is done.
+
+        Args:
+            task_id: Its task.
+            closed: The attempt.
+            known: The server knows, for it said so itself.
+        """
         member = self._ledger.fleet.get(closed.server_id)
-        if member is None or record.digest:
-            # The server is gone, or it was its own word that it stopped.
-            self._ledger.release(closed.server_id, record.spec.id, closed.number)
+        if member is None or known:
+            self._ledger.release(closed.server_id, task_id, closed.number)
             return
-        key = record.spec.id, closed.number
-        stopping = asyncio.create_task(self._stop(member.record, *key))
+        key = task_id, closed.number
+        left_ms = closed.ended_ms + self._grace_ms - self._clock.now_ms()
+        stopping = asyncio.create_task(self._stop(member.record, *key, left_ms))
         self._stopping[key] = stopping
         # Not at the end of the task: one that is confirmed before it began never gets there.
         stopping.add_done_callback(lambda _: self._stopped(closed.server_id, *key))
@@ -60,9 +69,9 @@ class Stopper:
             one.cancel()
         await asyncio.gather(*stopping, return_exceptions=True)
 
-    async def _stop(self, server: ServerRecord, task_id: str, attempt: int) -> None:
+    async def _stop(self, server: ServerRecord, task_id: str, attempt: int, left_ms: int) -> None:
         try:
-            async with asyncio.timeout(self._grace_s):
+            async with asyncio.timeout(left_ms / 1000):
                 if not await self._told(server, task_id, attempt):
                     await asyncio.Event().wait()
         except TimeoutError:
@@ -93,7 +102,7 @@ class Stopper:
             answer = await self._outbound.post(
                 f"{server.url}/cancel",
                 orjson.dumps({"id": task_id, "attempt": attempt}),
-                timeout_s=self._grace_s,
+                timeout_s=self._grace_ms / 1000,
                 private_allowed=server.private_allowed,
             )
         except OutboundError:

@@ -109,7 +109,11 @@ class Dispatcher:
                 if closed.outcome is AttemptOutcome.TIMED_OUT:
                     self._note(record, self._unanswered(record))
         if record.status in STOPPED:
-            self._stopper.stop(record, closed)
+            self._stopper.stop(record.spec.id, closed, known=bool(record.digest))
+
+    def stop(self, task_id: str, closed: Attempt) -> None:
+        """Tells the server of an attempt to stop that ended before the gateway started."""
+        self._stopper.stop(task_id, closed, known=False)
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """The server of a stopped attempt knows that it should stop."""

@@ -23,6 +23,7 @@ _PARTS = {
     "ending_marks": ", ".join(f"{column} = ?" for column in rows.ENDING),
     "state_marks": ", ".join(f"{column} = ?" for column in rows.STATE),
     "event": ", ".join(rows.EVENT),
+    "stopped": ", ".join(f"attempts.{column}" for column in rows.ATTEMPT),
     "attempt": ", ".join(rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),
     "due": _DUE,

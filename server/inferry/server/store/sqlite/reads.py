@@ -103,6 +103,11 @@ class SqliteReads:
         """See ``Store.waiting``."""
         return [task_of(row) for row in self._rows(QUERIES["waiting"])]
 
+    async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:
+        """See ``Store.stopped``."""
+        rows = self._rows(QUERIES["stopped"], (since_ms,))
+        return [(row[0], attempt_of(row[1:])) for row in rows]
+
     async def paused_types(self) -> list[PausedType]:
         """See ``Store.paused_types``."""
         return [PausedType(*row) for row in self._rows(QUERIES["paused_types"])]

@@ -112,6 +112,9 @@ CREATE TABLE attempts (
     PRIMARY KEY (place, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Those that timed out or were aborted: for a while their servers may not know.
+CREATE INDEX attempts_stopped ON attempts (ended_ms) WHERE outcome IN (6, 7);
+
 CREATE TABLE servers (
     id              TEXT    NOT NULL PRIMARY KEY CHECK (id <> ''),
     url             TEXT    NOT NULL,

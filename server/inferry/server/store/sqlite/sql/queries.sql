@@ -178,6 +178,11 @@ SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
 -- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
 
+-- name: stopped
+-- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.
+SELECT id, {stopped} FROM attempts JOIN tasks USING (place)
+WHERE outcome IN (6, 7) AND ended_ms > ? AND (digest = x'' OR attempt > number);
+
 -- name: pause_type
 INSERT OR REPLACE INTO paused_types (type, reason, since_ms) VALUES (?, ?, ?);
 
