@@ -157,7 +157,7 @@ def deterministic(loop: SimulatedLoop, world: World) -> Iterator[None]:
 
     loop.set_task_factory(make)
     loop.set_exception_handler(wrong)
-    with patch.object(ids, "ULID", world.new_ulid):
+    with patch.object(ids, "new_ulid", world.new_ulid):
         yield
 
 

@@ -6,8 +6,8 @@ _SEPARATOR = "\n"
 
 
 def route_of(task_type: str, capabilities: Iterable[str]) -> str:
-    """Names the route of a task; ``capabilities`` in any order."""
-    return _SEPARATOR.join([task_type, *sorted(set(capabilities))])
+    """Names the route of a task; ``capabilities`` are sorted, each once, as specs have them."""
+    return _SEPARATOR.join((task_type, *capabilities))
 
 
 def type_of(route: str) -> str:
