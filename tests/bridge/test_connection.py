@@ -119,7 +119,8 @@ async def test_no_answer_tells_what_it_was_made_with(client: Client, sent: bytes
 
 
 def test_aiohttp_has_what_connections_stand_on() -> None:
-    assert {"_waiter", "_request_count", "_task_handler"} <= set(web.RequestHandler.__slots__)
+    private = {"_waiter", "_request_count", "_messages", "_task_handler"}
+    assert private <= set(web.RequestHandler.__slots__)
     for method in ("connection_made", "data_received", "connection_lost", "close", "force_close"):
         assert callable(getattr(web.RequestHandler, method))
     handled = inspect.signature(web.RequestHandler.handle_error).parameters

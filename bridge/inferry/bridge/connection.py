@@ -6,7 +6,8 @@ would hold its connection as long as it likes.
 Names of aiohttp that it does not promise, which a test looks for:
 
 - ``RequestHandler``: ``_waiter`` (None, or what wakes it when a request comes), ``_request_count``
-  (grows with each whole head), ``_task_handler`` (the task that answers, None after the end);
+  (grows with each whole head, and with what is no HTTP), ``_messages`` (those, and their bodies,
+  until somebody answers), ``_task_handler`` (the task that answers, None after the end);
   ``connection_made``, ``data_received``, ``connection_lost``, ``finish_response``,
   ``handle_error``, ``close`` (drops what comes) and ``force_close`` as overridden or called here.
 - ``BaseRequest``: ``_prepare_hook`` (called before the head of an answer is written).
@@ -20,7 +21,7 @@ from secrets import token_hex
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from inferry.bridge.config import BridgeConfig
@@ -52,6 +53,8 @@ class Connection(web.RequestHandler):
         self._header_timer: asyncio.TimerHandle | None = None
         #: Ends with the connection: see ``Exchange.end_with_client``.
         self.abandoned_with: asyncio.Task[Any] | None = None
+        #: The body of the last request, which may still be coming.
+        self._body: StreamReader | None = None
         #: Set when what came is no HTTP: there is no next request to look for.
         self._refused = False
         self._lost = asyncio.Event()
@@ -71,6 +74,7 @@ class Connection(web.RequestHandler):
         seen = self._request_count
         super().data_received(data)
         if self._request_count != seen:
+            self._end_body()
             if self._header_timer is not None:
                 self._header_timer.cancel()
                 self._header_timer = None
@@ -95,7 +99,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Sends an answer; one that is the last on its connection says so."""
-        if self._server.last_call:
+        if self._server.last_call or self._refused:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         if self._refused:
@@ -105,12 +109,19 @@ class Connection(web.RequestHandler):
     async def _linger(self) -> None:
         """Drops what still comes, until the client has the answer and hangs up."""
         self.close()
-        if self.transport is None or self.transport.is_closing():
-            return
-        self.transport.write_eof()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_S):
-                await self._lost.wait()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._lost.wait()
+        self.force_close()
+
+    def _end_body(self) -> None:
+        """Tells who reads a body that its chunks are none; aiohttp lets them wait for more."""
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError("the chunks are none"))
+            self._refused = True
+        self._body = self._messages[-1][1]
 
     def handle_error(
         self,
