@@ -16,7 +16,11 @@ from inferry.bridge.rpc_errors import http_error
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
-_ALLOWED_HEADERS = f"Authorization, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, X-Request-ID"
+# Polyfills of EventSource send Cache-Control and X-Requested-With.
+_ALLOWED_HEADERS = (
+    f"Authorization, Cache-Control, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, "
+    "X-Request-ID, X-Requested-With"
+)
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.
 _PREFLIGHT_AGE_S = 600
