@@ -32,20 +32,21 @@ class BackendProtocol(ResponseHandler):
     def __init__(self, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
         #: What came of a head since its last whole line; None when none is expected.
-        self._line: bytearray | None = None
+        self._line: bytes | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """Gets ready for an answer."""
-        self._line = bytearray()
+        self._line = b""
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes."""
         if self._line is not None:
+            # No copy where a head comes in one piece.
             self._line += data
         super().data_received(data)
         if self._line is not None:
-            del self._line[: self._line.rfind(b"\n") + 1]
+            self._line = self._line.rpartition(b"\n")[2]
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Takes a whole head."""
@@ -61,8 +62,8 @@ class BackendProtocol(ResponseHandler):
         super().set_exception(exc, exc if exc_cause is None else exc_cause)
 
 
-def _too_long(head: bytearray | None) -> str:
-    lines = bytes(head or b"").split(b"\n")
+def _too_long(head: bytes | None) -> str:
+    lines = (head or b"").split(b"\n")
     longest = next((line for line in lines if len(line) > MAX_HEADER_BYTES), b"")
     name = longest.partition(b":")[0]
     which = f"the header {name.decode()}" if _NAME.fullmatch(name) else "a header or the first line"
