@@ -25,7 +25,7 @@ class Unary:
         metadata = exchange.metadata()
         request = await self._transcoder.request(exchange)
         if self._reads:
-            # A write goes on without its client: a backend may hang up once it has reported.
+            # A write goes on without its client.
             exchange.end_with_client()
         response = await self._call(request, metadata=metadata)
         return exchange.answer(self._transcoder.plain(response))
