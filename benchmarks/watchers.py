@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import uvloop
@@ -31,7 +32,7 @@ TENANTS = 1_000
 #: Tasks that leave the queue in a second while it moves: all behind them get another place.
 MOVES_A_SECOND = 10
 LOOK_S = 10.0
-SECRET = "a-secret-of-the-benchmarks-that-is-long"
+SECRET = token_urlsafe(48)
 
 Metadata = tuple[tuple[str, str], ...]
 
