@@ -118,6 +118,10 @@ class Reader:
         Whoever connects before, during or after sees the same events in the same order; a slow
         reader reads in larger steps. While the task waits, its place in the queue comes in between
         whenever that changes.
+
+        Raises:
+            NotFoundError: There is none, or it is not this tenant's.
+            GoneError: Its retention is over; also before a slow reader has read its end.
         """
         with self._signals.listen(task_id) as signal, self._board.follow(signal):
             record = await self.task(task_id, tenant)
@@ -142,6 +146,9 @@ class Reader:
                     # then.
                     if ended and record.status.final and after_seq >= record.seq:
                         return
+                    if not events and after_seq < record.seq:
+                        # Purged before this reader came to its end.
+                        record = await self.task(task_id, tenant)
                     self._board.show(signal, record)
                 before, told = told, signal.place
                 if told is not None and told is not before:

@@ -1,5 +1,6 @@
-"""Watchers learn their tasks' places: each change, once, by one look for all of them."""
+"""Watchers learn of each event, and of their tasks' places by one look for all of them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from inferry.server.engine.board import Board
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.signals import Place, Signal, Signals
+from inferry.server.errors import GoneError
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.fair_queue import FairQueue
-from inferry.server.store import Claimed
+from inferry.server.store import Claimed, Purge
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Cancel, Claim, Input, Release
 from inferry.server.task.lifecycle import apply
@@ -158,3 +160,17 @@ async def test_a_watcher_of_a_task_that_waits_again_is_told_its_place_again(scen
         seen = [await anext(steps) for _ in range(3)]
         assert [step.event.kind.name for step in seen if step.event] == ["DISPATCHED", "REQUEUED"]
         assert seen[-1].place == Place(1, START_MS + 1_000)
+
+
+async def test_a_reader_who_is_slower_than_the_purge_is_told_that_the_task_is_gone(
+    scene: Scene,
+) -> None:
+    record = await scene.enter(1)
+    async with aclosing(scene.watch(record)) as steps:
+        await anext(steps)
+        scene.leave(await scene.change(record, Claim("srv_1")))
+        await do(scene.store, change(record.spec.id, Cancel()), Purge(2 * START_MS, 10, START_MS))
+        with pytest.raises(GoneError):
+            async with asyncio.timeout(10):
+                while True:
+                    await anext(steps)
