@@ -56,10 +56,14 @@ class Absence:
     async def gone(self, name: str = "a") -> Member:
         """Registers a server, which three probes cannot reach."""
         member = await self.register(name)
+        self.miss(member)
+        return member
+
+    def miss(self, member: Member) -> None:
+        """Three probes cannot reach a server."""
         for _ in range(3):
             self.fleet.observe(member.record.id, None, "no connection")
         assert member.status is ServerStatus.OFFLINE
-        return member
 
     async def left(self, *, after_ms: int) -> list[str]:
         """Looks after a while; returns the names of the servers on disk that are left."""
@@ -100,6 +104,7 @@ async def test_a_registration_begins_the_time_anew(absence: Absence) -> None:
     member = await absence.gone()
     absence.clock.ms += AFTER_MS - 1
     assert await absence.register() is member
+    absence.miss(member)
     assert await absence.left(after_ms=AFTER_MS - 1) == ["a"]
     assert await absence.left(after_ms=1) == []
 

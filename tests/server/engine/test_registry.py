@@ -80,6 +80,17 @@ async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
         await servers.departures.stop()
 
 
+async def test_a_server_that_registers_anew_is_active_until_it_is_probed(servers: Servers) -> None:
+    member = await servers.register()
+    for _ in range(3):
+        servers.fleet.observe(member.record.id, None, "no connection")
+    assert member.status is ServerStatus.OFFLINE
+    servers.clock.ms += 1
+    assert (await servers.register()).status is ServerStatus.ACTIVE
+    servers.fleet.observe(member.record.id, None, "no connection")
+    assert member.status is ServerStatus.DEGRADED
+
+
 async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Servers) -> None:
     first = await servers.register(slots=1)
     servers.clock.ms += 1

@@ -12,7 +12,7 @@ import structlog
 from inferry.server.fleet.breaker import BreakerRules, BreakerState, CallEnd
 from inferry.server.fleet.held_back import HeldBack
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Load, ServerRecord, observe
+from inferry.server.fleet.record import Health, Load, ServerRecord, observe
 from inferry.server.fleet.routing import (
     Candidate,
     Rule,
@@ -67,13 +67,16 @@ class Fleet:
         return sorted(self, key=lambda member: (member.record.name, member.record.id))
 
     def put(self, record: ServerRecord) -> Member:
-        """Adds a server or renews its registration; slots and health stay.
+        """Adds a server or renews its registration; its slots stay.
 
-        Unless it drains, this ends what holds it back.
+        Unless it drains, this ends what holds it back. One that registered anew is well, as a new
+        one is, until its next probe, which is made at once.
         """
         member = self._members.get(record.id)
         if member is None:
             member = self._members[record.id] = Member(record)
+        elif record.updated_ms > member.record.updated_ms:
+            member.health = Health()
         member.record = record
         member.renew()
         if not record.draining:

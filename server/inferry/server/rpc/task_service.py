@@ -138,6 +138,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.WatchTaskRequest, context: Context
     ) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
+        if request.after_seq < 0:
+            raise InvalidPayloadError(
+                f"after: {request.after_seq}; right is 0 or an event's number"
+            )
         watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
         async with aclosing(watch) as steps:
             async for step in steps:

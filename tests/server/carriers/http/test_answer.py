@@ -166,6 +166,13 @@ def test_a_text_that_is_no_json_is_said_as_that(status: int) -> None:
     assert "no status" not in failure.error
 
 
+def test_an_error_that_may_be_repeated_says_when() -> None:
+    body = b'{"status":"error","error":"cold","retryable":true}'
+    failure = read_answer(500, body, 7_000, RULES, asynchronous=True)
+    assert isinstance(failure, Failure)
+    assert (failure.retryable, failure.retry_after_ms) == (True, 7_000)
+
+
 def test_our_own_token_is_not_quoted() -> None:
     for status, body in (
         (200, {"status": "error", "error": TOKEN, "details": {"url": TOKEN}}),

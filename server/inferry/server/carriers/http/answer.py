@@ -3,6 +3,8 @@
 What a backend says in it is read as in a callback; here is what HTTP adds.
 """
 
+from dataclasses import replace
+
 from inferry.server.errors import InferryError
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Accept, Input
@@ -51,7 +53,7 @@ def read_answer(
         said.status = Task.FAILED
     well = 200 <= status < 300  # noqa: PLR2004  # the 2xx class
     if said.status in _UNSUCCESSFUL or (well and said.status == Task.COMPLETED):
-        return _end(words, rules)
+        return _end(words, rules, retry_after_ms)
     if well and asynchronous and said.status in _UNDER_WAY:
         return Accept(said.message if said.HasField("message") else None)
     flaw = flaw or _flaw(words, asynchronous=asynchronous)
@@ -59,11 +61,12 @@ def read_answer(
     return Failure(AttemptOutcome.REJECTED, f"the server answered {status} with {flaw}: {came}")
 
 
-def _end(words: Words, rules: ReportRules) -> Input | Failure:
+def _end(words: Words, rules: ReportRules, retry_after_ms: int | None) -> Input | Failure:
     try:
-        return meaning(report_of(words.update, rules, words.notes))
+        end = meaning(report_of(words.update, rules, words.notes))
     except InferryError as error:
         return Failure(AttemptOutcome.REJECTED, error.message, error.code)
+    return replace(end, retry_after_ms=retry_after_ms) if isinstance(end, Failure) else end
 
 
 def _flaw(words: Words, *, asynchronous: bool) -> str:
