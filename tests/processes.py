@@ -83,13 +83,21 @@ async def start(
 class GatewayProcess:
     """``inferry serve`` in a process of its own; it keeps its ports when it starts again."""
 
-    def __init__(self, directory: Path, running: Running, token: str, *given: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        running: Running,
+        token: str,
+        *given: str,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         #: Working directory of it and of its mock backends: ``data`` and the logs.
         self.directory = directory
         #: An admin's token.
         self.token = token
         self._running = running
         self._given = given
+        self._settings = settings
         rest, grpc = running.words[2:]
         #: URL of its REST.
         self.rest = rest.removeprefix("rest=")
@@ -119,19 +127,22 @@ class GatewayProcess:
     async def restart(self) -> None:
         """Starts it again, after ``kill`` or ``stop``, with the same data on the same ports."""
         ports = _ports(self.rest.rpartition(":")[2], self.grpc.rpartition(":")[2])
-        self._running = await _serve(self.directory, *ports, *self._given)
+        self._running = await _serve(self.directory, *ports, *self._given, settings=self._settings)
 
 
-async def start_gateway(directory: Path, *given: str) -> GatewayProcess:
+async def start_gateway(
+    directory: Path, *given: str, settings: Mapping[str, str] | None = None
+) -> GatewayProcess:
     """Starts a gateway on free ports, with its data in ``directory``.
 
     Args:
         directory: For ``data`` and the logs.
         given: Further flags of ``inferry serve``.
+        settings: Environment variables of it.
     """
-    running = await _serve(directory, *_ports("0", "0"), *given)
+    running = await _serve(directory, *_ports("0", "0"), *given, settings=settings)
     token = await _output("token", "--data-dir", directory / "data")
-    return GatewayProcess(directory, running, token, *given)
+    return GatewayProcess(directory, running, token, *given, settings=settings)
 
 
 class MockProcess:
@@ -168,9 +179,11 @@ async def start_mock(gateway: GatewayProcess, *given: str) -> MockProcess:
     return MockProcess(await start(log, "mock", *where, *given))
 
 
-async def _serve(directory: Path, *flags: str) -> Running:
-    data = directory / "data"
-    return await start(directory / "gateway.log", "serve", "--data-dir", data, *flags)
+async def _serve(
+    directory: Path, *flags: str, settings: Mapping[str, str] | None = None
+) -> Running:
+    log, data = directory / "gateway.log", directory / "data"
+    return await start(log, "serve", "--data-dir", data, *flags, settings=settings)
 
 
 def _why_not(log: Path) -> str:
