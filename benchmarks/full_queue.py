@@ -10,8 +10,9 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from inferry.server.engine.scheduler import ROUND_LIMIT, FreeSlots
+from inferry.server.engine.scheduler import ROUND_LIMIT
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.free_slots import FreeSlots
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.queue.backlog import Backlog
 from inferry.server.task.lifecycle import create

@@ -122,15 +122,15 @@ class Observer:
             return
         now = life.clock.now_ms()
         self._look_at_the_servers(life)
-        fleet = life.gateway._ledger.fleet
+        fleet = life.gateway._fleet
         self._look_at_the_dead(fleet, now)
         self._look_at_rests(fleet, now)
         before, self._idle = self._idle, {}
-        paused = life.gateway._ledger.backlog.paused
+        queue = life.gateway._queue
         for row in self._db.execute(_WAITING, (now,)).fetchall():
             task_id, route = str(row[0]), str(row[1])
             if (
-                not paused(route.split("\n", maxsplit=1)[0])
+                queue.pause_of(route.split("\n", maxsplit=1)[0]) is None
                 and fleet.choose(route, now) is not None
             ):
                 looks = self._idle[task_id] = before.get(task_id, 0) + 1
@@ -170,7 +170,7 @@ class Observer:
         if life.gateway._committer._runner is not None:
             return
         stored = {tuple(row) for row in self._db.execute(_SERVERS).fetchall()}
-        records = [member.record for member in life.gateway._ledger.fleet]
+        records = [member.record for member in life.gateway._fleet]
         known = {
             (one.id, one.url, one.name, one.max_concurrent, int(one.draining)) for one in records
         }
@@ -199,14 +199,14 @@ class Observer:
         life = self.host.life
         if life is None or not life.serving:
             return False
-        ledger = life.gateway._ledger
-        return not len(ledger.backlog) and not any(member.active for member in ledger.fleet)
+        waiting = life.gateway._queue.state().waiting
+        return not waiting and not any(member.active for member in life.gateway._fleet)
 
     def situation(self) -> str:
         """Tells what is still open."""
         life = self.host.life
-        members = [] if life is None else list(life.gateway._ledger.fleet)
+        members = [] if life is None else list(life.gateway._fleet)
         held = {member.record.name: member.active for member in members if member.active}
-        waiting = 0 if life is None else len(life.gateway._ledger.backlog)
+        waiting = 0 if life is None else life.gateway._queue.state().waiting
         open_ = self._db.execute(_OPEN).fetchall()
         return f"tasks {open_}, slots {held}, {waiting} counted as waiting"

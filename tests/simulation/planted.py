@@ -63,7 +63,7 @@ BUGS = (
     Bug(
         "a change wakes nobody who waits for a slot",
         "engine.ledger:Ledger.changed",
-        "self.claimable.set()",
+        "self.wake()",
         "pass",
     ),
     Bug(
@@ -75,19 +75,20 @@ BUGS = (
     Bug(
         "an attempt is dispatched before its commit",
         "engine.tasks:Engine.create",
-        "self._ledger.fleet.hold(server_id, spec.id, claim.record.attempt)",
-        "self._ledger.carrier.carry(claim.record, payload)",
+        "self._ledger.hold(claim.record)",
+        "self._ledger._carrier.carry(claim.record, payload)",
     ),
     Bug(
         "the slot of a failed attempt stays taken",
-        "engine.ledger:Ledger.changed",
-        "if record.status not in STOPPED or self.carrier is None:",
-        "if record.status.name == 'COMPLETED':",
+        "engine.ledger:Ledger._ended",
+        "self._free(closed.server_id, record.spec.id, closed.number)",
+        "record.status.name == 'COMPLETED' and self._free(closed.server_id, record.spec.id, "
+        "closed.number)",
     ),
     Bug(
         "the slot of a stopped attempt stays taken",
         "carriers.http.cancel:Stopper._stopped",
-        "self._ledger.release(server_id, task_id, attempt)",
+        "stopped()",
         "pass",
     ),
     Bug(
@@ -98,14 +99,14 @@ BUGS = (
     ),
     Bug(
         "slots of what was stopped before a restart are given away",
-        "engine.restart:stop_again",
-        "fleet.hold(stopped.server_id, task_id, stopped.number)",
+        "engine.ledger:Ledger.stop_again",
+        "self._fleet.hold(closed.server_id, task_id, closed.number)",
         "pass",
     ),
     Bug(
         "what was stopped before a restart keeps its slot for ever",
-        "engine.restart:stop_again",
-        "carrier.stop(task_id, stopped)",
+        "engine.ledger:Ledger.stop_again",
+        "self._stop(task_id, closed)",
         "pass",
     ),
     Bug(
@@ -184,7 +185,7 @@ BUGS = (
     Bug(
         "a deadline sets no alarm",
         "engine.ledger:Ledger._announce",
-        "self.alarm.note(record.deadline_ms)",
+        "self._alarm.note(record.deadline_ms)",
         "pass",
     ),
     Bug(
@@ -219,15 +220,15 @@ BUGS = (
     ),
     Bug(
         "what a server had that was taken out of the list is not ended",
-        "engine.ledger:Ledger.dropped",
+        "engine.server_ledger:ServerLedger.dropped",
         "if member.holding:",
         "if False:",
     ),
     Bug(
         "a delayed task is not looked at when its time has come",
-        "engine.scheduler:Scheduler.pause",
-        "due = (self._ledger.fleet.next_rested_ms(now), self._ledger.backlog.next_due_ms())",
-        "due = (self._ledger.fleet.next_rested_ms(now), None)",
+        "engine.ledger:Ledger.next_due_ms",
+        "self._backlog.next_due_ms()",
+        "None",
     ),
     Bug(
         "tasks whose claim failed are not in the queue again",
@@ -238,8 +239,8 @@ BUGS = (
     Bug(
         "a claim that failed keeps its slots",
         "engine.ledger:Ledger.claimed",
-        "self.fleet.reserve(server_id, -len(task_ids))",
-        "isinstance(result, InferryError) or self.fleet.reserve(server_id, -len(task_ids))",
+        "self._fleet.reserve(server_id, -len(task_ids))",
+        "isinstance(result, InferryError) or self._fleet.reserve(server_id, -len(task_ids))",
     ),
     Bug(
         "a server's death is not noticed",

@@ -16,22 +16,25 @@ from inferry.server.carriers.http.process import Dispatcher, DispatchRules
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
+from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.board import Board
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
+from inferry.server.engine.explain import Explainer
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.pauses import Pauses
+from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.registry import Registry
 from inferry.server.engine.restart import settle_open_attempts, stop_again, take_up_time
 from inferry.server.engine.scheduler import Scheduler
+from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.engine.signals import Signals
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.breaker import BreakerRules
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
 from inferry.server.queue.backlog import Backlog
 from inferry.server.rpc.listener import RpcServer
@@ -72,16 +75,17 @@ class Gateway:
         self._store: Store = SqliteStore(config.data_dir / DATABASE)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
-        self._ledger = Ledger(
-            Fleet(_breaker_rules(config), rest_longest_ms=config.rest_longest_ms),
-            Backlog(
-                config.queue_limit,
-                config.queue_limit_per_tenant,
-                self._clock,
-                config.tenant_weights,
-            ),
-            Signals(),
+        self._fleet = Fleet(_breaker_rules(config), rest_longest_ms=config.rest_longest_ms)
+        backlog = Backlog(
+            config.queue_limit,
+            config.queue_limit_per_tenant,
             self._clock,
+            config.tenant_weights,
+        )
+        self._queue = QueueView(backlog, self._clock)
+        signals, alarm = Signals(), Alarm(self._clock)
+        self._ledger = Ledger(
+            fleet=self._fleet, backlog=backlog, signals=signals, alarm=alarm, clock=self._clock
         )
         self._engine = Engine(
             committer=self._committer,
@@ -91,30 +95,50 @@ class Gateway:
             random=Random(),  # noqa: S311  # jitter
         )
         self._report_rules = ReportRules(config.json_depth_limit, config.result_limit_bytes)
-        self._departures = Departures(
+        servers = ServerLedger(self._fleet)
+        departures = Departures(
             committer=self._committer,
-            ledger=self._ledger,
-            fleet=self._ledger.fleet,
+            ledger=servers,
+            fleet=self._fleet,
             clock=self._clock,
             lose=self._engine.lose,
         )
         self._registry = Registry(
             committer=self._committer,
-            ledger=self._ledger,
-            fleet=self._ledger.fleet,
-            departures=self._departures,
+            ledger=servers,
+            fleet=self._fleet,
+            departures=departures,
             clock=self._clock,
         )
-        board = Board(self._ledger)
+        board = Board(self._queue)
         self._loops = [
             board,
             Recovery(self._store, self._ledger, self._rpc.health),
-            self._departures,
-            *_loops(config, self._engine, self._ledger, self._store, self._outbound, self._clock),
+            departures,
+            Sweeper(
+                engine=self._engine,
+                store=self._store,
+                alarm=alarm,
+                clock=self._clock,
+                restart_grace_ms=config.restart_grace_ms,
+                purge_interval_ms=PURGE_INTERVAL_MS,
+                tombstone_ms=config.tombstone_ms,
+            ),
+            HealthLoop(
+                fleet=self._fleet,
+                lose=self._engine.lose,
+                outbound=self._outbound,
+                clock=self._clock,
+                random=Random(),  # noqa: S311  # jitter
+                interval_ms=config.probe_interval_ms,
+                timeout_ms=config.probe_timeout_ms,
+                lease_ms=config.lease_ms,
+            ),
+            Scheduler(self._engine, self._ledger, self._clock),
         ]
         if config.forget_after_ms:
             self._loops.append(Absentees(self._registry, self._clock, config.forget_after_ms))
-        self._reader = Reader(self._store, self._ledger, board)
+        self._reader = Reader(self._store, signals, board)
         self._dispatcher: Dispatcher | None = None
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
         self._ends_s: float | None = None
@@ -134,27 +158,25 @@ class Gateway:
         signer = CallbackSigner(self._callback_key, public_url)
         await take_up_time(self._store, self._clock)
         await self._ledger.load(self._store)
-        await settle_open_attempts(self._engine, self._store, self._ledger.fleet)
+        await settle_open_attempts(self._engine, self._store, self._fleet)
         cancel_grace_ms = self._config.cancel_grace_ms
         self._dispatcher = Dispatcher(
             engine=self._engine,
-            fleet=self._ledger.fleet,
+            fleet=self._fleet,
             outbound=self._outbound,
             signer=signer,
             clock=self._clock,
-            stopper=Stopper(self._ledger, self._outbound, self._clock, cancel_grace_ms),
+            stopper=Stopper(self._fleet, self._outbound, self._clock, cancel_grace_ms),
             rules=DispatchRules(
                 report=self._report_rules,
                 grace_ms=self._config.grace_ms,
                 patience_ms=self._config.sync_timeout_ms,
             ),
         )
-        since_ms = self._clock.now_ms() - cancel_grace_ms
-        await stop_again(self._store, self._ledger.fleet, self._dispatcher, since_ms)
+        self._ledger.open(self._dispatcher)
+        await stop_again(self._store, self._ledger, self._clock.now_ms() - cancel_grace_ms)
         self._add_services(signer)
         self.grpc_address = await self._rpc.listen()
-        self._ledger.carrier = self._dispatcher
-        self._ledger.claimable.set()
         for loop in self._loops:
             loop.start()
         await self._rpc.serve()
@@ -180,7 +202,7 @@ class Gateway:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
         grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
         await self._rpc.health.enter_graceful_shutdown()
-        self._ledger.carrier = None
+        self._ledger.close()
         for loop in reversed(self._loops):
             await loop.stop()
         closing = asyncio.create_task(self._rpc.stop(max(grace_s, LAST_WORDS_S)))
@@ -198,7 +220,10 @@ class Gateway:
         tasks = TaskServicer(
             engine=self._engine,
             reader=self._reader,
-            ledger=self._ledger,
+            queue=self._queue,
+            explainer=Explainer(
+                reader=self._reader, queue=self._queue, fleet=self._fleet, clock=self._clock
+            ),
             signer=signer,
             clock=self._clock,
             config=self._config,
@@ -206,8 +231,7 @@ class Gateway:
         )
         servers = ServerServicer(self._registry)
         pauses = Pauses(self._committer, self._ledger, self._clock)
-        queue = QueueServicer(pauses, self._ledger.backlog)
-        self._rpc.add(tasks, servers, queue)
+        self._rpc.add(tasks, servers, QueueServicer(pauses, self._queue))
 
 
 def _tell_of_step(by_ms: int, ahead_ms: int) -> None:
@@ -255,35 +279,3 @@ def _breaker_rules(config: Config) -> BreakerRules:
         open_ms=config.breaker_open_ms,
         longest_ms=config.breaker_longest_ms,
     )
-
-
-def _loops(
-    config: Config,
-    engine: Engine,
-    ledger: Ledger,
-    store: Store,
-    outbound: Outbound,
-    clock: SteadyClock,
-) -> list[Loop]:
-    return [
-        Sweeper(
-            engine=engine,
-            store=store,
-            alarm=ledger.alarm,
-            clock=clock,
-            restart_grace_ms=config.restart_grace_ms,
-            purge_interval_ms=PURGE_INTERVAL_MS,
-            tombstone_ms=config.tombstone_ms,
-        ),
-        HealthLoop(
-            fleet=ledger.fleet,
-            lose=engine.lose,
-            outbound=outbound,
-            clock=clock,
-            random=Random(),  # noqa: S311  # jitter
-            interval_ms=config.probe_interval_ms,
-            timeout_ms=config.probe_timeout_ms,
-            lease_ms=config.lease_ms,
-        ),
-        Scheduler(engine, ledger, clock),
-    ]

@@ -1,57 +1,25 @@
 """Servers that are gone for long are forgotten, all others are not: with a real store."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from inferry.server.engine.absentees import Absentees
-from inferry.server.engine.committer import Committer
-from inferry.server.engine.departures import Departures
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.registry import Registration, Registry
-from inferry.server.engine.signals import Signals
-from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import ServerStatus
-from inferry.server.queue.backlog import Backlog
 from inferry.server.store.sqlite.store import SqliteStore
-from tests.server.fleets import HandClock, new_fleet
+from tests.server.registries import Servers
 
 AFTER_MS = 86_400_000
 
 
-class Absence:
+class Absence(Servers):
     """A registry, and who looks for the absent."""
 
     def __init__(self, store: SqliteStore) -> None:
-        self.store = store
-        self.clock = HandClock()
-        self.fleet = new_fleet()
-        committer = Committer(store)
-        self.ledger = Ledger(self.fleet, Backlog(10, 10, self.clock, {}), Signals(), self.clock)
-        self.departures = Departures(
-            committer=committer,
-            ledger=self.ledger,
-            fleet=self.fleet,
-            clock=self.clock,
-            lose=self.lose,
-        )
-        self.registry = Registry(
-            committer=committer,
-            ledger=self.ledger,
-            fleet=self.fleet,
-            departures=self.departures,
-            clock=self.clock,
-        )
+        super().__init__(store)
         self.absentees = Absentees(self.registry, self.clock, AFTER_MS)
-
-    async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
-        raise AssertionError("a server that is forgotten has nothing to lose")
-
-    async def register(self, name: str = "a") -> Member:
-        given = Registration(f"http://{name}.example", name, frozenset(), 10, b"{}", False)
-        return await self.registry.register(given)
 
     async def gone(self, name: str = "a") -> Member:
         """Registers a server, which three probes cannot reach."""

@@ -1,11 +1,11 @@
 """What is in memory follows what is on disk."""
 
+from collections.abc import Callable
+
 import pytest
 
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.signals import Place, Signals
+from inferry.server.engine.signals import Place
 from inferry.server.errors import UnavailableError
-from inferry.server.queue.backlog import Backlog
 from inferry.server.store import Claimed, PauseType, PutServer, Replayed
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import (
@@ -22,7 +22,8 @@ from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.fleets import START_MS, HandClock, new_fleet, server
+from tests.server.books import Books
+from tests.server.fleets import START_MS, HandClock, server
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import dispatched, do, waiting
 
@@ -35,6 +36,7 @@ class Porter:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.stopping: list[Callable[[], None]] = []
 
     def carry(self, record: TaskRecord, payload: bytes) -> None:
         self.told.append(f"carry {record.spec.id}.{record.attempt}")
@@ -42,8 +44,9 @@ class Porter:
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         self.told.append(f"drop {record.spec.id}.{closed.number}")
 
-    def stop(self, task_id: str, closed: Attempt) -> None:
+    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
         self.told.append(f"stop {task_id}.{closed.number}")
+        self.stopping.append(stopped)
 
     def confirm(self, task_id: str, attempt: int) -> None:
         self.told.append(f"confirm {task_id}.{attempt}")
@@ -55,13 +58,12 @@ def porter() -> Porter:
 
 
 @pytest.fixture
-def ledger(porter: Porter) -> Ledger:
-    clock = HandClock()
-    ledger = Ledger(new_fleet(), Backlog(10, 10, clock, {}), Signals(), clock)
-    ledger.fleet.put(server("a", slots=1))
-    ledger.carrier = porter
-    ledger.claimable.clear()
-    return ledger
+def books(porter: Porter) -> Books:
+    books = Books(HandClock(), limit=10)
+    books.fleet.put(server("a", slots=1))
+    books.ledger.open(porter)
+    books.fleet.claimable.clear()
+    return books
 
 
 def fresh(number: int = 1, not_before_ms: int = 0) -> TaskRecord:
@@ -72,122 +74,130 @@ def step(record: TaskRecord, given: Input) -> Transition:
     return apply(record, given, START_MS, RULES)
 
 
-def wait(ledger: Ledger, record: TaskRecord) -> TaskRecord:
-    ledger.backlog.expect(record.spec.tenant)
-    ledger.created_waiting(record, record.spec.tenant)
-    ledger.claimable.clear()
+def wait(books: Books, record: TaskRecord) -> TaskRecord:
+    books.ledger.expect(record.spec.tenant)
+    books.ledger.created_waiting(record, record.spec.tenant)
+    books.fleet.claimable.clear()
     return record
 
 
-def run(ledger: Ledger, record: TaskRecord) -> TaskRecord:
+def run(books: Books, record: TaskRecord) -> TaskRecord:
     """Claims a task for the only server."""
     claimed = step(record, Claim("srv_a"))
-    ledger.fleet.reserve("srv_a", 1)
-    ledger.claimed([Claimed(claimed, b"{}")], "srv_a", [record.spec.id])
-    ledger.claimable.clear()
+    books.fleet.reserve("srv_a", 1)
+    books.ledger.claimed([Claimed(claimed, b"{}")], "srv_a", [record.spec.id])
+    books.fleet.claimable.clear()
     return claimed.record
 
 
-def active(ledger: Ledger) -> int:
-    return sum(member.active for member in ledger.fleet)
-
-
-def test_room_that_was_kept_is_given_back_whatever_came_of_the_task(ledger: Ledger) -> None:
+def test_room_that_was_kept_is_given_back_whatever_came_of_the_task(books: Books) -> None:
     for result in (fresh(), Replayed(fresh(2)), UnavailableError("no")):
-        ledger.backlog.expect("acme")
-        ledger.created_waiting(result, "acme")
-    assert len(ledger.backlog) == 1
-    assert not ledger.backlog._coming
+        books.ledger.expect("acme")
+        books.ledger.created_waiting(result, "acme")
+    assert len(books.backlog) == 1
+    assert not books.backlog._coming
 
 
-def test_a_claimed_task_has_a_slot_and_no_place(ledger: Ledger, porter: Porter) -> None:
-    record = wait(ledger, fresh())
-    assert ledger.place_of(record) == Place(1, 0)
-    record = run(ledger, record)
-    assert (active(ledger), len(ledger.backlog), ledger.place_of(record)) == (1, 0, None)
+def test_a_claimed_task_has_a_slot_and_no_place(books: Books, porter: Porter) -> None:
+    record = wait(books, fresh())
+    assert books.queue.place_of(record) == Place(1, 0)
+    record = run(books, record)
+    assert (books.active, len(books.backlog), books.queue.place_of(record)) == (1, 0, None)
     assert porter.told == ["carry task_1.1"]
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_a_claim_without_its_tasks_gives_the_slots_back(ledger: Ledger, failed: bool) -> None:
-    wait(ledger, fresh())
-    wait(ledger, fresh(2))
-    given = ledger.backlog.allocate(lambda _: True, lambda _: "srv_a", START_MS, 1)["srv_a"]
-    ledger.fleet.reserve("srv_a", 1)
-    ledger.claimed(UnavailableError("no") if failed else [], "srv_a", given)
-    assert (active(ledger), len(ledger.backlog)) == (0, 2 if failed else 1)
-    assert ledger.claimable.is_set()
+def test_a_claim_without_its_tasks_gives_the_slots_back(books: Books, failed: bool) -> None:
+    wait(books, fresh())
+    wait(books, fresh(2))
+    given = books.ledger.allocate(START_MS, 1)["srv_a"]
+    assert books.active == 1
+    books.ledger.claimed(UnavailableError("no") if failed else [], "srv_a", given)
+    assert (books.active, len(books.backlog)) == (0, 2 if failed else 1)
+    assert books.looking
 
 
 @pytest.mark.parametrize("given", [Succeed(b"1"), REFUSED])
 def test_the_end_of_an_attempt_frees_its_slot_for_those_that_wait(
-    ledger: Ledger, given: Input
+    books: Books, given: Input
 ) -> None:
-    record = run(ledger, wait(ledger, fresh()))
-    wait(ledger, fresh(2))
-    ledger.changed(step(record, given))
-    assert active(ledger) == 0
-    assert ledger.claimable.is_set()
+    record = run(books, wait(books, fresh()))
+    wait(books, fresh(2))
+    books.ledger.changed(step(record, given))
+    assert books.active == 0
+    assert books.looking
 
 
 @pytest.mark.parametrize("given", [Cancel(), Expire("too slow")])
-def test_a_stopped_attempt_keeps_its_slot_until_its_carrier_gives_it_back(
-    ledger: Ledger, porter: Porter, given: Input
+def test_a_stopped_attempt_keeps_its_slot_until_its_carrier_says_that_it_has_stopped(
+    books: Books, porter: Porter, given: Input
 ) -> None:
-    record = run(ledger, wait(ledger, fresh()))
-    wait(ledger, fresh(2))
-    ledger.changed(step(record, given))
-    assert (active(ledger), porter.told[-1]) == (1, "drop task_1.1")
-    assert not ledger.claimable.is_set()
-    ledger.release("srv_a", "task_1", 1)
-    assert active(ledger) == 0
-    assert ledger.claimable.is_set()
+    record = run(books, wait(books, fresh()))
+    wait(books, fresh(2))
+    books.ledger.changed(step(record, given))
+    assert (books.active, porter.told[-2:]) == (1, ["drop task_1.1", "stop task_1.1"])
+    assert not books.looking
+    (stopped,) = porter.stopping
+    stopped()
+    assert books.active == 0
+    assert books.looking
 
 
-def test_a_refused_task_waits_again_at_its_old_place(ledger: Ledger) -> None:
-    record = run(ledger, wait(ledger, fresh()))
-    wait(ledger, fresh(2))
+def test_a_refused_task_waits_again_at_its_old_place(books: Books) -> None:
+    record = run(books, wait(books, fresh()))
+    wait(books, fresh(2))
     refused = step(record, REFUSED)
-    ledger.changed(refused)
-    assert ledger.place_of(refused.record) == Place(1, START_MS + 1_000)
+    books.ledger.changed(refused)
+    assert books.queue.place_of(refused.record) == Place(1, START_MS + 1_000)
 
 
-def test_the_scheduler_learns_of_a_task_that_is_due_later(ledger: Ledger) -> None:
-    record = run(ledger, wait(ledger, fresh()))
-    ledger.changed(step(record, LATER))
-    assert ledger.claimable.is_set()
-    assert ledger.backlog.next_due_ms() == START_MS + 500
+def test_the_scheduler_learns_of_a_task_that_is_due_later(books: Books) -> None:
+    record = run(books, wait(books, fresh()))
+    books.ledger.changed(step(record, LATER))
+    assert books.looking
+    assert books.ledger.next_due_ms(START_MS) == START_MS + 500
 
 
-def test_a_task_that_ends_while_it_waits_leaves_and_a_retry_brings_it_back(ledger: Ledger) -> None:
-    record = wait(ledger, fresh())
+def test_a_task_that_ends_while_it_waits_leaves_and_a_retry_brings_it_back(books: Books) -> None:
+    record = wait(books, fresh())
     cancelled = step(record, Cancel())
-    ledger.changed(cancelled)
-    assert (len(ledger.backlog), ledger.claimable.is_set()) == (0, False)
-    ledger.changed(step(cancelled.record, Retry()))
-    assert (len(ledger.backlog), ledger.claimable.is_set()) == (1, True)
+    books.ledger.changed(cancelled)
+    assert (len(books.backlog), books.looking) == (0, False)
+    books.ledger.changed(step(cancelled.record, Retry()))
+    assert (len(books.backlog), books.looking) == (1, True)
 
 
-def test_progress_wakes_nobody(ledger: Ledger) -> None:
-    record = run(ledger, wait(ledger, fresh()))
-    wait(ledger, fresh(2))
-    ledger.changed(step(record, Progress(50)))
-    assert not ledger.claimable.is_set()
+def test_progress_wakes_nobody(books: Books) -> None:
+    record = run(books, wait(books, fresh()))
+    wait(books, fresh(2))
+    books.ledger.changed(step(record, Progress(50)))
+    assert not books.looking
 
 
-def test_a_new_task_gets_a_free_slot_unless_others_wait_for_it(ledger: Ledger) -> None:
-    assert ledger.free_server(fresh(), START_MS) == "srv_a"
-    assert ledger.free_server(fresh(1, START_MS + 1), START_MS) is None
-    ledger.backlog.pause(PausedType("echo", "", START_MS))
-    assert ledger.free_server(fresh(), START_MS) is None
-    ledger.backlog.resume("echo")
-    wait(ledger, fresh(2))
-    assert ledger.free_server(fresh(), START_MS) is None
-    ledger.carrier = None
-    assert ledger.free_server(fresh(), START_MS) is None
+def test_a_new_task_gets_a_free_slot_unless_others_wait_for_it(books: Books) -> None:
+    assert books.ledger.free_server(fresh(), START_MS) == "srv_a"
+    assert books.ledger.free_server(fresh(1, START_MS + 1), START_MS) is None
+    books.backlog.pause(PausedType("echo", "", START_MS))
+    assert books.ledger.free_server(fresh(), START_MS) is None
+    books.backlog.resume("echo")
+    wait(books, fresh(2))
+    assert books.ledger.free_server(fresh(), START_MS) is None
 
 
-async def test_a_start_takes_up_what_is_stored(ledger: Ledger) -> None:
+def test_a_closed_ledger_gives_nothing_away_and_has_nobody_told_to_stop(
+    books: Books, porter: Porter
+) -> None:
+    record = run(books, wait(books, fresh()))
+    books.fleet.put(server("b"))
+    wait(books, fresh(2))
+    books.ledger.close()
+    assert books.ledger.free_server(fresh(3), START_MS) is None
+    assert books.ledger.allocate(START_MS, 10) == {}
+    books.ledger.changed(step(record, Cancel()))
+    assert (books.active, porter.told) == (0, ["carry task_1.1"])
+
+
+async def test_a_start_takes_up_what_is_stored(books: Books) -> None:
     store = SqliteStore(":memory:")
     await store.open()
     await do(
@@ -198,10 +208,10 @@ async def test_a_start_takes_up_what_is_stored(ledger: Ledger) -> None:
         waiting("task_2", not_before_ms=START_MS + 9),
         dispatched("task_3", server_id="srv_b"),
     )
-    await ledger.load(store)
+    await books.ledger.load(store)
     await store.close()
-    assert (len(ledger.backlog), ledger.backlog.next_due_ms()) == (2, START_MS + 9)
-    assert ledger.backlog.paused("ocr")
-    member = ledger.fleet.get("srv_b")
+    assert (len(books.backlog), books.backlog.next_due_ms()) == (2, START_MS + 9)
+    assert books.backlog.paused("ocr")
+    member = books.fleet.get("srv_b")
     assert member is not None
     assert member.holding == {("task_3", 1)}

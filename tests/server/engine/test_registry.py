@@ -1,65 +1,25 @@
 """Servers come, drain, and go: with a real store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from inferry.server.engine.committer import Committer
-from inferry.server.engine.departures import Departures
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.registry import Registration, Registry, server_url
-from inferry.server.engine.signals import Signals
+from inferry.server.engine.registry import server_url
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
-from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
-from inferry.server.queue.backlog import Backlog
 from inferry.server.store import DropServer
-from inferry.server.store.sqlite.store import SqliteStore
-from tests.server.fleets import HandClock, new_fleet
+from tests.server.registries import Servers
 from tests.server.store.opening import opened
 
 TASK = ("task_1", 1)
 LONG_MS = 600_000
 
 
-class Servers:
-    """A registry and everything around it."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self.store = store
-        self.clock = HandClock()
-        self.fleet = new_fleet()
-        self.ledger = Ledger(self.fleet, Backlog(10, 10, self.clock, {}), Signals(), self.clock)
-        self.lost: list[tuple[str, set[AttemptKey]]] = []
-        self.error: Exception | None = None
-        committer = Committer(store)
-        self.departures = Departures(
-            committer=committer,
-            ledger=self.ledger,
-            fleet=self.fleet,
-            clock=self.clock,
-            lose=self.lose,
-        )
-        self.registry = Registry(
-            committer=committer,
-            ledger=self.ledger,
-            fleet=self.fleet,
-            departures=self.departures,
-            clock=self.clock,
-        )
-
-    async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
-        if self.error is not None:
-            raise self.error
-        assert reason == "the server was taken out of the list"
-        self.lost.append((server_id, set(attempts)))
-
-    async def register(self, name: str = "a", slots: int = 10) -> Member:
-        said = Registration(f"http://{name}.example/", name, frozenset(), slots, b"{}", False)
-        return await self.registry.register(said)
+class Registered(Servers):
+    """What a test asks and does besides."""
 
     async def stored(self) -> list[tuple[str, bool]]:
         return [(each.name, each.draining) for each in await self.store.servers()]
@@ -72,15 +32,17 @@ class Servers:
 
 
 @pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
+async def servers(tmp_path: Path) -> AsyncIterator[Registered]:
     async with opened(tmp_path / "inferry.db") as store:
-        servers = Servers(store)
+        servers = Registered(store)
         servers.departures.start()
         yield servers
         await servers.departures.stop()
 
 
-async def test_a_server_that_registers_anew_is_active_until_it_is_probed(servers: Servers) -> None:
+async def test_a_server_that_registers_anew_is_active_until_it_is_probed(
+    servers: Registered,
+) -> None:
     member = await servers.register()
     for _ in range(3):
         servers.fleet.observe(member.record.id, None, "no connection")
@@ -91,7 +53,7 @@ async def test_a_server_that_registers_anew_is_active_until_it_is_probed(servers
     assert member.status is ServerStatus.DEGRADED
 
 
-async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Servers) -> None:
+async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Registered) -> None:
     first = await servers.register(slots=1)
     servers.clock.ms += 1
     again = await servers.register(slots=2)
@@ -103,7 +65,7 @@ async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Servers
     assert first.record.url == "http://a.example"
 
 
-async def test_a_drained_server_stays_so_when_it_registers_anew(servers: Servers) -> None:
+async def test_a_drained_server_stays_so_when_it_registers_anew(servers: Registered) -> None:
     member = await servers.register()
     await servers.registry.drain(member.record.id, draining=True)
     await servers.register()
@@ -112,14 +74,14 @@ async def test_a_drained_server_stays_so_when_it_registers_anew(servers: Servers
     assert (member.status, await servers.stored()) == (ServerStatus.ACTIVE, [("a", False)])
 
 
-async def test_a_heartbeat_is_a_sign_of_life_with_a_load(servers: Servers) -> None:
+async def test_a_heartbeat_is_a_sign_of_life_with_a_load(servers: Registered) -> None:
     member = await servers.register()
     servers.registry.heartbeat(member.record.id, Load(queue_length=3))
     servers.registry.heartbeat(member.record.id, None)
     assert (member.lease.seen_ms, member.queued) == (servers.clock.ms, 3)
 
 
-async def test_what_is_not_registered_is_not_found(servers: Servers) -> None:
+async def test_what_is_not_registered_is_not_found(servers: Registered) -> None:
     with pytest.raises(NotFoundError):
         servers.registry.get("srv_x")
     with pytest.raises(NotFoundError):
@@ -128,7 +90,7 @@ async def test_what_is_not_registered_is_not_found(servers: Servers) -> None:
         await servers.registry.drain("srv_x", draining=True)
 
 
-async def test_an_idle_server_goes_at_once(servers: Servers) -> None:
+async def test_an_idle_server_goes_at_once(servers: Registered) -> None:
     member = await servers.register()
     async with asyncio.timeout(10):
         await servers.registry.deregister(member.record.id, LONG_MS)
@@ -136,7 +98,7 @@ async def test_an_idle_server_goes_at_once(servers: Servers) -> None:
     assert (await servers.stored(), servers.registry.all(), servers.lost) == ([], [], [])
 
 
-async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Servers) -> None:
+async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Registered) -> None:
     member = await servers.register()
     server_id = member.record.id
     servers.fleet.hold(server_id, *TASK)
@@ -150,7 +112,7 @@ async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Ser
     assert (await servers.stored(), servers.lost) == ([], [])
 
 
-async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Servers) -> None:
+async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Registered) -> None:
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
     await servers.registry.deregister(member.record.id, 0)
@@ -159,7 +121,7 @@ async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Server
 
 
 async def test_of_two_calls_at_once_the_shorter_time_of_grace_counts_and_both_succeed(
-    servers: Servers,
+    servers: Registered,
 ) -> None:
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
@@ -171,7 +133,7 @@ async def test_of_two_calls_at_once_the_shorter_time_of_grace_counts_and_both_su
 
 
 @pytest.mark.parametrize("way", ["registers", "is resumed"])
-async def test_a_server_that_comes_back_while_it_goes_stays(servers: Servers, way: str) -> None:
+async def test_a_server_that_comes_back_while_it_goes_stays(servers: Registered, way: str) -> None:
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
@@ -185,7 +147,7 @@ async def test_a_server_that_comes_back_while_it_goes_stays(servers: Servers, wa
     assert (await servers.stored(), member.status) == ([("a", False)], ServerStatus.ACTIVE)
 
 
-async def test_a_drain_does_not_keep_a_server_that_goes(servers: Servers) -> None:
+async def test_a_drain_does_not_keep_a_server_that_goes(servers: Registered) -> None:
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
@@ -196,7 +158,7 @@ async def test_a_drain_does_not_keep_a_server_that_goes(servers: Servers) -> Non
     assert servers.registry.all() == []
 
 
-async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Servers) -> None:
+async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Registered) -> None:
     await servers.departures.stop()
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
@@ -213,7 +175,7 @@ async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Servers) ->
     assert len(servers.lost) == 1
 
 
-async def test_a_server_goes_even_if_who_asked_for_that_has_gone(servers: Servers) -> None:
+async def test_a_server_goes_even_if_who_asked_for_that_has_gone(servers: Registered) -> None:
     member = await servers.register()
     servers.fleet.hold(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
@@ -224,7 +186,7 @@ async def test_a_server_goes_even_if_who_asked_for_that_has_gone(servers: Server
     assert (await servers.stored(), servers.registry.all()) == ([], [])
 
 
-async def test_a_registration_that_races_a_departure_is_never_lost(servers: Servers) -> None:
+async def test_a_registration_that_races_a_departure_is_never_lost(servers: Registered) -> None:
     """Whichever is committed first, who was answered is in the list."""
     member = await servers.register()
     for wait in range(4):
@@ -238,7 +200,7 @@ async def test_a_registration_that_races_a_departure_is_never_lost(servers: Serv
 
 
 async def test_a_registration_that_fails_leaves_a_server_that_goes_to_go(
-    servers: Servers,
+    servers: Registered,
 ) -> None:
     member = await servers.register()
     await servers.store.close()
@@ -248,7 +210,7 @@ async def test_a_registration_that_fails_leaves_a_server_that_goes_to_go(
     assert (member.leaves_ms > 0, member.kept, member.status) == (True, 0, ServerStatus.DRAINING)
 
 
-async def test_two_registrations_at_once_make_one_server(servers: Servers) -> None:
+async def test_two_registrations_at_once_make_one_server(servers: Registered) -> None:
     first, second = await asyncio.gather(servers.register(slots=1), servers.register(slots=2))
     assert first is second
     assert servers.registry.all() == [first]
@@ -258,7 +220,7 @@ async def test_two_registrations_at_once_make_one_server(servers: Servers) -> No
 
 @pytest.mark.parametrize("patience", range(1, 6))
 async def test_memory_follows_the_disk_when_who_registers_hangs_up(
-    servers: Servers, patience: int
+    servers: Registered, patience: int
 ) -> None:
     registering = asyncio.create_task(servers.register())
     for _ in range(patience):
@@ -271,7 +233,7 @@ async def test_memory_follows_the_disk_when_who_registers_hangs_up(
     assert (await servers.register()).record.id == stored[0].id
 
 
-async def test_the_store_says_which_server_it_is(servers: Servers) -> None:
+async def test_the_store_says_which_server_it_is(servers: Registered) -> None:
     gone = await servers.register()
     servers.fleet.hold(gone.record.id, *TASK)
     await servers.store.commit([DropServer(gone.record.id)])

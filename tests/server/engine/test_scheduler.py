@@ -1,96 +1,24 @@
 """Who gets which slot in a round, and what wakes the scheduler."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.engine.committer import Committer
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.scheduler import ROUND_LIMIT, FreeSlots, Scheduler
-from inferry.server.engine.signals import Signals
+from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
-from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.record import Load
-from inferry.server.fleet.routing import Rule, rule_of
-from inferry.server.queue.backlog import Backlog
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Attempt, Status, TaskRecord
 from inferry.server.task.steps import Rules
-from tests.server.fleets import START_MS, HandClock, fleet_of, new_fleet, server
+from tests.server.books import Books
+from tests.server.fleets import HandClock, server
 from tests.server.situations import SPEC
-
-CAPABILITIES = [(), ("echo",), ("echo", "ocr"), ("ocr",), ("echo", "gpu")]
-ROUTES = ["echo", "ocr", "echo\ngpu", "nothing"]
-
-
-def spread(fleet: Fleet, count: int, route: str = "echo") -> Counter[str]:
-    """Takes slots for tasks of a route, and counts them by the servers' names."""
-    slots = FreeSlots(fleet, START_MS)
-    taken = (slots.take(route) for _ in range(count))
-    return Counter(one.removeprefix("srv_") for one in taken if one is not None)
-
-
-def test_slots_are_taken_where_the_load_is_least() -> None:
-    fleet, _ = fleet_of(server("a"), server("b"))
-    fleet.reserve("srv_a", 4)
-    assert spread(fleet, 6) == {"a": 1, "b": 5}
-
-
-def test_what_waits_inside_a_server_counts_as_load() -> None:
-    fleet, _ = fleet_of(server("a"), server("b"))
-    fleet.observe("srv_a", Load(0, 0, 0, 5), "")
-    assert spread(fleet, 5) == {"b": 5}
-
-
-def test_a_degraded_server_comes_last() -> None:
-    fleet, _ = fleet_of(server("a", slots=100), server("b", slots=2))
-    fleet.observe("srv_a", None, "timeout")
-    assert spread(fleet, 3) == {"b": 2, "a": 1}
-
-
-def test_routes_share_the_slots_of_a_server() -> None:
-    fleet, _ = fleet_of(server("a", "echo", "ocr", slots=3))
-    slots = FreeSlots(fleet, START_MS)
-    assert [slots.suit(route) for route in ("echo", "ocr", "asr")] == [True, True, False]
-    assert [slots.take(route) for route in ("echo", "ocr", "asr")] == ["srv_a", "srv_a", None]
-    assert [slots.take(route) for route in ("ocr", "echo")] == ["srv_a", None]
-    assert not slots.suit("ocr")
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(CAPABILITIES), st.integers(1, 4), st.integers(0, 5)), max_size=5
-    ),
-    st.lists(st.sampled_from(ROUTES), max_size=30),
-)
-def test_no_slot_is_taken_twice_or_stays_free_while_it_suits(
-    servers: list[tuple[tuple[str, ...], int, int]], routes: list[str]
-) -> None:
-    fleet, _ = fleet_of(
-        *(server(str(n), *has, slots=slots) for n, (has, slots, _) in enumerate(servers))
-    )
-    for number, (_, _, active) in enumerate(servers):
-        fleet.reserve(f"srv_{number}", active)
-    slots = FreeSlots(fleet, START_MS)
-    for route in routes:
-        able = {member.record.id for member in fleet if rule_of(member, route) is Rule.ELIGIBLE}
-        suits, taken = slots.suit(route), slots.take(route)
-        assert suits is (taken is not None) is bool(able)
-        assert taken is None or taken in able
-        if taken is not None:
-            fleet.reserve(taken, 1)
-
-
-# The loop, over a real store in memory.
 
 
 class Porter:
@@ -98,6 +26,7 @@ class Porter:
 
     def __init__(self) -> None:
         self.carried: list[TaskRecord] = []
+        self.stopping: list[Callable[[], None]] = []
         self.arrived = asyncio.Event()
 
     def carry(self, record: TaskRecord, payload: bytes) -> None:
@@ -107,8 +36,8 @@ class Porter:
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         pass
 
-    def stop(self, task_id: str, closed: Attempt) -> None:
-        pass
+    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
+        self.stopping.append(stopped)
 
     def confirm(self, task_id: str, attempt: int) -> None:
         pass
@@ -132,10 +61,9 @@ class Yard:
         self.clock = clock
         self.store = MoodyStore(":memory:")
         self.porter = Porter()
-        fleet = new_fleet()
-        backlog = Backlog(10_000, 10_000, self.clock, {})
-        self.ledger = Ledger(fleet, backlog, Signals(), self.clock)
-        self.ledger.carrier = self.porter
+        self.books = Books(clock)
+        self.ledger = self.books.ledger
+        self.ledger.open(self.porter)
         self.engine = Engine(
             committer=Committer(self.store),
             ledger=self.ledger,
@@ -160,15 +88,11 @@ class Yard:
             assert isinstance(created, TaskRecord)
 
     def put(self, slots: int, name: str = "a") -> None:
-        self.ledger.fleet.put(server(name, slots=slots))
+        self.books.fleet.put(server(name, slots=slots))
 
     @property
     def carried(self) -> list[str]:
         return [record.spec.id for record in self.porter.carried]
-
-    @property
-    def active(self) -> int:
-        return sum(member.active for member in self.ledger.fleet)
 
 
 @asynccontextmanager
@@ -198,7 +122,7 @@ async def test_a_round_fills_the_slots_in_the_order_of_the_queue(yard: Yard) -> 
     yard.put(slots=1, name="b")
     await yard.scheduler.run_once()
     assert sorted(yard.carried) == ["task_00000", "task_00001", "task_00002"]
-    assert (yard.active, len(yard.ledger.backlog)) == (3, 2)
+    assert (yard.books.active, len(yard.books.backlog)) == (3, 2)
     await yard.scheduler.run_once()
     assert len(yard.carried) == 3
 
@@ -209,15 +133,15 @@ async def test_a_round_that_was_cut_off_is_followed_by_another(yard: Yard) -> No
     yard.scheduler.start()
     while len(yard.carried) <= ROUND_LIMIT:
         await arrived(yard)
-    assert yard.active == ROUND_LIMIT + 1
+    assert yard.books.active == ROUND_LIMIT + 1
 
 
 async def test_nothing_is_claimed_while_there_is_nobody_to_carry_it(yard: Yard) -> None:
     await yard.create()
     yard.put(slots=1)
-    yard.ledger.carrier = None
+    yard.ledger.close()
     await yard.scheduler.run_once()
-    assert (yard.carried, yard.active) == ([], 0)
+    assert (yard.carried, yard.books.active) == ([], 0)
 
 
 async def test_a_task_that_was_cancelled_under_way_leaves_its_slot_to_the_next(yard: Yard) -> None:
@@ -229,9 +153,9 @@ async def test_a_task_that_was_cancelled_under_way_leaves_its_slot_to_the_next(y
     await yard.scheduler.run_once()
     await cancelling
     assert yard.carried == []
-    assert yard.ledger.claimable.is_set()
+    assert yard.books.looking
     await yard.scheduler.run_once()
-    assert (yard.carried, yard.active) == (["task_00001"], 1)
+    assert (yard.carried, yard.books.active) == (["task_00001"], 1)
 
 
 async def test_a_claim_that_cannot_be_written_gives_everything_back(yard: Yard) -> None:
@@ -240,7 +164,7 @@ async def test_a_claim_that_cannot_be_written_gives_everything_back(yard: Yard) 
     yard.store.broken = True
     with pytest.raises(UnavailableError):
         await yard.scheduler.run_once()
-    assert (yard.active, len(yard.ledger.backlog)) == (0, 2)
+    assert (yard.books.active, len(yard.books.backlog)) == (0, 2)
     yard.store.broken = False
     await yard.scheduler.run_once()
     assert yard.carried == ["task_00000"]
@@ -252,7 +176,8 @@ async def test_it_wakes_when_a_server_comes_and_when_a_slot_becomes_free(yard: Y
     yard.put(slots=1)
     await arrived(yard)
     await yard.engine.cancel("task_00000", None, "")
-    yard.ledger.release("srv_a", "task_00000", 1)
+    (stopped,) = yard.porter.stopping
+    stopped()
     await arrived(yard)
     assert yard.carried == ["task_00000", "task_00001"]
 
@@ -272,7 +197,7 @@ async def test_it_wakes_when_a_delayed_task_is_due() -> None:
 async def test_a_new_task_waits_behind_those_that_a_free_slot_may_be_meant_for(yard: Yard) -> None:
     await yard.create(task_type="ocr")
     yard.put(slots=1)
-    assert yard.ledger.claimable.is_set()
+    assert yard.books.looking
     await yard.create()
     await yard.scheduler.run_once()
     assert yard.carried == ["task_00000"]
@@ -283,7 +208,7 @@ async def test_a_new_task_waits_behind_those_that_a_free_slot_may_be_meant_for(y
 
 
 async def test_a_new_task_does_not_wait_behind_those_that_no_server_can_take(yard: Yard) -> None:
-    yard.ledger.fleet.put(server("a", "echo"))
+    yard.books.fleet.put(server("a", "echo"))
     await yard.create(task_type="ocr")
     await yard.scheduler.run_once()
     await yard.create()

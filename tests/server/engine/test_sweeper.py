@@ -8,17 +8,15 @@ import pytest
 
 from inferry.server.clock import SLEW, SteadyClock
 from inferry.server.engine.committer import Committer
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.signals import Signals
 from inferry.server.engine.sweeper import STEP_LIMIT, Sweeper
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
-from inferry.server.queue.backlog import Backlog
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Status
 from inferry.server.task.steps import Rules
-from tests.server.fleets import START_MS, new_fleet
+from tests.server.books import Books
+from tests.server.fleets import START_MS
 from tests.server.situations import SPEC
 from tests.simulation.loop import SimulatedLoop
 
@@ -64,10 +62,10 @@ class Clockwork:
             lambda _by_ms, _ahead_ms: None, self.wall, lambda: int(loop.time() * 1_000_000_000)
         )
         self.store = CountingStore(":memory:")
-        ledger = Ledger(new_fleet(), Backlog(10_000, 10_000, self.clock, {}), Signals(), self.clock)
+        books = Books(self.clock)
         self.engine = Engine(
             committer=Committer(self.store),
-            ledger=ledger,
+            ledger=books.ledger,
             clock=self.clock,
             rules=Rules(),
             random=Random(1),
@@ -75,7 +73,7 @@ class Clockwork:
         self.sweeper = Sweeper(
             engine=self.engine,
             store=self.store,
-            alarm=ledger.alarm,
+            alarm=books.alarm,
             clock=self.clock,
             restart_grace_ms=15_000,
             purge_interval_ms=60_000,

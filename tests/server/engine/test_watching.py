@@ -10,11 +10,9 @@ from unittest.mock import patch
 import pytest
 
 from inferry.server.engine.board import Board
-from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.reader import Reader, Step
-from inferry.server.engine.signals import Place, Signal, Signals
+from inferry.server.engine.signals import Place, Signal
 from inferry.server.errors import GoneError
-from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.fair_queue import FairQueue
 from inferry.server.store import Claimed, Purge
 from inferry.server.store.sqlite.store import SqliteStore
@@ -23,7 +21,8 @@ from inferry.server.task.lifecycle import apply
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import AttemptOutcome, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.fleets import START_MS, HandClock, new_fleet
+from tests.server.books import Books
+from tests.server.fleets import START_MS, HandClock
 from tests.server.situations import RULES
 from tests.server.store.opening import opened
 from tests.server.store.samples import change, do, waiting
@@ -35,7 +34,7 @@ class Scene:
 
     clock: HandClock
     store: SqliteStore
-    ledger: Ledger
+    books: Books
     board: Board
     reader: Reader
 
@@ -45,7 +44,7 @@ class Scene:
             f"task_{number}", not_before_ms, tenant=tenant, created_ms=START_MS + number
         )
         await do(self.store, insert)
-        self.ledger.backlog.enter(insert.record)
+        self.books.backlog.enter(insert.record)
         return insert.record
 
     async def change(self, record: TaskRecord, given: Input) -> TaskRecord:
@@ -53,14 +52,14 @@ class Scene:
         (done,) = await self.store.commit([change(record.spec.id, given, START_MS)])
         assert isinstance(done, Transition)
         if isinstance(given, Claim):
-            self.ledger.claimed([Claimed(done, b"{}")], given.server_id, [record.spec.id])
+            self.books.ledger.claimed([Claimed(done, b"{}")], given.server_id, [record.spec.id])
         else:
-            self.ledger.changed(done)
+            self.books.ledger.changed(done)
         return done.record
 
     def leave(self, record: TaskRecord) -> None:
         """Ends a waiting task."""
-        self.ledger.changed(apply(record, Cancel(), START_MS, RULES))
+        self.books.ledger.changed(apply(record, Cancel(), START_MS, RULES))
 
     def show(self, record: TaskRecord) -> Signal:
         """Has a task's place shown to a watcher who has seen all there was."""
@@ -75,10 +74,10 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     clock = HandClock()
-    ledger = Ledger(new_fleet(), Backlog(500, 500, clock, {}), Signals(), clock)
-    board = Board(ledger)
+    books = Books(clock, limit=500)
+    board = Board(books.queue)
     async with opened(tmp_path / "inferry.db") as store:
-        yield Scene(clock, store, ledger, board, Reader(store, ledger, board))
+        yield Scene(clock, store, books, board, Reader(store, books.signals, board))
 
 
 async def test_a_watcher_is_woken_when_its_place_is_another_one_and_not_before(
@@ -112,17 +111,17 @@ async def test_a_delayed_task_gets_its_place_when_it_is_due(scene: Scene) -> Non
     signal = scene.show(await scene.enter(1, not_before_ms=START_MS + 500))
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (False, None)
-    scene.ledger.backlog.wake(START_MS + 500)
+    scene.books.backlog.wake(START_MS + 500)
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (True, Place(1, 0))
 
 
 async def test_a_task_of_a_paused_type_is_told_its_place_when_that_is_over(scene: Scene) -> None:
     signal = scene.show(await scene.enter(1))
-    scene.ledger.backlog.pause(PausedType("echo", "", START_MS))
+    scene.books.backlog.pause(PausedType("echo", "", START_MS))
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (False, None)
-    scene.ledger.backlog.resume("echo")
+    scene.books.backlog.resume("echo")
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (True, Place(1, 0))
 

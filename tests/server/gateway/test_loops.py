@@ -1,6 +1,7 @@
 """Retention, run by hand, and gaps in old events."""
 
 from inferry.server.access.tokens import Role
+from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.store import EVENTS_KEPT
 from tests.backends import ACCEPTED, Backend
@@ -12,7 +13,7 @@ async def purge(gateway: Running, tombstone_ms: int) -> None:
     await Sweeper(
         engine=inside._engine,
         store=inside._store,
-        alarm=inside._ledger.alarm,
+        alarm=Alarm(inside._clock),
         clock=inside._clock,
         restart_grace_ms=0,
         purge_interval_ms=0,

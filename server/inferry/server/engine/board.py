@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.signals import Signal
 from inferry.server.loop import Loop
 from inferry.server.task.record import TaskRecord
@@ -18,9 +18,9 @@ _WOKEN_AT_ONCE = 50
 class Board(Loop):
     """Wakes a watcher when its task's place has changed, and nobody else."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, queue: QueueView) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._queue = queue
         #: Watchers of tasks that wait.
         self._watching: dict[Signal, TaskRecord] = {}
         #: Set while there are any.
@@ -36,7 +36,7 @@ class Board(Loop):
 
     def show(self, signal: Signal, record: TaskRecord) -> None:
         """Gives a watcher its task's place: at once, and as it changes while the task waits."""
-        signal.place = self._ledger.place_of(record)
+        signal.place = self._queue.place_of(record)
         if record.waiting:
             self._watching[signal] = record
             self._watched.set()
@@ -45,7 +45,7 @@ class Board(Loop):
 
     async def run_once(self) -> None:
         """Looks, and wakes those whose place is another one."""
-        places = self._ledger.places_of(self._watching.values())
+        places = self._queue.places_of(self._watching.values())
         moved: list[Signal] = []
         for signal, record in self._watching.items():
             place, before = places.get(record.spec.id), signal.place

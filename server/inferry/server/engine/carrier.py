@@ -1,25 +1,54 @@
 """The contract of what brings attempts to servers: ``carriers`` has one for each transport."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from inferry.server.task.record import Attempt, TaskRecord
 
 
 class Carrier(Protocol):
-    """Brings attempts to their servers."""
+    """Brings attempts to their servers, and has them stopped. Whose slots these are, is not its."""
 
     def carry(self, record: TaskRecord, payload: bytes) -> None:
         """Brings the open attempt of a task to its server."""
         ...
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
-        """Lets go of an attempt that has ended; gives its slot back if the task was stopped."""
+        """Lets go of an attempt that has ended: nobody waits for its answer."""
         ...
 
-    def stop(self, task_id: str, closed: Attempt) -> None:
-        """Stops an attempt that ended before the gateway started; then gives its slot back."""
+    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
+        """Has the server stop its work on an attempt that has ended.
+
+        Args:
+            task_id: The task.
+            closed: The attempt.
+            stopped: To be called once, when the server has stopped or that cannot be known.
+        """
         ...
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """The server of a stopped attempt knows that it should stop."""
         ...
+
+
+class NoCarrier:
+    """Brings nothing anywhere: while a gateway starts or stops, tasks wait."""
+
+    def carry(self, record: TaskRecord, payload: bytes) -> None:
+        """Leaves the attempt to the next start."""
+
+    def drop(self, record: TaskRecord, closed: Attempt) -> None:
+        """Has nothing to let go of."""
+
+    def stop(
+        self,
+        task_id: str,  # noqa: ARG002  # the contract has it
+        closed: Attempt,  # noqa: ARG002  # likewise
+        stopped: Callable[[], None],
+    ) -> None:
+        """Can tell no server."""
+        stopped()
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """Waits for nobody."""

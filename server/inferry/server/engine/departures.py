@@ -9,7 +9,7 @@ from functools import partial
 
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose
 from inferry.server.loop import Loop
@@ -22,7 +22,7 @@ class Departures(Loop):
     """Sees servers off; ``lose`` ends the attempts that one still has when it goes."""
 
     def __init__(
-        self, *, committer: Committer, ledger: Ledger, fleet: Fleet, clock: Clock, lose: Lose
+        self, *, committer: Committer, ledger: ServerLedger, fleet: Fleet, clock: Clock, lose: Lose
     ) -> None:
         super().__init__()
         self._committer = committer

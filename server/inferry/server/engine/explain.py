@@ -1,4 +1,4 @@
-"""Why a task runs where it runs, or why it does not run and what would change that. Pure.
+"""Why a task runs where it runs, or why it does not run and what would change that.
 
 The servers' part is ``routing.verdict``, which routing itself decides by; here is the task's part.
 """
@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from inferry.server.clock import Clock
+from inferry.server.engine.queue_view import QueueView
+from inferry.server.engine.reader import Reader
+from inferry.server.engine.signals import Place
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.record import ServerRecord
 from inferry.server.fleet.routing import Rule, Verdict, counted
 from inferry.server.task.record import Status, TaskRecord
+from inferry.server.task.route import route_of
 
 
 class Reason(IntEnum):
@@ -46,6 +53,47 @@ class Surroundings:
     pause_reason: str | None
     #: Its place in the queue, from 1; None when it has none.
     position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A task's explanation, and what it was drawn from."""
+
+    record: TaskRecord
+    explanation: Explanation
+    #: Where it stands in the queue; None when it does not wait for its turn.
+    place: Place | None
+    #: Of each server whether it may take the task, by name; none once it is final.
+    verdicts: Sequence[tuple[ServerRecord, Verdict]]
+
+
+class Explainer:
+    """Gathers what decides about a task."""
+
+    def __init__(self, *, reader: Reader, queue: QueueView, fleet: Fleet, clock: Clock) -> None:
+        self._reader = reader
+        self._queue = queue
+        self._fleet = fleet
+        self._clock = clock
+
+    async def explain(self, task_id: str, tenant: str | None) -> Explained:
+        """Explains a task as things are now.
+
+        Raises:
+            TaskNotFoundError: There is none, or it is not this tenant's.
+            GoneError: Its retention is over.
+        """
+        record, now = await self._reader.task(task_id, tenant), self._clock.now_ms()
+        route = route_of(record.spec.type, record.spec.capabilities)
+        judged = [] if record.status.final else self._fleet.verdicts(route, now)
+        place, pause = self._queue.place_of(record), self._queue.pause_of(record.spec.type)
+        around = Surroundings(
+            now_ms=now,
+            verdicts=[verdict for _, verdict in judged],
+            pause_reason=None if pause is None else pause.reason,
+            position=None if place is None else place.position,
+        )
+        return Explained(record, explain(record, around), place, judged)
 
 
 def explain(record: TaskRecord, around: Surroundings) -> Explanation:

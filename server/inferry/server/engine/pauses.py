@@ -15,14 +15,12 @@ class Pauses:
     def __init__(self, committer: Committer, ledger: Ledger, clock: Clock) -> None:
         self._committer = committer
         self._ledger = ledger
-        self._backlog = ledger.backlog
         self._clock = clock
 
     async def pause(self, task_type: str, reason: str) -> None:
         """Starts no more tasks of a type, from before this returns on; again renews the reason."""
         paused = PausedType(task_type, reason, self._clock.now_ms())
-        before = self._backlog.pause_of(task_type)
-        self._backlog.pause(paused)
+        before = self._ledger.pause(paused)
         settle = partial(self._ledger.paused, paused=paused, before=before)
         await self._committer.do(PauseType(paused), settle)
 

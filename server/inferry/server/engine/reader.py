@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from inferry.server.engine.board import Board
-from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.signals import Place
+from inferry.server.engine.signals import Place, Signal, Signals
 from inferry.server.errors import TaskNotFoundError
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
@@ -32,10 +32,10 @@ class Step:
 class Reader:
     """All that can be read of tasks."""
 
-    def __init__(self, store: Store, ledger: Ledger, board: Board) -> None:
+    def __init__(self, store: Store, signals: Signals, board: Board) -> None:
         self._store = store
         self._board = board
-        self._signals = ledger.signals
+        self._signals = signals
         self._waits: set[asyncio.Timeout] = set()
         self._hurried = False
 
@@ -49,6 +49,10 @@ class Reader:
     def dismiss(self) -> None:
         """Refuses those who wait for an end without a time, now and from now on."""
         self._signals.dismiss()
+
+    def listen(self, task_id: str) -> AbstractContextManager[Signal]:
+        """Hangs up a bell for a task, which need not be there yet."""
+        return self._signals.listen(task_id)
 
     async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Reads a task.

@@ -44,7 +44,7 @@ class Recovery(Loop):
         _log.warning("the store writes again")
         await self._readiness.set("", _SERVING)
         # The claims that failed meanwhile.
-        self._ledger.claimable.set()
+        self._ledger.wake()
 
     async def pause(self) -> None:
         """Waits for the store to fail, or a little for the next try."""

@@ -9,7 +9,7 @@ from yarl import URL
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.errors import InvalidPayloadError, NotFoundError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
@@ -41,7 +41,7 @@ class Registry:
         self,
         *,
         committer: Committer,
-        ledger: Ledger,
+        ledger: ServerLedger,
         fleet: Fleet,
         departures: Departures,
         clock: Clock,

@@ -3,7 +3,7 @@
 import structlog
 
 from inferry.server.clock import SteadyClock
-from inferry.server.engine.carrier import Carrier
+from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.store import Store
@@ -28,14 +28,13 @@ async def take_up_time(store: Store, clock: SteadyClock) -> None:
     clock.reach(latest_ms)
 
 
-async def stop_again(store: Store, fleet: Fleet, carrier: Carrier, since_ms: int) -> None:
+async def stop_again(store: Store, ledger: Ledger, since_ms: int) -> None:
     """Goes on with stopping what was stopped since a time; to be called before new attempts begin.
 
     These attempts keep their slots meanwhile: nobody knows whether their servers were told.
     """
     for task_id, stopped in await store.stopped(since_ms):
-        fleet.hold(stopped.server_id, task_id, stopped.number)
-        carrier.stop(task_id, stopped)
+        ledger.stop_again(task_id, stopped)
 
 
 async def settle_open_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:

@@ -83,16 +83,16 @@ class Engine:
         record, created = create(spec, not_before_ms)
         server_id = self._ledger.free_server(record, spec.created_ms)
         if server_id is None:
-            refusal = self._ledger.backlog.refusal(spec.tenant)
+            refusal = self._ledger.refusal(spec.tenant)
             if refusal is not None and key is None:
                 raise refusal
-            self._ledger.backlog.expect(spec.tenant)
+            self._ledger.expect(spec.tenant)
             operation = Insert(record, payload, (created,), key, refusal)
             settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
             operation = Insert(claim.record, payload, (created, claim.event), key)
-            self._ledger.fleet.hold(server_id, spec.id, claim.record.attempt)
+            self._ledger.hold(claim.record)
             settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
         _log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
         inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
@@ -167,7 +167,9 @@ class Engine:
         """
 
         def decide(record: TaskRecord) -> Input:
-            self._ledger.backlog.check(record.spec.tenant)
+            refusal = self._ledger.refusal(record.spec.tenant)
+            if refusal is not None:
+                raise refusal
             return Retry()
 
         return await self._change(task_id, decide, self._ledger.changed, tenant)
@@ -182,7 +184,7 @@ class Engine:
             now = self._clock.now_ms()
             if not 0 < record.deadline_ms <= now:
                 return None
-            paused = record.waiting and self._ledger.backlog.paused(record.spec.type)
+            paused = record.waiting and self._ledger.paused_now(record.spec.type)
             if paused and now < record.total_deadline_ms:
                 return Hold("the type is paused")
             return expiry(record, now)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from inferry.server.engine.pauses import Pauses
+from inferry.server.engine.queue_view import QueueView, TypeState
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.queue.backlog import Backlog, TypeCount
 from inferry.server.rpc.convert import timestamp
 from inferry.server.rpc.task_requests import name_of
 from inferry.v1 import queue_pb2, queue_service_pb2_grpc
@@ -19,18 +19,18 @@ Context = Any
 class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
     """Everything that can be done with the queue as a whole."""
 
-    def __init__(self, pauses: Pauses, backlog: Backlog) -> None:
+    def __init__(self, pauses: Pauses, queue: QueueView) -> None:
         self._pauses = pauses
-        self._backlog = backlog
+        self._queue = queue
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         """Shows what waits, by type, and which types are paused."""
-        counts = self._backlog.types()
+        state = self._queue.state()
         return pb.GetQueueResponse(
-            waiting=len(self._backlog),
-            limit=self._backlog.limit,
-            left_last_minute=self._backlog.left_last_minute,
-            types=[self._type(one, counts) for one in sorted(counts.keys() | self._backlog.pauses)],
+            waiting=state.waiting,
+            limit=state.limit,
+            left_last_minute=state.left_last_minute,
+            types=[_type_to_proto(one) for one in state.types],
         )
 
     async def PauseType(
@@ -41,7 +41,7 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         if len(request.reason) > REASON_LIMIT:
             raise InvalidPayloadError(f"reason: right is {REASON_LIMIT} characters at most")
         await self._pauses.pause(task_type, request.reason)
-        return pb.PauseTypeResponse(queue=self._type(task_type, self._backlog.types()))
+        return pb.PauseTypeResponse(queue=_type_to_proto(self._queue.type_state(task_type)))
 
     async def ResumeType(
         self, request: pb.ResumeTypeRequest, context: Context
@@ -49,16 +49,16 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         """Ends a pause."""
         task_type = name_of("type", request.type)
         await self._pauses.resume(task_type)
-        return pb.ResumeTypeResponse(queue=self._type(task_type, self._backlog.types()))
+        return pb.ResumeTypeResponse(queue=_type_to_proto(self._queue.type_state(task_type)))
 
-    def _type(self, task_type: str, counts: dict[str, TypeCount]) -> queue_pb2.TypeQueue:
-        count = counts.get(task_type, TypeCount(0, 0))
-        paused = self._backlog.pause_of(task_type)
-        return queue_pb2.TypeQueue(
-            type=task_type,
-            waiting=count.waiting,
-            delayed=count.delayed,
-            paused=paused is not None,
-            pause_reason="" if paused is None else paused.reason,
-            paused_at=None if paused is None else timestamp(paused.since_ms),
-        )
+
+def _type_to_proto(state: TypeState) -> queue_pb2.TypeQueue:
+    pause = state.pause
+    return queue_pb2.TypeQueue(
+        type=state.type,
+        waiting=state.count.waiting,
+        delayed=state.count.delayed,
+        paused=pause is not None,
+        pause_reason="" if pause is None else pause.reason,
+        paused_at=None if pause is None else timestamp(pause.since_ms),
+    )

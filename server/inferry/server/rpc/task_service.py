@@ -9,8 +9,10 @@ from inferry.server.access.tokens import Role
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.bulk_retry import retry_many
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.explain import Explainer
+from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader, Step
+from inferry.server.engine.submit import submit
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.rpc.admission import caller
@@ -24,11 +26,11 @@ from inferry.server.rpc.convert import (
     task_to_proto,
     timestamp,
 )
-from inferry.server.rpc.explanation import explanation_of
+from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import page_size, read_place, write_place
 from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
-from inferry.server.store import Replayed, TaskFilter
-from inferry.server.task.record import Outcome, TaskRecord
+from inferry.server.store import TaskFilter
+from inferry.server.task.record import TaskRecord
 from inferry.server.task.reports import STOPPED, Report, ReportRules, read_report, report_of
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
@@ -48,7 +50,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         *,
         engine: Engine,
         reader: Reader,
-        ledger: Ledger,
+        queue: QueueView,
+        explainer: Explainer,
         signer: CallbackSigner,
         clock: Clock,
         config: Config,
@@ -56,7 +59,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> None:
         self._engine = engine
         self._reader = reader
-        self._ledger = ledger
+        self._queue = queue
+        self._explainer = explainer
         self._signer = signer
         self._clock = clock
         self._config = config
@@ -73,24 +77,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         value_format = request.value_format
         # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
         del request
-        if spec.asynchronous:
-            created = await self._engine.create(spec, payload, not_before_ms, key)
-            if not isinstance(created, Replayed):
-                return pb.CreateTaskResponse(task=task_to_proto(created))
-            task = await self._task(created.record, value_format)
-            return pb.CreateTaskResponse(task=task, replayed=True)
-        # Listening before the task exists: its end is never missed, and never looked up.
-        with self._ledger.signals.listen(spec.id) as signal:
-            created = await self._engine.create(spec, payload, not_before_ms, key)
-            if not isinstance(created, Replayed):
-                record = await signal.final(created)
-                task = task_to_proto(record)
-                outcome = signal.outcome or Outcome()
-                add_values(task, value_format, None, outcome, self._largest)
-                return pb.CreateTaskResponse(task=task)
-        record = await self._reader.wait(created.record.spec.id, spec.tenant, None)
-        task = await self._task(record, value_format)
-        return pb.CreateTaskResponse(task=task, replayed=True)
+        done = await submit(self._engine, self._reader, spec, payload, not_before_ms, key)
+        place = self._queue.place_of(done.record) if done.replayed else None
+        task = task_to_proto(done.record, place)
+        add_values(task, value_format, None, done.outcome, self._largest)
+        return pb.CreateTaskResponse(task=task, replayed=done.replayed)
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""
@@ -120,7 +111,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         )
         found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
         page = found[:size]
-        places = self._ledger.places_of([record for _, record in page])
+        places = self._queue.places_of([record for _, record in page])
         response, last = pb.ListTasksResponse(), 0
         room = MESSAGE_BYTES - ENVELOPE_BYTES
         for number, record in page:
@@ -218,8 +209,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.ExplainTaskRequest, context: Context
     ) -> pb.ExplainTaskResponse:
         """Tells why a task runs where it runs, or why it does not run."""
-        record = await self._reader.task(request.id, visible_tenant())
-        return explanation_of(record, self._ledger, self._clock.now_ms())
+        return explanation_to_proto(await self._explainer.explain(request.id, visible_tenant()))
 
     async def ListAttempts(
         self, request: pb.ListAttemptsRequest, context: Context
@@ -262,7 +252,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, record: TaskRecord, value_format: ValueFormat, payload: bytes | None = None
     ) -> task_pb2.Task:
         outcome = await self._reader.outcome(record)
-        task = task_to_proto(record, self._ledger.place_of(record))
+        task = task_to_proto(record, self._queue.place_of(record))
         return add_values(task, value_format, payload, outcome, self._largest)
 
 

@@ -7,12 +7,14 @@ up by the next one, which tells the server again. (Design sections 4 and 6.)
 """
 
 import asyncio
+from collections.abc import Callable
 
 import orjson
 import structlog
 
 from inferry.server.clock import Clock
-from inferry.server.engine.ledger import Ledger
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.outbound.client import Outbound, OutboundError
 from inferry.server.task.record import Attempt
@@ -26,35 +28,29 @@ _log = structlog.get_logger(__name__)
 
 
 class Stopper:
-    """Tells servers to stop, and gives their slots back."""
+    """Tells servers to stop, and tells when they have."""
 
-    def __init__(self, ledger: Ledger, outbound: Outbound, clock: Clock, grace_ms: int) -> None:
-        self._ledger = ledger
+    def __init__(self, fleet: Fleet, outbound: Outbound, clock: Clock, grace_ms: int) -> None:
+        self._fleet = fleet
         self._outbound = outbound
         self._clock = clock
         self._grace_ms = grace_ms
-        self._stopping: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._stopping: dict[AttemptKey, asyncio.Task[None]] = {}
         #: When each server without the endpoint last registered: a newer one is asked again.
         self._deaf: dict[str, int] = {}
 
-    def stop(self, task_id: str, closed: Attempt, *, known: bool) -> None:
-        """Stops an attempt in the background; its slot is free when this is done.
-
-        Args:
-            task_id: Its task.
-            closed: The attempt.
-            known: The server knows, for it said so itself.
-        """
-        member = self._ledger.fleet.get(closed.server_id)
-        if member is None or known:
-            self._ledger.release(closed.server_id, task_id, closed.number)
+    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
+        """Stops an attempt in the background; see ``Carrier.stop``."""
+        member = self._fleet.get(closed.server_id)
+        if member is None:
+            stopped()
             return
         key = task_id, closed.number
         left_ms = closed.ended_ms + self._grace_ms - self._clock.now_ms()
         stopping = asyncio.create_task(self._stop(member.record, *key, left_ms))
         self._stopping[key] = stopping
         # Not at the end of the task: one that is confirmed before it began never gets there.
-        stopping.add_done_callback(lambda _: self._stopped(closed.server_id, *key))
+        stopping.add_done_callback(lambda _: self._stopped(key, stopped))
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """Takes note that a server knows: there is nothing more to wait for."""
@@ -77,9 +73,9 @@ class Stopper:
         except TimeoutError:
             _log.info("stop not confirmed", task_id=task_id, attempt=attempt, server_id=server.id)
 
-    def _stopped(self, server_id: str, task_id: str, attempt: int) -> None:
-        del self._stopping[task_id, attempt]
-        self._ledger.release(server_id, task_id, attempt)
+    def _stopped(self, key: AttemptKey, stopped: Callable[[], None]) -> None:
+        del self._stopping[key]
+        stopped()
 
     async def _told(self, server: ServerRecord, task_id: str, attempt: int) -> bool:
         """Tells a server, again if need be; False if it has no ear for that."""
@@ -89,8 +85,8 @@ class Stopper:
                 return True
             if status in _NO_ENDPOINT:
                 # Who has gone meanwhile is not remembered for ever.
-                fleet = self._ledger.fleet
-                self._deaf = {one: since for one, since in self._deaf.items() if fleet.get(one)}
+                known = self._fleet.get
+                self._deaf = {one: since for one, since in self._deaf.items() if known(one)}
                 self._deaf[server.id] = server.updated_ms
             else:
                 await asyncio.sleep(_PAUSE_S)

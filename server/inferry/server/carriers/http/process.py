@@ -1,7 +1,7 @@
 """Carries attempts to HTTP servers: ``POST {url}/process``, as the guide has it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -27,7 +27,7 @@ from inferry.server.outbound.client import (
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
-from inferry.server.task.reports import STOPPED, ReportRules
+from inferry.server.task.reports import ReportRules
 
 #: What an answer means for the breaker that is not simply one.
 _ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
@@ -108,12 +108,10 @@ class Dispatcher:
                 call.cancel()
                 if closed.outcome is AttemptOutcome.TIMED_OUT:
                     self._note(record, self._unanswered(record))
-        if record.status in STOPPED:
-            self._stopper.stop(record.spec.id, closed, known=bool(record.digest))
 
-    def stop(self, task_id: str, closed: Attempt) -> None:
-        """Tells the server of an attempt to stop that ended before the gateway started."""
-        self._stopper.stop(task_id, closed, known=False)
+    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
+        """Has the server told that it should stop."""
+        self._stopper.stop(task_id, closed, stopped)
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """The server of a stopped attempt knows that it should stop."""

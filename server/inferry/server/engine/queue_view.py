@@ -1,0 +1,77 @@
+"""What can be seen of the queue: where tasks stand in it, what waits, which types are paused."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from inferry.server.clock import Clock
+from inferry.server.engine.signals import Place
+from inferry.server.queue.backlog import Backlog, TypeCount
+from inferry.server.task.pause import PausedType
+from inferry.server.task.record import TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TypeState:
+    """The tasks of one type."""
+
+    type: str
+    count: TypeCount
+    #: None when it is not paused.
+    pause: PausedType | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """The queue as a whole."""
+
+    #: Tasks that wait, those that are being claimed included.
+    waiting: int
+    #: Tasks that may wait.
+    limit: int
+    #: Tasks that left the queue in the last minute.
+    left_last_minute: int
+    #: By name: those that wait or are paused.
+    types: Sequence[TypeState]
+
+
+class QueueView:
+    """Looks at the queue and changes nothing."""
+
+    def __init__(self, backlog: Backlog, clock: Clock) -> None:
+        self._backlog = backlog
+        self._clock = clock
+
+    def place_of(self, record: TaskRecord) -> Place | None:
+        """Tells where a task stands in the queue; None if it does not wait for its turn."""
+        return self.places_of([record]).get(record.spec.id)
+
+    def places_of(self, records: Collection[TaskRecord]) -> dict[str, Place]:
+        """Tells where tasks stand in the queue, by id: of those that wait for their turn."""
+        now = self._clock.now_ms()
+        places: dict[str, Place] = {}
+        for record, position in self._backlog.positions_of(records, now):
+            wait_ms = self._backlog.eta_ms(record, position)
+            places[record.spec.id] = Place(position, 0 if wait_ms is None else now + wait_ms)
+        return places
+
+    def pause_of(self, task_type: str) -> PausedType | None:
+        """Tells why and since when a type is paused; None if it is not."""
+        return self._backlog.pause_of(task_type)
+
+    def state(self) -> QueueState:
+        """Tells what waits, in all and by type."""
+        counts = self._backlog.types()
+        names = sorted(counts.keys() | self._backlog.pauses)
+        return QueueState(
+            waiting=len(self._backlog),
+            limit=self._backlog.limit,
+            left_last_minute=self._backlog.left_last_minute,
+            types=[self._type(name, counts.get(name)) for name in names],
+        )
+
+    def type_state(self, task_type: str) -> TypeState:
+        """Tells what waits of a type, and whether it is paused."""
+        return self._type(task_type, self._backlog.types().get(task_type))
+
+    def _type(self, task_type: str, count: TypeCount | None) -> TypeState:
+        return TypeState(task_type, count or TypeCount(0, 0), self._backlog.pause_of(task_type))

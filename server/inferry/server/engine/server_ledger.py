@@ -1,0 +1,64 @@
+"""Keeps the servers in memory in step with those on disk, as ``ledger`` does for tasks."""
+
+from collections.abc import Collection, Mapping
+
+import structlog
+
+from inferry.server.errors import InferryError
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.record import ServerRecord
+
+_log = structlog.get_logger(__name__)
+
+
+class ServerLedger:
+    """What follows from commits about servers."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._orphans: dict[str, Collection[AttemptKey]] = {}
+
+    def registered(self, result: ServerRecord | InferryError, server_id: str) -> None:
+        """A server was added, or its registration renewed; ``server_id`` is whose it was taken for.
+
+        What the store says counts: if somebody else changed it there, that is another server.
+        """
+        self._fleet.keep(server_id, -1)
+        if isinstance(result, InferryError):
+            return
+        before = self._fleet.find(result.url, result.name)
+        if before is not None and before.record.id != result.id:
+            self.dropped(None, before.record.id)
+        self._fleet.put(result)
+        self._fleet.leave(result.id, 0)
+        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+
+    def drained(self, result: ServerRecord | InferryError, server_id: str) -> None:
+        """A server was drained or resumed."""
+        self._fleet.keep(server_id, -1)
+        if isinstance(result, InferryError):
+            return
+        self._fleet.put(result)
+        if not result.draining:
+            self._fleet.leave(result.id, 0)
+        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+
+    def dropped(self, result: InferryError | None, server_id: str) -> None:
+        """A server was taken out of the list; what it still had is to be ended."""
+        member = self._fleet.get(server_id)
+        if isinstance(result, InferryError) or member is None:
+            return
+        self._fleet.drop(server_id)
+        if member.holding:
+            self._orphans[server_id] = frozenset(member.holding)
+        _log.info("server deregistered", server_id=server_id)
+
+    @property
+    def orphans(self) -> Mapping[str, Collection[AttemptKey]]:
+        """What servers had that were taken out of the list, until it is ended."""
+        return self._orphans
+
+    def buried(self, server_id: str) -> None:
+        """What a server had that was taken out of the list is ended."""
+        del self._orphans[server_id]

@@ -1,0 +1,42 @@
+"""A ledger with the parts that it keeps in step, in reach of a test."""
+
+from inferry.server.clock import Clock
+from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.queue_view import QueueView
+from inferry.server.engine.signals import Signals
+from inferry.server.queue.backlog import Backlog
+from tests.server.fleets import new_fleet
+
+
+class Books:
+    """The memory of a gateway.
+
+    Args:
+        clock: The time.
+        limit: Tasks that may wait.
+    """
+
+    def __init__(self, clock: Clock, limit: int = 10_000) -> None:
+        self.fleet = new_fleet()
+        self.backlog = Backlog(limit, limit, clock, {})
+        self.signals = Signals()
+        self.alarm = Alarm(clock)
+        self.queue = QueueView(self.backlog, clock)
+        self.ledger = Ledger(
+            fleet=self.fleet,
+            backlog=self.backlog,
+            signals=self.signals,
+            alarm=self.alarm,
+            clock=clock,
+        )
+
+    @property
+    def active(self) -> int:
+        """Slots that are taken."""
+        return sum(member.active for member in self.fleet)
+
+    @property
+    def looking(self) -> bool:
+        """Whether the scheduler is to look."""
+        return self.fleet.claimable.is_set()
