@@ -50,7 +50,7 @@ async def test_a_server_that_registers_anew_is_active_until_it_is_probed(
     servers.clock.ms += 1
     assert (await servers.register()).status is ServerStatus.ACTIVE
     servers.fleet.observe(member.record.id, None, "no connection")
-    assert member.status is ServerStatus.DEGRADED
+    assert servers.registry.get(member.record.id).status is ServerStatus.DEGRADED
 
 
 async def test_the_same_url_and_name_is_the_same_server_renewed(servers: Registered) -> None:
