@@ -14,7 +14,13 @@ from grpc_status import rpc_status
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
-from inferry.v1 import queue_service_pb2_grpc, server_service_pb2_grpc, task_service_pb2_grpc
+from inferry.v1 import (
+    access_service_pb2_grpc,
+    queue_service_pb2_grpc,
+    server_service_pb2_grpc,
+    task_service_pb2_grpc,
+)
+from inferry.v1.access_service_pb2 import CheckAccessRequest, CheckAccessResponse
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 
@@ -30,6 +36,10 @@ class Upstream:
         self.metadata: dict[str, str | bytes] = {}
         #: The events of a watch; None ends it.
         self.events: asyncio.Queue[Message | Exception | None] = asyncio.Queue()
+        #: What was asked before a body was read.
+        self.checked: list[CheckAccessRequest] = []
+        #: The refusal of whoever has a body to send; None lets everybody in.
+        self.stranger: RefusalError | None = None
         #: Set when a call has come.
         self.begun = asyncio.Event()
         #: Set when a call was broken off by the caller.
@@ -111,6 +121,19 @@ def _servicer(base: type[Any], upstream: Upstream) -> Any:
     return type(base.__name__, (base,), {rpc: method(rpc) for rpc in rpcs})()
 
 
+class _Doorkeeper(access_service_pb2_grpc.AccessServiceServicer):
+    """Lets everybody in unless the test says otherwise."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def CheckAccess(self, request: CheckAccessRequest, context: Any) -> CheckAccessResponse:
+        self._upstream.checked.append(request)
+        if self._upstream.stranger is not None:
+            await _fail(self._upstream.stranger, context)
+        return CheckAccessResponse()
+
+
 @asynccontextmanager
 async def running_upstream() -> AsyncIterator[tuple[Upstream, grpc.aio.Channel]]:
     upstream = Upstream()
@@ -124,6 +147,7 @@ async def running_upstream() -> AsyncIterator[tuple[Upstream, grpc.aio.Channel]]
     queue_service_pb2_grpc.add_QueueServiceServicer_to_server(
         _servicer(queue_service_pb2_grpc.QueueServiceServicer, upstream), server
     )
+    access_service_pb2_grpc.add_AccessServiceServicer_to_server(_Doorkeeper(upstream), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

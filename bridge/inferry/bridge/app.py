@@ -9,9 +9,10 @@ import grpc.aio
 from inferry.bridge.callback import Callback
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.connection import ConnectionServer
-from inferry.bridge.contract import CALLBACK_RPC, CREATE_RPC, READ_RPC
+from inferry.bridge.contract import ACCESS_RPC, CALLBACK_RPC, CREATE_RPC, READ_RPC
 from inferry.bridge.create import Create
-from inferry.bridge.exchange import Endpoint
+from inferry.bridge.exchange import Call, Endpoint
+from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
 from inferry.bridge.pages import Health, Page, docs_page, openapi_page
 from inferry.bridge.router import Router
@@ -19,7 +20,7 @@ from inferry.bridge.routes import Route, read_routes
 from inferry.bridge.services import Service, services
 from inferry.bridge.stream import EventStream, Streams
 from inferry.bridge.transcode import Transcoder
-from inferry.bridge.unary import Call, Unary
+from inferry.bridge.unary import Unary
 from inferry.wire.hosts import addresses_of
 
 _BACKLOG = 1024
@@ -121,7 +122,8 @@ class Bridge:
         return router
 
     def _endpoint(self, route: Route, calls: dict[str, Call]) -> Endpoint:
-        transcoder = Transcoder(route, self._config)
+        gate = Gate(route, calls[ACCESS_RPC])
+        transcoder = Transcoder(route, self._config, gate)
         call = calls[route.rpc]
         if route.method.server_streaming:
             keepalive_s = self._config.sse_keepalive_ms / 1_000

@@ -2,9 +2,8 @@
 
 from aiohttp import web
 
-from inferry.bridge.exchange import Exchange
+from inferry.bridge.exchange import Call, Exchange
 from inferry.bridge.transcode import Transcoder
-from inferry.bridge.unary import Call
 
 
 class Callback:
@@ -23,6 +22,6 @@ class Callback:
         signed = bool(exchange.request.rel_url.query.get("token"))
         metadata = exchange.anonymous_metadata() if signed else exchange.metadata()
         # It goes on without its client: a backend may hang up once it has reported.
-        request = await self._transcoder.request(exchange)
+        request = await self._transcoder.request(exchange, metadata)
         response = await self._call(request, metadata=metadata)
         return exchange.answer(self._transcoder.plain(response))

@@ -21,6 +21,9 @@ LAST_EVENT_PARAMETERS = (
 #: What else they add to a URL.
 POLYFILL_PARAMETERS = ("evs_preamble", "r")
 
+#: The RPC that tells whether another may be called.
+ACCESS_RPC = "inferry.v1.AccessService.CheckAccess"
+
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
 

@@ -8,10 +8,9 @@ from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
 from inferry.bridge.errors import BridgeError, invalid
-from inferry.bridge.exchange import Exchange
+from inferry.bridge.exchange import Call, Exchange
 from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
-from inferry.bridge.unary import Call
 from inferry.v1 import task_pb2, task_service_pb2
 from inferry.wire.errors import show
 
@@ -38,7 +37,7 @@ class Create:
         not that it still runs.
         """
         metadata = exchange.metadata()
-        request = await self._transcoder.request(exchange)
+        request = await self._transcoder.request(exchange, metadata)
         if KEY_HEADER in exchange.request.headers:
             _name(request, exchange.request.headers.getall(KEY_HEADER))
         waits = request.HasField("asynchronous") and not request.asynchronous

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
 from inferry.bridge.errors import BridgeError
+
+#: What a stub has for an RPC that answers once.
+Call = Callable[..., Awaitable[Any]]
 
 #: gRPC metadata.
 Metadata = tuple[tuple[str, str], ...]

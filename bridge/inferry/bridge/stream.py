@@ -64,7 +64,7 @@ class EventStream:
         every other answer.
         """
         metadata = exchange.metadata()
-        request = await self._transcoder.request(exchange)
+        request = await self._transcoder.request(exchange, metadata)
         _resume(request, exchange.request)
         exchange.end_with_client()
         self._streams.add()

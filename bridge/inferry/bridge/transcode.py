@@ -10,7 +10,8 @@ from inferry.bridge.body import fill, read_body
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.contract import CALLBACK_RPC, LAST_EVENT_PARAMETERS, POLYFILL_PARAMETERS
 from inferry.bridge.errors import refusal
-from inferry.bridge.exchange import Exchange
+from inferry.bridge.exchange import Exchange, Metadata
+from inferry.bridge.gate import Gate
 from inferry.bridge.routes import Route
 from inferry.v1.task_pb2 import ValueFormat
 from inferry.wire.decode import QuerySetter, decoder, query_setters
@@ -24,7 +25,8 @@ from inferry.wire.rules import chooses_format
 class Transcoder:
     """REST request -> RPC request, RPC response -> JSON."""
 
-    def __init__(self, route: Route, config: BridgeConfig) -> None:
+    def __init__(self, route: Route, config: BridgeConfig, gate: Gate) -> None:
+        self._gate = gate
         request = route.method.input_type
         self._request: Callable[[], Message] = GetMessageClass(request)
         self._variables = route.variables
@@ -43,16 +45,21 @@ class Transcoder:
         self._response_field = route.response_body
         self._encode = encoder(route.answer_type)
 
-    async def request(self, exchange: Exchange) -> Any:
+    async def request(self, exchange: Exchange, metadata: Metadata) -> Any:
         """Makes the RPC's request; the path goes before the query, the query before the body.
 
+        Args:
+            exchange: What was asked over HTTP.
+            metadata: What goes with the RPC: it decides whether a body is read at all.
+
         Raises:
-            BridgeError: The request is wrong.
+            BridgeError: The request is wrong, or its sender may not make it.
         """
         message: Any = self._request()
         if self._chooses_format:
             message.value_format = ValueFormat.JSON_TEXT
         if self._takes_body:
+            await self._gate.ask(exchange, metadata)
             # Backends call their reports what they like: one must not be lost for its type.
             body = await read_body(
                 exchange.request, self._limit, self._body_timeout_s, any_type=self._reports

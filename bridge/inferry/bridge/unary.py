@@ -1,15 +1,9 @@
 """Endpoints of RPCs that answer once."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from aiohttp import web
 
-from inferry.bridge.exchange import Exchange
+from inferry.bridge.exchange import Call, Exchange
 from inferry.bridge.transcode import Transcoder
-
-#: What a stub has for such an RPC.
-Call = Callable[..., Awaitable[Any]]
 
 
 class Unary:
@@ -23,7 +17,7 @@ class Unary:
     async def __call__(self, exchange: Exchange) -> web.Response:
         """Answers 200 with the response."""
         metadata = exchange.metadata()
-        request = await self._transcoder.request(exchange)
+        request = await self._transcoder.request(exchange, metadata)
         if self._reads:
             # A write goes on without its client.
             exchange.end_with_client()

@@ -1,10 +1,12 @@
 """What those who have no token can make a gateway do: next to nothing."""
 
 import asyncio
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE, Value
@@ -12,6 +14,7 @@ from grpc import StatusCode
 
 from inferry.v1 import task_service_pb2 as pb
 from inferry.wire.limits import MESSAGE_BYTES
+from tests.gateways import Running
 from tests.processes import GatewayProcess
 
 #: Four bytes each in a message, some sixty once parsed.
@@ -79,3 +82,37 @@ async def test_large_messages_of_strangers_are_refused_and_take_no_memory(
             ]
             assert set(await asyncio.gather(*sent)) == {code}
         assert memory_mib(gateway_process.pid, "VmHWM") - before_mib < GROWTH_MIB
+
+
+async def test_large_bodies_of_strangers_are_refused_and_take_no_memory(
+    gateway_process: GatewayProcess,
+) -> None:
+    before_mib = memory_mib(gateway_process.pid, "VmRSS")
+    nulls = b'{"status":"COMPLETED","result":[' + b"null," * 600_000 + b"null]}"
+
+    async def put(query: str, headers: dict[str, str]) -> int:
+        url = f"{gateway_process.rest}/api/tasks/{TASK}{query}"
+        async with http.put(url, data=BytesIO(nulls), headers=headers) as response:
+            return response.status
+
+    async with aiohttp.ClientSession() as http:
+        for query, headers in product(("", f"?token={FORGED}"), ({}, dict(WRONG))):
+            sent = [put(query, headers) for _ in range(MESSAGES)]
+            assert set(await asyncio.gather(*sent)) == {401}
+    assert memory_mib(gateway_process.pid, "VmHWM") - before_mib < GROWTH_MIB
+
+
+@pytest.mark.parametrize("depth", [300, 100_000])
+async def test_a_body_of_a_stranger_is_refused_whatever_is_in_it(
+    gateway: Running, depth: int
+) -> None:
+    nested = b'{"status":"COMPLETED","result":' + b"[" * depth + b"]" * depth + b"}"
+    for verb, path in (
+        ("PUT", f"/api/tasks/{TASK}"),
+        ("PUT", f"/api/tasks/{TASK}?token={FORGED}"),
+        ("POST", "/api/tasks"),
+        ("POST", "/api/servers/register"),
+    ):
+        async with gateway.http.request(verb, f"{gateway.url}{path}", data=nested) as response:
+            body = await response.json()
+            assert (response.status, body["code"]) == (401, "UNAUTHENTICATED"), path

@@ -1,12 +1,17 @@
 from inferry.server.access.tokens import Role
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
-from inferry.v1 import queue_service_pb2, server_service_pb2, task_service_pb2
+from inferry.v1 import (
+    access_service_pb2,
+    queue_service_pb2,
+    server_service_pb2,
+    task_service_pb2,
+)
 
 
 def test_every_rpc_of_the_protos_is_in_the_table_and_nothing_else() -> None:
     services = [
         service
-        for module in (task_service_pb2, server_service_pb2, queue_service_pb2)
+        for module in (task_service_pb2, server_service_pb2, queue_service_pb2, access_service_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     rpcs = {f"/{service.full_name}/{rpc.name}" for service in services for rpc in service.methods}
@@ -14,7 +19,12 @@ def test_every_rpc_of_the_protos_is_in_the_table_and_nothing_else() -> None:
 
 
 def test_an_admin_may_call_everything() -> None:
-    assert all(Role.ADMIN in allowed for allowed in PERMISSIONS.values())
+    assert all({Role.ADMIN, Right.ANYBODY} & allowed for allowed in PERMISSIONS.values())
+
+
+def test_anybody_may_ask_only_what_they_may_do() -> None:
+    asked = {name for name, allowed in PERMISSIONS.items() if Right.ANYBODY in allowed}
+    assert asked == {"/inferry.v1.AccessService/CheckAccess"}
 
 
 def test_a_backend_may_call_nothing_that_creates_or_reads_tasks() -> None:

@@ -25,7 +25,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
 UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
-Caller = Principal | InferryError
+Caller = Principal | InferryError | None
 
 _HANDLERS: Mapping[tuple[bool, bool], Callable[..., Handler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -82,6 +82,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             return None
         if _is_open(method):
             return self._bounded(method, handler)
+        if Right.ANYBODY in PERMISSIONS.get(method, ()):
+            return self._bounded(method, self.guard(method, handler))
         try:
             self._admission.rule(method)(handler_call_details.invocation_metadata)
         except InferryError as refusal:
@@ -200,8 +202,10 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
     def _caller_of(self, method: str) -> Callable[[Context], Caller]:
         """Makes what tells who calls a method, or raises where that must be known."""
-        admit = self._admission.rule(method)
-        if Right.CALLBACK not in PERMISSIONS.get(method, ()):
+        admit, allowed = self._admission.rule(method), PERMISSIONS.get(method, frozenset())
+        if Right.ANYBODY in allowed:
+            return lambda _context: None
+        if Right.CALLBACK not in allowed:
             return lambda context: admit(context.invocation_metadata())
 
         def known_or_why_not(context: Context) -> Caller:

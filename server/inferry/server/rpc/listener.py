@@ -7,11 +7,14 @@ from grpc_reflection.v1alpha import reflection
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
+from inferry.server.rpc.access_service import AccessServicer
 from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.rpc.unread import Vouching
 from inferry.v1 import (
+    access_service_pb2,
+    access_service_pb2_grpc,
     queue_service_pb2,
     queue_service_pb2_grpc,
     server_service_pb2,
@@ -28,6 +31,7 @@ _SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 
 
@@ -38,7 +42,9 @@ class RpcServer:
         self, config: Config, verifier: TokenVerifier, callbacks: CallbackVerifier
     ) -> None:
         self._config = config
-        interceptor = ServerInterceptor(Admission(verifier), Vouching(callbacks))
+        admission = Admission(verifier)
+        interceptor = ServerInterceptor(admission, Vouching(callbacks))
+        self._access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call; they may be made before the start.
         self.channel = LocalChannel(interceptor)
         #: Tells probes whether the gateway serves.
@@ -56,6 +62,7 @@ class RpcServer:
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
+            access_service_pb2_grpc.add_AccessServiceServicer_to_server(self._access, place)
             health_pb2_grpc.add_HealthServicer_to_server(self.health, place)
         if self._config.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -11,6 +11,8 @@ class Right(Enum):
 
     #: The callback token inside the request, which the servicer verifies.
     CALLBACK = auto()
+    #: None is needed: the servicer tells whoever asks of nobody but themselves.
+    ANYBODY = auto()
 
 
 _CLIENT = frozenset({Role.ADMIN, Role.CLIENT})
@@ -41,6 +43,7 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.QueueService/GetQueue": _OPERATOR,
     "/inferry.v1.QueueService/PauseType": _OPERATOR,
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,
+    "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
 }
 
 #: Services that anybody may call: they tell nothing of tasks, and probes have no tokens.

@@ -1,0 +1,41 @@
+"""Who calls is asked before a byte of a body is read: a stranger's is worth no work."""
+
+import grpc.aio
+
+from inferry.bridge.contract import CALLBACK_RPC
+from inferry.bridge.exchange import Call, Exchange, Metadata
+from inferry.bridge.routes import Route
+from inferry.bridge.rpc_errors import http_error
+from inferry.v1.access_service_pb2 import CheckAccessRequest
+
+
+class Gate:
+    """Asks the gateway whether the requests of a route may be made."""
+
+    def __init__(self, route: Route, check: Call) -> None:
+        method = route.method
+        self._method = f"/{method.containing_service.full_name}/{method.name}"
+        self._reports = route.rpc == CALLBACK_RPC
+        self._check = check
+
+    async def ask(self, exchange: Exchange, metadata: Metadata) -> None:
+        """Returns if the request may be made. One that has no body need not be asked for.
+
+        Raises:
+            BridgeError: It may not, as the RPC itself would say.
+        """
+        content = exchange.request.content
+        if content.is_eof() and content.at_eof():
+            return
+        asked = CheckAccessRequest(method=self._method)
+        if self._reports:
+            asked.id = exchange.variables["id"]
+            asked.token = exchange.request.rel_url.query.get("token", "")
+        try:
+            await self._check(asked, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            refused = http_error(error)
+            if not content.is_eof():
+                # The rest of the body is dropped for a while, but never looked at.
+                refused.headers = {**refused.headers, "Connection": "close"}
+            raise refused from None
