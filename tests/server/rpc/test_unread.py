@@ -115,10 +115,11 @@ async def test_a_call_without_a_message_is_refused(channel: grpc.aio.Channel) ->
     assert (code, text) == (StatusCode.INVALID_ARGUMENT, "the request is missing")
 
 
+@pytest.mark.parametrize(("method", "metadata"), [("GetTask", CLIENT), ("ReportTask", BACKEND)])
 async def test_a_message_of_another_type_is_the_callers_mistake(
-    channel: grpc.aio.Channel, logged: list[EventDict]
+    channel: grpc.aio.Channel, logged: list[EventDict], method: str, metadata: Any
 ) -> None:
-    code, text, _ = await failure(call(channel, "GetTask", b"\x0a\xff", CLIENT))
+    code, text, _ = await failure(call(channel, method, b"\x0a\xff", metadata))
     assert (code, text) == (
         StatusCode.INVALID_ARGUMENT,
         "the request is no message of its type",

@@ -111,13 +111,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         known = self._guarded.get((method, handler, unread))
         if known is not None:
             return known
+        read = parsing(handler) if unread else handler.request_deserializer
         # A message in bytes is parsed where it is used, and let go of there.
-        parse = parsing(handler) if unread and not handler.request_streaming else None
+        parse = read if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary
         make = _HANDLERS[handler.request_streaming, handler.response_streaming]
         guarded = make(
             wrap(method, behaviour_of(handler), parse),
-            None if parse else handler.request_deserializer,
+            None if parse else read,
             handler.response_serializer,
         )
         self._guarded[method, handler, unread] = guarded
