@@ -1,10 +1,12 @@
-"""Records to rows and back, by position.
+"""Records to rows and back.
 
-The tuples of names say which columns there are and in which order; the functions below them build
-and take apart rows in that order. Nothing here knows a database: both stores use it.
+Rows have the columns of a record's class, in the order of its fields; what differs is said here.
+The tuples of names say which columns there are. Nothing here knows a database: both stores use it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -19,27 +21,15 @@ from inferry.server.task.record import (
     TaskRecord,
     TaskSpec,
 )
-from inferry.server.task.route import route_of
+from inferry.server.task.route import capabilities_of, route_of
 
 Row = tuple[Any, ...]
 
-SPEC = (
-    "id",
-    "tenant",
-    "type",
-    "route",
-    "labels",
-    "asynchronous",
-    "priority",
-    "timeout_ms",
-    "queue_timeout_ms",
-    "silence_timeout_ms",
-    "total_timeout_ms",
-    "result_ttl_ms",
-    "max_attempts",
-    "idempotent",
-    "created_ms",
-)
+#: A spec; its route carries its capabilities.
+SPEC = tuple("route" if name == "capabilities" else name for name in TaskSpec._fields)
+#: All else of a task.
+RECORD = TaskRecord._fields[1:]
+TASK = ("place", *SPEC, *RECORD)
 #: What a progress report changes.
 REPORT = ("seq", "updated_ms", "progress", "message")
 #: What the end of a task changes besides its status.
@@ -61,86 +51,43 @@ PLACING = (
     "server_id",
     "started_ms",
     "queued_ms",
-    "losses",
     "queue_deadline_ms",
     "flaw",
+    "losses",
 )
 STATE = (*REPORT, "status", *ENDING, *PLACING)
-TASK = ("place", *SPEC, *STATE)
-EVENT = ("seq", "at_ms", "kind", "status", "progress", "message", "attempt", "server_id")
-ATTEMPT = ("number", "server_id", "outcome", "error", "started_ms", "ended_ms")
-SERVER = (
-    "id",
-    "url",
-    "name",
-    "capabilities",
-    "max_concurrent",
-    "metadata",
-    "draining",
-    "private_allowed",
-    "created_ms",
-    "updated_ms",
-)
+#: An event, without its task.
+EVENT = Event._fields[1:]
+ATTEMPT = Attempt._fields
+SERVER = tuple(field.name for field in fields(ServerRecord))
 
 # A look-up costs a third of what calling the enumeration does.
 _STATUS = {int(status): status for status in Status}
 _KIND = {int(kind): kind for kind in EventKind}
 _OUTCOME = {int(outcome): outcome for outcome in AttemptOutcome}
 
+_ROUTE, _ASYNCHRONOUS, _IDEMPOTENT = map(SPEC.index, ("route", "asynchronous", "idempotent"))
+_RECORD_BEGINS = 1 + len(SPEC)
+_STATUS_AT, _LOSSES = map(TaskRecord._fields.index, ("status", "losses"))
+_TASK_ENDS = len(TASK)
+
+#: Lays out the columns of ``REPORT``.
+report_row: Callable[[TaskRecord], Row] = attrgetter(*REPORT)
+#: Lays out the columns of ``ENDING``.
+ending_row: Callable[[TaskRecord], Row] = attrgetter(*ENDING)
+_placing_row: Callable[[TaskRecord], Row] = attrgetter(*PLACING[:-1])
+_server_row: Callable[[ServerRecord], Row] = attrgetter(*SERVER)
+
 
 def spec_row(spec: TaskSpec) -> Row:
-    """Lays a spec out as the columns of ``SPEC``. Its route carries its capabilities."""
-    return (
-        spec.id,
-        spec.tenant,
-        spec.type,
-        route_of(spec.type, spec.capabilities),
-        spec.labels,
-        spec.asynchronous,
-        spec.priority,
-        spec.timeout_ms,
-        spec.queue_timeout_ms,
-        spec.silence_timeout_ms,
-        spec.total_timeout_ms,
-        spec.result_ttl_ms,
-        spec.max_attempts,
-        spec.idempotent,
-        spec.created_ms,
-    )
-
-
-def report_row(record: TaskRecord) -> Row:
-    """Lays out the columns of ``REPORT``."""
-    return record.seq, record.updated_ms, record.progress, record.message
-
-
-def ending_row(record: TaskRecord) -> Row:
-    """Lays out the columns of ``ENDING``."""
-    return (
-        record.deadline_ms,
-        record.attempt_deadline_ms,
-        record.error,
-        record.code,
-        record.finished_ms,
-        record.purge_ms,
-        record.digest,
-    )
+    """Lays a spec out as the columns of ``SPEC``."""
+    return (*spec[:_ROUTE], route_of(spec.type, spec.capabilities), *spec[_ROUTE + 1 :])
 
 
 def placing_row(record: TaskRecord) -> Row:
     """Lays out the columns of ``PLACING``."""
-    return (
-        record.not_before_ms,
-        record.total_deadline_ms,
-        record.attempt,
-        record.attempts_counted,
-        record.server_id,
-        record.started_ms,
-        record.queued_ms,
-        " ".join(map(str, record.losses)) if record.losses else "",
-        record.queue_deadline_ms,
-        record.flaw,
-    )
+    losses = " ".join(map(str, record.losses)) if record.losses else ""
+    return (*_placing_row(record), losses)
 
 
 def state_row(record: TaskRecord) -> Row:
@@ -150,30 +97,18 @@ def state_row(record: TaskRecord) -> Row:
 
 def task_of(row: Sequence[Any]) -> TaskRecord:
     """Reads a task from the columns of ``TASK``; what follows them is left alone."""
-    # The spec's and then the record's fields, in the order of their classes.
-    spec = TaskSpec(
-        row[1], row[2], row[3], tuple(row[4].split("\n")[1:]), row[5], row[6] == 1, row[7],
-        row[8], row[9], row[10], row[11], row[12], row[13], row[14] == 1, row[15],
-    )  # fmt: skip
-    return TaskRecord(
-        spec, _STATUS[row[20]], row[16], row[17], row[28], row[29], row[21], row[34], row[30],
-        row[31], row[32], row[33], row[22], tuple(map(int, row[35].split())), row[18], row[19],
-        row[37], row[23], row[24], row[25], row[26], row[27], row[36],
-    )  # fmt: skip
+    spec = [*row[1:_RECORD_BEGINS]]
+    spec[_ROUTE] = tuple(capabilities_of(spec[_ROUTE]))
+    spec[_ASYNCHRONOUS], spec[_IDEMPOTENT] = spec[_ASYNCHRONOUS] == 1, spec[_IDEMPOTENT] == 1
+    record = [TaskSpec(*spec), *row[_RECORD_BEGINS:_TASK_ENDS]]
+    record[_STATUS_AT] = _STATUS[record[_STATUS_AT]]
+    record[_LOSSES] = tuple(map(int, record[_LOSSES].split()))
+    return TaskRecord(*record)
 
 
 def event_row(event: Event) -> Row:
     """Lays an event out as the columns of ``EVENT``."""
-    return (
-        event.seq,
-        event.at_ms,
-        event.kind,
-        event.status,
-        event.progress,
-        event.message,
-        event.attempt,
-        event.server_id,
-    )
+    return event[1:]
 
 
 def event_of(task_id: str, row: Sequence[Any]) -> Event:
@@ -184,14 +119,7 @@ def event_of(task_id: str, row: Sequence[Any]) -> Event:
 
 def attempt_row(attempt: Attempt) -> Row:
     """Lays an attempt out as the columns of ``ATTEMPT``."""
-    return (
-        attempt.number,
-        attempt.server_id,
-        attempt.outcome,
-        attempt.error,
-        attempt.started_ms,
-        attempt.ended_ms,
-    )
+    return attempt
 
 
 def attempt_of(row: Sequence[Any]) -> Attempt:
@@ -201,24 +129,14 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
 
 
 def server_row(record: ServerRecord) -> Row:
-    """Lays a server out as the columns of ``SERVER``."""
-    return (
-        record.id,
-        record.url,
-        record.name,
-        orjson.dumps(sorted(record.capabilities)),
-        record.max_concurrent,
-        record.metadata,
-        record.draining,
-        record.private_allowed,
-        record.created_ms,
-        record.updated_ms,
-    )
+    """Lays a server out as the columns of ``SERVER``; its capabilities as JSON."""
+    id_, url, name, capabilities, *rest = _server_row(record)
+    return (id_, url, name, orjson.dumps(sorted(capabilities)), *rest)
 
 
 def server_of(row: Sequence[Any]) -> ServerRecord:
     """Reads a server from the columns of ``SERVER``."""
-    id_, url, name, capabilities, slots, metadata, draining, private, created, updated = row
+    id_, url, name, capabilities, slots, metadata, draining, private, *times = row
     return ServerRecord(
         id_,
         url,
@@ -228,6 +146,5 @@ def server_of(row: Sequence[Any]) -> ServerRecord:
         metadata,
         bool(draining),
         bool(private),
-        created,
-        updated,
+        *times,
     )
