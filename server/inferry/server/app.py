@@ -113,7 +113,7 @@ class Gateway:
         board = Board(self._queue)
         self._loops = [
             board,
-            Recovery(self._store, self._ledger, self._rpc.health),
+            Recovery(self._store, self._ledger, self._rpc.say_ready),
             departures,
             Sweeper(
                 engine=self._engine,
@@ -179,7 +179,7 @@ class Gateway:
         self.grpc_address = await self._rpc.listen()
         for loop in self._loops:
             loop.start()
-        await self._rpc.serve()
+        await self._rpc.say_ready(True)
         _log.info("gateway started", grpc=self.grpc_address, public_url=public_url)
 
     def begin_stop(self) -> float:
@@ -201,7 +201,7 @@ class Gateway:
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
         grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
-        await self._rpc.health.enter_graceful_shutdown()
+        await self._rpc.say_stopping()
         self._ledger.close()
         for loop in reversed(self._loops):
             await loop.stop()

@@ -1,19 +1,41 @@
-"""Every error a caller can get, with its gRPC status and its code (design section 5).
+"""Every error a caller can get, with its kind and its code (design section 5).
 
 The message says what was wrong and what is right; ``code`` is the word for programs that both
 gRPC (``google.rpc.ErrorInfo.reason``) and REST (``code``) carry; ``details`` is a JSON object.
 """
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from typing import Any, ClassVar
 
-import grpc
+
+class Kind(Enum):
+    """What to do about an error; whoever brings it to a caller has a status for each."""
+
+    #: The request is wrong in itself.
+    INVALID = auto()
+    #: Say who you are.
+    UNAUTHENTICATED = auto()
+    #: Somebody else may.
+    FORBIDDEN = auto()
+    #: There is no such thing, or no more.
+    NOT_FOUND = auto()
+    #: The name stands for another thing.
+    TAKEN = auto()
+    #: Things are not so that it would be possible.
+    IMPOSSIBLE_NOW = auto()
+    #: There is too much already: try again later.
+    EXHAUSTED = auto()
+    #: Try again, here or elsewhere.
+    UNAVAILABLE = auto()
+    #: A fault of ours.
+    INTERNAL = auto()
 
 
 class InferryError(Exception):
     """Something the caller should know about."""
 
-    status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    kind: ClassVar[Kind] = Kind.INTERNAL
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, **details: Any) -> None:
@@ -26,35 +48,35 @@ class InferryError(Exception):
 class InvalidPayloadError(InferryError):
     """The request is missing something or has something wrong."""
 
-    status = grpc.StatusCode.INVALID_ARGUMENT
+    kind = Kind.INVALID
     code = "INVALID_PAYLOAD"
 
 
 class PayloadTooLargeError(InferryError):
     """The request is larger than its limit."""
 
-    status = grpc.StatusCode.INVALID_ARGUMENT
+    kind = Kind.INVALID
     code = "PAYLOAD_TOO_LARGE"
 
 
 class UnauthenticatedError(InferryError):
     """No token, or none that holds."""
 
-    status = grpc.StatusCode.UNAUTHENTICATED
+    kind = Kind.UNAUTHENTICATED
     code = "UNAUTHENTICATED"
 
 
 class PermissionDeniedError(InferryError):
     """The token's role may not do this."""
 
-    status = grpc.StatusCode.PERMISSION_DENIED
+    kind = Kind.FORBIDDEN
     code = "PERMISSION_DENIED"
 
 
 class NotFoundError(InferryError):
     """No such task or server, or not this tenant's."""
 
-    status = grpc.StatusCode.NOT_FOUND
+    kind = Kind.NOT_FOUND
     code = "NOT_FOUND"
 
 
@@ -68,7 +90,7 @@ class TaskNotFoundError(NotFoundError):
 class GoneError(InferryError):
     """It was here; its time of retention is over."""
 
-    status = grpc.StatusCode.NOT_FOUND
+    kind = Kind.NOT_FOUND
     code = "GONE"
 
 
@@ -82,7 +104,7 @@ class PurgedError(GoneError):
 class RequestReusedError(InferryError):
     """The request id was used for another request; details carry ``taskId``, what that created."""
 
-    status = grpc.StatusCode.ALREADY_EXISTS
+    kind = Kind.TAKEN
     code = "REQUEST_ID_REUSED"
 
     def __init__(self, request_id: str, task_id: str) -> None:
@@ -96,33 +118,33 @@ class RequestReusedError(InferryError):
 class IllegalTransitionError(InferryError):
     """The task's status does not allow this; details carry ``status`` and ``allowed``."""
 
-    status = grpc.StatusCode.FAILED_PRECONDITION
+    kind = Kind.IMPOSSIBLE_NOW
     code = "ILLEGAL_TRANSITION"
 
 
 class UnfitValueError(InferryError):
     """A JSON value does not fit the form that was asked for; details carry ``taskId``."""
 
-    status = grpc.StatusCode.FAILED_PRECONDITION
+    kind = Kind.IMPOSSIBLE_NOW
     code = "VALUE_DOES_NOT_FIT"
 
 
 class StaleAttemptError(InferryError):
     """The report's attempt has ended; details carry ``attempt`` and ``current``."""
 
-    status = grpc.StatusCode.FAILED_PRECONDITION
+    kind = Kind.IMPOSSIBLE_NOW
     code = "STALE_ATTEMPT"
 
 
 class QueueFullError(InferryError):
     """The queue is at its limit; try again later."""
 
-    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    kind = Kind.EXHAUSTED
     code = "RESOURCE_LIMIT"
 
 
 class UnavailableError(InferryError):
     """The gateway stops or cannot write; try again elsewhere or later."""
 
-    status = grpc.StatusCode.UNAVAILABLE
+    kind = Kind.UNAVAILABLE
     code = "UNAVAILABLE"

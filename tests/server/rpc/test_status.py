@@ -5,16 +5,22 @@ from google.rpc.status_pb2 import Status
 from inferry.server.errors import (
     IllegalTransitionError,
     InferryError,
+    Kind,
     NotFoundError,
     QueueFullError,
 )
-from inferry.server.rpc.status import DETAILS_LIMIT, MESSAGE_LIMIT, to_status
+from inferry.server.rpc.status import DETAILS_LIMIT, MESSAGE_LIMIT, STATUSES, to_status
 
 
 def info_of(status: Status) -> ErrorInfo:
     info = ErrorInfo()
     assert status.details[0].Unpack(info)
     return info
+
+
+def test_each_kind_of_error_has_a_status_of_its_own() -> None:
+    assert list(STATUSES) == list(Kind)
+    assert len(set(STATUSES.values())) == len(Kind)
 
 
 def test_a_plain_error_has_a_code_a_message_and_a_reason() -> None:

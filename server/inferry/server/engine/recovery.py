@@ -5,9 +5,9 @@ not there and never comes back (``Store.recover``), and whoever waited for it wa
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
-from grpc_health.v1 import health, health_pb2
 
 from inferry.server.engine.ledger import Ledger
 from inferry.server.loop import Loop
@@ -16,33 +16,34 @@ from inferry.server.store import Store, StoreError
 #: Between two tries.
 PAUSE_S = 2.0
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
 _log = structlog.get_logger(__name__)
 
 
-class Recovery(Loop):
-    """Tries until the store takes commits again."""
+#: Is told whether the gateway can do its work.
+SayReady = Callable[[bool], Awaitable[None]]
 
-    def __init__(self, store: Store, ledger: Ledger, readiness: health.aio.HealthServicer) -> None:
+
+class Recovery(Loop):
+    """Tries until the store takes commits again; ``say_ready`` is told how it stands."""
+
+    def __init__(self, store: Store, ledger: Ledger, say_ready: SayReady) -> None:
         super().__init__()
         self._store = store
         self._ledger = ledger
-        self._readiness = readiness
+        self._say_ready = say_ready
 
     async def run_once(self) -> None:
         """Tries once, if the store has failed."""
         if not self._store.failed.is_set():
             return
-        await self._readiness.set("", _NOT_SERVING)
+        await self._say_ready(False)
         try:
             await self._store.recover()
         except StoreError as error:
             _log.error("the store is still out of order", error=str(error))
             return
         _log.warning("the store writes again")
-        await self._readiness.set("", _SERVING)
+        await self._say_ready(True)
         # The claims that failed meanwhile.
         self._ledger.wake()
 

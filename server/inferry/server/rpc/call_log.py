@@ -9,7 +9,7 @@ from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
 from inferry.server.errors import InferryError, UnavailableError
-from inferry.server.rpc.status import to_grpc
+from inferry.server.rpc.status import status_of, to_grpc
 from inferry.server.store import StoreError
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -49,16 +49,16 @@ class CallLog:
                 raise error
             case InferryError():
                 known = error
-                self._log.info("call failed", **self._facts(known.status), reason=known.code)
+                self._log.info("call failed", **self._facts(status_of(known)), reason=known.code)
                 # Where it was raised, the whole request may be at hand: it is not to live as long
                 # as what gRPC keeps of a call that was aborted.
                 error.__traceback__ = error.__context__ = None
             case StoreError():
                 known = UnavailableError("the store does not answer as it should; try again later")
-                self._log.error("call failed", **self._facts(known.status), exc_info=error)
+                self._log.error("call failed", **self._facts(status_of(known)), exc_info=error)
             case _:
                 known = InferryError("internal error")
-                self._log.error("call failed", **self._facts(known.status), exc_info=error)
+                self._log.error("call failed", **self._facts(status_of(known)), exc_info=error)
         await context.abort_with_status(to_grpc(known))
 
     def _facts(self, code: StatusCode, response: Any = None) -> dict[str, Any]:

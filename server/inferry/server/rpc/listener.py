@@ -47,8 +47,7 @@ class RpcServer:
         self._access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call; they may be made before the start.
         self.channel = LocalChannel(interceptor)
-        #: Tells probes whether the gateway serves.
-        self.health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
 
     def add(
@@ -63,7 +62,7 @@ class RpcServer:
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
             access_service_pb2_grpc.add_AccessServiceServicer_to_server(self._access, place)
-            health_pb2_grpc.add_HealthServicer_to_server(self.health, place)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, place)
         if self._config.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
@@ -85,9 +84,14 @@ class RpcServer:
         await self._server.start()
         return with_port(addresses[0], port)
 
-    async def serve(self) -> None:
-        """Tells probes that the gateway serves."""
-        await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+    async def say_ready(self, ready: bool) -> None:  # noqa: FBT001  # it is all that is said
+        """Tells probes whether the gateway can do its work."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set("", status.SERVING if ready else status.NOT_SERVING)
+
+    async def say_stopping(self) -> None:
+        """Tells probes that the gateway stops, whatever is said later."""
+        await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls; those under way have so long. A shorter second call overrules it."""

@@ -4,15 +4,18 @@
 all details; ``RetryInfo`` when to try again. REST bodies are made from these.
 """
 
+from collections.abc import Mapping
+
 import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc import StatusCode
 from grpc_status import rpc_status
 
-from inferry.server.errors import InferryError
+from inferry.server.errors import InferryError, Kind
 from inferry.wire.structs import struct_from
 
 DOMAIN = "inferry"
@@ -23,13 +26,32 @@ MESSAGE_LIMIT = 1_024
 DETAILS_LIMIT = 1_024
 
 
+#: How each kind of error is said in gRPC.
+STATUSES: Mapping[Kind, StatusCode] = {
+    Kind.INVALID: StatusCode.INVALID_ARGUMENT,
+    Kind.UNAUTHENTICATED: StatusCode.UNAUTHENTICATED,
+    Kind.FORBIDDEN: StatusCode.PERMISSION_DENIED,
+    Kind.NOT_FOUND: StatusCode.NOT_FOUND,
+    Kind.TAKEN: StatusCode.ALREADY_EXISTS,
+    Kind.IMPOSSIBLE_NOW: StatusCode.FAILED_PRECONDITION,
+    Kind.EXHAUSTED: StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Kind.INTERNAL: StatusCode.INTERNAL,
+}
+
+
+def status_of(error: InferryError) -> StatusCode:
+    """Tells the status that an error travels with."""
+    return STATUSES[error.kind]
+
+
 def to_status(error: InferryError) -> Status:
     """Makes the status of an error.
 
     A message beyond ``MESSAGE_LIMIT`` bytes is cut; details beyond ``DETAILS_LIMIT`` are left out.
     """
     info = ErrorInfo(reason=error.code, domain=DOMAIN)
-    status = Status(code=error.status.value[0], message=_cut(error.message))
+    status = Status(code=status_of(error).value[0], message=_cut(error.message))
     details = struct_from(error.details)
     if details.ByteSize() > DETAILS_LIMIT:
         details.Clear()
