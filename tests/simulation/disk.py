@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from inferry.server.store import Result
+from inferry.server.store.operations import Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.steps import Transition

@@ -8,7 +8,8 @@ import pytest
 
 from inferry.server.engine.committer import BATCH_LIMIT, RETRY_S, Committer
 from inferry.server.errors import InferryError, TaskNotFoundError, UnavailableError
-from inferry.server.store import Change, Insert, Operation, Result, StoreError
+from inferry.server.store import StoreError
+from inferry.server.store.operations import Change, Insert, Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.lifecycle import create
 from inferry.server.task.record import TaskRecord

@@ -6,7 +6,7 @@ import pytest
 
 from inferry.server.engine.signals import Place
 from inferry.server.errors import UnavailableError
-from inferry.server.store import Claimed, PauseType, PutServer, Replayed
+from inferry.server.store.operations import Claimed, PauseType, PutServer, Replayed
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import (
     Cancel,

@@ -10,7 +10,7 @@ from inferry.server.engine.registry import server_url
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
-from inferry.server.store import DropServer
+from inferry.server.store.operations import DropServer
 from tests.server.registries import Servers
 from tests.server.store.opening import opened
 

@@ -14,7 +14,7 @@ from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.signals import Place, Signal
 from inferry.server.errors import GoneError
 from inferry.server.queue.fair_queue import FairQueue
-from inferry.server.store import Claimed, Purge
+from inferry.server.store.operations import Claimed, Purge
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Cancel, Claim, Input, Release
 from inferry.server.task.lifecycle import apply

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from inferry.server.store import DropServer
+from inferry.server.store.operations import DropServer
 from inferry.v1 import server_pb2
 from inferry.v1.server_service_pb2 import HeartbeatRequest
 from tests.backends import ACCEPTED, Job, running_backend, say

@@ -16,7 +16,7 @@ import grpc
 import pytest
 
 from inferry.server.engine.committer import Committer, Settle
-from inferry.server.store import Operation, PauseType
+from inferry.server.store.operations import Operation, PauseType
 from inferry.server.task.pause import PausedType
 from inferry.v1.server_service_pb2 import DeregisterServerRequest, RegisterServerRequest
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub

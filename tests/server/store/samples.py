@@ -4,9 +4,9 @@ from typing import Any
 
 from inferry.server.errors import InferryError
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.store import Change, Claim, Insert, Operation, Store
-from inferry.server.task.inputs import Claim as Dispatch
-from inferry.server.task.inputs import Input
+from inferry.server.store import Store
+from inferry.server.store.operations import Change, ClaimTasks, Insert, Operation
+from inferry.server.task.inputs import Claim, Input
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.steps import Transition
@@ -35,7 +35,7 @@ def waiting(task_id: str, not_before_ms: int = 0, **spec: Any) -> Insert:
 
 def dispatched(task_id: str, server_id: str = "srv_1", **spec: Any) -> Insert:
     given = waiting(task_id, **spec)
-    claimed = apply(given.record, Dispatch(server_id), NOW, RULES)
+    claimed = apply(given.record, Claim(server_id), NOW, RULES)
     return Insert(claimed.record, PAYLOAD, (*given.events, claimed.event))
 
 
@@ -43,11 +43,13 @@ def change(task_id: str, given: Input, now_ms: int = NOW, tenant: str | None = N
     return Change(task_id, lambda record: apply(record, given, now_ms, RULES), tenant)
 
 
-def claim(*task_ids: str, now_ms: int = NOW, server_id: str = "srv_1") -> Claim:
-    return Claim(task_ids, now_ms, lambda record: apply(record, Dispatch(server_id), now_ms, RULES))
+def claim(*task_ids: str, now_ms: int = NOW, server_id: str = "srv_1") -> ClaimTasks:
+    return ClaimTasks(
+        task_ids, now_ms, lambda record: apply(record, Claim(server_id), now_ms, RULES)
+    )
 
 
-async def claimed_ids(store: Store, given: Claim) -> list[str]:
+async def claimed_ids(store: Store, given: ClaimTasks) -> list[str]:
     (result,) = await store.commit([given])
     assert isinstance(result, list)
     return [claimed.transition.record.spec.id for claimed in result]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from inferry.server.store import PauseType, PutServer
+from inferry.server.store.operations import PauseType, PutServer
 from inferry.server.store.sqlite.batches import SqliteBatches
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER

@@ -7,7 +7,8 @@ from random import Random
 import apsw
 import pytest
 
-from inferry.server.store import Change, Insert, StoreError
+from inferry.server.store import StoreError
+from inferry.server.store.operations import Change, Insert
 from inferry.server.store.sqlite import store as sqlite
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Progress

@@ -12,7 +12,8 @@ from typing import Any
 import apsw
 import pytest
 
-from inferry.server.store import Change, Insert, Purge, Store, StoreError, TaskFilter
+from inferry.server.store import Store, StoreError, TaskFilter
+from inferry.server.store.operations import Change, Insert, Purge
 from inferry.server.store.sqlite.connections import begin
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Accept, Cancel, Progress

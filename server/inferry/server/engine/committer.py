@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 
 from inferry.server.errors import InferryError, UnavailableError
-from inferry.server.store import Operation, Result, Store, StoreError
+from inferry.server.store import Store, StoreError
+from inferry.server.store.operations import Operation, Result
 
 BATCH_LIMIT = 256
 WAITING_LIMIT = 20_000

@@ -13,7 +13,7 @@ from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose
 from inferry.server.loop import Loop
-from inferry.server.store import DropServer
+from inferry.server.store.operations import DropServer
 
 _REASON = "the server was taken out of the list"
 

@@ -17,7 +17,8 @@ from inferry.server.errors import InferryError, QueueFullError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.free_slots import FreeSlots
 from inferry.server.queue.backlog import Backlog
-from inferry.server.store import Claimed, Replayed, Result, Store
+from inferry.server.store import Store
+from inferry.server.store.operations import Claimed, Replayed, Result
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.reports import STOPPED

@@ -5,7 +5,7 @@ from functools import partial
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.ledger import Ledger
-from inferry.server.store import PauseType, ResumeType
+from inferry.server.store.operations import PauseType, ResumeType
 from inferry.server.task.pause import PausedType
 
 

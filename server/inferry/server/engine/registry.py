@@ -14,7 +14,7 @@ from inferry.server.errors import InvalidPayloadError, NotFoundError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord
-from inferry.server.store import DrainServer, PutServer
+from inferry.server.store.operations import DrainServer, PutServer
 from inferry.server.task.ids import new_server_id
 
 _log = structlog.get_logger(__name__)

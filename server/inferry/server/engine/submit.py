@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.tasks import Engine
-from inferry.server.store import Replayed, RequestKey
+from inferry.server.store.operations import Replayed, RequestKey
 from inferry.server.task.record import Outcome, TaskRecord, TaskSpec
 
 

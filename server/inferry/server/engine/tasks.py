@@ -18,15 +18,15 @@ from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InferryError, TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
-from inferry.server.store import (
+from inferry.server.store.operations import (
     Change,
+    ClaimTasks,
     Insert,
     Postpone,
     Purge,
     Replayed,
     RequestKey,
 )
-from inferry.server.store import Claim as ClaimWaiting
 from inferry.server.task.deadlines import expiry
 from inferry.server.task.failure import Failure, plan
 from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Misreport, Retry
@@ -209,7 +209,7 @@ class Engine:
         now = self._clock.now_ms()
         decide = partial(apply, given=Claim(server_id), now_ms=now, rules=self._rules)
         await self._committer.do(
-            ClaimWaiting(task_ids, due_ms, decide),
+            ClaimTasks(task_ids, due_ms, decide),
             partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
         )
 

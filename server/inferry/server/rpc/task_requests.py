@@ -8,7 +8,8 @@ import orjson
 
 from inferry.server.config import Config
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
-from inferry.server.store import RequestKey, TaskFilter
+from inferry.server.store import TaskFilter
+from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
 from inferry.server.task.record import Status, TaskSpec
 from inferry.v1 import task_service_pb2

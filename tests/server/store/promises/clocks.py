@@ -3,7 +3,8 @@
 import pytest
 
 from inferry.server.errors import InferryError
-from inferry.server.store import Postpone, Purge, Store
+from inferry.server.store import Store
+from inferry.server.store.operations import Postpone, Purge
 from inferry.server.task.inputs import (
     Accept,
     Cancel,

@@ -6,15 +6,8 @@ from dataclasses import replace
 import pytest
 
 from inferry.server.errors import InferryError, NotFoundError
-from inferry.server.store import (
-    Change,
-    Claim,
-    Operation,
-    Purge,
-    RequestKey,
-    Store,
-    StoreError,
-)
+from inferry.server.store import Store, StoreError
+from inferry.server.store.operations import Change, ClaimTasks, Operation, Purge, RequestKey
 from inferry.server.task.inputs import Accept, Progress
 from inferry.server.task.lifecycle import apply
 from inferry.server.task.record import Outcome, Status, TaskRecord
@@ -117,7 +110,7 @@ class CommitConformance:
                 Change("task_1", refuse),
                 change("task_1", Accept()),
                 change("task_2", Accept()),
-                Claim(("task_1",), NOW, refuse),
+                ClaimTasks(("task_1",), NOW, refuse),
                 waiting("task_3"),
             ]
         )

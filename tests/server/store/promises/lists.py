@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
-from inferry.server.store import (
-    Store,
-    TaskFilter,
-)
+from inferry.server.store import Store, TaskFilter
 from inferry.server.task.inputs import Succeed
 from inferry.server.task.record import Status, TaskRecord
 from tests.server.store.samples import (

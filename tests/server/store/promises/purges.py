@@ -3,11 +3,8 @@
 import pytest
 
 from inferry.server.errors import NotFoundError, PurgedError, TaskNotFoundError
-from inferry.server.store import (
-    Purge,
-    Store,
-    TaskFilter,
-)
+from inferry.server.store import Store, TaskFilter
+from inferry.server.store.operations import Purge
 from inferry.server.task.inputs import Cancel, Retry, Succeed
 from inferry.server.task.record import Outcome
 from tests.server.situations import RULES, SPEC

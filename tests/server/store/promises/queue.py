@@ -3,7 +3,8 @@
 from operator import attrgetter
 
 from inferry.server.errors import InferryError
-from inferry.server.store import Claim, Claimed, PauseType, ResumeType, Store
+from inferry.server.store import Store
+from inferry.server.store.operations import Claimed, ClaimTasks, PauseType, ResumeType
 from inferry.server.task.inputs import Cancel, Release
 from inferry.server.task.lifecycle import apply
 from inferry.server.task.pause import PausedType
@@ -88,7 +89,7 @@ class QueueConformance:
             return refuse(record)
 
         await do(store, waiting("task_1"), waiting("task_2"))
-        (result,) = await store.commit([Claim(("task_1", "task_2"), NOW, second_thoughts)])
+        (result,) = await store.commit([ClaimTasks(("task_1", "task_2"), NOW, second_thoughts)])
         assert isinstance(result, InferryError)
         given = claim("task_1", "task_2")
         assert await claimed_ids(store, given) == ["task_1", "task_2"]

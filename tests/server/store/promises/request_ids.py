@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from inferry.server.errors import PurgedError, QueueFullError, RequestReusedError
-from inferry.server.store import Insert, Purge, Replayed, RequestKey, Store
+from inferry.server.store import Store
+from inferry.server.store.operations import Insert, Purge, Replayed, RequestKey
 from inferry.server.task.inputs import Succeed
 from inferry.server.task.record import Status
 from tests.server.situations import RULES

@@ -5,7 +5,8 @@ from operator import attrgetter
 from typing import Any
 
 from inferry.server.errors import NotFoundError
-from inferry.server.store import DrainServer, DropServer, Operation, PutServer, Store
+from inferry.server.store import Store
+from inferry.server.store.operations import DrainServer, DropServer, Operation, PutServer
 from tests.server.store.samples import NOW, SERVER, do
 
 

@@ -1,10 +1,7 @@
 """What is kept of tasks."""
 
 from inferry.server.errors import TaskNotFoundError
-from inferry.server.store import (
-    EVENTS_KEPT,
-    Store,
-)
+from inferry.server.store import EVENTS_KEPT, Store
 from inferry.server.task.inputs import (
     Accept,
     Cancel,

@@ -4,7 +4,7 @@ import apsw
 
 from inferry.server.errors import NotFoundError
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.store import DrainServer, DropServer, PutServer
+from inferry.server.store.operations import DrainServer, DropServer, PutServer
 from inferry.server.store.rows import Row, server_of, server_row
 from inferry.server.store.sqlite.queries import QUERIES
 

@@ -24,7 +24,8 @@ from typing import TypeAlias, TypeVar
 
 import apsw
 
-from inferry.server.store import Operation, Purge, Result, StoreError
+from inferry.server.store import StoreError
+from inferry.server.store.operations import Operation, Purge, Result
 from inferry.server.store.sqlite.batches import BrokenOperationError, SqliteBatches
 from inferry.server.store.sqlite.connections import (
     FileId,

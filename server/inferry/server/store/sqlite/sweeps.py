@@ -5,7 +5,7 @@ A purge goes table by table, for rows of one task in different tables meet by it
 
 import apsw
 
-from inferry.server.store import Postpone, Purge
+from inferry.server.store.operations import Postpone, Purge
 from inferry.server.store.sqlite.queries import QUERIES
 
 _PURGE = tuple(

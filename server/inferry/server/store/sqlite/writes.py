@@ -7,11 +7,11 @@ from inferry.server.errors import (
     RequestReusedError,
     TaskNotFoundError,
 )
-from inferry.server.store import (
-    EVENTS_KEPT,
+from inferry.server.store import EVENTS_KEPT
+from inferry.server.store.operations import (
     Change,
-    Claim,
     Claimed,
+    ClaimTasks,
     DrainServer,
     DropServer,
     Insert,
@@ -84,7 +84,7 @@ class SqliteWrites:
                 return self._change(operation)
             case Insert():
                 return self._insert(operation)
-            case Claim():
+            case ClaimTasks():
                 return self._claim(operation)
             case PutServer() | DrainServer() | DropServer():
                 return write_server(self._cursor, operation)
@@ -214,7 +214,7 @@ class SqliteWrites:
             values = (place, outcome.result, outcome.details, outcome.late_result)
             self._cursor.execute(QUERIES["merge_outcome"], values)
 
-    def _claim(self, operation: Claim) -> list[Claimed]:
+    def _claim(self, operation: ClaimTasks) -> list[Claimed]:
         chosen: list[tuple[Row, TaskRecord, Transition]] = []
         for task_id in operation.task_ids:
             for row in self._cursor.execute(_TASK_AND_PAYLOAD, (task_id,)).fetchall():

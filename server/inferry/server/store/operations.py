@@ -1,0 +1,165 @@
+"""What a commit does: the operations that change the store, and their results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inferry.server.errors import InferryError
+from inferry.server.fleet.record import ServerRecord
+from inferry.server.task.pause import PausedType
+from inferry.server.task.record import Event, TaskRecord
+from inferry.server.task.steps import Transition
+
+
+class RequestKey(NamedTuple):
+    """What a caller named its request to create a task."""
+
+    request_id: str
+    #: Of the request without its name.
+    digest: bytes
+    #: How long the name is remembered.
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Adds a task with its payload and its first events. Result: the record.
+
+    With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, a
+    ``RequestReusedError`` if it stood for something else, a ``PurgedError`` if its task is gone.
+    """
+
+    record: TaskRecord
+    #: A JSON object.
+    payload: bytes
+    events: tuple[Event, ...]
+    key: RequestKey | None = None
+    #: Refuses the task unless its key was used before.
+    refusal: InferryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Changes one task as ``decide`` says. Result: the transition, or the record if it is None.
+
+    ``decide`` gets the record as of all operations before this one. It is pure and may raise an
+    ``InferryError``, which becomes the result; the rest of the batch goes on. A task that is not
+    there, or another tenant's, is a ``TaskNotFoundError``, one whose retention is over a
+    ``PurgedError``.
+    """
+
+    task_id: str
+    decide: Callable[[TaskRecord], Transition | None]
+    #: Whose it must be; None for anybody's.
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTasks:
+    """Gives waiting tasks away. Result: a list of ``Claimed``, in the order of ``task_ids``.
+
+    ``decide`` applies to each of the named tasks that still waits and whose time has come. The
+    others are left out: somebody else was quicker.
+    """
+
+    task_ids: Sequence[str]
+    now_ms: int
+    decide: Callable[[TaskRecord], Transition]
+
+
+@dataclass(frozen=True, slots=True)
+class PutServer:
+    """Adds a server, or renews the one of the same url and name. Result: the record as stored.
+
+    One that is renewed keeps its id, when it first registered, and whether it drains.
+    """
+
+    record: ServerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DrainServer:
+    """Keeps whether a server is to get no more tasks. Result: the record as stored.
+
+    A server that is not there is a ``NotFoundError``.
+    """
+
+    server_id: str
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropServer:
+    """Removes a server, if there is one. Result: None."""
+
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseType:
+    """Keeps that a type is paused, in place of what was said before. Result: None."""
+
+    paused: PausedType
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeType:
+    """Forgets that a type is paused; it is no error if it is not. Result: None."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Drops up to ``limit`` final tasks whose retention is over. Result: how many.
+
+    Their ids stay for ``tombstone_ms`` more, so that look-ups can say that they are gone.
+    """
+
+    now_ms: int
+    limit: int
+    tombstone_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Puts off to ``until_ms`` what would end open tasks before. Result: how many tasks.
+
+    ``deadline_ms`` is moved, and the deadlines of queue, attempt and total as far as they are
+    nearer than that.
+    """
+
+    until_ms: int
+
+
+Operation = (
+    Insert
+    | Change
+    | ClaimTasks
+    | PutServer
+    | DrainServer
+    | DropServer
+    | PauseType
+    | ResumeType
+    | Purge
+    | Postpone
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that a claim gave away."""
+
+    transition: Transition
+    payload: bytes
+
+
+class Replayed(NamedTuple):
+    """The task that an earlier request with the same key created, as it is now."""
+
+    record: TaskRecord
+
+
+Result = (
+    TaskRecord | Replayed | Transition | list[Claimed] | ServerRecord | int | InferryError | None
+)
