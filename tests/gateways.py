@@ -31,6 +31,17 @@ def token(role: Role = Role.ADMIN, tenant: str = "acme", subject: str = "tester"
     return issue_token(SECRET.encode(), subject, role, tenant, 3_600, now_ms)
 
 
+class ShiftedClock(SteadyClock):
+    """A gateway's clock, set forward by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _by_ms, _ahead_ms: None)
+        self.shift_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.shift_ms
+
+
 @dataclass
 class Running:
     """A gateway and ways to call it."""

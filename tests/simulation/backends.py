@@ -1,41 +1,18 @@
 """Simulated backends: they take tasks, work, call back, and are as bad at it as the weather is."""
 
 import asyncio
-from dataclasses import dataclass
 from random import Random
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import orjson
-from google.protobuf.json_format import ParseDict
-from grpc import StatusCode
-from grpc.aio import AioRpcError
 
 from inferry.server.outbound.client import Answer
-from inferry.v1.task_pb2 import Task
-from inferry.v1.task_service_pb2 import UpdateTaskRequest
-from tests.simulation.history import Report, Run
-from tests.simulation.host import BrokenError, Host
-from tests.simulation.life import Life
+from tests.simulation.history import Run
+from tests.simulation.host import Host
+from tests.simulation.reporting import Job, Reporter
 from tests.simulation.world import World
 
-#: How often a careful backend repeats a callback that did not arrive.
-_REPEATS = 7
 _GARBAGE = (b"", b"<html>502</html>", b'{"status":"splendid"}', b"[1,2]", b"null", b'{"error":[]}')
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One dispatch, as it came."""
-
-    id: str
-    attempt: int
-    callback_url: str | None
-
-    @property
-    def token(self) -> str:
-        """The right to report."""
-        return parse_qs(urlsplit(self.callback_url or "").query)["token"][0]
 
 
 class Backend:
@@ -71,6 +48,7 @@ class Backend:
         #: Tasks that it was told to stop.
         self._stopped: set[tuple[str, int]] = set()
         self._knows_cancel = self._random.random() < 0.7
+        self._reporter = Reporter(world, host, name, self._start, self._stopped)
 
     def die(self) -> None:
         """Ends it and all its work."""
@@ -150,7 +128,8 @@ class Backend:
         await asyncio.sleep(self._random.choice((0.0, 0.05, 0.5, 2.0)) * self._random.random())
 
     async def _work_on(self, job: Job, run: Run) -> None:
-        random = self._random
+        random, reporter = self._random, self._reporter
+        stream = reporter.stream(job) if self.world.happens(self.world.weather.stream_p) else None
         for step in range(random.randint(0, 2)):
             await asyncio.sleep(random.uniform(0, 0.5))
             if self._stops(job):
@@ -158,13 +137,16 @@ class Backend:
             said = {"status": "PROCESSING", "progress": 30 * step, "message": f"step {step}"}
             if random.random() < 0.3:
                 said["extend_ms"] = 2_000
-            self._tell_later(job, said)
+            if stream is not None:
+                stream.say(said)
+            else:
+                self._start(reporter.tell(job, said))
         await self._toil(job)
-        if self._stops(job):
-            await self._tell(job, {"status": "CANCELLED", "error": "as you wished"})
-            return
         end = self._ending(job, run)
-        told = await self._tell(job, end)
+        if self._stops(job):
+            end = {"status": "CANCELLED", "error": "as you wished"}
+        told = stream is not None and await stream.end(end)
+        told = told or await reporter.tell(job, end)
         if told and self.world.happens(self.world.weather.lie_p):
             await asyncio.sleep(random.uniform(0, 3))
             lie = random.choice(
@@ -175,7 +157,7 @@ class Backend:
                     end,
                 )
             )
-            await self._tell(job, lie)
+            await reporter.tell(job, lie)
 
     def _ending(self, job: Job, run: Run) -> dict[str, Any]:
         luck = self._random.random() if self.world.happens(0.5) else 1.0
@@ -190,50 +172,6 @@ class Backend:
 
     def _stops(self, job: Job) -> bool:
         return (job.id, job.attempt) in self._stopped
-
-    def _tell_later(self, job: Job, said: dict[str, Any]) -> None:
-        self._start(self._tell(job, said))
-
-    async def _tell(self, job: Job, said: dict[str, Any]) -> bool:
-        """Calls back until an answer is there, or the backend has had enough."""
-        world, weather = self.world, self.world.weather
-        request = UpdateTaskRequest(id=job.id, token=job.token)
-        ParseDict(said, request.update)
-        careless = world.happens(weather.careless_p)
-        for repeat in range(_REPEATS):
-            if world.happens(weather.straggle_p):
-                await asyncio.sleep(world.between(0, weather.straggle_s))
-            if world.happens(weather.double_p):
-                self._start(self._send(job, said, request))
-            if await self._send(job, said, request):
-                return True
-            if careless:
-                break
-            await asyncio.sleep(0.3 * 2**repeat)
-        return False
-
-    async def _send(self, job: Job, said: dict[str, Any], request: UpdateTaskRequest) -> bool:
-        history = self.world.history
-
-        def arrive(life: Life) -> Any:
-            history.heard_ms[job.id, job.attempt] = life.clock.now_ms()
-            return life.task_stub.UpdateTask(request)
-
-        try:
-            reply = await self.host.call(arrive)
-        except BrokenError:
-            return False
-        except AioRpcError as error:
-            self.world.trace(
-                self.name, "reported", job.id, job.attempt, said["status"], "->", error.code().name
-            )
-            return error.code() is not StatusCode.UNAVAILABLE
-        status = Task.Status.Name(reply.status)
-        self.world.trace(self.name, "reported", job.id, job.attempt, said["status"], "->", status)
-        if reply.cancelled and not self.world.happens(self.world.weather.lie_p):
-            self._stopped.add((job.id, job.attempt))
-        history.reported(Report(job.id, job.attempt, said, status))
-        return True
 
 
 def _say(said: object, status: int = 200) -> Answer:

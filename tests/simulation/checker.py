@@ -4,75 +4,31 @@ The file is read as the next gateway would find it; the history is what people w
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import apsw
 import orjson
 
-from inferry.server.store import rows
-from inferry.server.task.record import (
-    Attempt,
-    AttemptOutcome,
-    Event,
-    EventKind,
-    Outcome,
-    Status,
-    TaskRecord,
-)
+from inferry.server.task.record import AttemptOutcome, Event, EventKind, Status
 from tests.simulation.clocks import Allowance, Timeline, check_clocks
 from tests.simulation.history import WRITTEN_S, Fact, History, Report
 from tests.simulation.log import LogError, check_log
-
-_TASKS = f"SELECT {', '.join(rows.TASK)} FROM tasks"
-_EVENTS = f"SELECT place, {', '.join(rows.EVENT)} FROM events ORDER BY place, seq"
-_ATTEMPTS = f"SELECT place, {', '.join(rows.ATTEMPT)} FROM attempts ORDER BY place, number"
-_OUTCOMES = "SELECT place, result, details, late_result FROM outcomes"
-_PAYLOADS = "SELECT place, body FROM payloads"
-
-
-@dataclass(slots=True)
-class Stored:
-    """All that a file says of one task."""
-
-    record: TaskRecord
-    events: list[Event] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
-    outcome: Outcome = field(default_factory=Outcome)
-    #: The request that it was created by.
-    ask: str = ""
-
-
-def read(path: Path) -> dict[str, Stored]:
-    """Reads all tasks of a store's file."""
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        places = {row[0]: Stored(rows.task_of(row)) for row in db.execute(_TASKS)}
-        for place, *row in db.execute(_EVENTS):
-            stored = places[place]
-            stored.events.append(rows.event_of(stored.record.spec.id, row))
-        for place, *row in db.execute(_ATTEMPTS):
-            places[place].attempts.append(rows.attempt_of(row))
-        for place, *row in db.execute(_OUTCOMES):
-            places[place].outcome = Outcome(*row)
-        for place, body in db.execute(_PAYLOADS):
-            places[place].ask = orjson.loads(body)["ask"]
-    finally:
-        db.close()
-    return {stored.record.spec.id: stored for stored in places.values()}
+from tests.simulation.stored import Stored
 
 
 def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> list[str]:
     """Tells which promises were broken; empty when none was.
 
     Args:
-        tasks: What is on disk, at the end.
+        tasks: What is on disk, at the end, and what was purged from there.
         history: What people were told.
         allowance: What clocks may take.
     """
-    broken = [
-        f"acknowledged task {task_id} is lost" for task_id in sorted(history.created - set(tasks))
-    ]
+    reported = {
+        one.task_id for told in (history.answered, history.reports, history.streams) for one in told
+    }
+    lost = sorted((history.created | reported) - set(tasks))
+    broken = [f"acknowledged task {task_id} is lost" for task_id in lost]
+    if reported & set(lost):
+        return broken
     for task_id, stored in tasks.items():
         try:
             check_log(stored)
@@ -82,6 +38,8 @@ def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> l
             broken.append(f"{task_id}: {error}")
         if not stored.record.status.final:
             broken.append(f"{task_id} is {stored.record.status.name} for ever")
+    broken += _check_purges(tasks, history)
+    broken += _check_streams(tasks, history)
     broken += _check_requests(tasks, history)
     broken += _check_runs(tasks, history)
     broken += _check_shown(tasks, history)
@@ -90,6 +48,45 @@ def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> l
         stored = tasks[report.task_id]
         if report.said["status"] not in ("PENDING", "PROCESSING"):
             broken += _check_report(stored, report)
+    return broken
+
+
+def _check_purges(tasks: dict[str, Stored], history: History) -> list[str]:
+    """A task is kept as long as it was promised, and is gone to nobody before."""
+    broken = []
+    for task_id, stored in tasks.items():
+        record = stored.record
+        if stored.purged_ms is None:
+            continue
+        kept_ms = stored.purged_ms - record.finished_ms
+        if not record.status.final or kept_ms < record.spec.result_ttl_ms:
+            broken.append(f"{task_id} was purged {kept_ms} ms after it was {record.status.name}")
+    made = {stored.ask: task_id for task_id, stored in tasks.items()}
+    gone = [
+        *history.gone_s.items(),
+        *((made.get(ask, ask), told_s) for ask, told_s in history.vanished_requests_s.items()),
+    ]
+    for task_id, told_s in gone:
+        found = tasks.get(task_id)
+        there = found is None or found.purged_ms is None
+        if found is None or there or history.buried_s[found.buried_before] > told_s:
+            broken.append(f"{task_id} was said to be gone when it was not")
+    return broken
+
+
+def _check_streams(tasks: dict[str, Stored], history: History) -> list[str]:
+    """Each report of a stream that was taken is among the events, once."""
+    broken = []
+    for stream in history.streams:
+        for message in stream.messages:
+            times = sum(
+                (event.attempt, event.message) == (stream.attempt, message)
+                for event in tasks[stream.task_id].events
+            )
+            if times != 1:
+                broken.append(
+                    f"{message!r} of a stream on {stream.task_id} is {times} times among the events"
+                )
     return broken
 
 

@@ -1,10 +1,12 @@
 """Simulated clients: each creates tasks and does with them what clients do."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
-from grpc import StatusCode
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc import Call, StatusCode
 from grpc.aio import AioRpcError
+from grpc_status import rpc_status
 
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import (
@@ -57,6 +59,8 @@ class Client:
         task_id = await self._create(ask, request)
         if task_id is None:
             return
+        if request.request_id and self.world.happens(self.world.weather.reuse_p):
+            await self._reuse(ask, request, task_id)
         random = self._random
         watchers = random.choice((0, 0, 1, 2))
         others = [self.world.spawn(self._watch(task_id)) for _ in range(watchers)]
@@ -68,6 +72,10 @@ class Client:
             await self._retry(task_id)
         await self._follow(task_id)
         await asyncio.gather(*others)
+        if request.request_id and random.random() < 0.3:
+            # Its answer may be long gone, and so may the task.
+            await asyncio.sleep(random.uniform(0, 5))
+            await self._create(ask, request)
 
     def _request(self, ask: str) -> CreateTaskRequest:
         random = self._random
@@ -83,6 +91,8 @@ class Client:
             silence_timeout_ms=random.choice((0, 0, 0, 1_500)),
             capabilities=["gpu"] if random.random() < 0.1 else [],
         )
+        if random.random() < self.world.weather.fleeting_p:
+            request.result_ttl_ms = random.choice((1, 1_000, 4_000))
         if random.random() < 0.15:
             request.delay_ms = random.randint(1, 3_000)
         if random.random() < 0.5:
@@ -98,7 +108,7 @@ class Client:
             tries -= 1
             world.history.tries[ask] += 1
             try:
-                reply = await self._call("CreateTask", request)
+                reply = await self._call("CreateTask", self._spelled(request))
             except DownError:
                 tries += 1
                 world.history.tries[ask] -= 1
@@ -109,9 +119,13 @@ class Client:
                 continue
             except AioRpcError as error:
                 if error.code() is StatusCode.UNAVAILABLE:
+                    if (waited := _task_of(error)) is not None:
+                        world.history.acknowledged(ask, waited, named=named)
                     await asyncio.sleep(1.0)
                     continue
-                self._expect(error, StatusCode.RESOURCE_EXHAUSTED)
+                self._expect(error, StatusCode.RESOURCE_EXHAUSTED, StatusCode.NOT_FOUND)
+                if error.code() is StatusCode.NOT_FOUND:
+                    world.history.vanished_requests_s.setdefault(ask, world.loop.time())
                 return None
             created = reply.task.id
             world.history.acknowledged(ask, created, named=named)
@@ -120,6 +134,32 @@ class Client:
                 break
         return created
 
+    def _spelled(self, request: CreateTaskRequest) -> CreateTaskRequest:
+        """Says the same in other words: defaults may be left out."""
+        spelled = CreateTaskRequest()
+        spelled.CopyFrom(request)
+        if request.asynchronous and self._random.random() < 0.5:
+            spelled.ClearField("asynchronous")
+        if request.max_attempts == 3 and self._random.random() < 0.5:
+            spelled.ClearField("max_attempts")
+        return spelled
+
+    async def _reuse(self, ask: str, request: CreateTaskRequest, task_id: str) -> None:
+        """Sends another request under the name of one that was answered."""
+        other = CreateTaskRequest()
+        other.CopyFrom(request)
+        other.payload.update({"ask": f"{ask}-other"})
+        try:
+            await self._call("CreateTask", other)
+        except BrokenError:
+            return
+        except AioRpcError as error:
+            self._expect(error, StatusCode.ALREADY_EXISTS, StatusCode.UNAVAILABLE)
+            if error.code() is StatusCode.ALREADY_EXISTS and _task_of(error) != task_id:
+                self.world.violate(f"request {ask} made {task_id}, not {_task_of(error)}")
+        else:
+            self.world.violate(f"another request under the name of {ask} was taken")
+
     async def _follow(self, task_id: str) -> None:
         """Reads a task until it is final."""
         while True:
@@ -127,6 +167,8 @@ class Client:
             try:
                 reply = await self._call("GetTask", request)
             except AioRpcError as error:
+                if self._gone(task_id, error):
+                    return
                 self._expect(error, StatusCode.UNAVAILABLE)
             except BrokenError:
                 pass
@@ -142,7 +184,8 @@ class Client:
         except BrokenError:
             return
         except AioRpcError as error:
-            self._expect(error, StatusCode.FAILED_PRECONDITION, StatusCode.UNAVAILABLE)
+            if not self._gone(task_id, error):
+                self._expect(error, StatusCode.FAILED_PRECONDITION, StatusCode.UNAVAILABLE)
             return
         if reply.task.status != Task.CANCELLED:
             status = Task.Status.Name(reply.task.status)
@@ -156,6 +199,8 @@ class Client:
         except BrokenError:
             return
         except AioRpcError as error:
+            if self._gone(task_id, error):
+                return
             full = StatusCode.RESOURCE_EXHAUSTED
             self._expect(error, StatusCode.FAILED_PRECONDITION, StatusCode.UNAVAILABLE, full)
 
@@ -168,6 +213,8 @@ class Client:
             except BrokenError:
                 await asyncio.sleep(0.3)
             except AioRpcError as error:
+                if self._gone(task_id, error):
+                    return
                 self._expect(error, StatusCode.UNAVAILABLE)
                 await asyncio.sleep(0.3)
             else:
@@ -217,7 +264,25 @@ class Client:
             seen = Seen(task.id, Task.Status.Name(task.status), finished_ms)
             self.world.history.seen[seen] = None
 
+    def _gone(self, task_id: str, error: AioRpcError) -> bool:
+        """Notes that a task is gone, if an error says so: the end will tell whether it may be."""
+        if error.code() is not StatusCode.NOT_FOUND:
+            return False
+        self.world.trace(self.name, "is told that it is gone:", task_id)
+        self.world.history.gone_s.setdefault(task_id, self.world.loop.time())
+        return True
+
     def _expect(self, error: AioRpcError, *codes: StatusCode) -> None:
         self.world.trace(self.name, "refused", error.code().name)
         if error.code() not in codes:
             self.world.violate(f"a call ended with {error.code().name}: {error.details()}")
+
+
+def _task_of(error: AioRpcError) -> str | None:
+    """Tells which task an error speaks of; None if it speaks of none."""
+    status = rpc_status.from_call(cast("Call", error))
+    info = ErrorInfo()
+    for detail in () if status is None else status.details:
+        if detail.Unpack(info):
+            return str(info.metadata["taskId"]) if "taskId" in info.metadata else None
+    return None

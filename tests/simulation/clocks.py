@@ -12,7 +12,7 @@ from inferry.server.task.record import AttemptOutcome, Event, EventKind, Status
 from tests.simulation.log import LogError
 
 if TYPE_CHECKING:
-    from tests.simulation.checker import Stored
+    from tests.simulation.stored import Stored
 
 #: How late a clock may be noticed, in the best of worlds.
 _LATE_MS = 300

@@ -64,6 +64,8 @@ class Disk:
         """Takes note of what a commit wrote of tasks."""
         now_s = self.world.loop.time()
         for result in results:
+            if isinstance(result, int):
+                self.world.history.buried_s += [now_s] * result
             for record in _records(result):
                 self.world.history.written(record, now_s)
 

@@ -34,6 +34,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """A stream of reports that was answered."""
+
+    task_id: str
+    attempt: int
+    #: The messages of the reports on its progress that were taken.
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A gateway got a result as the answer to a dispatch."""
 
@@ -76,6 +86,13 @@ class History:
     starts_s: list[float] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    streams: list[Streamed] = field(default_factory=list)
+    #: When each task was purged, in their order, by the world's time.
+    buried_s: list[float] = field(default_factory=list)
+    #: When somebody was told first that a task is gone, by the world's time.
+    gone_s: dict[str, float] = field(default_factory=dict)
+    #: When a client was told first that what its request made is gone.
+    vanished_requests_s: dict[str, float] = field(default_factory=dict)
     #: Answers with results to gateways that lived on for a while.
     answered: list[Answered] = field(default_factory=list)
     seen: dict[Seen, None] = field(default_factory=dict)

@@ -97,13 +97,18 @@ class Host:
         self.crash()
 
     async def call(
-        self, ask: Callable[[Life], Awaitable[Any]], patience_s: float | None = None
+        self,
+        ask: Callable[[Life], Awaitable[Any]],
+        patience_s: float | None = None,
+        *,
+        stream: bool = False,
     ) -> Any:
         """Calls the gateway over the network.
 
         Args:
             ask: Makes the call.
             patience_s: When the caller hangs up; None for never.
+            stream: Whether it goes on for as long as its caller lives: it ends with it.
 
         Raises:
             DownError: There is no gateway.
@@ -120,7 +125,12 @@ class Host:
             raise BrokenError
         answering = life.spawn(_asked(ask, life))
         answering.add_done_callback(_note)
-        await asyncio.wait({answering}, timeout=patience_s)
+        try:
+            await asyncio.wait({answering}, timeout=patience_s)
+        except asyncio.CancelledError:
+            if stream:
+                answering.cancel()
+            raise
         if not answering.done():
             answering.cancel()
             raise BrokenError

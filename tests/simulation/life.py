@@ -31,6 +31,9 @@ from tests.simulation.world import World
 #: What a gateway may log as an error while its disk fails.
 _EXPECTED = ("commit failed", "call failed", "the store is still out of order")
 
+#: How often tasks are purged: worlds do not last until the usual time.
+_PURGE_INTERVAL_MS = 2_000
+
 #: The process that the running code is part of.
 _life: ContextVar["Life | None"] = ContextVar("life", default=None)
 
@@ -129,6 +132,7 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
         SqliteStore=lambda _path: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(network, life),
         Random=lambda: Random(random.random()),
+        PURGE_INTERVAL_MS=_PURGE_INTERVAL_MS,
     )
     with edges, patch.object(grpc.aio, "server", lambda **_options: _NoServer()):
         yield

@@ -23,7 +23,7 @@ from inferry.server.task.lifecycle import TRANSITIONS
 from inferry.server.task.record import AttemptOutcome, EventKind, Status
 
 if TYPE_CHECKING:
-    from tests.simulation.checker import Stored
+    from tests.simulation.stored import Stored
 
 #: As it is, whatever is planted in it later.
 _TABLE = dict(TRANSITIONS)

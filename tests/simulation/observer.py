@@ -29,6 +29,7 @@ _WAITING = (
     "SELECT id, route FROM tasks WHERE status = 1 AND server_id IS NULL AND not_before_ms <= ?"
 )
 _OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
+_OVERDUE = "SELECT 1 FROM tasks WHERE purge_ms > 0 AND purge_ms <= ? LIMIT 1"
 _CLAIMED = (
     "SELECT 1 FROM events JOIN tasks USING (place) WHERE id = ? AND kind = 2 AND events.attempt = ?"
 )
@@ -189,6 +190,16 @@ class Observer:
     async def until_free(self) -> None:
         """Waits until no server holds a slot and nobody is counted as waiting."""
         await self._until(self._free)
+
+    async def until_purged(self) -> None:
+        """Waits until nothing is kept whose time of retention is over."""
+        await self._until(self._purged)
+
+    def _purged(self) -> bool:
+        life = self.host.life
+        if life is None or not life.serving:
+            return False
+        return not self._db.execute(_OVERDUE, (life.clock.now_ms(),)).fetchall()
 
     async def _until(self, true: Callable[[], bool]) -> None:
         # Nothing announces it: that is for the gateway, whose word is not taken here.

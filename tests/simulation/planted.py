@@ -272,6 +272,69 @@ BUGS = (
         "except UnavailableError:",
         "except LookupError:",
     ),
+    Bug(
+        "tasks are purged before their time",
+        "store.sqlite.writes:SqliteWrites._purge",
+        '"now_ms": operation.now_ms,',
+        '"now_ms": operation.now_ms + 2_000,',
+    ),
+    Bug(
+        "a purge leaves the events of its tasks",
+        "store.sqlite.writes:SqliteWrites._purge",
+        "for statement in _PURGE:",
+        "for statement in (*_PURGE[:3], *_PURGE[4:]):",
+    ),
+    Bug(
+        "a purge leaves nothing of the ids of its tasks",
+        "store.sqlite.writes:SqliteWrites._purge",
+        "for statement in _PURGE:",
+        "for statement in _PURGE[1:]:",
+    ),
+    Bug(
+        "nothing is purged",
+        "engine.sweeper:Sweeper.run_once",
+        "if now >= self._purge_due_ms:",
+        "if now < 0:",
+    ),
+    Bug(
+        "the end of a purged task is waited for",
+        "engine.reader:Reader.watch",
+        "if not events and after_seq < record.seq:",
+        "if False:",
+    ),
+    Bug(
+        "a stream of reports loses those before its end",
+        "rpc.task_service:TaskServicer.ReportTask",
+        "record, reports = await self._report(request), reports + 1",
+        "record = record if record and request.update.status == 2 else await self._report(request)"
+        "; reports += 1",
+    ),
+    Bug(
+        "a stream of reports is told of an end that is not kept",
+        "rpc.task_service:TaskServicer.ReportTask",
+        "record, reports = await self._report(request), reports + 1",
+        "final = request.update.status == 3 and record is not None; record = ("
+        "record._replace(status=type(record.status)(3)) if final else await self._report(request)"
+        "); reports += 1",
+    ),
+    Bug(
+        "a request id stands for any request",
+        "store.sqlite.writes:SqliteWrites._replay",
+        "if digest != key.digest:",
+        "if digest is None:",
+    ),
+    Bug(
+        "a default that is spelled out makes another request",
+        "rpc.task_requests:_key",
+        "repr((asked, start, payload))",
+        "repr((asked, start, payload, request.HasField('asynchronous')))",
+    ),
+    Bug(
+        "a request id makes another task when the first is purged",
+        "store.sqlite.writes:SqliteWrites._replay",
+        "raise PurgedError(task_id, tenant) from None",
+        "return None",
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.config import Config
 from inferry.server.store.sqlite.store import SqliteStore
-from tests.simulation import checker
+from tests.simulation import checker, graves, stored
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
 from tests.simulation.clocks import Allowance
@@ -106,7 +106,12 @@ class _Scene:
         self.tasks = 0
         random = world.random("scene")
         small = random.random() < 0.15
-        config = config.model_copy(update={"queue_limit": 4} if small else {})
+        config = config.model_copy(
+            update={
+                "queue_limit": 4 if small else config.queue_limit,
+                "tombstone_ms": random.choice((0, 3_000, config.tombstone_ms)),
+            }
+        )
         self._config = config
         self._host = host = Host(world, Network(world), disk, config)
         self._backends = []
@@ -145,13 +150,15 @@ class _Scene:
         await self._within(_CALM_S, self._calm(), "stuck")
         await self._within(_CALM_S, self._observer.until_final(), "tasks that never end")
         await self._within(_CALM_S, self._observer.until_free(), "books that never close")
+        await self._within(_CALM_S, self._observer.until_purged(), "tasks that are kept for ever")
         self._host.crash()
-        tasks = checker.read(self._host.disk.path)
+        tasks = stored.read(self._host.disk.path, self._config.tombstone_ms)
         self.tasks = len(tasks)
         config = self._config
         slack_ms = int(world.excused_s * 1_000)
         allowance = Allowance(config.grace_ms, slack_ms, config.restart_grace_ms)
         broken = checker.check(tasks, world.history, allowance)
+        broken += stored.leftovers(self._host.disk.path)
         if broken:
             raise ViolationError("; ".join(broken))
 
@@ -200,6 +207,7 @@ async def _make(path: Path) -> None:
     store = SqliteStore(path)
     await store.open()
     await store.close()
+    graves.dig(path)
 
 
 def _remove(path: Path) -> None:

@@ -5,13 +5,23 @@ from typing import NamedTuple
 import pytest
 
 from inferry.server.task.deadlines import expiry
-from inferry.server.task.inputs import Accept, Cancel, Claim, Input, Release, Retry, Succeed
+from inferry.server.task.inputs import (
+    Accept,
+    Cancel,
+    Claim,
+    Input,
+    Progress,
+    Release,
+    Retry,
+    Succeed,
+)
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Outcome, TaskSpec
 from inferry.server.task.steps import Rules
-from tests.simulation.checker import Stored, check, fact
+from tests.simulation.checker import check, fact
 from tests.simulation.clocks import Allowance
-from tests.simulation.history import History, Report, Run, Seen
+from tests.simulation.history import History, Report, Run, Seen, Streamed
+from tests.simulation.stored import Stored
 
 NOW = 1_700_000_000_000
 SPEC = TaskSpec(
@@ -217,3 +227,47 @@ def test_a_task_that_waits_again_after_its_last_run_is_seen() -> None:
     again = Release("again", AttemptOutcome.AMBIGUOUS, not_before_ms=0)
     scene = lived(Claim("srv"), again, Claim("srv"), again, Cancel())
     assert "it waited again after 2 of 2 runs" in scene.broken()
+
+
+def purged_after(kept_ms: int) -> Scene:
+    """A task that was to be kept for a second and was purged."""
+    scene = completed()
+    record = scene.stored.record
+    scene.stored.record = record._replace(spec=record.spec._replace(result_ttl_ms=1_000))
+    scene.stored.purged_ms = record.finished_ms + kept_ms
+    scene.history.buried_s.append(kept_ms / 1_000)
+    return scene
+
+
+def test_a_task_that_was_purged_in_its_time_is_not_lost() -> None:
+    scene = purged_after(1_000)
+    scene.history.gone_s["task_1"] = 1.0
+    scene.history.vanished_requests_s["a"] = 1.5
+    assert not scene.broken()
+
+
+def test_a_task_that_was_purged_too_early_is_seen() -> None:
+    assert "task_1 was purged 999 ms after it was COMPLETED" in purged_after(999).broken()
+
+
+def test_a_task_that_was_purged_before_its_end_is_seen() -> None:
+    scene = lived(Claim("srv"), Accept())
+    scene.stored.purged_ms = NOW
+    assert "ms after it was PROCESSING" in scene.broken()
+
+
+@pytest.mark.parametrize("scene", [completed(), purged_after(2_000)])
+def test_who_is_told_of_a_task_as_gone_that_is_there_is_believed_nothing(scene: Scene) -> None:
+    scene.history.gone_s["task_1"] = 1.5
+    assert "task_1 was said to be gone when it was not" in scene.broken()
+    scene.history.gone_s.clear()
+    scene.history.vanished_requests_s["a"] = 1.5
+    assert "task_1 was said to be gone when it was not" in scene.broken()
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_report_of_a_stream_that_is_not_there_once_is_seen(times: int) -> None:
+    working = Progress(50.0, "half", working=True)
+    scene = lived(Claim("srv"), Accept(), *[working] * times, Succeed(RESULT))
+    scene.history.streams.append(Streamed("task_1", 1, ("half",)))
+    assert f"'half' of a stream on task_1 is {times} times" in scene.broken()

@@ -55,6 +55,13 @@ class Weather:
     #: Types that are paused for a while, and times that all failed tasks run again.
     meddle_n: int
 
+    #: A task is kept for a few seconds only.
+    fleeting_p: float
+    #: Another request is sent under a name that was used.
+    reuse_p: float
+    #: A backend reports by a stream.
+    stream_p: float
+
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Draws the weather of a world."""
@@ -92,4 +99,7 @@ class Weather:
             careless_p=seldom(0.4, 0.2),
             operator_n=few(3, 0.25),
             meddle_n=few(3, 0.2),
+            fleeting_p=seldom(0.6, 0.3),
+            reuse_p=seldom(0.8, 0.3),
+            stream_p=seldom(0.6),
         )

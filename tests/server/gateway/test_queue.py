@@ -9,20 +9,8 @@ import aiohttp
 import pytest
 
 from inferry.server.access.tokens import Role
-from inferry.server.clock import SteadyClock
 from tests.backends import Backend
-from tests.gateways import Running, running_gateway, token
-
-
-class ShiftedClock(SteadyClock):
-    """A gateway's clock, set forward by hand."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda _by_ms, _ahead_ms: None)
-        self.shift_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.shift_ms
+from tests.gateways import Running, ShiftedClock, running_gateway, token
 
 
 async def create(gateway: Running, tenant: str, **more: object) -> str:

@@ -16,7 +16,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import InferryError, TaskNotFoundError
+from inferry.server.errors import InferryError, PurgedError, TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import (
     Change,
@@ -141,7 +141,7 @@ class Engine:
 
         try:
             await self._change(task_id, decide, self._ledger.changed)
-        except TaskNotFoundError:
+        except (TaskNotFoundError, PurgedError):
             _log.info("task gone before its answer", task_id=task_id, attempt=attempt)
 
     async def cancel(self, task_id: str, tenant: str | None, reason: str) -> TaskRecord:
@@ -175,7 +175,7 @@ class Engine:
         return await self._change(task_id, decide, self._ledger.changed, tenant)
 
     async def expire(self, task_id: str) -> None:
-        """Ends a task whose clock ran out; changes nothing if it has not.
+        """Ends a task whose clock ran out; changes nothing if it has not, or is gone.
 
         The queue clock of a paused type begins anew instead.
         """
@@ -189,7 +189,10 @@ class Engine:
                 return Hold("the type is paused")
             return expiry(record, now)
 
-        await self._change(task_id, decide, self._ledger.changed)
+        try:
+            await self._change(task_id, decide, self._ledger.changed)
+        except (TaskNotFoundError, PurgedError):
+            _log.debug("task gone before its clock ran out", task_id=task_id)
 
     async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
         """Ends attempts whose server died, or was taken out of the list; no error if they ended."""

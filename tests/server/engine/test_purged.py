@@ -1,0 +1,40 @@
+"""What comes too late for a task that was purged meanwhile changes and breaks nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from inferry.server.task.failure import Failure
+from inferry.server.task.inputs import Succeed
+from inferry.server.task.record import AttemptOutcome
+from tests.gateways import Running, ShiftedClock, running_gateway
+
+
+async def purged(gateway: Running, clock: ShiftedClock) -> str:
+    """Gives the id of a task that has ended and is gone."""
+    task = await gateway.create(resultTtl=1)
+    await gateway.call("DELETE", f"/api/tasks/{task['id']}")
+    clock.shift_ms += 1_000
+    # Whether this purges it or the sweeper has: it is gone then.
+    await gateway.gateway._engine.purge(10, 60_000)
+    status, _ = await gateway.call("GET", f"/api/tasks/{task['id']}")
+    assert status == 410
+    return str(task["id"])
+
+
+@pytest.mark.parametrize("given", [Succeed(b"1"), Failure(AttemptOutcome.AMBIGUOUS, "late")])
+async def test_the_answer_of_its_server_is_passed_over(
+    tmp_path: Path, given: Succeed | Failure
+) -> None:
+    clock = ShiftedClock()
+    async with running_gateway(tmp_path, clock=clock) as gateway:
+        await gateway.gateway._engine.answer(await purged(gateway, clock), 1, given)
+
+
+async def test_its_clocks_are_passed_over(tmp_path: Path) -> None:
+    clock = ShiftedClock()
+    async with running_gateway(tmp_path, clock=clock) as gateway:
+        task_id = await purged(gateway, clock)
+        await gateway.gateway._engine.expire(task_id)
+        status, body = await gateway.call("GET", f"/api/tasks/{task_id}")
+        assert (status, body["code"]) == (410, "GONE")
