@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.fleet.rest import ASKED_SHORTEST_MS, Rest, refuse
+from inferry.server.fleet.rest import ASKED_SHORTEST_MS, UNASKED_FIRST_MS, Rest, refuse
 from tests.server.fleets import REST_LONGEST_MS, START_MS
 
 NOW = START_MS
@@ -30,3 +30,12 @@ def test_a_rest_is_never_longer_than_it_may_be_whatever_is_asked_for(
         now += later_ms
         rest = refuse(rest, now, asked_ms, longest_ms)
         assert now + ASKED_SHORTEST_MS <= rest.until_ms <= now + longest_ms
+
+
+def test_a_refusal_beside_an_answer_is_the_first_of_another_streak() -> None:
+    rest = refuse(Rest(), NOW, None, REST_LONGEST_MS)
+    answered = rest._replace(streak=0)
+    again = refuse(answered, NOW + 500, None, REST_LONGEST_MS)
+    assert again == Rest(NOW + 500 + UNASKED_FIRST_MS, 1)
+    # Half a second of a streak that there is not would have been a float, which no protobuf takes.
+    assert isinstance(again.until_ms, int)

@@ -32,8 +32,9 @@ def refuse(rest: Rest, now_ms: int, asked_ms: int | None, longest_ms: int) -> Re
         asked_ms: How long the server asked to be left alone; None when it did not ask.
         longest_ms: How long it can rest, whatever it asks for.
     """
-    # Refusals that come at once, of calls that went out together, are one.
-    streak = rest.streak if rest.until_ms > now_ms else rest.streak + 1
+    # Refusals that come at once, of calls that went out together, are one. An answer to one of
+    # these calls begins another streak, though the server still rests.
+    streak = max(1, rest.streak if rest.until_ms > now_ms else rest.streak + 1)
     wait_ms = min(UNASKED_LONGEST_MS, UNASKED_FIRST_MS * 2 ** min(streak - 1, 16))
     if asked_ms is not None:
         wait_ms = max(ASKED_SHORTEST_MS, asked_ms)
