@@ -53,7 +53,7 @@ def test_what_is_inside_a_member_is_nobodys_business() -> None:
 
 def test_a_member_named_twice_is_refused_or_the_last_one_counts() -> None:
     text = b'{"a":1,"\\u0061":2}'
-    with pytest.raises(FieldError, match="the member 'a' is named twice"):
+    with pytest.raises(FieldError, match='the member "a" is named twice'):
         members(text)
     assert members(text, twins=True) == {"a": b"2"}
 

@@ -28,7 +28,8 @@ class FieldError(Exception):
     def where(self) -> str:
         """Spells the way to the value: ``labels.team``, ``capabilities[2]``."""
         spelled = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in reversed(self.path)
+            f"[{part}]" if isinstance(part, int) else f".{_writable(_in_short(part))}"
+            for part in reversed(self.path)
         )
         return spelled.removeprefix(".")
 
@@ -53,7 +54,17 @@ def show(value: Any) -> str:
     if isinstance(value, list):
         return "an array" if value else "[]"
     if isinstance(value, str):
-        # A header may hold bytes that are no UTF-8; they are surrogates here.
-        value = value.encode(errors="replace").decode()
-    text = orjson.dumps(value, default=float).decode()
+        value = _writable(value[:_SHOWN_CHARS])
+    return _in_short(orjson.dumps(value, default=float).decode())
+
+
+def _in_short(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
+
+
+def _writable(text: str) -> str:
+    """Replaces halves of surrogate pairs: no text can be written that has them.
+
+    JSON spells them, and Python has them for the bytes of a header that are no UTF-8.
+    """
+    return text.encode(errors="replace").decode()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from inferry.wire.errors import FieldError, NoJsonError, expected
+from inferry.wire.errors import FieldError, NoJsonError, expected, show
 from inferry.wire.text import depths, parse
 
 _SPACE = rb"[ \t\n\r]*+"
@@ -45,7 +45,7 @@ def members(text: bytes, *, twins: bool = False) -> dict[str, bytes]:
     for member, value in _pieces(text, begin, _MEMBER, b"}"):
         name = _name(text[member.start("name") : member.end("name")])
         if name in found and not twins:
-            raise FieldError(f"the member {name!r} is named twice")
+            raise FieldError(f"the member {show(name)} is named twice")
         found[name] = value
     return found
 

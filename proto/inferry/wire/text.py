@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from inferry.wire.errors import FieldError, NoJsonError, expected
+from inferry.wire.errors import FieldError, NoJsonError, expected, show
 from inferry.wire.limits import DEPTH
 
 _BOM = b"\xef\xbb\xbf"
@@ -143,5 +143,5 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise FieldError(f"an object names the member {name!r} twice")
+            raise FieldError(f"an object names the member {show(name)} twice")
         seen.add(name)

@@ -161,7 +161,7 @@ async def test_a_task_at_all_limits_is_read_by_a_stub_with_default_options(
     ("payload", "reason"),
     [
         (b'{"a":NaN}', "payload: no JSON, at position 5"),
-        (b'{"a":1,"b":{"c":1,"c":2}}', "payload: an object names the member 'c' twice"),
+        (b'{"a":1,"b":{"c":1,"c":2}}', 'payload: an object names the member "c" twice'),
         (b'{"a":%b}' % (b"[" * 128 + b"]" * 128), "payload: nested deeper than 128 levels"),
         (b'{"a":%b}' % (b"[" * 9_000), "no JSON, at position"),
         (b"[1]", "payload: expected a JSON object, got an array"),

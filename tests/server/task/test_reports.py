@@ -129,7 +129,7 @@ def test_a_result_as_a_message_is_written_as_json() -> None:
     ("result", "reason"),
     [
         (b"NaN", "result: no JSON, at position 0"),
-        (b'{"a":1,"a":2}', "result: an object names the member 'a' twice"),
+        (b'{"a":1,"a":2}', 'result: an object names the member "a" twice'),
         (b"[" * 9 + b"]" * 9, "result: nested deeper than 8 levels"),
     ],
 )
