@@ -45,6 +45,25 @@ def test_an_event_is_one_line_of_json_with_its_level_and_time() -> None:
     assert event == {"event": "task created", "level": "info", "task": "task_1", "ms": 1.5}
 
 
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        ("\ud800", "\ud800"),
+        (2**70, 2**70),
+        ({1: "a", (2,): "b"}, {"1": "a"}),
+        (b"\xff", "b'\\xff'"),
+    ],
+)
+def test_whatever_is_logged_is_one_line_of_json(value: Any, logged: Any) -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    structlog.get_logger().info("odd", value=value)
+    logging.getLogger("library").error("odd %s", value)
+    first, second = stream.getvalue().splitlines()
+    assert json.loads(first)["value"] == logged
+    assert json.loads(second)["event"].startswith("odd ")
+
+
 def test_a_stream_that_cannot_be_written_loses_a_line_and_no_more() -> None:
     class Full(io.StringIO):
         full = True

@@ -4,6 +4,7 @@ Both structlog's loggers and the standard library's (those of grpc, aiohttp and 
 same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC.
 """
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -122,4 +123,9 @@ def _pretty(stream: TextIO) -> Processor:
 
 
 def _json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=repr).decode()
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:
+        # Half of a surrogate pair, a large number, a key that is no text: none of them may break
+        # what is logged about. This spells them all.
+        return json.dumps(event, default=repr, skipkeys=True)
