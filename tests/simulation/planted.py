@@ -274,19 +274,19 @@ BUGS = (
     ),
     Bug(
         "tasks are purged before their time",
-        "store.sqlite.writes:SqliteWrites._purge",
+        "store.sqlite.sweeps:purge",
         '"now_ms": operation.now_ms,',
         '"now_ms": operation.now_ms + 2_000,',
     ),
     Bug(
         "a purge leaves the events of its tasks",
-        "store.sqlite.writes:SqliteWrites._purge",
+        "store.sqlite.sweeps:purge",
         "for statement in _PURGE:",
-        "for statement in (*_PURGE[:3], *_PURGE[4:]):",
+        "for statement in (*_PURGE[:5], *_PURGE[6:]):",
     ),
     Bug(
         "a purge leaves nothing of the ids of its tasks",
-        "store.sqlite.writes:SqliteWrites._purge",
+        "store.sqlite.sweeps:purge",
         "for statement in _PURGE:",
         "for statement in _PURGE[1:]:",
     ),
@@ -305,17 +305,17 @@ BUGS = (
     Bug(
         "a stream of reports loses those before its end",
         "rpc.task_service:TaskServicer.ReportTask",
-        "record, reports = await self._report(request), reports + 1",
-        "record = record if record and request.update.status == 2 else await self._report(request)"
-        "; reports += 1",
+        "record, _ = await self._reports.take(request)",
+        "record = record if record and request.update.status == 2 else "
+        "(await self._reports.take(request))[0]",
     ),
     Bug(
         "a stream of reports is told of an end that is not kept",
         "rpc.task_service:TaskServicer.ReportTask",
-        "record, reports = await self._report(request), reports + 1",
+        "record, _ = await self._reports.take(request)",
         "final = request.update.status == 3 and record is not None; record = ("
-        "record._replace(status=type(record.status)(3)) if final else await self._report(request)"
-        "); reports += 1",
+        "record._replace(status=type(record.status)(3)) if final "
+        "else (await self._reports.take(request))[0])",
     ),
     Bug(
         "a request id stands for any request",
@@ -326,13 +326,13 @@ BUGS = (
     Bug(
         "a default that is spelled out makes another request",
         "rpc.task_requests:_key",
-        "repr((asked, start, payload))",
-        "repr((asked, start, payload, request.HasField('asynchronous')))",
+        "repr((asked, start, canonical(payload)))",
+        "repr((asked, start, canonical(payload), request.HasField('asynchronous')))",
     ),
     Bug(
         "a request id makes another task when the first is purged",
         "store.sqlite.writes:SqliteWrites._replay",
-        "raise PurgedError(task_id, tenant) from None",
+        "raise PurgedError(task_id) from None",
         "return None",
     ),
 )

@@ -6,7 +6,7 @@ One table of rights (``permissions``), default deny, for a socket and for the sa
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 
-from inferry.server.access.tokens import Principal, TokenVerifier
+from inferry.server.access.tokens import Principal, Role, TokenVerifier
 from inferry.server.errors import InferryError, PermissionDeniedError, UnauthenticatedError
 from inferry.server.rpc.permissions import PERMISSIONS, Right
 
@@ -31,6 +31,16 @@ def caller() -> Principal:
     if isinstance(found, Principal):
         return found
     raise found or _no_token()
+
+
+def visible_tenant() -> str | None:
+    """Tells whose tasks the caller sees; None for everybody's.
+
+    Raises:
+        InferryError: As ``caller`` says.
+    """
+    principal = caller()
+    return None if Role.ADMIN in principal.roles else principal.tenant
 
 
 class Admission:

@@ -5,7 +5,6 @@ from contextlib import aclosing
 from typing import Any
 
 from inferry.server.access.callback import CallbackSigner
-from inferry.server.access.tokens import Role
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.bulk_retry import retry_many
@@ -14,8 +13,8 @@ from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.submit import submit
 from inferry.server.engine.tasks import Engine
-from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
-from inferry.server.rpc.admission import caller
+from inferry.server.errors import InvalidPayloadError
+from inferry.server.rpc.admission import caller, visible_tenant
 from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
@@ -28,10 +27,11 @@ from inferry.server.rpc.convert import (
 )
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import page_size, read_place, write_place
+from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
 from inferry.server.store import TaskFilter
 from inferry.server.task.record import TaskRecord
-from inferry.server.task.reports import STOPPED, Report, ReportRules, read_report, report_of
+from inferry.server.task.reports import STOPPED, ReportRules
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
 from inferry.wire.limits import ENVELOPE_BYTES, MESSAGE_BYTES
@@ -61,10 +61,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._reader = reader
         self._queue = queue
         self._explainer = explainer
-        self._signer = signer
         self._clock = clock
         self._config = config
-        self._rules = rules
+        self._reports = ReportDoor(engine, signer, rules)
         self._largest = config.message_limit_bytes
 
     async def CreateTask(
@@ -143,7 +142,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.UpdateTaskRequest, context: Context
     ) -> pb.UpdateTaskResponse:
         """Takes one report of a backend."""
-        reporting = self._report(request)
+        reporting = self._reports.take(request)
         del request
         record, report = await reporting
         return pb.UpdateTaskResponse(
@@ -164,7 +163,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
                 raise InvalidPayloadError(
                     f"id: {request.id!r}; the stream is about {record.spec.id}"
                 )
-            record, _ = await self._report(request)
+            record, _ = await self._reports.take(request)
             reports += 1
             if record.status.final:
                 break
@@ -218,28 +217,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         attempts = await self._reader.attempts(request.id, visible_tenant())
         return pb.ListAttemptsResponse(attempts=[attempt_to_proto(one) for one in attempts])
 
-    async def _report(
-        self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest
-    ) -> tuple[TaskRecord, Report]:
-        attempt, tenant = None, None
-        if request.token:
-            attempt = self._signer.verify(request.id, request.token).attempt
-        else:
-            tenant = visible_tenant()
-        task_id = request.id
-        try:
-            report = self._read(request)
-        except (InvalidPayloadError, PayloadTooLargeError) as refusal:
-            await self._engine.misreport(task_id, attempt, refusal.message, tenant)
-            raise
-        del request
-        return await self._engine.report(task_id, attempt, report, tenant), report
-
-    def _read(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> Report:
-        if isinstance(request, pb.UpdateTaskRequest) and request.HasField("update_json"):
-            return read_report(request.update_json, self._rules)
-        return report_of(request.update, self._rules)
-
     async def _event(self, request: pb.WatchTaskRequest, step: Step) -> task_pb2.TaskEvent:
         if step.place is not None:
             return place_to_proto(step.seq, request.id, step.place)
@@ -254,12 +231,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         outcome = await self._reader.outcome(record)
         task = task_to_proto(record, self._queue.place_of(record))
         return add_values(task, value_format, payload, outcome, self._largest)
-
-
-def visible_tenant() -> str | None:
-    """Tells whose tasks the caller sees; None for everybody's."""
-    principal = caller()
-    return None if Role.ADMIN in principal.roles else principal.tenant
 
 
 def _status(record: TaskRecord) -> task_pb2.Task.Status.ValueType:
