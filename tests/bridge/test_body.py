@@ -74,6 +74,12 @@ async def test_a_byte_order_mark_is_passed_over(client: Client) -> None:
     assert client.upstream.last.type == "a"
 
 
+async def test_what_is_no_json_is_told_as_that_after_a_byte_order_mark_too(client: Client) -> None:
+    status, body = await created(client, b'\xef\xbb\xbf{"type":NaN}')
+    assert (status, body["details"]["position"]) == (400, 8)
+    assert "byte order mark" not in body["error"]
+
+
 @pytest.mark.parametrize(
     "payload",
     [

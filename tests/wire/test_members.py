@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.wire.errors import FieldError, NoJsonError
-from inferry.wire.members import elements, members
+from inferry.wire.members import elements, members, pick
+from inferry.wire.text import depths
 
 NAMES = st.text(st.sampled_from('ab"\\\\{}[],: \n\xe9'), max_size=4)
 VALUES = st.recursive(
@@ -25,7 +27,7 @@ def test_members_are_the_texts_that_stand_there(
     plain: dict[str, Any], escaped: bool, indent: int | None
 ) -> None:
     text = json.dumps(plain, ensure_ascii=escaped, indent=indent)
-    found = members(text.encode())
+    found = dict(members(text.encode()))
     assert {name: json.loads(value) for name, value in found.items()} == plain
     assert all(value.decode() in text for value in found.values())
 
@@ -41,21 +43,50 @@ def test_elements_are_the_texts_that_stand_there(plain: list[Any], indent: int |
 def test_a_member_may_be_as_deep_as_it_likes(levels: int, inside: bytes) -> None:
     deep = b'{"x":[' * levels + inside + b"]}" * levels
     text = b' {"a" : 1, "deep":%b , "b":[2]} ' % deep
-    assert members(text) == {"a": b"1", "deep": deep, "b": b"[2]"}
+    assert dict(members(text)) == {"a": b"1", "deep": deep, "b": b"[2]"}
+
+
+def test_each_of_many_deep_members_is_looked_through_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = b"[" * 300 + b"]" * 300
+    text = b"{%b}" % b",".join(b'"%d":%b' % (number, deep) for number in range(1_000))
+    looked_at = 0
+
+    def counted(outside: bytes) -> Iterator[int]:
+        nonlocal looked_at
+        looked_at += len(outside)
+        return depths(outside)
+
+    monkeypatch.setattr("inferry.wire.members.depths", counted)
+    assert all(value == deep for _, value in members(text))
+    assert looked_at < 10 * len(text)
+
+
+@pytest.mark.parametrize("end", ['"]}', "\\", '\\"', "]]]]]]"])
+def test_strings_in_a_deep_member_may_be_of_any_length(end: str) -> None:
+    for length in (*range(490, 520), *range(2_030, 2_060)):
+        deep = b"[[[[[[%b]]]]]]" % json.dumps("x" * length + end).encode()
+        assert dict(members(b'{"a":%b,"b":1}' % deep)) == {"a": deep, "b": b"1"}
 
 
 def test_what_is_inside_a_member_is_nobodys_business() -> None:
-    assert members(b'{"a":{"b":oops, "c":[NaN,,]},"d":-Infinity}') == {
+    assert dict(members(b'{"a":{"b":oops, "c":[NaN,,]},"d":-Infinity}')) == {
         "a": b'{"b":oops, "c":[NaN,,]}',
         "d": b"-Infinity",
     }
 
 
-def test_a_member_named_twice_is_refused_or_the_last_one_counts() -> None:
-    text = b'{"a":1,"\\u0061":2}'
+def test_a_member_named_twice_is_refused() -> None:
     with pytest.raises(FieldError, match='the member "a" is named twice'):
-        members(text)
-    assert members(text, twins=True) == {"a": b"2"}
+        dict(members(b'{"a":1,"\\u0061":2}'))
+
+
+def test_members_are_picked_by_their_names_and_the_last_one_counts() -> None:
+    text = b'{"a":1,"\\u0061":2,"b":{},"c":3,"A":4}'
+    assert pick(text, ["a", "b", "x"]) == {"a": b"2", "b": b"{}"}
+
+
+def test_names_of_members_that_are_not_picked_are_nobodys_business() -> None:
+    assert pick(b'{"\xff":1,"\\x":2,"\\u12":3,"\n":4,"a":5}', ["a"]) == {"a": b"5"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +108,7 @@ def test_a_member_named_twice_is_refused_or_the_last_one_counts() -> None:
 )
 def test_what_is_no_object_at_all_is_refused_with_the_place(text: bytes, position: int) -> None:
     with pytest.raises(NoJsonError, match=f"no JSON, at position {position}: "):
-        members(text)
+        dict(members(text))
 
 
 @pytest.mark.parametrize("text", [b"[1}", b"[1,]", b"[1 2]", b"[", b"[1]]"])
@@ -88,6 +119,6 @@ def test_what_is_no_array_at_all_is_refused(text: bytes) -> None:
 
 def test_another_value_is_told_by_what_it_is() -> None:
     with pytest.raises(FieldError, match="expected a JSON object, got an array"):
-        members(b"[1]")
+        dict(members(b"[1]"))
     with pytest.raises(FieldError, match="expected an array, got an object"):
         elements(b'{"a":1}')

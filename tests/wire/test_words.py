@@ -75,6 +75,12 @@ def test_retryable_may_be_a_text_or_a_number(value: Any, retryable: bool) -> Non
     assert said(retryable=value).update.retryable is retryable
 
 
+@pytest.mark.parametrize("name", [b"\xff", b"\\x", b"\\ud800", b"status ", b"\\u0053tatus"])
+def test_a_name_that_cannot_be_read_costs_nothing_beside_it(name: bytes) -> None:
+    update = read_words(b'{"%b":"FAILED","status":"COMPLETED","result":1}' % name).update
+    assert update == TaskUpdate(status=Task.COMPLETED, result_json=b"1")
+
+
 def test_what_cannot_be_read_costs_nothing_beside_it() -> None:
     words = said(status="FAILED", error="no", retryable="perhaps", extend_ms="soon", progress="?")
     assert words.update == TaskUpdate(status=Task.FAILED, error="no")

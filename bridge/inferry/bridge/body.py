@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from inferry.bridge.errors import BridgeError, refusal
 from inferry.wire.decode import Decoder
 from inferry.wire.errors import FieldError, NoJsonError, show
-from inferry.wire.text import parse, without_bom
+from inferry.wire.text import no_json, without_bom
 
 _JSON = "application/json"
 #: A body without a type is one, too.
@@ -114,18 +114,11 @@ def fill(message: Message, body: bytes, decode: Decoder) -> None:
     """
     if not body:
         return
+    text = without_bom(body)
     try:
-        decode(message, without_bom(body))
-    except NoJsonError:
-        raise refusal(_no_json(body)) from None
+        decode(message, text)
+    except NoJsonError as error:
+        # A member knows only its own places.
+        raise refusal(no_json(text, error.position)) from None
     except FieldError as error:
         raise refusal(error) from None
-
-
-def _no_json(body: bytes) -> NoJsonError:
-    """Tells where a body ceases to be JSON; its members know only their own places."""
-    try:
-        parse(body)
-    except NoJsonError as error:
-        return error
-    return NoJsonError(len(body), "it cannot be read")

@@ -5,12 +5,10 @@ all: whoever wants one checks it, and all others are passed over.
 """
 
 import re
-from collections.abc import Iterator
-
-import orjson
+from collections.abc import Collection, Iterator
 
 from inferry.wire.errors import FieldError, NoJsonError, expected, show
-from inferry.wire.text import depths, parse
+from inferry.wire.text import depths, no_json, parse
 
 _SPACE = rb"[ \t\n\r]*+"
 _FLAT = rb'[^"{}\[\]]++|"[^"]*+"'
@@ -19,35 +17,51 @@ _INSIDE = _FLAT
 for _ in range(4):
     _INSIDE = rb"%b|[{\[](?:%b)*+[}\]]" % (_FLAT, _INSIDE)
 #: A value; of one that nests deeper only where it begins.
-_VALUE = rb'("[^"]*+"|[^\s"{}\[\],:]++|[{\[](?:%b)*+[}\]]|(?=[{\[]))' % _INSIDE
-_ELEMENT = re.compile(_SPACE + _VALUE)
-_MEMBER = re.compile(rb'%b"(?P<name>[^"]*+)"%b:%b%b' % (_SPACE, _SPACE, _SPACE, _VALUE))
+_VALUE = rb'(?P<value>"[^"]*+"|[^\s"{}\[\],:]++|[{\[](?:%b)*+[}\]]|(?=[{\[]))' % _INSIDE
+_NEXT = rb"%b(?P<next>[,}\]])" % _SPACE
+_ELEMENT = re.compile(rb"%b%b(?:%b)?+" % (_SPACE, _VALUE, _NEXT))
+_MEMBER = re.compile(rb'%b"(?P<name>[^"]*+)"%b:%b' % (_SPACE, _SPACE, _ELEMENT.pattern))
+_AFTER = re.compile(_NEXT)
 _OBJECT = re.compile(rb"%b\{%b(\}?)" % (_SPACE, _SPACE))
 _ARRAY = re.compile(rb"%b\[%b(\]?)" % (_SPACE, _SPACE))
-_NEXT = re.compile(_SPACE + rb"([,}\]])")
+#: Bytes in which the end of a deeper value is looked for at first.
+_FIRST_LOOK = 512
 
 
-def members(text: bytes, *, twins: bool = False) -> dict[str, bytes]:
-    """Splits the text of a JSON object into the texts of its members.
-
-    Args:
-        text: As it came.
-        twins: Whether a member may be named twice; then the last one counts.
+def members(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """Splits the text of a JSON object into the names and the texts of its members.
 
     Raises:
         NoJsonError: It is no JSON.
         FieldError: It is another value, or a member is named twice.
     """
-    begin = _OBJECT.match(text)
-    if begin is None:
-        raise expected("a JSON object", parse(text))
-    found: dict[str, bytes] = {}
-    for member, value in _pieces(text, begin, _MEMBER, b"}"):
-        name = _name(text[member.start("name") : member.end("name")])
-        if name in found and not twins:
+    names: set[str] = set()
+    for spelled, value in _members(text):
+        name = _name(spelled)
+        if name in names:
             raise FieldError(f"the member {show(name)} is named twice")
-        found[name] = value
-    return found
+        names.add(name)
+        yield name, value
+
+
+def pick(text: bytes, names: Collection[str]) -> dict[str, bytes]:
+    """Picks members out of the text of a JSON object; of two with a name, the last one counts.
+
+    What the names of the others are is not looked at.
+
+    Raises:
+        NoJsonError: It is no JSON.
+        FieldError: It is another value.
+    """
+    plain = {name.encode(): name for name in names}
+    picked: dict[str, bytes] = {}
+    for spelled, value in _members(text):
+        name = plain.get(spelled)
+        if name is None and b"\\" in spelled:
+            name = _escaped(spelled, plain.values())
+        if name is not None:
+            picked[name] = value
+    return picked
 
 
 def elements(text: bytes) -> list[bytes]:
@@ -63,6 +77,15 @@ def elements(text: bytes) -> list[bytes]:
     return [value for _, value in _pieces(text, begin, _ELEMENT, b"]")]
 
 
+def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the names as they are spelled, and the texts."""
+    begin = _OBJECT.match(text)
+    if begin is None:
+        raise expected("a JSON object", parse(text))
+    for member, value in _pieces(text, begin, _MEMBER, b"}"):
+        yield text[slice(*member.span("name"))], value
+
+
 def _pieces(
     text: bytes, begin: re.Match[bytes], piece: re.Pattern[bytes], end: bytes
 ) -> Iterator[tuple[re.Match[bytes], bytes]]:
@@ -72,44 +95,50 @@ def _pieces(
     while separator == b",":
         found = piece.match(bare, at)
         if found is None:
-            raise _no_json(text, at)
-        start, stop = found.span(found.lastindex or 0)
+            raise no_json(text, at)
+        start, stop = found.span("value")
+        after: re.Match[bytes] | None = found
         if start == stop:
             stop = _end_of(bare, start)
+            after = _AFTER.match(bare, stop)
+        if after is None or after["next"] is None:
+            raise no_json(text, stop)
         yield found, text[start:stop]
-        following = _NEXT.match(bare, stop)
-        if following is None:
-            raise _no_json(text, stop)
-        at, separator = following.end(), following[1]
+        at, separator = after.end(), after["next"]
     if separator != end or bare[at:].strip(b" \t\n\r"):
-        raise _no_json(text, at)
+        raise no_json(text, at)
 
 
 def _end_of(bare: bytes, start: int) -> int:
     """Finds where an object or array ends that begins at ``start``, however deep it nests."""
-    parts = bare[start:].split(b'"')
-    # A quote stands for each string.
-    outside = b'"'.join(parts[::2])
-    for at, depth in enumerate(depths(outside), 1):
-        if not depth:
-            strings = outside.count(b'"', 0, at)
-            return start + at + strings + sum(map(len, parts[1 : 2 * strings : 2]))
-    raise NoJsonError(len(bare), "it ends in the middle of a value")
+    # Not in all that follows: there may be many such values.
+    look = _FIRST_LOOK
+    while True:
+        parts = bare[start : start + look].split(b'"')
+        # A quote stands for each string.
+        outside = b'"'.join(parts[::2])
+        for at, depth in enumerate(depths(outside), 1):
+            if not depth:
+                strings = outside.count(b'"', 0, at)
+                return start + at + strings + sum(map(len, parts[1 : 2 * strings : 2]))
+        if start + look >= len(bare):
+            raise NoJsonError(len(bare), "it ends in the middle of a value")
+        look *= 4
 
 
-def _name(text: bytes) -> str:
-    if b"\\" in text:
-        return str(parse(b'"%b"' % text))
+def _name(spelled: bytes) -> str:
+    if b"\\" in spelled:
+        return str(parse(b'"%b"' % spelled))
     try:
-        return text.decode()
+        return spelled.decode()
     except UnicodeDecodeError as error:
         raise NoJsonError(error.start, "a member's name is not UTF-8") from None
 
 
-def _no_json(text: bytes, at: int) -> NoJsonError:
-    """Tells where a text ceases to be JSON; ``at`` is where that was noticed."""
+def _escaped(spelled: bytes, names: Collection[str]) -> str | None:
+    """Reads a name that is spelled with escapes, if it is one of those."""
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return NoJsonError(error.pos, error.msg.partition(": line ")[0])
-    return NoJsonError(at, "expected a member or the end of the object")
+        name = _name(spelled)
+    except NoJsonError:
+        return None
+    return name if name in names else None

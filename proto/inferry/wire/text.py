@@ -88,6 +88,15 @@ def parse(text: bytes) -> Any:
         return _parse_slowly(text, error)
 
 
+def no_json(text: bytes, at: int) -> NoJsonError:
+    """Tells where a text ceases to be JSON; ``at`` is where that was noticed."""
+    try:
+        parse(text)
+    except NoJsonError as error:
+        return error
+    return NoJsonError(at, "expected a member or the end of the object")
+
+
 def depths(outside: bytes) -> Iterator[int]:
     """Tells how deep a JSON text without its strings is at each byte, that byte counted in."""
     return accumulate(memoryview(outside.translate(_STEPS)).cast("b"))

@@ -13,7 +13,7 @@ from typing import Any
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.errors import FieldError, show
 from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
-from inferry.wire.members import members
+from inferry.wire.members import pick
 from inferry.wire.text import parse, without_bom
 
 #: The guide has two sets of words, one for answers and one for callbacks; each is right in both.
@@ -46,7 +46,7 @@ def read_words(text: bytes) -> Words:
         FieldError: It is no JSON object.
     """
     words = Words()
-    said = members(without_bom(text), twins=True)
+    said = pick(without_bom(text), _NAMES)
     for name, read in _READERS.items():
         value = said.get(name, _NULL)
         if value != _NULL:
@@ -113,6 +113,7 @@ _READERS: Mapping[str, Callable[[Words, bytes], None]] = {
     "extendMs": _read_extend_ms,
     "details": _read_details,
 }
+_NAMES = (*_READERS, "result")
 
 
 def text_of(value: bytes, longest: int) -> str:
