@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.wire.errors import FieldError, NoJsonError
-from inferry.wire.text import check, check_object, without_bom
+from inferry.wire.text import canonical, check, check_object, without_bom
 
 #: What JSON is made of, so that random texts are often nearly JSON.
 PIECES = st.sampled_from(
@@ -115,6 +115,32 @@ def test_no_depth_is_too_much_to_be_refused(levels: int) -> None:
 def test_another_value_is_no_object(text: bytes, came: str) -> None:
     with pytest.raises(FieldError, match=f"expected a JSON object, got {came}"):
         check_object(text)
+
+
+def test_texts_that_differ_in_order_space_or_escapes_are_the_same() -> None:
+    text = b'{"b":[1,{"d":1e999,"c":"\\u0041"}],"a":null}'
+    assert canonical(text) == canonical(b' {"a":null,\n"b":[1, {"c":"A","d":1e999}]}')
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (b"1", b'"1"', b"true", b"[1]", b"1.0", b"10", b"-1", b"\"b'1'\""),
+        (b"0", b"-0", b"0.0", b"1e400", b"1e401"),
+        (b"{}", b"[]", b"null", b'""', b"[[]]", b'{"":""}'),
+        (b'{"a":"b"}', b'["a","b"]', b'[["a","b"]]', b'{"b":"a"}', b'"{a:b}"'),
+        (b'"\\ud800"', b'"\\\\ud800"', b'"\\udfff"', b'"\\u0000"', b'"?"'),
+    ],
+)
+def test_texts_that_say_something_else_are_not_the_same(texts: tuple[bytes, ...]) -> None:
+    assert len({canonical(text) for text in texts}) == len(texts)
+
+
+def test_the_deepest_text_that_can_be_allowed_is_compared() -> None:
+    # The setting goes to 500.
+    text = b'{"a":' * 500 + b"1" + b"}" * 500
+    assert check(text, 500)
+    assert canonical(text) == canonical(text.replace(b":", b" : "))
 
 
 def test_a_byte_order_mark_is_taken_away() -> None:

@@ -6,8 +6,7 @@ deeper than allowed. Nothing here recurses into what came, whatever its depth.
 
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import orjson
@@ -61,14 +60,11 @@ def check_object(text: bytes, depth: int = DEPTH) -> None:
 
 def canonical(text: bytes) -> bytes:
     """Writes a checked text so that two are the same if they differ in order or space alone."""
-
-    def in_order(members: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-        return tuple(sorted(members))
-
-    exact = json.loads(
-        text.decode(), parse_int=Decimal, parse_float=Decimal, object_pairs_hook=in_order
+    # Numbers stay as they are spelled, as bytes: no other value is.
+    value = json.loads(
+        text.decode(), parse_int=str.encode, parse_float=str.encode, object_pairs_hook=_in_order
     )
-    return repr(exact).encode(errors="surrogatepass")
+    return repr(value).encode()
 
 
 def without_bom(text: bytes) -> bytes:
@@ -146,6 +142,11 @@ def _refuser(error: FieldError) -> Callable[[str], Any]:
         raise error
 
     return refuse
+
+
+def _in_order(members: list[tuple[str, Any]]) -> tuple[Any, ...]:
+    """Makes an object a tuple of names and values in turn: no array is one, and it nests once."""
+    return tuple(chain.from_iterable(sorted(members)))
 
 
 def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:

@@ -117,6 +117,17 @@ async def test_the_order_of_labels_and_capabilities_does_not_matter(gateway: Run
     assert again["id"] == first["id"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [b"1e9999999999999999999", b"-1E-9999999999999999999", b"9" * 5_000, b"[" * 127 + b"]" * 127],
+    ids=["large", "small", "long", "deep"],
+)
+async def test_any_payload_can_have_an_id(gateway: Running, value: bytes) -> None:
+    first = await create(gateway, "one", payload_json=b'{"b":%b,"a":1}' % value)
+    again = await create(gateway, "one", payload_json=b'{ "a":1, "b":%b }' % value)
+    assert (again.task.id, again.replayed) == (first.task.id, True)
+
+
 async def test_a_request_that_names_no_default_stays_the_same_when_it_is_changed(
     tmp_path: Path,
 ) -> None:
