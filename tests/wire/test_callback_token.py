@@ -1,18 +1,45 @@
+import json
+from urllib.parse import quote
+
 import pytest
 
 from inferry.server.access.callback import CallbackSigner
-from inferry.server.task.ids import new_server_id, new_task_id
 from inferry.wire.callback_token import redact
 
+URL = CallbackSigner(b"k" * 32, "http://gateway.example.com").url(
+    "task_01ARZ3NDEKTSV4RRFFQ69G5FAV", 17, "srv_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+)
+TOKEN = URL.partition("token=")[2]
+MAC = TOKEN.rpartition(".")[2]
 
-def test_our_own_tokens_are_taken_out_wherever_they_stand() -> None:
-    signer = CallbackSigner(b"k" * 32, "http://gateway.example.com")
-    for attempt in (1, 17):
-        url = signer.url(new_task_id(), attempt, new_server_id())
-        token = url.partition("token=")[2]
-        echoed = f'{{"request":{{"callback_url":"{url}"}},"a":"x{token} {token}"}}'.encode()
-        assert token.encode() not in redact(echoed).replace(b"x" + token.encode(), b"")
-        assert url.partition("?")[0].encode() in redact(echoed)
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a {URL}, b",
+        f"{TOKEN} {TOKEN}",
+        f"x{TOKEN}x",
+        f"_{TOKEN}",
+        f"00{TOKEN}",
+        quote(URL, safe=""),
+        json.dumps({"request": {"callback_url": URL}}),
+        # Gson and System.Text.Json escape more than they must.
+        json.dumps(json.dumps({"token": TOKEN})).replace("=", "\\u003d"),
+        json.dumps(json.dumps({"token": TOKEN})).replace('\\"', "\\u0022"),
+        *(URL[:-cut] for cut in range(1, len(MAC))),
+    ],
+)
+def test_our_own_tokens_are_taken_out_wherever_they_stand(text: str) -> None:
+    redacted = redact(text.encode()).decode()
+    assert not any(MAC[at : at + 4] in redacted for at in range(20))
+    assert "[callback token]" in redacted
+    if text.startswith('"'):
+        json.loads(redacted)
+
+
+def test_nothing_but_the_token_is_taken_out() -> None:
+    url, _, token = URL.partition("?token=")
+    assert redact(URL.encode()).decode() == f"{url}?token={token[: -len(MAC)]}[callback token]"
 
 
 @pytest.mark.parametrize(

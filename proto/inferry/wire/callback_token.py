@@ -6,9 +6,11 @@ it must not come to be shown to those who read the task.
 
 import re
 
-_TOKEN = re.compile(rb"\b\d{1,9}\.srv_[0-9A-Za-z]{26}\.[A-Za-z0-9_-]{24}")
+#: Whatever stands before it (``token%3D1.srv_``, ``\\u00221.srv_``), and however short it was cut.
+_TOKEN = re.compile(rb"(\.srv_[0-9A-Za-z]{26}\.)[A-Za-z0-9_-]{1,24}")
 _MARK = b".srv_"
-_REDACTED = b"[callback token]"
+#: The last part alone is secret.
+_REDACTED = rb"\1[callback token]"
 
 
 def redact(text: bytes) -> bytes:

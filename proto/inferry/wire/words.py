@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from inferry.v1.task_pb2 import Task, TaskUpdate
+from inferry.wire.callback_token import redact
 from inferry.wire.errors import FieldError, show
 from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
 from inferry.wire.members import pick
@@ -42,11 +43,13 @@ class Words:
 def read_words(text: bytes) -> Words:
     """Reads what a backend said; result and details are taken as they stand there, unchecked.
 
+    Our own tokens are taken out first: what is cut later must not hold half of one.
+
     Raises:
         FieldError: It is no JSON object.
     """
     words = Words()
-    said = pick(without_bom(text), _NAMES)
+    said = pick(redact(without_bom(text)), _NAMES)
     for name, read in _READERS.items():
         value = said.get(name, _NULL)
         if value != _NULL:

@@ -13,11 +13,13 @@ from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import Status, TaskRecord
 from inferry.server.task.reports import Report, ReportRules, interpret, read_report, report_of
 from inferry.v1.task_pb2 import Task, TaskUpdate
+from inferry.wire.structs import value_of
 from tests.server.situations import RULES, SPEC
 
 NOW = SPEC.created_ms
 READ = ReportRules(depth=8, largest=200)
-TOKEN = b"1.srv_01ARZ3NDEKTSV4RRFFQ69G5FAV.0123456789abcdefABCDEF-_"
+SECRET = "0123456789abcdefABCDEF-_"
+TOKEN = f"1.srv_01ARZ3NDEKTSV4RRFFQ69G5FAV.{SECRET}".encode()
 COMPLETED = Report(Status.COMPLETED, result=b'{"a":1}')
 
 
@@ -197,5 +199,46 @@ def test_a_callback_token_that_a_backend_echoes_is_kept_nowhere() -> None:
         READ,
     )
     assert report == again
-    assert "srv_" not in repr(report)
-    assert report.result == b'{"url":"http://a/?token=[callback token]"}'
+    assert SECRET not in repr(report)
+    assert report.result == said.replace(SECRET.encode(), b"[callback token]")
+
+
+@pytest.mark.parametrize("field", ["error", "message", "code", "details", "progress", "retryable"])
+def test_no_part_of_a_callback_token_is_kept_where_a_text_is_cut(field: str) -> None:
+    for length in (*range(130), *range(4_000, 4_100)):
+        echoed = "x" * length + TOKEN.decode()
+        report = read_report(orjson.dumps({"status": "FAILED", field: echoed}), READ)
+        assert SECRET[:4] not in repr(report)
+
+
+def test_a_callback_token_in_place_of_a_status_is_not_told() -> None:
+    for echoed in (TOKEN.decode(), {"token": TOKEN.decode()}):
+        with pytest.raises(InvalidPayloadError) as refused:
+            read_report(orjson.dumps({"status": echoed}), READ)
+        assert SECRET[:4] not in str(refused.value)
+
+
+def test_what_stands_for_tokens_counts_to_the_bytes_of_a_result() -> None:
+    echoed = b'"%b"' % b",".join([TOKEN[:-23]] * 5)
+    assert len(echoed) < READ.largest
+    for update in (
+        TaskUpdate(status=Task.COMPLETED, result_json=echoed),
+        TaskUpdate(status=Task.COMPLETED, result=Value(string_value=echoed[1:-1].decode())),
+    ):
+        with pytest.raises(PayloadTooLargeError):
+            report_of(update, READ)
+
+
+def test_a_result_has_one_bound_of_depth_in_either_form() -> None:
+    text = b"[" * 9 + b"]" * 9
+    for update in (
+        TaskUpdate(status=Task.COMPLETED, result_json=text),
+        TaskUpdate(status=Task.COMPLETED, result=value_of(text)),
+    ):
+        with pytest.raises(InvalidPayloadError, match="nested deeper than 8 levels"):
+            report_of(update, READ)
+
+
+def test_space_before_details_is_as_good_as_none() -> None:
+    update = TaskUpdate(status=Task.FAILED, details_json=b' {"a":1}')
+    assert report_of(update, READ).details == b' {"a":1}'

@@ -115,17 +115,17 @@ def _result_of(update: TaskUpdate, rules: ReportRules) -> bytes | None:
         if update.HasField("result"):
             result = value_text(update.result)
         elif update.HasField("result_json"):
-            result = redact(update.result_json)
-            if len(result) <= rules.largest:
-                check(result, rules.depth)
+            result = update.result_json
         else:
             return None
+        result = redact(result)
+        if len(result) <= rules.largest:
+            check(result, rules.depth)
+            return result
     except FieldError as error:
         error.within("result")
         raise InvalidPayloadError(str(error), field="result") from None
-    if len(result) > rules.largest:
-        raise PayloadTooLargeError(f"result: {len(result)} bytes; the limit is {rules.largest}")
-    return redact(result)
+    raise PayloadTooLargeError(f"result: {len(result)} bytes; the limit is {rules.largest}")
 
 
 def _details_of(update: TaskUpdate, rules: ReportRules, room: int) -> tuple[bytes | None, str]:
@@ -136,18 +136,18 @@ def _details_of(update: TaskUpdate, rules: ReportRules, room: int) -> tuple[byte
     """
     if not update.HasField("more"):
         return None, ""
-    text = update.details_json
+    text = redact(update.details_json)
     try:
-        text = text or struct_text(update.details)
-        details = text if text.startswith(b"{") else b'{"raw":%b}' % text
-        check_object(details, rules.depth)
-        flaw = f"{len(details)} bytes; there is room for {room}" if len(details) > room else ""
+        text = text or redact(struct_text(update.details))
+        details = text if text.lstrip().startswith(b"{") else b'{"raw":%b}' % text
+        if len(details) <= room:
+            check_object(details, rules.depth)
+            return details, ""
+        flaw = f"{len(details)} bytes; there is room for {room}"
     except FieldError as error:
         flaw = str(error)
-    if flaw:
-        details = orjson.dumps({"raw": text_of(text, TEXT_CHARS)})
-        return redact(details), f"details are kept as a text: {flaw}"
-    return redact(details), ""
+    details = orjson.dumps({"raw": text_of(text, TEXT_CHARS)})
+    return details, f"details are kept as a text: {flaw}"
 
 
 def _text(said: str, longest: int) -> str:

@@ -38,7 +38,7 @@ def read_answer(
         rules: What a report may hold.
         asynchronous: Whether there was a callback URL.
     """
-    body, flaw = redact(body), ""
+    flaw = ""
     try:
         words = read_words(body)
     except FieldError as error:
@@ -57,7 +57,7 @@ def read_answer(
     if well and asynchronous and said.status in _UNDER_WAY:
         return Accept(said.message if said.HasField("message") else None)
     flaw = flaw or _flaw(words, asynchronous=asynchronous)
-    came = body[:_QUOTED].decode("utf-8", "replace").strip() or "nothing"
+    came = redact(body[:_QUOTED]).decode("utf-8", "replace").strip() or "nothing"
     return Failure(AttemptOutcome.REJECTED, f"the server answered {status} with {flaw}: {came}")
 
 
