@@ -93,7 +93,7 @@ class Transcoder:
 
 def _refuse_fields(_: Message, text: bytes) -> None:
     """Stands for a body that fills nothing: what somebody means by a field must not be lost."""
-    for name, _value in members(text):
+    for name in members(text):
         error = FieldError("this request has no body")
         error.within(name)
         raise error

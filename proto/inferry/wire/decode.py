@@ -44,7 +44,7 @@ def decoder(descriptor: Descriptor) -> Decoder:
     refuse = _refuser(descriptor)
 
     def decode(message: Message, text: bytes) -> None:
-        for name, value in members(text):
+        for name, value in members(text).items():
             try:
                 setters.get(name, refuse)(message, value)
             except FieldError as error:

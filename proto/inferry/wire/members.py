@@ -5,7 +5,7 @@ all: whoever wants one checks it, and all others are passed over.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from inferry.wire.errors import FieldError, NoJsonError, expected, show
 from inferry.wire.text import depths, no_json, parse
@@ -28,20 +28,20 @@ _ARRAY = re.compile(rb"%b\[%b(\]?)" % (_SPACE, _SPACE))
 _FIRST_LOOK = 512
 
 
-def members(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Splits the text of a JSON object into the names and the texts of its members.
+def members(text: bytes) -> dict[str, bytes]:
+    """Splits the text of a JSON object into the texts of its members, by name.
 
     Raises:
         NoJsonError: It is no JSON.
         FieldError: It is another value, or a member is named twice.
     """
-    names: set[str] = set()
+    found: dict[str, bytes] = {}
     for spelled, value in _members(text):
         name = _name(spelled)
-        if name in names:
+        if name in found:
             raise FieldError(f"the member {show(name)} is named twice")
-        names.add(name)
-        yield name, value
+        found[name] = value
+    return found
 
 
 def pick(text: bytes, names: Collection[str]) -> dict[str, bytes]:
@@ -77,20 +77,26 @@ def elements(text: bytes) -> list[bytes]:
     return [value for _, value in _pieces(text, begin, _ELEMENT, b"]")]
 
 
-def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields the names as they are spelled, and the texts."""
+def _members(text: bytes) -> list[tuple[bytes, bytes]]:
+    """Lists the names as they are spelled, and the texts."""
     begin = _OBJECT.match(text)
     if begin is None:
         raise expected("a JSON object", parse(text))
-    for member, value in _pieces(text, begin, _MEMBER, b"}"):
-        yield text[slice(*member.span("name"))], value
+    return [
+        (text[member.start("name") : member.end("name")], value)
+        for member, value in _pieces(text, begin, _MEMBER, b"}")
+    ]
 
 
 def _pieces(
     text: bytes, begin: re.Match[bytes], piece: re.Pattern[bytes], end: bytes
-) -> Iterator[tuple[re.Match[bytes], bytes]]:
+) -> list[tuple[re.Match[bytes], bytes]]:
+    """Splits what follows ``begin``. A list: generators in generators took twice as long."""
     # Of the same length, and no quote in it is part of a string.
-    bare = text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    bare = text
+    if b"\\" in text:
+        bare = text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    pieces: list[tuple[re.Match[bytes], bytes]] = []
     at, separator = begin.end(), begin[1] or b","
     while separator == b",":
         found = piece.match(bare, at)
@@ -103,10 +109,11 @@ def _pieces(
             after = _AFTER.match(bare, stop)
         if after is None or after["next"] is None:
             raise no_json(text, stop)
-        yield found, text[start:stop]
+        pieces.append((found, text[start:stop]))
         at, separator = after.end(), after["next"]
     if separator != end or bare[at:].strip(b" \t\n\r"):
         raise no_json(text, at)
+    return pieces
 
 
 def _end_of(bare: bytes, start: int) -> int:
