@@ -66,14 +66,14 @@ SECRET = b"?token=1.srv_1.secret"
         (b"GET http://%b HTTP/1.1\r\nHost: a\r\n\r\n" % SECRET, 400, "no HTTP/1.1"),
         (b"GET /%b HTTP/1.9\r\nHost: a\r\n\r\n" % SECRET, 400, "no HTTP/1.1"),
         (
-            b"GET /docs HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 9_000),
+            b"GET /docs HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 17_000),
             431,
-            "the first line or a header has more than 8,190 bytes",
+            "the first line or a header has more than 16,384 bytes",
         ),
         (
-            b"GET /%b%b HTTP/1.1\r\nHost: a\r\n\r\n" % (SECRET, b"x" * 9_000),
+            b"GET /%b%b HTTP/1.1\r\nHost: a\r\n\r\n" % (SECRET, b"x" * 17_000),
             431,
-            "the first line or a header has more than 8,190 bytes",
+            "the first line or a header has more than 16,384 bytes",
         ),
         (
             b"GET /docs HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"X: x\r\n" * 200),

@@ -50,7 +50,7 @@ class BridgeConfig(BaseSettings):
         "client can read the largest task.",
     )
     header_limit_bytes: int = Field(
-        8_190, ge=256, le=_MIB, description="Longest request line, and longest header."
+        16_384, ge=256, le=_MIB, description="Longest request line, and longest header."
     )
     header_limit: int = Field(128, ge=8, le=10_000, description="Headers of a request, at most.")
 
