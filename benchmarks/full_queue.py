@@ -39,7 +39,7 @@ class HandClock:
 
 def full(clock: HandClock, priorities: tuple[int, ...]) -> Backlog:
     """Fills a queue: each tenant waits in each route, with a task of each priority."""
-    backlog = Backlog(10**6, 10**6, clock, {})
+    backlog = Backlog(clock, {})
     total = ROUTES * TENANTS * len(priorities)
     for number in range(total):
         rest, tenant = divmod(number, TENANTS)

@@ -2,10 +2,13 @@
 
 from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.signals import Signals
 from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.pauses import PausedTypes
+from inferry.server.queue.room import Room, RoomRules
 from tests.server.fleets import new_fleet
 
 
@@ -19,13 +22,19 @@ class Books:
 
     def __init__(self, clock: Clock, limit: int = 10_000) -> None:
         self.fleet = new_fleet()
-        self.backlog = Backlog(limit, limit, clock, {})
+        self.backlog = Backlog(clock, {})
+        self.room = Room(self.backlog, RoomRules(limit, limit), clock)
+        self.pauses = PausedTypes()
         self.signals = Signals()
         self.alarm = Alarm(clock)
-        self.queue = QueueView(self.backlog, clock)
+        self.queue = QueueView(self.backlog, self.room, self.pauses, clock)
+        self.allocator = Allocator(self.fleet, self.backlog, self.pauses)
         self.ledger = Ledger(
             fleet=self.fleet,
             backlog=self.backlog,
+            room=self.room,
+            pauses=self.pauses,
+            allocator=self.allocator,
             signals=self.signals,
             alarm=self.alarm,
             clock=clock,

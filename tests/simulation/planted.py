@@ -63,7 +63,7 @@ BUGS = (
     Bug(
         "a change wakes nobody who waits for a slot",
         "engine.ledger:Ledger.changed",
-        "self.wake()",
+        "self._allocator.wake()",
         "pass",
     ),
     Bug(
@@ -226,7 +226,7 @@ BUGS = (
     ),
     Bug(
         "a delayed task is not looked at when its time has come",
-        "engine.ledger:Ledger.next_due_ms",
+        "engine.allocator:Allocator.next_due_ms",
         "self._backlog.next_due_ms()",
         "None",
     ),

@@ -17,6 +17,7 @@ from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.board import Board
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
@@ -37,6 +38,8 @@ from inferry.server.fleet.breaker import BreakerRules
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.outbound.client import Outbound
 from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.pauses import PausedTypes
+from inferry.server.queue.room import Room, RoomRules
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
@@ -76,20 +79,25 @@ class Gateway:
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._fleet = Fleet(_breaker_rules(config), rest_longest_ms=config.rest_longest_ms)
-        backlog = Backlog(
-            config.queue_limit,
-            config.queue_limit_per_tenant,
-            self._clock,
-            config.tenant_weights,
-        )
-        self._queue = QueueView(backlog, self._clock)
+        backlog, pauses = Backlog(self._clock, config.tenant_weights), PausedTypes()
+        room = Room(backlog, _room_rules(config), self._clock)
+        self._queue = QueueView(backlog, room, pauses, self._clock)
         signals, alarm = Signals(), Alarm(self._clock)
+        allocator = Allocator(self._fleet, backlog, pauses)
         self._ledger = Ledger(
-            fleet=self._fleet, backlog=backlog, signals=signals, alarm=alarm, clock=self._clock
+            fleet=self._fleet,
+            backlog=backlog,
+            room=room,
+            pauses=pauses,
+            allocator=allocator,
+            signals=signals,
+            alarm=alarm,
+            clock=self._clock,
         )
         self._engine = Engine(
             committer=self._committer,
             ledger=self._ledger,
+            allocator=allocator,
             clock=self._clock,
             rules=_rules(config),
             random=Random(),  # noqa: S311  # jitter
@@ -113,7 +121,7 @@ class Gateway:
         board = Board(self._queue)
         self._loops = [
             board,
-            Recovery(self._store, self._ledger, self._rpc.say_ready),
+            Recovery(self._store, allocator, self._rpc.say_ready),
             departures,
             Sweeper(
                 engine=self._engine,
@@ -134,7 +142,7 @@ class Gateway:
                 timeout_ms=config.probe_timeout_ms,
                 lease_ms=config.lease_ms,
             ),
-            Scheduler(self._engine, self._ledger, self._clock),
+            Scheduler(self._engine, allocator, self._clock),
         ]
         if config.forget_after_ms:
             self._loops.append(Absentees(self._registry, self._clock, config.forget_after_ms))
@@ -268,6 +276,10 @@ def _rules(config: Config) -> Rules:
         keep_done_ms=config.keep_done_ms,
         keep_failed_ms=config.keep_failed_ms,
     )
+
+
+def _room_rules(config: Config) -> RoomRules:
+    return RoomRules(limit=config.queue_limit, limit_per_tenant=config.queue_limit_per_tenant)
 
 
 def _breaker_rules(config: Config) -> BreakerRules:

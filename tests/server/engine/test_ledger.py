@@ -95,7 +95,7 @@ def test_room_that_was_kept_is_given_back_whatever_came_of_the_task(books: Books
         books.ledger.expect("acme")
         books.ledger.created_waiting(result, "acme")
     assert len(books.backlog) == 1
-    assert not books.backlog._coming
+    assert not books.room._coming
 
 
 def test_a_claimed_task_has_a_slot_and_no_place(books: Books, porter: Porter) -> None:
@@ -110,7 +110,7 @@ def test_a_claimed_task_has_a_slot_and_no_place(books: Books, porter: Porter) ->
 def test_a_claim_without_its_tasks_gives_the_slots_back(books: Books, failed: bool) -> None:
     wait(books, fresh())
     wait(books, fresh(2))
-    given = books.ledger.allocate(START_MS, 1)["srv_a"]
+    given = books.allocator.allocate(START_MS, 1)["srv_a"]
     assert books.active == 1
     books.ledger.claimed(UnavailableError("no") if failed else [], "srv_a", given)
     assert (books.active, len(books.backlog)) == (0, 2 if failed else 1)
@@ -155,7 +155,7 @@ def test_the_scheduler_learns_of_a_task_that_is_due_later(books: Books) -> None:
     record = run(books, wait(books, fresh()))
     books.ledger.changed(step(record, LATER))
     assert books.looking
-    assert books.ledger.next_due_ms(START_MS) == START_MS + 500
+    assert books.allocator.next_due_ms(START_MS) == START_MS + 500
 
 
 def test_a_task_that_ends_while_it_waits_leaves_and_a_retry_brings_it_back(books: Books) -> None:
@@ -175,13 +175,13 @@ def test_progress_wakes_nobody(books: Books) -> None:
 
 
 def test_a_new_task_gets_a_free_slot_unless_others_wait_for_it(books: Books) -> None:
-    assert books.ledger.free_server(fresh(), START_MS) == "srv_a"
-    assert books.ledger.free_server(fresh(1, START_MS + 1), START_MS) is None
-    books.backlog.pause(PausedType("echo", "", START_MS))
-    assert books.ledger.free_server(fresh(), START_MS) is None
-    books.backlog.resume("echo")
+    assert books.allocator.free_server(fresh(), START_MS) == "srv_a"
+    assert books.allocator.free_server(fresh(1, START_MS + 1), START_MS) is None
+    books.pauses.pause(PausedType("echo", "", START_MS))
+    assert books.allocator.free_server(fresh(), START_MS) is None
+    books.pauses.resume("echo")
     wait(books, fresh(2))
-    assert books.ledger.free_server(fresh(), START_MS) is None
+    assert books.allocator.free_server(fresh(), START_MS) is None
 
 
 def test_a_closed_ledger_gives_nothing_away_and_has_nobody_told_to_stop(
@@ -191,10 +191,31 @@ def test_a_closed_ledger_gives_nothing_away_and_has_nobody_told_to_stop(
     books.fleet.put(server("b"))
     wait(books, fresh(2))
     books.ledger.close()
-    assert books.ledger.free_server(fresh(3), START_MS) is None
-    assert books.ledger.allocate(START_MS, 10) == {}
+    assert books.allocator.free_server(fresh(3), START_MS) is None
+    assert books.allocator.allocate(START_MS, 10) == {}
     books.ledger.changed(step(record, Cancel()))
     assert (books.active, porter.told) == (0, ["carry task_1.1"])
+
+
+def test_a_paused_type_waits_and_has_no_place_until_it_is_resumed(books: Books) -> None:
+    record = wait(books, fresh())
+    paused = PausedType("echo", "a bad model", START_MS)
+    before = books.ledger.pause(paused)
+    assert (books.queue.place_of(record), books.allocator.allocate(START_MS, 9)) == (None, {})
+    books.ledger.paused(None, paused, before)
+    books.ledger.resumed(UnavailableError("no"), "echo")
+    assert (books.queue.place_of(record), books.looking) == (None, False)
+    books.ledger.resumed(None, "echo")
+    assert (books.queue.place_of(record), books.looking) == (Place(1, 0), True)
+    assert books.allocator.allocate(START_MS, 9) == {"srv_a": ["task_1"]}
+
+
+def test_a_pause_that_is_not_on_disk_is_none(books: Books) -> None:
+    wait(books, fresh())
+    paused = PausedType("echo", "", START_MS)
+    books.ledger.paused(UnavailableError("no"), paused, books.ledger.pause(paused))
+    assert books.looking
+    assert books.allocator.allocate(START_MS, 9) == {"srv_a": ["task_1"]}
 
 
 async def test_a_start_takes_up_what_is_stored(books: Books) -> None:
@@ -211,7 +232,7 @@ async def test_a_start_takes_up_what_is_stored(books: Books) -> None:
     await books.ledger.load(store)
     await store.close()
     assert (len(books.backlog), books.backlog.next_due_ms()) == (2, START_MS + 9)
-    assert books.backlog.paused("ocr")
+    assert "ocr" in books.pauses
     member = books.fleet.get("srv_b")
     assert member is not None
     assert member.holding == {("task_3", 1)}

@@ -67,11 +67,12 @@ class Yard:
         self.engine = Engine(
             committer=Committer(self.store),
             ledger=self.ledger,
+            allocator=self.books.allocator,
             clock=self.clock,
             rules=Rules(),
             random=Random(1),
         )
-        self.scheduler = Scheduler(self.engine, self.ledger, self.clock)
+        self.scheduler = Scheduler(self.engine, self.books.allocator, self.clock)
         self.made = 0
 
     async def create(self, count: int = 1, not_before_ms: int = 0, task_type: str = "echo") -> None:

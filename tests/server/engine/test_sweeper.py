@@ -66,6 +66,7 @@ class Clockwork:
         self.engine = Engine(
             committer=Committer(self.store),
             ledger=books.ledger,
+            allocator=books.allocator,
             clock=self.clock,
             rules=Rules(),
             random=Random(1),

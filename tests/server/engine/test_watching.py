@@ -118,10 +118,10 @@ async def test_a_delayed_task_gets_its_place_when_it_is_due(scene: Scene) -> Non
 
 async def test_a_task_of_a_paused_type_is_told_its_place_when_that_is_over(scene: Scene) -> None:
     signal = scene.show(await scene.enter(1))
-    scene.books.backlog.pause(PausedType("echo", "", START_MS))
+    scene.books.pauses.pause(PausedType("echo", "", START_MS))
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (False, None)
-    scene.books.backlog.resume("echo")
+    scene.books.pauses.resume("echo")
     await scene.board.run_once()
     assert (signal.event.is_set(), signal.place) == (True, Place(1, 0))
 

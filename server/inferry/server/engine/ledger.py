@@ -11,18 +11,19 @@ import structlog
 
 from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.signals import Signals
 from inferry.server.errors import InferryError, QueueFullError
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.free_slots import FreeSlots
 from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.pauses import PausedTypes
+from inferry.server.queue.room import Room
 from inferry.server.store import Store
 from inferry.server.store.operations import Claimed, Replayed, Result
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.reports import STOPPED
-from inferry.server.task.route import route_of
 from inferry.server.task.steps import Transition
 
 _log = structlog.get_logger(__name__)
@@ -34,31 +35,42 @@ class Ledger:
     Args:
         fleet: The servers and their slots.
         backlog: What waits.
+        room: Whether more may.
+        pauses: The types that are held back.
+        allocator: Is told when it should look.
         signals: Who waits for news of a task.
         alarm: Is told of each deadline.
         clock: The time.
     """
 
     def __init__(
-        self, *, fleet: Fleet, backlog: Backlog, signals: Signals, alarm: Alarm, clock: Clock
+        self,
+        *,
+        fleet: Fleet,
+        backlog: Backlog,
+        room: Room,
+        pauses: PausedTypes,
+        allocator: Allocator,
+        signals: Signals,
+        alarm: Alarm,
+        clock: Clock,
     ) -> None:
         self._fleet = fleet
         self._backlog = backlog
+        self._room = room
+        self._pauses = pauses
+        self._allocator = allocator
         self._signals = signals
         self._alarm = alarm
         self._clock = clock
         self._carrier: Carrier = NoCarrier()
-        #: Whether tasks are given to servers.
-        self._open = False
-        #: Set when a waiting task may find a free slot.
-        self._claimable = fleet.claimable
 
     async def load(self, store: Store) -> None:
         """Takes up what the store knows, after a start."""
         for server in await store.servers():
             self._fleet.put(server)
         for paused in await store.paused_types():
-            self._backlog.pause(paused)
+            self._pauses.pause(paused)
         for record in await store.waiting():
             self._backlog.enter(record)
         for record in await store.held():
@@ -66,72 +78,30 @@ class Ledger:
 
     def open(self, carrier: Carrier) -> None:
         """Begins to give tasks to servers; ``carrier`` brings them there."""
-        self._carrier, self._open = carrier, True
-        self.wake()
+        self._carrier = carrier
+        self._allocator.open()
 
     def close(self) -> None:
         """Gives no more tasks to servers, and has none told to stop."""
-        self._carrier, self._open = NoCarrier(), False
+        self._carrier = NoCarrier()
+        self._allocator.close()
 
     def stop_again(self, task_id: str, closed: Attempt) -> None:
         """Goes on with stopping an attempt that may have been told so before a start."""
         self._fleet.hold(closed.server_id, task_id, closed.number)
         self._stop(task_id, closed)
 
-    def wake(self) -> None:
-        """Has the scheduler look whether a waiting task finds a free slot."""
-        self._claimable.set()
-
-    async def woken(self) -> None:
-        """Waits until the scheduler should look."""
-        await self._claimable.wait()
-
-    def next_due_ms(self, now_ms: int) -> int | None:
-        """Tells when it should look by itself: a delayed task or a resting server is due then."""
-        due = (self._fleet.next_rested_ms(now_ms), self._backlog.next_due_ms())
-        return min((at_ms for at_ms in due if at_ms is not None), default=None)
-
-    def allocate(self, now_ms: int, limit: int) -> dict[str, list[str]]:
-        """Gives tasks that are due to servers, whose slots are reserved for them.
-
-        Returns:
-            Ids of tasks by server; each of these claims has to come back by ``claimed``.
-        """
-        # Before looking: whatever changes after this makes another round.
-        self._claimable.clear()
-        self._backlog.wake(now_ms)
-        if not self._open:
-            return {}
-        slots = FreeSlots(self._fleet, now_ms)
-        given = self._backlog.allocate(slots.suit, slots.take, now_ms, limit)
-        for server_id, task_ids in given.items():
-            self._fleet.reserve(server_id, len(task_ids))
-        if sum(map(len, given.values())) == limit:
-            self.wake()
-        return given
-
-    def free_server(self, record: TaskRecord, now_ms: int) -> str | None:
-        """Picks a server for a new task; None if it has to wait, or to let others go first."""
-        spec, backlog = record.spec, self._backlog
-        route = route_of(spec.type, spec.capabilities)
-        if not self._open or record.not_before_ms > now_ms or backlog.paused(spec.type):
-            return None
-        # When the scheduler is about to look, free slots may be for those that wait.
-        if backlog.waits(route) or (backlog.ready and self._claimable.is_set()):
-            return None
-        return self._fleet.choose(route, now_ms)
-
     def refusal(self, tenant: str) -> QueueFullError | None:
         """Tells why another task of a tenant may not wait; None when there is room."""
-        return self._backlog.refusal(tenant)
+        return self._room.refusal(tenant)
 
     def paused_now(self, task_type: str) -> bool:
         """Whether the tasks of a type are held back."""
-        return self._backlog.paused(task_type)
+        return task_type in self._pauses
 
     def expect(self, tenant: str) -> None:
         """Keeps room for a task that is being created and will wait: see ``created_waiting``."""
-        self._backlog.expect(tenant)
+        self._room.keep(tenant)
 
     def hold(self, record: TaskRecord) -> None:
         """Takes a slot for a task that is being created with its attempt: ``created_claimed``."""
@@ -139,10 +109,10 @@ class Ledger:
 
     def created_waiting(self, result: TaskRecord | Replayed | InferryError, tenant: str) -> None:
         """A task was added to the queue, where room was kept for it."""
-        self._backlog.expect(tenant, -1)
+        self._room.give_back(tenant)
         if isinstance(result, TaskRecord):
             self._backlog.enter(result)
-            self.wake()
+            self._allocator.wake()
             self._announce(result)
 
     def created_claimed(
@@ -162,12 +132,12 @@ class Ledger:
         given = [] if isinstance(result, InferryError) else result
         for claimed in given:
             record = claimed.transition.record
-            self._backlog.leave(record.spec.id, started=True)
+            self._leave(record.spec.id, started=True)
             self._fleet.hold(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
-        self._backlog.settle(task_ids, failed=isinstance(result, InferryError))
+        self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
         if len(given) < len(task_ids):
-            self._wake_waiting()
+            self._allocator.slot_free()
 
     def changed(self, result: Result) -> None:
         """A task changed, or the change was refused."""
@@ -177,10 +147,10 @@ class Ledger:
         if closed is not None:
             self._ended(record, closed)
         elif kind is EventKind.FINISHED:
-            self._backlog.leave(record.spec.id, started=False)
+            self._leave(record.spec.id, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
             self._backlog.enter(record)
-            self.wake()
+            self._allocator.wake()
         self._announce(record, result.outcome)
 
     def reported(self, result: Result) -> None:
@@ -204,26 +174,26 @@ class Ledger:
 
     def pause(self, paused: PausedType) -> PausedType | None:
         """Holds the tasks of a type back from now on; returns the pause that this replaces."""
-        before = self._backlog.pause_of(paused.type)
-        self._backlog.pause(paused)
-        return before
+        return self._pauses.pause(paused)
 
     def paused(
         self, result: InferryError | None, paused: PausedType, before: PausedType | None
     ) -> None:
-        """A type was paused. One that is not on disk is taken back, unless another came since."""
-        if result is None or self._backlog.pause_of(paused.type) is not paused:
-            return
-        if before is not None:
-            self._backlog.pause(before)
-        else:
-            self.resumed(None, paused.type)
+        """A type was paused; what is not on disk is taken back."""
+        if result is not None:
+            self._pauses.take_back(paused, before)
+            self._allocator.wake()
 
     def resumed(self, result: InferryError | None, task_type: str) -> None:
         """A pause was ended."""
         if result is None:
-            self._backlog.resume(task_type)
-            self.wake()
+            self._pauses.resume(task_type)
+            self._allocator.wake()
+
+    def _leave(self, task_id: str, *, started: bool) -> None:
+        task = self._backlog.leave(task_id, started=started)
+        if task is not None:
+            self._room.note_left(task.tenant)
 
     def _ended(self, record: TaskRecord, closed: Attempt) -> None:
         """An attempt has ended; its slot is free at once or, when it was stopped, once it did."""
@@ -244,11 +214,7 @@ class Ledger:
     def _free(self, server_id: str, task_id: str, attempt: int) -> None:
         """A slot is free: its attempt never came about, or its server does no more for it."""
         self._fleet.free(server_id, task_id, attempt)
-        self._wake_waiting()
-
-    def _wake_waiting(self) -> None:
-        if self._backlog.ready:
-            self.wake()
+        self._allocator.slot_free()
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:
         self._carrier.carry(record, payload)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from inferry.server.clock import Clock
 from inferry.server.engine.signals import Place
 from inferry.server.queue.backlog import Backlog, TypeCount
+from inferry.server.queue.pauses import PausedTypes
+from inferry.server.queue.room import Room
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord
 
@@ -37,8 +39,10 @@ class QueueState:
 class QueueView:
     """Looks at the queue and changes nothing."""
 
-    def __init__(self, backlog: Backlog, clock: Clock) -> None:
+    def __init__(self, backlog: Backlog, room: Room, pauses: PausedTypes, clock: Clock) -> None:
         self._backlog = backlog
+        self._room = room
+        self._pauses = pauses
         self._clock = clock
 
     def place_of(self, record: TaskRecord) -> Place | None:
@@ -49,23 +53,24 @@ class QueueView:
         """Tells where tasks stand in the queue, by id: of those that wait for their turn."""
         now = self._clock.now_ms()
         places: dict[str, Place] = {}
-        for record, position in self._backlog.positions_of(records, now):
+        going = [record for record in records if record.spec.type not in self._pauses]
+        for record, position in self._backlog.positions_of(going, now):
             wait_ms = self._backlog.eta_ms(record, position)
             places[record.spec.id] = Place(position, 0 if wait_ms is None else now + wait_ms)
         return places
 
     def pause_of(self, task_type: str) -> PausedType | None:
         """Tells why and since when a type is paused; None if it is not."""
-        return self._backlog.pause_of(task_type)
+        return self._pauses.get(task_type)
 
     def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
         counts = self._backlog.types()
-        names = sorted(counts.keys() | self._backlog.pauses)
+        names = sorted(counts.keys() | set(self._pauses))
         return QueueState(
             waiting=len(self._backlog),
-            limit=self._backlog.limit,
-            left_last_minute=self._backlog.left_last_minute,
+            limit=self._room.rules.limit,
+            left_last_minute=self._room.left_last_minute,
             types=[self._type(name, counts.get(name)) for name in names],
         )
 
@@ -74,4 +79,4 @@ class QueueView:
         return self._type(task_type, self._backlog.types().get(task_type))
 
     def _type(self, task_type: str, count: TypeCount | None) -> TypeState:
-        return TypeState(task_type, count or TypeCount(0, 0), self._backlog.pause_of(task_type))
+        return TypeState(task_type, count or TypeCount(0, 0), self._pauses.get(task_type))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.allocator import Allocator
 from inferry.server.loop import Loop
 from inferry.server.store import Store, StoreError
 
@@ -26,10 +26,10 @@ SayReady = Callable[[bool], Awaitable[None]]
 class Recovery(Loop):
     """Tries until the store takes commits again; ``say_ready`` is told how it stands."""
 
-    def __init__(self, store: Store, ledger: Ledger, say_ready: SayReady) -> None:
+    def __init__(self, store: Store, allocator: Allocator, say_ready: SayReady) -> None:
         super().__init__()
         self._store = store
-        self._ledger = ledger
+        self._allocator = allocator
         self._say_ready = say_ready
 
     async def run_once(self) -> None:
@@ -45,7 +45,7 @@ class Recovery(Loop):
         _log.warning("the store writes again")
         await self._say_ready(True)
         # The claims that failed meanwhile.
-        self._ledger.wake()
+        self._allocator.wake()
 
     async def pause(self) -> None:
         """Waits for the store to fail, or a little for the next try."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from inferry.server.clock import Clock, nap_s
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.tasks import Engine
 from inferry.server.loop import Loop
 
@@ -14,25 +14,25 @@ ROUND_LIMIT = 256
 class Scheduler(Loop):
     """Claims whenever a task began to wait, a slot became free or a time has come."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, engine: Engine, allocator: Allocator, clock: Clock) -> None:
         super().__init__()
         self._engine = engine
-        self._ledger = ledger
+        self._allocator = allocator
         self._clock = clock
 
     async def run_once(self) -> None:
         """Gives away what can be given now, a claim a server, all in one commit."""
         now = self._clock.now_ms()
-        given = self._ledger.allocate(now, ROUND_LIMIT)
+        given = self._allocator.allocate(now, ROUND_LIMIT)
         claims = (self._engine.claim(server_id, ids, now) for server_id, ids in given.items())
         await asyncio.gather(*claims)
 
     async def pause(self) -> None:
         """Waits for a wake-up, or until a delayed task or a resting server is due."""
         now = self._clock.now_ms()
-        due_ms = self._ledger.next_due_ms(now)
+        due_ms = self._allocator.next_due_ms(now)
         try:
             async with asyncio.timeout(None if due_ms is None else nap_s(now, due_ms)):
-                await self._ledger.woken()
+                await self._allocator.woken()
         except TimeoutError:
             pass

@@ -14,6 +14,7 @@ from random import Random
 import structlog
 
 from inferry.server.clock import Clock
+from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InferryError, PurgedError, TaskNotFoundError
@@ -49,12 +50,14 @@ class Engine:
         *,
         committer: Committer,
         ledger: Ledger,
+        allocator: Allocator,
         clock: Clock,
         rules: Rules,
         random: Random,
     ) -> None:
         self._committer = committer
         self._ledger = ledger
+        self._allocator = allocator
         self._clock = clock
         self._rules = rules
         self._random = random
@@ -81,7 +84,7 @@ class Engine:
             GoneError: The task that the key stands for is gone.
         """
         record, created = create(spec, not_before_ms)
-        server_id = self._ledger.free_server(record, spec.created_ms)
+        server_id = self._allocator.free_server(record, spec.created_ms)
         if server_id is None:
             refusal = self._ledger.refusal(spec.tenant)
             if refusal is not None and key is None:
