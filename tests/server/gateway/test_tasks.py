@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from inferry.server.access.tokens import Role
@@ -217,6 +218,13 @@ async def test_a_callback_whose_token_does_not_hold_leaves_nothing(
         assert response.status == 401
     (running,) = (await gateway.call("GET", f"/api/tasks/{task['id']}/attempts"))[1]["attempts"]
     assert "error" not in running
+
+
+async def test_a_report_on_no_task_of_ours_leaves_no_word_in_the_log(gateway: Running) -> None:
+    with structlog.testing.capture_logs() as lines:
+        status, _ = await gateway.call("PUT", f"/api/tasks/{'x' * 5_000}", {"status": "DONE"})
+    assert status == 400
+    assert not any("report refused" in line["event"] for line in lines)
 
 
 @pytest.mark.parametrize("idempotent", [True, False])

@@ -132,9 +132,10 @@ class Engine:
             concerned = record.held and attempt in (None, record.attempt)
             return Misreport(reason) if concerned and record.flaw != reason else None
 
-        _log.warning("report refused", task_id=task_id, attempt=attempt, error=reason)
+        # Of no task of ours there is nothing to tell: its id is whatever its caller made up.
         with suppress(InferryError):
             await self._change(task_id, decide, self._ledger.reported, tenant)
+            _log.warning("report refused", task_id=task_id, attempt=attempt, error=reason)
 
     async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
