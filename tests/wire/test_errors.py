@@ -28,3 +28,8 @@ def test_a_name_that_comes_twice_is_shown_in_short(name: str) -> None:
         with pytest.raises(FieldError) as refused:
             read(text)
         assert len(str(refused.value).encode()) < 120
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_a_number_beyond_all_doubles_is_not_shown_as_null(value: float) -> None:
+    assert show(value) == "a number beyond all doubles"

@@ -1,5 +1,6 @@
 """What is wrong with a JSON text, in words: where it is, what came and what is right."""
 
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -53,6 +54,8 @@ def show(value: Any) -> str:
         return "an object" if value else "{}"
     if isinstance(value, list):
         return "an array" if value else "[]"
+    if isinstance(value, float) and not isfinite(value):
+        return "a number beyond all doubles"
     if isinstance(value, str):
         value = _writable(value[:_SHOWN_CHARS])
     return _in_short(orjson.dumps(value, default=float).decode())

@@ -87,6 +87,14 @@ def test_what_is_no_answer_fails_with_what_came_and_what_is_right(body: bytes) -
     assert any(words in failure.error for words in right)
 
 
+@pytest.mark.parametrize("word", ["success", "accepted"])
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_good_word_under_a_bad_status_is_told_as_a_contradiction(word: str, status: int) -> None:
+    failure = read(status, {"status": word})
+    assert isinstance(failure, Failure)
+    assert f'answered {status} with the status "{word}"; right with that is 200' in failure.error
+
+
 def test_accepted_without_a_callback_url_is_no_answer() -> None:
     failure = read(200, {"status": "accepted"}, asynchronous=False)
     assert isinstance(failure, Failure)

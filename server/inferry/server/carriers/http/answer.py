@@ -74,6 +74,8 @@ def _flaw(words: Words, *, asynchronous: bool) -> str:
     expected = '"success", "error" or "accepted"' if asynchronous else '"success" or "error"'
     if words.update.status in _UNDER_WAY and not asynchronous:
         return f"the status {words.status} though it had no callback_url; right is {expected}"
+    if words.update.status:
+        return f"the status {words.status}; right with that is 200"
     if words.status:
         return f"the status {words.status}; right is {expected}"
     return f"no status; right is {expected}"
