@@ -12,13 +12,12 @@ from inferry.bridge.contract import (
     REPLAYED_HEADER,
 )
 from inferry.bridge.routes import Route
-from inferry.wire.rules import LOWER_CASE_ENUMS, shown
+from inferry.wire.rules import LOWER_CASE_ENUMS, TIMESTAMP, shown
 
 Schema = dict[str, Any]
 
-_TIME = "google.protobuf.Timestamp"
 _WELL_KNOWN: Mapping[str, Schema] = {
-    _TIME: {"type": "string", "format": "date-time"},
+    TIMESTAMP: {"type": "string", "format": "date-time"},
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Value": {"description": "Any JSON value."},
 }
@@ -111,7 +110,10 @@ class OpenApi:
         operation: Schema = {
             "summary": self._comments.get(route.rpc, str(route.method.name)),
             "tags": [str(route.method.containing_service.name)],
-            "parameters": [self._parameter(field, route) for field in _parameters(route)],
+            "parameters": [
+                self._parameter(field, route)
+                for field in (*_path_fields(route), *route.query_fields)
+            ],
             "responses": {
                 "200": {"description": "Done.", "content": self._answer(route)},
                 "default": {
@@ -196,18 +198,9 @@ class OpenApi:
         return dict(_SCALARS.get(field.type, {"type": "integer"}))
 
 
-def _parameters(route: Route) -> list[FieldDescriptor]:
-    """Picks the fields that stand in the path or may stand in the query."""
-    fields = route.method.input_type.fields
-    if route.body == "*":
-        return [field for field in fields if field.name in route.variables]
-    return [
-        field
-        for field in fields
-        if field.name != route.body
-        and shown(field)
-        and (field.message_type is None or field.message_type.full_name == _TIME)
-    ]
+def _path_fields(route: Route) -> list[FieldDescriptor]:
+    fields = route.method.input_type.fields_by_name
+    return [fields[name] for name in route.variables]
 
 
 def _names(enum: EnumDescriptor) -> list[str]:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.api import annotations_pb2, http_pb2
-from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import (
+    Descriptor,
+    FieldDescriptor,
+    MethodDescriptor,
+    ServiceDescriptor,
+)
+
+from inferry.wire.rules import simple
 
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
 _LITERAL = re.compile(r"[A-Za-z0-9._-]+")
@@ -29,6 +36,17 @@ class Route:
     def variables(self) -> tuple[str, ...]:
         """The fields that the path fills."""
         return tuple(_VARIABLE.findall(self.template))
+
+    @property
+    def query_fields(self) -> list[FieldDescriptor]:
+        """The fields that a query may fill: simple ones that neither path nor body tell."""
+        request = self.method.input_type
+        if self.body == "*":
+            return []
+        told = {*self.variables, self.body}
+        if self.body and (choice := request.fields_by_name[self.body].containing_oneof):
+            told |= {field.name for field in choice.fields}
+        return [field for field in request.fields if field.name not in told and simple(field)]
 
     @property
     def rpc(self) -> str:

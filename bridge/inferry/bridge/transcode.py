@@ -109,14 +109,12 @@ def _ignore(*_: Any) -> None:
 
 def _query(route: Route) -> dict[str, QuerySetter]:
     """Picks what a query may set: what neither the path nor the body do."""
-    if route.body == "*":
-        return {}
-    request = route.method.input_type
-    setters = dict(query_setters(request))
-    for name in {*route.variables, route.body} - {""}:
-        field = request.fields_by_name[name]
-        setters.pop(field.name, None)
-        setters.pop(field.json_name, None)
+    known = query_setters(route.method.input_type)
+    setters = {
+        name: known[name]
+        for field in route.query_fields
+        for name in (field.name, field.json_name)
+    }
     if route.method.server_streaming:
         # Read where the header is, which means the same.
         setters |= dict.fromkeys((*LAST_EVENT_PARAMETERS, *POLYFILL_PARAMETERS), _ignore)

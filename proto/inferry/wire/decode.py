@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from inferry.wire.errors import FieldError, expected
 from inferry.wire.members import elements, members
-from inferry.wire.rules import shown, text_field
+from inferry.wire.rules import TIMESTAMP, shown, simple, text_field
 from inferry.wire.scalars import Reader, read_text, reader, write_timestamp
 from inferry.wire.structs import struct_of, value_of
 from inferry.wire.text import check, parse
@@ -27,7 +27,6 @@ Setter = Callable[[Message, bytes], None]
 QuerySetter = Callable[[Message, str], None]
 
 _NULL = b"null"
-_TIME = "google.protobuf.Timestamp"
 
 
 @cache
@@ -59,11 +58,8 @@ def query_setters(descriptor: Descriptor) -> Mapping[str, QuerySetter]:
     """Compiles what sets a message's fields from the texts of a query, by both spellings."""
     setters: dict[str, QuerySetter] = {}
     for field in descriptor.fields:
-        if not shown(field) or (
-            field.message_type is not None and field.message_type.full_name != _TIME
-        ):
-            continue
-        setters[field.json_name] = setters[field.name] = _query_setter(field)
+        if simple(field):
+            setters[field.json_name] = setters[field.name] = _query_setter(field)
     return setters
 
 
@@ -107,7 +103,7 @@ def _filler(descriptor: Descriptor) -> Callable[[Any, bytes], None]:
     known: dict[str, Callable[[Any, bytes], None]] = {
         "google.protobuf.Value": lambda target, text: target.CopyFrom(value_of(text)),
         "google.protobuf.Struct": lambda target, text: target.CopyFrom(struct_of(text)),
-        _TIME: lambda target, text: write_timestamp(target, parse(text)),
+        TIMESTAMP: lambda target, text: write_timestamp(target, parse(text)),
     }
     fill = known.get(descriptor.full_name)
     if fill is not None:

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from inferry.wire.rules import PRINTED_WHEN_SET, shown, value_field
+from inferry.wire.rules import PRINTED_WHEN_SET, TIMESTAMP, shown, value_field
 from inferry.wire.scalars import Printer, enum_printer, print_timestamp
 from inferry.wire.structs import plain_number, plain_struct, plain_value
 
@@ -35,7 +35,7 @@ def encoder(descriptor: Descriptor) -> Encoder:
     known: dict[str, Encoder] = {
         "google.protobuf.Value": plain_value,
         "google.protobuf.Struct": plain_struct,
-        "google.protobuf.Timestamp": print_timestamp,
+        TIMESTAMP: print_timestamp,
     }
     if descriptor.full_name in known:
         return known[descriptor.full_name]

@@ -13,6 +13,8 @@ PRINTED_WHEN_SET = frozenset(
 #: How a message tells its reader's choice of a form for JSON values. In JSON there is none.
 VALUE_FORMAT = "inferry.v1.ValueFormat"
 
+TIMESTAMP = "google.protobuf.Timestamp"
+
 _TEXT = "_json"
 
 
@@ -32,6 +34,12 @@ def shown(field: FieldDescriptor) -> bool:
     """Whether JSON has a field by its own name."""
     chooses = field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
     return not chooses and value_field(field) is None
+
+
+def simple(field: FieldDescriptor) -> bool:
+    """Whether one text can say what a field holds, as in a query."""
+    kind = field.message_type
+    return shown(field) and (kind is None or kind.full_name == TIMESTAMP)
 
 
 def chooses_format(descriptor: Descriptor) -> bool:
