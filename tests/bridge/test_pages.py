@@ -117,6 +117,41 @@ async def test_openapi_lists_what_means_something_beside_the_protos(client: Clie
         assert "Idempotency-Replayed" in create["responses"][status]["headers"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "name", "kind", "words"),
+    [
+        ("CreateTaskRequest", "payload", "object", "The work itself: a JSON object"),
+        ("Task", "payload", "object", "The work itself: a JSON object"),
+        ("Task", "result", None, "any JSON value"),
+        ("Task", "lateResult", None, "A result that came after"),
+        ("Task", "details", "object", "What else is known"),
+        ("TaskUpdate", "result", None, "any JSON value"),
+        ("TaskUpdate", "details", "object", "a JSON object"),
+    ],
+)
+async def test_openapi_describes_json_values_as_rest_has_them(
+    client: Client, schema: str, name: str, kind: str | None, words: str
+) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    value = document["components"]["schemas"][schema]["properties"][name]
+    assert value.get("type") == kind
+    assert words in value["description"]
+
+
+async def test_openapi_knows_nothing_of_forms_that_json_does_not_have(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    names = {
+        *(name for one in document["components"]["schemas"].values() for name in one["properties"]),
+        *(
+            parameter["name"]
+            for path in document["paths"].values()
+            for operation in path.values()
+            for parameter in operation["parameters"]
+        ),
+    }
+    assert not any("json" in name.lower() or "format" in name.lower() for name in names)
+
+
 async def test_openapi_knows_the_new_words(client: Client) -> None:
     _, document, _ = await client.call("GET", "/openapi.json")
     schemas = document["components"]["schemas"]

@@ -562,13 +562,13 @@ class TaskUpdate(_message.Message):
     message: _builtins.str
     """One line for a person. Unset leaves the last one."""
     result_json: _builtins.bytes
-    """As a JSON text, which is passed through byte for byte."""
+    """The same as a JSON text, which is passed through byte for byte."""
     error: _builtins.str
     """With FAILED or TIMEOUT: one line for a person."""
     code: _builtins.str
     """With FAILED or TIMEOUT: one word for a program. Default: `INTERNAL_ERROR`."""
     details_json: _builtins.bytes
-    """As a JSON text; what is no object is kept under `raw`."""
+    """The same as a JSON text; what is no object is kept under `raw`."""
     retryable: _builtins.bool
     """With FAILED: true when another attempt may do better."""
     extend_ms: _builtins.int
@@ -577,11 +577,11 @@ class TaskUpdate(_message.Message):
     """
     @_builtins.property
     def result(self) -> _struct_pb2.Value:
-        """As a message."""
+        """With COMPLETED: the result, any JSON value. Default: null."""
 
     @_builtins.property
     def details(self) -> _struct_pb2.Struct:
-        """As a message."""
+        """With FAILED or TIMEOUT: what else is known, a JSON object."""
 
     def __init__(
         self,

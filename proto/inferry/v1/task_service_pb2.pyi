@@ -73,7 +73,7 @@ class CreateTaskRequest(_message.Message):
     type: _builtins.str
     """*Required*. What kind of work: 1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`."""
     payload_json: _builtins.bytes
-    """As a JSON text, which reaches the server byte for byte."""
+    """The same as a JSON text, which reaches the server byte for byte."""
     asynchronous: _builtins.bool
     """False waits for the end of the task in this call. Default: true."""
     timeout_ms: _builtins.int
@@ -104,7 +104,7 @@ class CreateTaskRequest(_message.Message):
     """How the result comes when the request waits for it. Default: STRUCT."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """As a message."""
+        """The work itself: a JSON object, 1 MiB at most. Default: an empty one."""
 
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -402,12 +402,12 @@ class UpdateTaskRequest(_message.Message):
     id: _builtins.str
     """*Required*. The task."""
     update_json: _builtins.bytes
-    """As the JSON text that a backend sent, read as leniently as its answers are."""
+    """The same as the JSON text that a backend sent, read as leniently as its answers are."""
     token: _builtins.str
     """The right to report on one attempt, from the callback URL. Default: the caller's own right."""
     @_builtins.property
     def update(self) -> _task_pb2.TaskUpdate:
-        """As a message."""
+        """The report."""
 
     def __init__(
         self,
