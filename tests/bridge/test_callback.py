@@ -1,7 +1,10 @@
+from io import BytesIO
+
 import pytest
+from grpc import StatusCode
 
 from inferry.v1.task_service_pb2 import UpdateTaskResponse
-from tests.bridge.upstream import Client
+from tests.bridge.upstream import Client, RefusalError
 
 SIGNED = "/api/tasks/task_1?token=1.srv_1.mac"
 DONE = {"status": "COMPLETED"}
@@ -37,3 +40,21 @@ async def test_a_token_in_the_url_is_a_right_to_report_and_to_nothing_else(clien
     headers = {"Authorization": "Bearer é"}
     for verb in ("GET", "DELETE"):
         assert (await client.call(verb, SIGNED, headers=headers))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "status", "words"),
+    [
+        ({}, b" " * 4_000_000, 413, "the body is larger than"),
+        ({"Content-Encoding": "br"}, b"x", 415, "without Content-Encoding"),
+    ],
+)
+async def test_a_report_that_cannot_be_read_is_told_to_the_gateway(
+    client: Client, headers: dict[str, str], data: bytes, status: int, words: str
+) -> None:
+    client.upstream.answers["UpdateTask"] = RefusalError(StatusCode.INVALID_ARGUMENT, "refused")
+    answered, body, _ = await client.call("PUT", SIGNED, data=BytesIO(data), headers=headers)
+    told = client.upstream.last
+    assert (answered, told.id, told.token) == (status, "task_1", "1.srv_1.mac")
+    assert words in told.unreadable
+    assert body["error"] == told.unreadable

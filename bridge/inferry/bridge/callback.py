@@ -1,9 +1,14 @@
 """The endpoint that takes the reports of backends: the callback."""
 
+from contextlib import suppress
+
+import grpc.aio
 from aiohttp import web
 
-from inferry.bridge.exchange import Call, Exchange
+from inferry.bridge.errors import BridgeError
+from inferry.bridge.exchange import Call, Exchange, Metadata
 from inferry.bridge.transcode import Transcoder
+from inferry.v1.task_service_pb2 import UpdateTaskRequest
 
 
 class Callback:
@@ -19,9 +24,22 @@ class Callback:
 
     async def __call__(self, exchange: Exchange) -> web.Response:
         """Answers 200 with what became of the report."""
-        signed = bool(exchange.request.rel_url.query.get("token"))
-        metadata = exchange.anonymous_metadata() if signed else exchange.metadata()
+        token = exchange.request.rel_url.query.get("token", "")
+        metadata = exchange.anonymous_metadata() if token else exchange.metadata()
         # It goes on without its client: a backend may hang up once it has reported.
-        request = await self._transcoder.request(exchange, metadata)
+        try:
+            request = await self._transcoder.request(exchange, metadata)
+        except BridgeError as refused:
+            await self._tell(exchange.variables["id"], token, refused, metadata)
+            raise
         response = await self._call(request, metadata=metadata)
         return exchange.answer(self._transcoder.plain(response))
+
+    async def _tell(
+        self, task_id: str, token: str, refused: BridgeError, metadata: Metadata
+    ) -> None:
+        """Tells the gateway of a report that comes no further: whoever asks finds it there."""
+        request = UpdateTaskRequest(id=task_id, token=token, unreadable=refused.message)
+        # Its answer is that it is refused, too.
+        with suppress(grpc.aio.AioRpcError):
+            await self._call(request, metadata=metadata)

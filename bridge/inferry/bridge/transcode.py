@@ -111,9 +111,7 @@ def _query(route: Route) -> dict[str, QuerySetter]:
     """Picks what a query may set: what neither the path nor the body do."""
     known = query_setters(route.method.input_type)
     setters = {
-        name: known[name]
-        for field in route.query_fields
-        for name in (field.name, field.json_name)
+        name: known[name] for field in route.query_fields for name in (field.name, field.json_name)
     }
     if route.method.server_streaming:
         # Read where the header is, which means the same.

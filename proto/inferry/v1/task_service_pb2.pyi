@@ -398,11 +398,16 @@ class UpdateTaskRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
     UPDATE_JSON_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     update_json: _builtins.bytes
     """The same as the JSON text that a backend sent, read as leniently as its answers are."""
+    unreadable: _builtins.str
+    """Why the report that came could not be read, such as that it is too large: it is refused with
+    INVALID_ARGUMENT, and that stays on the attempt.
+    """
     token: _builtins.str
     """The right to report on one attempt, from the callback URL. Default: the caller's own right."""
     @_builtins.property
@@ -415,13 +420,14 @@ class UpdateTaskRequest(_message.Message):
         id: _builtins.str = ...,
         update: _task_pb2.TaskUpdate | None = ...,
         update_json: _builtins.bytes = ...,
+        unreadable: _builtins.str = ...,
         token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "unreadable", b"unreadable", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "report", b"report", "token", b"token", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "report", b"report", "token", b"token", "unreadable", b"unreadable", "update", b"update", "update_json", b"update_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_report: _TypeAlias = _typing.Literal["update", "update_json"]  # noqa: Y015
+    _WhichOneofReturnType_report: _TypeAlias = _typing.Literal["update", "update_json", "unreadable"]  # noqa: Y015
     _WhichOneofArgType_report: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_report) -> _WhichOneofReturnType_report | None: ...
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -177,24 +178,31 @@ async def test_every_undocumented_answer_has_a_defined_end(
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("body", "refusal", "reason"),
     [
-        (b'{"status":"COMPLETED","result":NaN}', "result: no JSON, at position 0"),
-        (b'{"status":"COMPLETED","result":', "no JSON, at position 31"),
-        (b"OK", "no JSON, at position 0"),
-        (b'{"status":"DONE","result":1}', 'status: "DONE"; right is one of PENDING'),
+        (b'{"status":"COMPLETED","result":NaN}', 400, "result: no JSON, at position 0"),
+        (b'{"status":"COMPLETED","result":', 400, "no JSON, at position 31"),
+        (b"OK", 400, "no JSON, at position 0"),
+        (b'{"status":"DONE","result":1}', 400, 'status: "DONE"; right is one of PENDING'),
+        (
+            b'{"status":"COMPLETED","result":"%b"}' % (b"x" * 3_090_000),
+            413,
+            "result: 3090002 bytes",
+        ),
+        (b'{"status":"COMPLETED","result":"%b"}' % (b"x" * 5_000_000), 413, "the body is larger"),
     ],
+    ids=["no JSON", "cut", "a word", "no status", "large", "very large"],
 )
 async def test_a_callback_that_is_refused_leaves_its_reason_on_the_attempt(
-    gateway: Running, backend: Backend, body: bytes, reason: str
+    gateway: Running, backend: Backend, body: bytes, refusal: int, reason: str
 ) -> None:
     backend.answer = say({"status": "accepted"})
     await gateway.register(backend)
     task = await gateway.create(timeout=60_000)
     job = await backend.next_job()
     for _ in range(2):
-        async with gateway.http.put(job["callback_url"], data=body) as response:
-            assert response.status == 400
+        async with gateway.http.put(job["callback_url"], data=BytesIO(body)) as response:
+            assert response.status == refusal
             assert reason in (await response.json())["error"]
     path = f"/api/tasks/{task['id']}"
     (running,) = (await gateway.call("GET", f"{path}/attempts"))[1]["attempts"]

@@ -5,8 +5,9 @@ from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.rpc.admission import visible_tenant
 from inferry.server.task.record import TaskRecord
-from inferry.server.task.reports import Report, ReportRules, read_report, report_of
+from inferry.server.task.reports import Report, ReportRules, bounded, read_report, report_of
 from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.limits import TEXT_CHARS
 
 
 class ReportDoor:
@@ -43,6 +44,9 @@ class ReportDoor:
         return await self._engine.report(task_id, attempt, report, tenant), report
 
     def _read(self, request: pb.UpdateTaskRequest | pb.ReportTaskRequest) -> Report:
-        if isinstance(request, pb.UpdateTaskRequest) and request.HasField("update_json"):
-            return read_report(request.update_json, self._rules)
+        if isinstance(request, pb.UpdateTaskRequest):
+            if request.HasField("unreadable"):
+                raise InvalidPayloadError(bounded(request.unreadable, TEXT_CHARS))
+            if request.HasField("update_json"):
+                return read_report(request.update_json, self._rules)
         return report_of(request.update, self._rules)

@@ -99,15 +99,20 @@ def report_of(update: TaskUpdate, rules: ReportRules, notes: Sequence[str] = ())
     return Report(
         status=status,
         progress=update.progress if update.HasField("progress") else None,
-        message=_text(update.message, TEXT_CHARS) if update.HasField("message") else None,
+        message=bounded(update.message, TEXT_CHARS) if update.HasField("message") else None,
         result=result,
-        error=_text(update.error, TEXT_CHARS),
-        code=_text(update.code, CODE_CHARS),
+        error=bounded(update.error, TEXT_CHARS),
+        code=bounded(update.code, CODE_CHARS),
         details=details,
         retryable=update.retryable,
         extend_ms=extend_ms,
         notes=(*notes, note) if note else tuple(notes),
     )
+
+
+def bounded(said: str, longest: int) -> str:
+    """Cuts a text of a backend, and takes our own tokens out of it."""
+    return redact(said[:longest].encode()).decode()
 
 
 def _result_of(update: TaskUpdate, rules: ReportRules) -> bytes | None:
@@ -148,10 +153,6 @@ def _details_of(update: TaskUpdate, rules: ReportRules, room: int) -> tuple[byte
         flaw = str(error)
     details = orjson.dumps({"raw": text_of(text, TEXT_CHARS)})
     return details, f"details are kept as a text: {flaw}"
-
-
-def _text(said: str, longest: int) -> str:
-    return redact(said[:longest].encode()).decode()
 
 
 def interpret(record: TaskRecord, attempt: int | None, report: Report) -> Input | Failure | None:
