@@ -10,6 +10,9 @@ from inferry.bridge.exchange import Call, Exchange, Metadata
 from inferry.bridge.transcode import Transcoder
 from inferry.v1.task_service_pb2 import UpdateTaskRequest
 
+#: What a report is refused with whose sender may make it: no JSON in time, or too much of it.
+_UNREADABLE = frozenset({400, 408, 413, 415})
+
 
 class Callback:
     """Passes a report on. The token of its URL decides, whatever header comes with it.
@@ -30,7 +33,8 @@ class Callback:
         try:
             request = await self._transcoder.request(exchange, metadata)
         except BridgeError as refused:
-            await self._tell(exchange.variables["id"], token, refused, metadata)
+            if refused.status in _UNREADABLE:
+                await self._tell(exchange.variables["id"], token, refused, metadata)
             raise
         response = await self._call(request, metadata=metadata)
         return exchange.answer(self._transcoder.plain(response))
