@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inferry.server.access.tokens import Role, issue_token
-from inferry.server.app import Gateway
+from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SystemClock
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
@@ -83,8 +83,8 @@ class Crowd:
 @asynccontextmanager
 async def _gateway(folder: Path) -> AsyncIterator[Gateway]:
     config = Config(data_dir=folder, jwt_secret=SecretStr(SECRET), grpc_port=0)
-    gateway = Gateway(config)
-    await gateway.start("http://127.0.0.1:1")
+    gateway = Gateway(config, "http://127.0.0.1:1")
+    await gateway.start()
     try:
         yield gateway
     finally:

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
+from inferry.bridge.ports import take_ports
 from inferry.server.access.tokens import Role, issue_token
-from inferry.server.app import Gateway
+from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SteadyClock, SystemClock
 from inferry.server.config import Config
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
@@ -134,15 +135,17 @@ async def running_gateway(
     """Runs a gateway until the block ends."""
     given = {"port": 0, "grpc_port": 0, **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
-    gateway = Gateway(config, clock)
-    bridge = Bridge(gateway.channel, BridgeConfig(port=0))
-    host, port = await bridge.bind()
+    ports = await take_ports("127.0.0.1", 0)
+    host, port = ports.address
     url = f"http://{host}:{port}"
+    gateway = Gateway(config, url, clock)
+    bridge = Bridge(gateway.channel, BridgeConfig(port=0))
     try:
-        await gateway.start(url)
-        await bridge.serve()
+        await gateway.start()
+        await bridge.serve(ports)
         async with aiohttp.ClientSession() as http:
             yield Running(gateway, config, url, http)
     finally:
         await bridge.stop(0.1)
+        ports.close()
         await gateway.stop()

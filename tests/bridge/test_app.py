@@ -6,6 +6,7 @@ import pytest
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
+from inferry.bridge.ports import take_ports
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskResponse, WatchTaskResponse
 from tests.bridge.upstream import running_upstream
@@ -19,10 +20,11 @@ def bridge_config() -> BridgeConfig:
 async def test_a_port_is_taken_before_it_is_served(bridge_config: BridgeConfig) -> None:
     async with running_upstream() as (_, channel):
         bridge = Bridge(channel, bridge_config)
-        host, port = await bridge.bind()
+        ports = await take_ports(bridge_config.host, bridge_config.port)
+        host, port = ports.address
         async with aiohttp.ClientSession(f"http://{host}:{port}") as http:
             asked = asyncio.create_task(http.get("/health"))
-            await bridge.serve()
+            await bridge.serve(ports)
             async with await asked as response:
                 assert response.status == 200
         await bridge.stop(1.0)
@@ -30,21 +32,20 @@ async def test_a_port_is_taken_before_it_is_served(bridge_config: BridgeConfig) 
             await asyncio.open_connection(host, port)
 
 
-async def test_a_port_is_taken_once(bridge_config: BridgeConfig) -> None:
-    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        first = Bridge(channel, bridge_config)
-        _, port = await first.bind()
-        with pytest.raises(OSError, match="in use"):
-            await Bridge(channel, BridgeConfig(port=port)).bind()
-        await first.stop(0)
+async def test_a_port_is_taken_once() -> None:
+    ports = await take_ports("127.0.0.1", 0)
+    with pytest.raises(OSError, match="in use"):
+        await take_ports(*ports.address)
+    ports.close()
+    ports.close()
+    again = await take_ports(*ports.address)
+    again.close()
 
 
 async def test_stopping_twice_or_before_the_start_does_nothing(bridge_config: BridgeConfig) -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         bridge = Bridge(channel, bridge_config)
         await bridge.stop(0)
-        with pytest.raises(RuntimeError):
-            await bridge.serve()
         await bridge.start()
         await bridge.stop(0)
         await bridge.stop(0)

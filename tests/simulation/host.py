@@ -16,8 +16,6 @@ from tests.simulation.loop import SimulatedTask
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
-PUBLIC_URL = "http://gateway"
-
 #: No call may end so.
 _BUGS = (StatusCode.INTERNAL, StatusCode.UNKNOWN)
 
@@ -58,7 +56,7 @@ class Host:
         )
         self.world.trace("gateway", life.number, "starts")
         self.world.history.starts_s.append(self.world.loop.time())
-        starting = life.spawn(life.gateway.start(PUBLIC_URL))
+        starting = life.spawn(life.gateway.start())
         await asyncio.wait({starting})
         if life.dead:
             return

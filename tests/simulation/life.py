@@ -13,8 +13,9 @@ from unittest.mock import patch
 import grpc
 import structlog
 
-from inferry.server import app
-from inferry.server.app import Gateway
+from inferry.server.app import gateway as gateways
+from inferry.server.app import use_cases
+from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
@@ -33,6 +34,8 @@ _EXPECTED = ("commit failed", "call failed", "the store is still out of order")
 
 #: How often tasks are purged: worlds do not last until the usual time.
 _PURGE_INTERVAL_MS = 2_000
+
+PUBLIC_URL = "http://gateway"
 
 #: The process that the running code is part of.
 _life: ContextVar["Life | None"] = ContextVar("life", default=None)
@@ -92,7 +95,7 @@ class Life:
         self._context = world.context
         self._context.run(_life.set, self)
         with _edges(self, network, world.random(f"life/{number}")):
-            self.gateway = Gateway(config, self.clock)
+            self.gateway = Gateway(config, PUBLIC_URL, self.clock)
         self.task_stub: Any = TaskServiceStub(self.gateway.channel)
         self.server_stub: Any = ServerServiceStub(self.gateway.channel)
         self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
@@ -127,14 +130,22 @@ class Life:
 @contextmanager
 def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
     """Replaces what a gateway makes of disk, network, sockets and chance while it is built."""
+
+    def chance() -> Random:
+        return Random(random.random())
+
     edges = patch.multiple(
-        app,
+        gateways,
         SqliteStore=lambda _path: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(network, life),
-        Random=lambda: Random(random.random()),
+        Random=chance,
         PURGE_INTERVAL_MS=_PURGE_INTERVAL_MS,
     )
-    with edges, patch.object(grpc.aio, "server", lambda **_options: _NoServer()):
+    with (
+        edges,
+        patch.object(use_cases, "Random", chance),
+        patch.object(grpc.aio, "server", lambda **_options: _NoServer()),
+    ):
         yield
 
 

@@ -123,11 +123,11 @@ class Observer:
             return
         now = life.clock.now_ms()
         self._look_at_the_servers(life)
-        fleet = life.gateway._fleet
+        fleet = life.gateway._memory.fleet
         self._look_at_the_dead(fleet, now)
         self._look_at_rests(fleet, now)
         before, self._idle = self._idle, {}
-        queue = life.gateway._queue
+        queue = life.gateway._memory.queue
         for row in self._db.execute(_WAITING, (now,)).fetchall():
             task_id, route = str(row[0]), str(row[1])
             if (
@@ -171,7 +171,7 @@ class Observer:
         if life.gateway._committer._runner is not None:
             return
         stored = {tuple(row) for row in self._db.execute(_SERVERS).fetchall()}
-        records = [member.record for member in life.gateway._fleet]
+        records = [member.record for member in life.gateway._memory.fleet]
         known = {
             (one.id, one.url, one.name, one.max_concurrent, int(one.draining)) for one in records
         }
@@ -210,14 +210,14 @@ class Observer:
         life = self.host.life
         if life is None or not life.serving:
             return False
-        waiting = life.gateway._queue.state().waiting
-        return not waiting and not any(member.active for member in life.gateway._fleet)
+        waiting = life.gateway._memory.queue.state().waiting
+        return not waiting and not any(member.active for member in life.gateway._memory.fleet)
 
     def situation(self) -> str:
         """Tells what is still open."""
         life = self.host.life
-        members = [] if life is None else list(life.gateway._fleet)
+        members = [] if life is None else list(life.gateway._memory.fleet)
         held = {member.record.name: member.active for member in members if member.active}
-        waiting = 0 if life is None else life.gateway._queue.state().waiting
+        waiting = 0 if life is None else life.gateway._memory.queue.state().waiting
         open_ = self._db.execute(_OPEN).fetchall()
         return f"tasks {open_}, slots {held}, {waiting} counted as waiting"

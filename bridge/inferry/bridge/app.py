@@ -15,15 +15,13 @@ from inferry.bridge.exchange import Call, Endpoint
 from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
 from inferry.bridge.pages import Health, Page, docs_page, openapi_page
+from inferry.bridge.ports import BACKLOG, Ports, take_ports
 from inferry.bridge.router import Router
 from inferry.bridge.routes import Route, read_routes
 from inferry.bridge.services import Service, services
 from inferry.bridge.stream import EventStream, Streams
 from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Unary
-from inferry.wire.hosts import addresses_of
-
-_BACKLOG = 1024
 
 
 class Bridge:
@@ -42,58 +40,39 @@ class Bridge:
         self._config = config
         self._streams = Streams()
         self._handler = Handler(self._router(channel), config.cors_origins)
-        #: One for each address, all on the same port.
-        self._sockets: list[socket.socket] = []
+        self._ports: Ports | None = None
         self._server: ConnectionServer | None = None
         self._listeners: list[asyncio.Server] = []
 
     async def start(self) -> tuple[str, int]:
-        """Binds and serves; returns the first address and the port."""
-        address = await self.bind()
-        await self.serve()
-        return address
-
-    async def bind(self) -> tuple[str, int]:
-        """Takes the port on every address of the host; returns the first address and the port.
-
-        Who connects waits until ``serve``.
+        """Takes the port and serves; returns the first address and the port.
 
         Raises:
             OSError: An address cannot be had.
         """
-        addresses = await addresses_of(self._config.host)
-        port = self._config.port
-        try:
-            for address in addresses:
-                self._sockets.append(_listen(address, port))
-                port = self._sockets[0].getsockname()[1]
-        except OSError:
-            self._let_go()
-            raise
-        return addresses[0], port
+        ports = await take_ports(self._config.host, self._config.port)
+        await self.serve(ports)
+        return ports.address
 
-    async def serve(self) -> None:
-        """Begins to answer on the port that ``bind`` took."""
-        if not self._sockets:
-            raise RuntimeError("bind first")
-        self._server = ConnectionServer(self._handler, self._config)
-        for bound in self._sockets:
+    async def serve(self, ports: Ports) -> None:
+        """Begins to answer on ports that were taken, and will let go of them."""
+        self._ports, self._server = ports, ConnectionServer(self._handler, self._config)
+        for bound in ports.sockets:
             listener = await asyncio.get_running_loop().create_server(
-                self._server, sock=bound, backlog=_BACKLOG
+                self._server, sock=bound, backlog=BACKLOG
             )
             self._listeners.append(listener)
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody any more and ends streams; other requests have ``grace_s`` to end.
 
-        A second call, or one before ``bind``, does nothing.
+        A second call, or one before ``serve``, does nothing.
         """
-        listeners, server = self._listeners, self._server
-        if server is None:
-            self._let_go()
+        ports, listeners, server = self._ports, self._listeners, self._server
+        if ports is None or server is None:
             return
-        unnoticed = [connection for bound in self._sockets for connection in _accept_all(bound)]
-        self._sockets, self._listeners, self._server = [], [], None
+        unnoticed = [connection for bound in ports.sockets for connection in _accept_all(bound)]
+        self._ports, self._listeners, self._server = None, [], None
         for listener in listeners:
             listener.close()
         for connection in unnoticed:
@@ -102,11 +81,6 @@ class Bridge:
         await server.finish(grace_s)
         for listener in listeners:
             await listener.wait_closed()
-
-    def _let_go(self) -> None:
-        for bound in self._sockets:
-            bound.close()
-        self._sockets = []
 
     def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
         prefix = self._config.path_prefix
@@ -133,17 +107,6 @@ class Bridge:
         if route.rpc == CALLBACK_RPC:
             return Callback(transcoder, call)
         return Unary(transcoder, call, reads=route.verb == "GET")
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    """Takes a port. It listens, too: without that, a second process could bind to the same port."""
-    return socket.create_server(
-        (address, port),
-        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-        backlog=_BACKLOG,
-        # "::" is every address, as it is for gRPC.
-        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
-    )
 
 
 def _accept_all(listening: socket.socket) -> list[socket.socket]:

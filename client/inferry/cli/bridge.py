@@ -52,9 +52,8 @@ async def _bridge(upstream: str, config: BridgeConfig) -> None:
     ]
     async with grpc.aio.insecure_channel(upstream, options=options) as channel:
         rest = Bridge(channel, config)
-        url = url_of(*await rest.bind())
+        url = url_of(*await rest.start())
         try:
-            await rest.serve()
             say(f"inferry bridge ready rest={url}")
             await stopped.wait()
         finally:

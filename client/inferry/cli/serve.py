@@ -11,6 +11,7 @@ import typer
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
+from inferry.bridge.ports import take_ports
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import (
     Host,
@@ -25,7 +26,7 @@ from inferry.cli.lifetime import (
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
-from inferry.server.app import LAST_WORDS_S, Gateway
+from inferry.server.app.gateway import LAST_WORDS_S, Gateway
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
@@ -74,13 +75,14 @@ def serve(
 async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
     stopped = stop_signal()
     grace_s = config.shutdown_grace_ms / 1_000
-    gateway = Gateway(config)
+    # Callback URLs carry the port: it is taken before there is a gateway.
+    ports = await take_ports(bridge_config.host, bridge_config.port)
+    url = url_of(*ports.address)
+    gateway = Gateway(config, config.public_url or url)
     rest = Bridge(gateway.channel, bridge_config)
-    # Callback URLs carry the port: it is taken before the gateway starts.
-    url = url_of(*await rest.bind())
     try:
-        await gateway.start(config.public_url or url)
-        await rest.serve()
+        await gateway.start()
+        await rest.serve(ports)
         _settle_garbage_collector()
         say(f"inferry ready rest={url} grpc={gateway.grpc_address}")
         await stopped.wait()
@@ -89,6 +91,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         ends_s = gateway.begin_stop() + LAST_WORDS_S
         # What REST still has to answer needs the gateway: REST goes first.
         await rest.stop(ends_s - asyncio.get_running_loop().time())
+        ports.close()
         await gateway.stop()
 
 

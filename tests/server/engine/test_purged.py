@@ -16,7 +16,7 @@ async def purged(gateway: Running, clock: ShiftedClock) -> str:
     await gateway.call("DELETE", f"/api/tasks/{task['id']}")
     clock.shift_ms += 1_000
     # Whether this purges it or the sweeper has: it is gone then.
-    await gateway.gateway._engine.purge(10, 60_000)
+    await gateway.gateway._cases.engine.purge(10, 60_000)
     status, _ = await gateway.call("GET", f"/api/tasks/{task['id']}")
     assert status == 410
     return str(task["id"])
@@ -28,13 +28,13 @@ async def test_the_answer_of_its_server_is_passed_over(
 ) -> None:
     clock = ShiftedClock()
     async with running_gateway(tmp_path, clock=clock) as gateway:
-        await gateway.gateway._engine.answer(await purged(gateway, clock), 1, given)
+        await gateway.gateway._cases.engine.answer(await purged(gateway, clock), 1, given)
 
 
 async def test_its_clocks_are_passed_over(tmp_path: Path) -> None:
     clock = ShiftedClock()
     async with running_gateway(tmp_path, clock=clock) as gateway:
         task_id = await purged(gateway, clock)
-        await gateway.gateway._engine.expire(task_id)
+        await gateway.gateway._cases.engine.expire(task_id)
         status, body = await gateway.call("GET", f"/api/tasks/{task_id}")
         assert (status, body["code"]) == (410, "GONE")

@@ -91,7 +91,7 @@ async def test_an_hour_forward_ends_no_task(tmp_path: Path, accepting: Backend) 
         await gateway.swept()
         assert await gateway.status(running) in ("PENDING", "PROCESSING")
         assert await gateway.status(waiting) == "PENDING"
-        (held,) = gateway.running.gateway._fleet
+        (held,) = gateway.running.gateway._memory.fleet
         assert len(held.holding) == 1
 
 

@@ -12,8 +12,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inferry.bridge.app import Bridge
-from inferry.bridge.config import BridgeConfig
+from inferry.bridge.ports import take_ports
+from inferry.server.app.gateway import DATABASE
 from inferry.wire.hosts import addresses_of, with_port
 from tests.gateways import running_gateway
 from tests.processes import start, start_gateway, start_mock
@@ -73,12 +73,20 @@ async def test_a_port_that_is_taken_on_one_address_is_refused_by_grpc(
 
 
 async def test_a_port_that_is_taken_on_one_address_is_refused_by_rest(taken: int) -> None:
-    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        bridge = Bridge(channel, BridgeConfig(host="localhost", port=taken))
-        with pytest.raises(OSError, match=str(taken)):
-            await bridge.bind()
-        # The other address was let go.
-        socket.create_server(("127.0.0.1", taken)).close()
+    with pytest.raises(OSError, match=str(taken)):
+        await take_ports("localhost", taken)
+    # The other address was let go.
+    socket.create_server(("127.0.0.1", taken)).close()
+
+
+async def test_a_grpc_port_that_is_taken_stops_the_start_before_the_disk_is_touched(
+    tmp_path: Path,
+) -> None:
+    other = socket.create_server(("127.0.0.1", 0))
+    with closing(other), pytest.raises(OSError, match="cannot listen"):
+        async with running_gateway(tmp_path, grpc_port=other.getsockname()[1]):
+            pass
+    assert not (tmp_path / DATABASE).exists()
 
 
 async def test_every_address_is_that_of_ipv4_too(tmp_path: Path, ipv6: None) -> None:

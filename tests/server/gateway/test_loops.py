@@ -11,7 +11,7 @@ from tests.gateways import Running, token
 async def purge(gateway: Running, tombstone_ms: int) -> None:
     inside = gateway.gateway
     await Sweeper(
-        engine=inside._engine,
+        engine=inside._cases.engine,
         store=inside._store,
         alarm=Alarm(inside._clock),
         clock=inside._clock,

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inferry.server.app import DATABASE
+from inferry.server.app.gateway import DATABASE
 from tests.backends import ACCEPTED, SUCCESS, Backend, Job
 from tests.gateways import Running, running_gateway, token
 from tests.processes import GatewayProcess

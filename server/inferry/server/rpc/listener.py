@@ -36,39 +36,39 @@ _SERVICES = (
 
 
 class RpcServer:
-    """Serves what is added to it, behind one interceptor."""
+    """Serves the services of a gateway, behind one interceptor."""
 
     def __init__(
-        self, config: Config, verifier: TokenVerifier, callbacks: CallbackVerifier
-    ) -> None:
-        self._config = config
-        admission = Admission(verifier)
-        interceptor = ServerInterceptor(admission, Vouching(callbacks))
-        self._access = AccessServicer(admission, callbacks)
-        #: Where stubs in this process call; they may be made before the start.
-        self.channel = LocalChannel(interceptor)
-        self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
-
-    def add(
         self,
+        config: Config,
+        verifier: TokenVerifier,
+        callbacks: CallbackVerifier,
         tasks: task_service_pb2_grpc.TaskServiceServicer,
         servers: server_service_pb2_grpc.ServerServiceServicer,
         queue: queue_service_pb2_grpc.QueueServiceServicer,
     ) -> None:
-        """Adds the services, once, before the start."""
-        for place in (self._server, self.channel):
-            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, place)
-            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, place)
-            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, place)
-            access_service_pb2_grpc.add_AccessServiceServicer_to_server(self._access, place)
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, place)
-        if self._config.reflection:
+        self._config = config
+        admission = Admission(verifier)
+        interceptor = ServerInterceptor(admission, Vouching(callbacks))
+        access = AccessServicer(admission, callbacks)
+        #: Where stubs in this process call.
+        self.channel = LocalChannel(interceptor)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
+        for server in (self._server, self.channel):
+            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
+            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, server)
+            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, server)
+            access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if config.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
-    async def listen(self) -> str:
-        """Begins to listen on every address of the host; returns ``HOST:PORT`` of the first.
+    async def bind(self) -> str:
+        """Takes the port on every address of the host; returns ``HOST:PORT`` of the first.
+
+        Who connects waits until ``serve``.
 
         Raises:
             OSError: The port is taken, or an address cannot be had.
@@ -76,13 +76,16 @@ class RpcServer:
         addresses, port = await addresses_of(self._config.host), self._config.grpc_port
         # Each by itself: for a name, gRPC would be content with one address of several.
         for address in addresses:
-            place = with_port(address, port)
+            target = with_port(address, port)
             try:
-                port = self._server.add_insecure_port(place)
+                port = self._server.add_insecure_port(target)
             except RuntimeError as error:
-                raise OSError(f"cannot listen on {place}: {error}") from None
-        await self._server.start()
+                raise OSError(f"cannot listen on {target}: {error}") from None
         return with_port(addresses[0], port)
+
+    async def serve(self) -> None:
+        """Begins to answer on the port that ``bind`` took."""
+        await self._server.start()
 
     async def say_ready(self, ready: bool) -> None:  # noqa: FBT001  # it is all that is said
         """Tells probes whether the gateway can do its work."""

@@ -1,0 +1,41 @@
+"""Who may call: the secret, the keys of tokens, and the rules for them, from the settings."""
+
+from pathlib import Path
+
+from inferry.server.access.keys import KeySource, PemKey, SecretKey
+from inferry.server.access.secret import SecretError, load_secret, read_secret
+from inferry.server.access.tokens import TokenRules, TokenVerifier
+from inferry.server.clock import Clock
+from inferry.server.config import Config
+from inferry.wire.hosts import is_loopback
+
+
+def load_keys(config: Config) -> tuple[bytes, KeySource]:
+    """Finds or makes the secret; returns it, and the key that tokens are verified with.
+
+    Raises:
+        SecretError: There is none that would do.
+    """
+    given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
+    if config.jwt_public_key is not None:
+        return read_secret(config.data_dir, given), _public_key(config.jwt_public_key)
+    secret = load_secret(config.data_dir, given, loopback_only=is_loopback(config.host))
+    return secret, SecretKey(secret)
+
+
+def new_verifier(config: Config, keys: KeySource, wall: Clock) -> TokenVerifier:
+    """Makes what verifies tokens."""
+    rules = TokenRules(
+        issuer=config.jwt_issuer,
+        audience=config.jwt_audience,
+        leeway_ms=config.jwt_leeway_ms,
+        limit=config.jwt_token_limit,
+    )
+    return TokenVerifier(keys, wall, rules)
+
+
+def _public_key(path: Path) -> PemKey:
+    try:
+        return PemKey(path.read_bytes())
+    except ValueError as error:
+        raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {error}") from None

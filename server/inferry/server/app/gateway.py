@@ -1,0 +1,204 @@
+"""One running Inferry: built in one go, started in order, stopped in the reverse order."""
+
+import asyncio
+from random import Random
+
+import structlog
+
+from inferry.server.access.callback import CallbackSigner, CallbackVerifier
+from inferry.server.access.secret import derive_key
+from inferry.server.app.access import load_keys, new_verifier
+from inferry.server.app.memory import new_memory
+from inferry.server.app.use_cases import UseCases, new_use_cases
+from inferry.server.carriers.http.cancel import Stopper
+from inferry.server.carriers.http.probe import HealthLoop
+from inferry.server.carriers.http.process import Dispatcher, DispatchRules
+from inferry.server.clock import SteadyClock
+from inferry.server.config import Config
+from inferry.server.engine.absentees import Absentees
+from inferry.server.engine.committer import Committer
+from inferry.server.engine.recovery import Recovery
+from inferry.server.engine.restart import settle_open_attempts, stop_again, take_up_time
+from inferry.server.engine.scheduler import Scheduler
+from inferry.server.engine.sweeper import Sweeper
+from inferry.server.loop import Loop
+from inferry.server.outbound.client import Outbound
+from inferry.server.rpc.listener import RpcServer
+from inferry.server.rpc.queue_service import QueueServicer
+from inferry.server.rpc.server_service import ServerServicer
+from inferry.server.rpc.task_service import TaskServicer
+from inferry.server.store import Store
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.reports import ReportRules
+from inferry.wire.limits import ENVELOPE_BYTES
+
+DATABASE = "inferry.db"
+PURGE_INTERVAL_MS = 60_000
+
+#: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
+LAST_WORDS_S = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """State, loops and gRPC.
+
+    Args:
+        config: The settings.
+        public_url: Where backends reach the gateway's REST, whose port is taken by now.
+        clock: The time, if it is not the machine's.
+
+    Raises:
+        SecretError: There is no secret that would do.
+        OSError: The data directory cannot be made.
+    """
+
+    def __init__(self, config: Config, public_url: str, clock: SteadyClock | None = None) -> None:
+        self._config = config
+        self._public_url = public_url
+        self._clock = clock or SteadyClock(_tell_of_step)
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        secret, keys = load_keys(config)
+        callback_key = derive_key(secret, "callback")
+        signer = CallbackSigner(callback_key, public_url)
+        reports = ReportRules(config.json_depth_limit, config.result_limit_bytes)
+        self._store: Store = SqliteStore(config.data_dir / DATABASE)
+        self._committer = Committer(self._store)
+        self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
+        self._memory = new_memory(config, self._clock)
+        self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
+        self._dispatcher = self._new_dispatcher(signer, reports)
+        self._rpc = RpcServer(
+            config,
+            new_verifier(config, keys, self._clock.wall),
+            CallbackVerifier(callback_key),
+            self._new_task_servicer(signer, reports),
+            ServerServicer(self._cases.registry),
+            QueueServicer(self._cases.pauses, self._memory.queue),
+        )
+        #: Where stubs in this process call the gateway.
+        self.channel = self._rpc.channel
+        #: ``HOST:PORT`` of gRPC, once started.
+        self.grpc_address = ""
+        self._loops = self._new_loops()
+        #: When the time of grace is over, by the loop's clock; None before the stop begins.
+        self._ends_s: float | None = None
+
+    async def start(self) -> None:
+        """Takes the gRPC port, opens the store, takes up where it stopped, and serves.
+
+        Raises:
+            OSError: The gRPC port is taken.
+            StoreError: The store cannot be opened.
+        """
+        self.grpc_address = await self._rpc.bind()
+        await self._store.open()
+        await self._outbound.start()
+        await take_up_time(self._store, self._clock)
+        ledger, engine = self._memory.ledger, self._cases.engine
+        await ledger.load(self._store)
+        await settle_open_attempts(engine, self._store, self._memory.fleet)
+        ledger.open(self._dispatcher)
+        since_ms = self._clock.now_ms() - self._config.cancel_grace_ms
+        await stop_again(self._store, ledger, since_ms)
+        await self._rpc.serve()
+        for loop in self._loops:
+            loop.start()
+        await self._rpc.say_ready(True)
+        _log.info("gateway started", grpc=self.grpc_address, public_url=self._public_url)
+
+    def begin_stop(self) -> float:
+        """Begins the time of grace, once, and answers who waits for a while for a task's end.
+
+        Who still waits without a time when it is over is told to ask for the task later.
+
+        Returns:
+            When that time is over, by the loop's clock. Answers may take ``LAST_WORDS_S`` more.
+        """
+        if self._ends_s is None:
+            grace_s = self._config.shutdown_grace_ms / 1000
+            loop, reader = asyncio.get_running_loop(), self._cases.reader
+            self._ends_s = loop.time() + grace_s
+            reader.hurry()
+            loop.call_at(self._ends_s, reader.dismiss)
+        return self._ends_s
+
+    async def stop(self) -> None:
+        """Takes no new work, lets calls end within the time of grace, closes everything."""
+        grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
+        await self._rpc.say_stopping()
+        self._memory.ledger.close()
+        for loop in reversed(self._loops):
+            await loop.stop()
+        closing = asyncio.create_task(self._rpc.stop(max(grace_s, LAST_WORDS_S)))
+        await self._dispatcher.close(grace_s)
+        # Who waited for a call has its answer by now; watchers come back to whoever is next.
+        await self._rpc.stop(LAST_WORDS_S)
+        await closing
+        await self._committer.drain()
+        await self._outbound.close()
+        await self._store.close()
+        _log.info("gateway stopped")
+
+    def _new_dispatcher(self, signer: CallbackSigner, reports: ReportRules) -> Dispatcher:
+        config, fleet = self._config, self._memory.fleet
+        return Dispatcher(
+            engine=self._cases.engine,
+            fleet=fleet,
+            outbound=self._outbound,
+            signer=signer,
+            clock=self._clock,
+            stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
+            rules=DispatchRules(
+                report=reports, grace_ms=config.grace_ms, patience_ms=config.sync_timeout_ms
+            ),
+        )
+
+    def _new_task_servicer(self, signer: CallbackSigner, reports: ReportRules) -> TaskServicer:
+        cases: UseCases = self._cases
+        return TaskServicer(
+            engine=cases.engine,
+            reader=cases.reader,
+            queue=self._memory.queue,
+            explainer=cases.explainer,
+            signer=signer,
+            clock=self._clock,
+            config=self._config,
+            rules=reports,
+        )
+
+    def _new_loops(self) -> list[Loop]:
+        config, clock, memory, cases = self._config, self._clock, self._memory, self._cases
+        loops = [
+            cases.board,
+            Recovery(self._store, memory.allocator, self._rpc.say_ready),
+            cases.departures,
+            Sweeper(
+                engine=cases.engine,
+                store=self._store,
+                alarm=memory.alarm,
+                clock=clock,
+                restart_grace_ms=config.restart_grace_ms,
+                purge_interval_ms=PURGE_INTERVAL_MS,
+                tombstone_ms=config.tombstone_ms,
+            ),
+            HealthLoop(
+                fleet=memory.fleet,
+                lose=cases.engine.lose,
+                outbound=self._outbound,
+                clock=clock,
+                random=Random(),  # noqa: S311  # jitter
+                interval_ms=config.probe_interval_ms,
+                timeout_ms=config.probe_timeout_ms,
+                lease_ms=config.lease_ms,
+            ),
+            Scheduler(cases.engine, memory.allocator, clock),
+        ]
+        if config.forget_after_ms:
+            loops.append(Absentees(cases.registry, clock, config.forget_after_ms))
+        return loops
+
+
+def _tell_of_step(by_ms: int, ahead_ms: int) -> None:
+    _log.warning("the machine's clock was set", by_s=by_ms / 1000, ahead_s=ahead_ms / 1000)

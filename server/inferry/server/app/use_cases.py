@@ -1,0 +1,70 @@
+"""The use cases, each with what it works on."""
+
+from dataclasses import dataclass
+from random import Random
+
+from inferry.server.app.memory import Memory
+from inferry.server.clock import Clock
+from inferry.server.config import Config
+from inferry.server.engine.board import Board
+from inferry.server.engine.committer import Committer
+from inferry.server.engine.departures import Departures
+from inferry.server.engine.explain import Explainer
+from inferry.server.engine.pauses import Pauses
+from inferry.server.engine.reader import Reader
+from inferry.server.engine.registry import Registry
+from inferry.server.engine.server_ledger import ServerLedger
+from inferry.server.engine.tasks import Engine
+from inferry.server.store import Store
+from inferry.server.task.steps import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Whoever does something with tasks, servers and the queue."""
+
+    engine: Engine
+    board: Board
+    reader: Reader
+    explainer: Explainer
+    departures: Departures
+    registry: Registry
+    pauses: Pauses
+
+
+def new_use_cases(
+    config: Config, clock: Clock, store: Store, committer: Committer, memory: Memory
+) -> UseCases:
+    """Makes the use cases of a gateway."""
+    engine = Engine(
+        committer=committer,
+        ledger=memory.ledger,
+        allocator=memory.allocator,
+        clock=clock,
+        rules=_task_rules(config),
+        random=Random(),  # noqa: S311  # jitter
+    )
+    board = Board(memory.queue)
+    reader = Reader(store, memory.signals, board)
+    explainer = Explainer(reader=reader, queue=memory.queue, fleet=memory.fleet, clock=clock)
+    servers = ServerLedger(memory.fleet)
+    departures = Departures(
+        committer=committer, ledger=servers, fleet=memory.fleet, clock=clock, lose=engine.lose
+    )
+    registry = Registry(
+        committer=committer,
+        ledger=servers,
+        fleet=memory.fleet,
+        departures=departures,
+        clock=clock,
+    )
+    pauses = Pauses(committer, memory.ledger, clock)
+    return UseCases(engine, board, reader, explainer, departures, registry, pauses)
+
+
+def _task_rules(config: Config) -> Rules:
+    return Rules(
+        grace_ms=config.grace_ms,
+        keep_done_ms=config.keep_done_ms,
+        keep_failed_ms=config.keep_failed_ms,
+    )
