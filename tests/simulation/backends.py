@@ -69,7 +69,9 @@ class Backend:
         return task
 
     async def take(self, path: str, body: bytes) -> Answer | None:
-        """Answers a request; None when it dies or hangs up instead."""
+        """Answers a request; None when it dies or hangs up instead, or died meanwhile."""
+        if not self.up:
+            return None
         ways = {"/process": self._process, "/health": self._health, "/cancel": self._cancel}
         answering = self._start(ways[path](body))
         await asyncio.wait({answering})

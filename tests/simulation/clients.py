@@ -239,7 +239,7 @@ class Client:
             if event.HasField("task"):
                 self._see(event.task)
             if self._random.random() < 0.3:  # it reads slowly
-                await asyncio.sleep(self._random.random())
+                await asyncio.sleep(self._random.choice((1, 1, 5)) * self._random.random())
 
     async def _call(self, method: str, request: Any) -> Any:
         self.world.trace(self.name, method, getattr(request, "id", ""))

@@ -12,6 +12,7 @@ from inferry.server.store.operations import Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.steps import Transition
+from tests.simulation.graves import graves
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -60,12 +61,12 @@ class Disk:
             self.world.trace("disk", "failed")
             raise apsw.IOError("disk I/O error")
 
-    def note(self, results: Sequence[Result]) -> None:
-        """Takes note of what a commit wrote of tasks."""
+    def note(self, results: Sequence[Result], buried: int) -> None:
+        """Takes note of what a commit wrote of tasks, and how many were purged until then."""
         now_s = self.world.loop.time()
+        buried_s = self.world.history.buried_s
+        buried_s += [now_s] * (buried - len(buried_s))
         for result in results:
-            if isinstance(result, int):
-                self.world.history.buried_s += [now_s] * result
             for record in _records(result):
                 self.world.history.written(record, now_s)
 
@@ -126,7 +127,7 @@ class SimulatedStore(SqliteStore):
         self._disk.write()
         super()._commit_now(results)
         self._disk.world.trace("disk", "committed", len(results))
-        self._disk.note(results)
+        self._disk.note(results, graves(self._db))
         # What a real clock would measure, and with it who commits, differs from run to run.
         self._took_s = self._disk.world.weather.disk_s
         return results

@@ -25,6 +25,11 @@ def dig(path: Path) -> None:
         db.close()
 
 
+def graves(db: apsw.Connection) -> int:
+    """Counts the tasks that were purged."""
+    return len(db.execute(f"SELECT rowid FROM {KEPT}tasks").fetchall())
+
+
 def _copy(db: apsw.Connection, table: str) -> str:
     names = [str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")]
     apart = f"place + (SELECT {_APART} * (1 + count(*)) FROM {KEPT}tasks)"

@@ -32,9 +32,6 @@ from tests.simulation.world import World
 #: What a gateway may log as an error while its disk fails.
 _EXPECTED = ("commit failed", "call failed", "the store is still out of order")
 
-#: How often tasks are purged: worlds do not last until the usual time.
-_PURGE_INTERVAL_MS = 2_000
-
 PUBLIC_URL = "http://gateway"
 
 #: The process that the running code is part of.
@@ -139,7 +136,7 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
         SqliteStore=lambda _path: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(network, life),
         Random=chance,
-        PURGE_INTERVAL_MS=_PURGE_INTERVAL_MS,
+        PURGE_INTERVAL_MS=life.world.weather.purge_ms,
     )
     with (
         edges,

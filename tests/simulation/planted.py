@@ -332,8 +332,8 @@ BUGS = (
     Bug(
         "a request id makes another task when the first is purged",
         "store.sqlite.writes:SqliteWrites._replay",
-        "raise PurgedError(task_id) from None",
-        "return None",
+        "except TaskNotFoundError:\n            raise PurgedError(task_id) from None",
+        "except (TaskNotFoundError, PurgedError):\n            return None",
     ),
 )
 

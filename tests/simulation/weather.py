@@ -55,8 +55,9 @@ class Weather:
     #: Types that are paused for a while, and times that all failed tasks run again.
     meddle_n: int
 
-    #: A task is kept for a few seconds only.
+    #: A task is kept for a few seconds only; how often such tasks are purged.
     fleeting_p: float
+    purge_ms: int
     #: Another request is sent under a name that was used.
     reuse_p: float
     #: A backend reports by a stream.
@@ -87,7 +88,7 @@ class Weather:
             jump_n=few(3, 0.25),
             jump_s=random.choice((1.0, 10.0, 60.0, 3_600.0)),
             disk_s=random.choice((0.0, 0.0, 0.005, 0.1)),
-            full_n=few(3, 0.25),
+            full_n=few(5, 0.35),
             io_p=seldom(0.05, 0.2),
             death_n=few(2, 0.3),
             sick_p=seldom(0.5, 0.25),
@@ -100,6 +101,7 @@ class Weather:
             operator_n=few(3, 0.25),
             meddle_n=few(3, 0.2),
             fleeting_p=seldom(0.6, 0.3),
+            purge_ms=random.choice((1_000, 3_000, 60_000)),
             reuse_p=seldom(0.8, 0.3),
             stream_p=seldom(0.6),
         )

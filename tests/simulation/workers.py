@@ -11,7 +11,7 @@ from tests.simulation.planted import BUGS, planted
 from tests.simulation.run import Simulator, Verdict, simulator
 
 #: Seeds that a planted bug has to be found within.
-PLANTED_SEEDS = 600
+PLANTED_SEEDS = 1_000
 _CHUNK = 20
 
 T = TypeVar("T")
