@@ -29,7 +29,7 @@ def test_the_defaults_are_the_numbers_of_the_design() -> None:
     assert config.tombstone_ms == 86_400_000
     assert (config.request_limit_bytes, config.result_limit_bytes) == (
         2**20,
-        3 * 2**20 - 2**16,
+        3 * 2**20 - 96 * 2**10,
     )
     assert (config.message_limit_bytes, config.json_depth_limit) == (2**22, 128)
 

@@ -47,7 +47,7 @@ class RegisterServerRequest(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
-        """The owner's own words about it."""
+        """The owner's own words about it, 64 KiB at most."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class ListServersResponse(_message.Message):
     """Asks for the next page; empty on the last."""
     @_builtins.property
     def servers(self) -> _containers.RepeatedCompositeFieldContainer[_server_pb2.Server]:
-        """The servers, by name."""
+        """The servers, by name; fewer than asked for when they are large."""
 
     def __init__(
         self,

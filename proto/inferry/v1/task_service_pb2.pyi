@@ -966,7 +966,7 @@ class ListAttemptsResponse(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Attempt]:
-        """The attempts, oldest first."""
+        """The attempts, oldest first; without the oldest when all would be too large for a client."""
 
     def __init__(
         self,

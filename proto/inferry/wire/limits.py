@@ -10,8 +10,9 @@ MAX_INTEGER = 2**53
 
 #: What a gRPC client with default options can read.
 MESSAGE_BYTES = 4 * 1024 * 1024
-#: What may stand in a message beside its payload and result.
-ENVELOPE_BYTES = 64 * 1024
+#: What may stand in a message beside its payload and result: labels of 40 KiB, an error and a
+#: message of 16 KiB each, and all the rest.
+ENVELOPE_BYTES = 96 * 1024
 #: A request to create or register.
 REQUEST_BYTES = 1024 * 1024
 #: A result with its details. A task with the largest payload and the largest result can be read.

@@ -255,6 +255,11 @@ async def test_the_store_says_which_server_it_is(servers: Registered) -> None:
         "http://",
         "http://u:p@a.example",
         "http://a.example/?q=1",
+        "http://a.example/\0",
+        "http://a\0.example",
+        "http://a b.example",
+        "http://a.example/\x9b",
+        f"http://a.example/{'x' * 2_048}",
     ],
 )
 def test_a_url_that_cannot_be_called_is_refused(url: str) -> None:

@@ -132,29 +132,51 @@ async def test_what_fits_a_message_is_one_for_who_asks_for_nothing(
     assert orjson.loads(backend.bodies[-1])["payload"] == {"n": 1}
 
 
+FACE = "\N{GRINNING FACE}"
+#: As large as a task can have them.
+CAPABILITIES = [f"{n:02}{'c' * 126}" for n in range(32)]
+LABELS = {f"{FACE * 61}{n:02}": FACE * 255 for n in range(32)}
+
+
+@pytest.mark.parametrize(
+    ("end", "value", "rest"),
+    [
+        (b'{"status":"COMPLETED","result":"%b"}', "result_json", 2),
+        (
+            b'{"status":"FAILED","error":"%b","code":"%b","details":{"d":"%%b"}}'
+            % (FACE.encode() * 4_096, FACE.encode() * 128),
+            "details_json",
+            8,
+        ),
+    ],
+    ids=["COMPLETED", "FAILED"],
+)
 async def test_a_task_at_all_limits_is_read_by_a_stub_with_default_options(
-    gateway: Running, backend: Backend
+    gateway: Running, backend: Backend, end: bytes, value: str, rest: int
 ) -> None:
     config = gateway.config
+    await gateway.register(backend, name="another", capabilities=["echo", *CAPABILITIES])
     payload = b'{"a":"%b"}' % (b"p" * (config.request_limit_bytes - 8))
-    result = b'"%b"' % (b"r" * (config.result_limit_bytes - 2))
-    backend.answer = say({"status": "accepted", "message": "\N{GRINNING FACE}" * 4_096})
-    metadata = (("authorization", f"Bearer {token()}"),)
+    size = config.result_limit_bytes - rest
+    backend.answer = say({"status": "accepted", "message": FACE * 4_096})
+    metadata = (("authorization", f"Bearer {token(tenant='t' * 255)}"),)
     async with grpc.aio.insecure_channel(gateway.gateway.grpc_address) as channel:
         stub = TaskServiceStub(channel)
-        labels = {f"{n:063}": "\N{GRINNING FACE}" * 255 for n in range(32)}
-        request = CreateTaskRequest(type="echo", payload_json=payload, labels=labels)
+        request = CreateTaskRequest(
+            type="echo", payload_json=payload, labels=LABELS, capabilities=CAPABILITIES
+        )
         task = (await stub.CreateTask(request, metadata=metadata)).task
         job = await backend.next_job()
-        said = b'{"status":"COMPLETED","result":%b}' % result
-        await text_of(gateway, "PUT", job["callback_url"].removeprefix(gateway.url), said)
+        path = job["callback_url"].removeprefix(gateway.url)
+        await text_of(gateway, "PUT", path, end % (b"v" * size))
         read = GetTaskRequest(id=task.id, value_format=JSON_TEXT)
         response = await stub.GetTask(read, metadata=metadata)
         assert response.ByteSize() <= MESSAGE_BYTES
-        assert (response.task.payload_json, response.task.result_json) == (payload, result)
+        assert response.task.payload_json == payload
+        assert len(getattr(response.task, value)) == config.result_limit_bytes
         read.without_payload, read.value_format = True, STRUCT
         task = (await stub.GetTask(read, metadata=metadata)).task
-        assert len(task.result.string_value) == len(result) - 2
+        assert len(task.result.string_value or str(task.details["d"])) == size
 
 
 @pytest.mark.parametrize(

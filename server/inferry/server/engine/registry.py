@@ -17,6 +17,9 @@ from inferry.server.fleet.record import Load, ServerRecord
 from inferry.server.store.operations import DrainServer, PutServer
 from inferry.server.task.ids import new_server_id
 
+#: Characters of a server's URL.
+URL_LIMIT = 2_048
+
 _log = structlog.get_logger(__name__)
 
 
@@ -142,14 +145,24 @@ def server_url(text: str) -> str:
     """Checks where a server wants to be called; returns it without a trailing slash.
 
     Raises:
-        InvalidPayloadError: It is no http or https URL, or has a user, query or fragment.
+        InvalidPayloadError: It is no http or https URL, has a user, query or fragment, or is long.
     """
+    if len(text) > URL_LIMIT:
+        raise InvalidPayloadError(f"url: {len(text)} characters; the limit is {URL_LIMIT}")
     try:
         url = URL(text)
         wrong = url.scheme not in ("http", "https") or not url.host or url.port is None
     except ValueError:
         wrong = True
-    if wrong or url.user or url.password or url.query_string or url.fragment:
+    if (
+        wrong
+        or not text.isprintable()
+        or " " in text
+        or url.user
+        or url.password
+        or url.query_string
+        or url.fragment
+    ):
         raise InvalidPayloadError(
             f"url: {text!r} is no http or https URL without user, query and fragment, "
             "such as https://inference.example.com"

@@ -1,5 +1,6 @@
 """ServerService: from messages to the registry and back."""
 
+import re
 from typing import Any
 
 from inferry.server.access.tokens import Role
@@ -9,7 +10,7 @@ from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
-from inferry.server.rpc.pages import page_size, read_place, write_place
+from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
 from inferry.server.rpc.task_requests import names, within
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
@@ -18,10 +19,14 @@ from inferry.wire.structs import struct_text
 
 CAPABILITIES_LIMIT = 256
 NAME_LIMIT = 128
+#: Of metadata: less than a page of a list has.
+METADATA_LIMIT_BYTES = 65_536
 MAX_CONCURRENT = 10
 MAX_CONCURRENT_LIMIT = 10_000
 GRACE_MS = 30_000
 GRACE_LIMIT_MS = 600_000
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -39,8 +44,10 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         """Registers a server, or renews the registration of the same url and name."""
         slots = request.max_concurrent if request.HasField("max_concurrent") else MAX_CONCURRENT
         within("maxConcurrent", slots, 1, MAX_CONCURRENT_LIMIT)
-        if not 0 < len(request.name) <= NAME_LIMIT:
-            raise InvalidPayloadError(f"name: right is 1 to {NAME_LIMIT} characters")
+        if not 0 < len(request.name) <= NAME_LIMIT or _CONTROL.search(request.name):
+            raise InvalidPayloadError(
+                f"name: right is 1 to {NAME_LIMIT} characters, none of them a control character"
+            )
         member = await self._registry.register(
             Registration(
                 url=request.url,
@@ -61,10 +68,10 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         """Lists the servers by name."""
         size, start = page_size(request.page_size), read_place(request.page_token) or 0
         members = self._registry.all()
-        end = start + size
+        servers = fitting(server_to_proto(member) for member in members[start : start + size])
+        end = start + len(servers)
         return pb.ListServersResponse(
-            servers=[server_to_proto(member) for member in members[start:end]],
-            next_page_token=write_place(end) if len(members) > end else "",
+            servers=servers, next_page_token=write_place(end) if len(members) > end else ""
         )
 
     async def GetServer(
@@ -109,7 +116,10 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
 
 def _metadata(request: pb.RegisterServerRequest) -> bytes:
     try:
-        return struct_text(request.metadata)
+        metadata = struct_text(request.metadata)
+        if request.metadata.ByteSize() <= METADATA_LIMIT_BYTES:
+            return metadata
+        raise FieldError(f"larger than {METADATA_LIMIT_BYTES} bytes as a protobuf Struct")
     except FieldError as error:
         error.within("metadata")
         raise InvalidPayloadError(str(error), field="metadata") from None

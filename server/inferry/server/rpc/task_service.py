@@ -26,7 +26,7 @@ from inferry.server.rpc.convert import (
     timestamp,
 )
 from inferry.server.rpc.explanation import explanation_to_proto
-from inferry.server.rpc.pages import page_size, read_place, write_place
+from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
 from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
 from inferry.server.store import TaskFilter
@@ -34,7 +34,6 @@ from inferry.server.task.record import TaskRecord
 from inferry.server.task.reports import STOPPED, ReportRules
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
-from inferry.wire.limits import ENVELOPE_BYTES, MESSAGE_BYTES
 
 WAIT_LIMIT_S = 60
 
@@ -111,18 +110,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
         page = found[:size]
         places = self._queue.places_of([record for _, record in page])
-        response, last = pb.ListTasksResponse(), 0
-        room = MESSAGE_BYTES - ENVELOPE_BYTES
-        for number, record in page:
-            task = task_to_proto(record, places.get(record.spec.id))
-            room -= task.ByteSize()
-            if room < 0:
-                break
-            response.tasks.append(task)
-            last = number
-        if len(response.tasks) < len(found):
-            response.next_page_token = write_place(last)
-        return response
+        tasks = fitting(task_to_proto(record, places.get(record.spec.id)) for _, record in page)
+        return pb.ListTasksResponse(
+            tasks=tasks,
+            next_page_token=write_place(page[len(tasks) - 1][0]) if len(tasks) < len(found) else "",
+        )
 
     async def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
@@ -215,7 +207,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.ListAttemptsResponse:
         """Lists a task's attempts, oldest first."""
         attempts = await self._reader.attempts(request.id, visible_tenant())
-        return pb.ListAttemptsResponse(attempts=[attempt_to_proto(one) for one in attempts])
+        newest = fitting(attempt_to_proto(one) for one in reversed(attempts))
+        return pb.ListAttemptsResponse(attempts=reversed(newest))
 
     async def _event(self, request: pb.WatchTaskRequest, step: Step) -> task_pb2.TaskEvent:
         if step.place is not None:
