@@ -1,3 +1,5 @@
+import json
+import sys
 from typing import Any
 
 import pytest
@@ -70,3 +72,36 @@ def test_a_narrow_terminal_gets_whole_ids(
         "task_01J  映像  -",
         "task_02J  a     no room",
     ]
+
+
+ODD = '{\r\n\t"a" : "\x9b2J\x7f\u2028",\r"b":[\n1 ]}'
+SAME = json.loads(ODD)
+
+
+def print_all(capsys: pytest.CaptureFixture[str]) -> tuple[str, str, str]:
+    task = Task(status=Task.COMPLETED, result_json=ODD.encode())
+    output.print_result(task)
+    result = capsys.readouterr().out
+    output.print_json(document(task))
+    whole = capsys.readouterr().out
+    output.print_json_line(document(task))
+    return result, whole, capsys.readouterr().out
+
+
+def test_a_result_goes_into_a_pipe_as_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    result, whole, line = print_all(capsys)
+    assert result == f"{ODD}\n"
+    assert json.loads(whole)["result"] == SAME
+    assert (line.count("\n"), line.count("\r")) == (1, 0)
+    assert json.loads(line)["result"] == SAME
+
+
+def test_a_result_moves_no_terminal_and_stays_the_same_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result, whole, line = print_all(capsys)
+    assert json.loads(result) == SAME
+    assert json.loads(whole)["result"] == json.loads(line)["result"] == SAME
+    for text in (result, whole, line):
+        assert all(char.isprintable() or char == "\n" for char in text)

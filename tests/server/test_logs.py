@@ -64,6 +64,40 @@ def test_whatever_is_logged_is_one_line_of_json(value: Any, logged: Any) -> None
     assert json.loads(second)["event"].startswith("odd ")
 
 
+ODD = "a\x1b[2J\r\nb\x9bc\x85d\u2028e"
+
+
+@pytest.mark.parametrize("log_format", ["pretty", "json"])
+def test_nothing_that_is_logged_makes_a_line_or_moves_a_terminal(log_format: str) -> None:
+    stream = io.StringIO()
+    set_up_logs(log_format, "info", stream)
+    structlog.get_logger().info("odd", error=ODD)
+    logging.getLogger("library").error("odd %s", ODD)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    if log_format == "json":
+        assert json.loads(lines[0])["error"] == ODD
+
+
+def _break(text: str) -> None:
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize("log_format", ["pretty", "json"])
+def test_a_traceback_has_its_lines_and_nothing_else_that_moves_a_terminal(log_format: str) -> None:
+    stream = io.StringIO()
+    set_up_logs(log_format, "info", stream)
+    try:
+        _break("a\x1b[2J\x9bb")
+    except ValueError:
+        structlog.get_logger().exception("odd")
+    logged = stream.getvalue()
+    assert "\x1b" not in logged
+    assert "\x9b" not in logged
+    assert (logged.count("\n") > 3) is (log_format == "pretty")
+
+
 def test_a_stream_that_cannot_be_written_loses_a_line_and_no_more() -> None:
     class Full(io.StringIO):
         full = True

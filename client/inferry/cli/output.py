@@ -3,6 +3,8 @@
 Answers go to standard output; progress and errors go to standard error.
 """
 
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +18,12 @@ from rich.text import Text
 from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import ExplainTaskResponse
+from inferry.wire.controls import escape_controls
 from inferry.wire.encode import encoder
 from inferry.wire.scalars import print_timestamp
+
+#: Outside of strings JSON has three of them, inside none.
+_LINE_END = re.compile(r"\r\n?|\n")
 
 OUT = Console(highlight=False, soft_wrap=True)
 
@@ -38,21 +44,34 @@ def document(message: Message) -> dict[str, Any]:
     return {name: printed[name] for name in names if name in printed}
 
 
-def print_json(value: Any, *, indent: bool = True) -> None:
+def print_json(value: Any) -> None:
     """Prints a JSON value."""
-    options = orjson.OPT_INDENT_2 if indent else None
-    say(orjson.dumps(value, option=options).decode())
+    _say_json(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """Prints a JSON value as one line, whatever lines the texts in it have."""
+    _say_json(_LINE_END.sub(" ", orjson.dumps(value).decode()))
 
 
 def print_result(task: Task) -> None:
     """Prints what a task ended with: its result, or on standard error why it has none."""
     if task.status == Task.COMPLETED:
-        say(task.result_json.decode())
+        _say_json(task.result_json.decode())
         return
     text = f"{task.id} {Task.Status.Name(task.status)}"
     why = f": {task.error}" if task.error else ""
     code = f" ({task.code})" if task.code else ""
     say(plain(f"{text}{why}{code}"), err=True)
+
+
+def _say_json(text: str) -> None:
+    """Prints a JSON text: to a pipe as it is, to a terminal with nothing that it would obey."""
+    if sys.stdout.isatty():
+        # Outside of strings these are space.
+        lines = _LINE_END.sub("\n", text).replace("\t", " ").split("\n")
+        text = "\n".join(map(escape_controls, lines))
+    say(text)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -
             task = follow(session, task_id)
         else:
             for event in events_of(session, task_id):
-                output.print_json(output.document(event), indent=False)
+                output.print_json_line(output.document(event))
             task = session.call(
                 session.tasks.GetTask, GetTaskRequest(id=task_id, value_format=JSON_TEXT)
             ).task

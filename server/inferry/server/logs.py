@@ -15,6 +15,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from inferry.wire.controls import escape_controls
+
 #: Keys whose values are never logged.
 SECRET_KEYS = frozenset(
     {
@@ -86,7 +88,9 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     """
     level = logging.getLevelNamesMapping()[log_level.upper()]
     pretty = log_format == "pretty" or (log_format == "auto" and stream.isatty())
-    last = _pretty(stream) if pretty else structlog.processors.JSONRenderer(serializer=_json)
+    last: list[Processor] = [structlog.processors.JSONRenderer(serializer=_json)]
+    if pretty:
+        last = [_show_controls, _pretty(stream)]
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -94,7 +98,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
         mask_secrets,
     ]
     structlog.configure(
-        processors=[*shared, last],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(
             file=_Lossy(stream)  # type: ignore[arg-type]  # all of it that is used
@@ -105,7 +109,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()
@@ -122,10 +126,21 @@ def _pretty(stream: TextIO) -> Processor:
     )
 
 
+def _show_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Writes what a terminal would obey as escapes; a traceback keeps its lines."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if key == "exception" else [value]
+            event[key] = "\n".join(map(escape_controls, lines))
+    return event
+
+
 def _json(event: Any, **_options: Any) -> str:
     try:
-        return orjson.dumps(event, default=repr).decode()
+        line = orjson.dumps(event, default=repr).decode()
     except TypeError:
         # Half of a surrogate pair, a large number, a key that is no text: none of them may break
         # what is logged about. This spells them all.
-        return json.dumps(event, default=repr, skipkeys=True)
+        line = json.dumps(event, default=repr, skipkeys=True)
+    # Some readers end a line where JSON does not.
+    return escape_controls(line)

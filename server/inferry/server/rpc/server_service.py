@@ -1,6 +1,5 @@
 """ServerService: from messages to the registry and back."""
 
-import re
 from typing import Any
 
 from inferry.server.access.tokens import Role
@@ -14,6 +13,7 @@ from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
 from inferry.server.rpc.task_requests import names, within
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
+from inferry.wire.controls import CONTROLS
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_text
 
@@ -25,8 +25,6 @@ MAX_CONCURRENT = 10
 MAX_CONCURRENT_LIMIT = 10_000
 GRACE_MS = 30_000
 GRACE_LIMIT_MS = 600_000
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -44,7 +42,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         """Registers a server, or renews the registration of the same url and name."""
         slots = request.max_concurrent if request.HasField("max_concurrent") else MAX_CONCURRENT
         within("maxConcurrent", slots, 1, MAX_CONCURRENT_LIMIT)
-        if not 0 < len(request.name) <= NAME_LIMIT or _CONTROL.search(request.name):
+        if not 0 < len(request.name) <= NAME_LIMIT or CONTROLS.search(request.name):
             raise InvalidPayloadError(
                 f"name: right is 1 to {NAME_LIMIT} characters, none of them a control character"
             )
