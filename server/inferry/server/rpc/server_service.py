@@ -115,12 +115,15 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
 def _metadata(request: pb.RegisterServerRequest) -> bytes:
     try:
         metadata = struct_text(request.metadata)
-        if request.metadata.ByteSize() <= METADATA_LIMIT_BYTES:
-            return metadata
-        raise FieldError(f"larger than {METADATA_LIMIT_BYTES} bytes as a protobuf Struct")
     except FieldError as error:
         error.within("metadata")
         raise InvalidPayloadError(str(error), field="metadata") from None
+    if request.metadata.ByteSize() > METADATA_LIMIT_BYTES:
+        raise InvalidPayloadError(
+            f"metadata: larger than {METADATA_LIMIT_BYTES} bytes as a protobuf Struct",
+            field="metadata",
+        )
+    return metadata
 
 
 def _status(member: Member) -> server_pb2.Server.Status.ValueType:
