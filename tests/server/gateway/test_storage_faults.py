@@ -155,6 +155,8 @@ async def test_a_shell_that_holds_the_lock_delays_writes_and_nothing_else(
 ) -> None:
     first = await gateway.create()
     shell = apsw.Connection(str(tmp_path / DATABASE))
+    # The gateway may be writing, too: a word of its own on the time.
+    shell.set_busy_timeout(10_000)
     shell.execute("BEGIN IMMEDIATE")
     creating = asyncio.create_task(refused(gateway))
     await gateway.task(first["id"])
