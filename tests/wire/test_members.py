@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,6 +84,16 @@ def test_a_member_named_twice_is_refused() -> None:
 def test_members_are_picked_by_their_names_and_the_last_one_counts() -> None:
     text = b'{"a":1,"\\u0061":2,"b":{},"c":3,"A":4}'
     assert pick(text, ["a", "b", "x"]) == {"a": b"2", "b": b"{}"}
+
+
+def test_members_that_are_not_picked_are_not_kept() -> None:
+    text = b'{%b,"wanted":1}' % b",".join(b'"%d":1' % number for number in range(100_000))
+    tracemalloc.start()
+    try:
+        assert pick(text, ["wanted"]) == {"wanted": b"1"}
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_names_of_members_that_are_not_picked_are_nobodys_business() -> None:

@@ -5,7 +5,8 @@ all: whoever wants one checks it, and all others are passed over.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from inferry.wire.errors import FieldError, NoJsonError, expected, show
 from inferry.wire.text import depths, no_json, parse
@@ -19,11 +20,26 @@ for _ in range(4):
 #: A value; of one that nests deeper only where it begins.
 _VALUE = rb'(?P<value>"[^"]*+"|[^\s"{}\[\],:]++|[{\[](?:%b)*+[}\]]|(?=[{\[]))' % _INSIDE
 _NEXT = rb"%b(?P<next>[,}\]])" % _SPACE
-_ELEMENT = re.compile(rb"%b%b(?:%b)?+" % (_SPACE, _VALUE, _NEXT))
-_MEMBER = re.compile(rb'%b"(?P<name>[^"]*+)"%b:%b' % (_SPACE, _SPACE, _ELEMENT.pattern))
+_ELEMENT = rb"%b%b(?:%b)?+" % (_SPACE, _VALUE, _NEXT)
+_MEMBER = rb'%b"(?P<name>[^"]*+)"%b:%b' % (_SPACE, _SPACE, _ELEMENT)
 _AFTER = re.compile(_NEXT)
-_OBJECT = re.compile(rb"%b\{%b(\}?)" % (_SPACE, _SPACE))
-_ARRAY = re.compile(rb"%b\[%b(\]?)" % (_SPACE, _SPACE))
+
+
+class _Kind(NamedTuple):
+    """What an object or an array is made of."""
+
+    name: str
+    begin: re.Pattern[bytes]
+    piece: re.Pattern[bytes]
+    end: bytes
+
+
+_OBJECT = _Kind(
+    "a JSON object", re.compile(rb"%b\{%b(\}?)" % (_SPACE, _SPACE)), re.compile(_MEMBER), b"}"
+)
+_ARRAY = _Kind(
+    "an array", re.compile(rb"%b\[%b(\]?)" % (_SPACE, _SPACE)), re.compile(_ELEMENT), b"]"
+)
 #: Bytes in which the end of a deeper value is looked for at first.
 _FIRST_LOOK = 512
 
@@ -36,8 +52,8 @@ def members(text: bytes) -> dict[str, bytes]:
         FieldError: It is another value, or a member is named twice.
     """
     found: dict[str, bytes] = {}
-    for spelled, value in _members(text):
-        name = _name(spelled)
+    for member, value in _pieces(text, _OBJECT):
+        name = _name(text[member.start("name") : member.end("name")])
         if name in found:
             raise FieldError(f"the member {show(name)} is named twice")
         found[name] = value
@@ -55,7 +71,8 @@ def pick(text: bytes, names: Collection[str]) -> dict[str, bytes]:
     """
     plain = {name.encode(): name for name in names}
     picked: dict[str, bytes] = {}
-    for spelled, value in _members(text):
+    for member, value in _pieces(text, _OBJECT):
+        spelled = text[member.start("name") : member.end("name")]
         name = plain.get(spelled)
         if name is None and b"\\" in spelled:
             name = _escaped(spelled, plain.values())
@@ -71,35 +88,21 @@ def elements(text: bytes) -> list[bytes]:
         NoJsonError: It is no JSON.
         FieldError: It is another value.
     """
-    begin = _ARRAY.match(text)
+    return [value for _, value in _pieces(text, _ARRAY)]
+
+
+def _pieces(text: bytes, kind: _Kind) -> Iterator[tuple[re.Match[bytes], bytes]]:
+    """Yields the pieces of an object or an array: they may be a million, of which few are kept."""
+    begin = kind.begin.match(text)
     if begin is None:
-        raise expected("an array", parse(text))
-    return [value for _, value in _pieces(text, begin, _ELEMENT, b"]")]
-
-
-def _members(text: bytes) -> list[tuple[bytes, bytes]]:
-    """Lists the names as they are spelled, and the texts."""
-    begin = _OBJECT.match(text)
-    if begin is None:
-        raise expected("a JSON object", parse(text))
-    return [
-        (text[member.start("name") : member.end("name")], value)
-        for member, value in _pieces(text, begin, _MEMBER, b"}")
-    ]
-
-
-def _pieces(
-    text: bytes, begin: re.Match[bytes], piece: re.Pattern[bytes], end: bytes
-) -> list[tuple[re.Match[bytes], bytes]]:
-    """Splits what follows ``begin``. A list: generators in generators took twice as long."""
+        raise expected(kind.name, parse(text))
     # Of the same length, and no quote in it is part of a string.
     bare = text
     if b"\\" in text:
         bare = text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-    pieces: list[tuple[re.Match[bytes], bytes]] = []
     at, separator = begin.end(), begin[1] or b","
     while separator == b",":
-        found = piece.match(bare, at)
+        found = kind.piece.match(bare, at)
         if found is None:
             raise no_json(text, at)
         start, stop = found.span("value")
@@ -109,11 +112,10 @@ def _pieces(
             after = _AFTER.match(bare, stop)
         if after is None or after["next"] is None:
             raise no_json(text, stop)
-        pieces.append((found, text[start:stop]))
+        yield found, text[start:stop]
         at, separator = after.end(), after["next"]
-    if separator != end or bare[at:].strip(b" \t\n\r"):
+    if separator != kind.end or bare[at:].strip(b" \t\n\r"):
         raise no_json(text, at)
-    return pieces
 
 
 def _end_of(bare: bytes, start: int) -> int:
