@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
-from tests.backends import Backend, Job, running_backend
+from tests.backends import SUCCESS, Backend, Job, running_backend
 from tests.gateways import running_gateway, token
 from tests.processes import GatewayProcess, start_gateway
 
@@ -133,6 +133,32 @@ async def test_a_repeated_synchronous_create_is_told_the_same_task(
         gateway.gateway.begin_stop()
         for status, body in await asyncio.gather(first, again):
             assert (status, body["details"]) == (503, {"taskId": job["id"]})
+
+
+async def test_who_waits_for_a_slot_over_grpc_is_served_before_the_gateway_ends(
+    tmp_path: Path,
+) -> None:
+    answer = asyncio.Event()
+
+    async def slow(job: Job) -> web.StreamResponse:
+        await answer.wait()
+        return await SUCCESS(job)
+
+    async with running_backend(slow) as backend, running_gateway(tmp_path) as gateway:
+        await gateway.register(backend, maxConcurrent=1)
+        auth = (("authorization", f"Bearer {token()}"),)
+        async with grpc.aio.insecure_channel(gateway.gateway.grpc_address) as channel:
+            tasks = TaskServiceStub(channel)
+            request = CreateTaskRequest(type="echo", asynchronous=False)
+            calls = [asyncio.ensure_future(tasks.CreateTask(request, metadata=auth))]
+            await backend.next_job()
+            calls.append(asyncio.ensure_future(tasks.CreateTask(request, metadata=auth)))
+            await gateway.eventually("/api/queue", lambda queue: queue["waiting"] == 1)
+            stopping = asyncio.create_task(gateway.gateway.stop())
+            answer.set()
+            for reply in await asyncio.gather(*calls):
+                assert reply.task.status == Task.COMPLETED
+            await stopping
 
 
 async def test_a_create_that_comes_when_the_grace_is_over_is_told_its_task(tmp_path: Path) -> None:

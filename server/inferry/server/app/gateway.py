@@ -126,13 +126,17 @@ class Gateway:
 
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
-        grace_s = max(0.0, self.begin_stop() - asyncio.get_running_loop().time())
+        ends_s, loop = self.begin_stop(), asyncio.get_running_loop()
         await self._rpc.say_stopping()
+        grace_s = max(LAST_WORDS_S, ends_s - loop.time())
+        closing = asyncio.create_task(self._rpc.stop(grace_s))
+        # Tasks that somebody waits for may still need a server: until then all goes on.
+        await self._cases.reader.until_served(ends_s - loop.time())
         self._memory.ledger.close()
-        for loop in reversed(self._loops):
-            await loop.stop()
-        closing = asyncio.create_task(self._rpc.stop(max(grace_s, LAST_WORDS_S)))
-        await self._dispatcher.close(grace_s)
+        for service in reversed(self._loops):
+            await service.stop()
+        await self._dispatcher.close(max(0.0, ends_s - loop.time()))
+        self._cases.reader.dismiss()
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
         await closing

@@ -1,8 +1,8 @@
 """The use cases that only read: get, wait, watch, list, attempts."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from inferry.server.engine.board import Board
@@ -38,6 +38,10 @@ class Reader:
         self._signals = signals
         self._waits: set[asyncio.Timeout] = set()
         self._hurried = False
+        #: Those who wait for an end without a time.
+        self._patient = 0
+        self._nobody_patient = asyncio.Event()
+        self._nobody_patient.set()
 
     def hurry(self) -> None:
         """Answers those who wait for a time with the task as it is, now and from now on."""
@@ -46,13 +50,32 @@ class Reader:
             if not wait.expired():
                 wait.reschedule(0.0)
 
+    async def until_served(self, within_s: float) -> None:
+        """Waits until nobody waits for an end without a time, or until that time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._nobody_patient.wait()
+
     def dismiss(self) -> None:
         """Refuses those who wait for an end without a time, now and from now on."""
         self._signals.dismiss()
 
-    def listen(self, task_id: str) -> AbstractContextManager[Signal]:
-        """Hangs up a bell for a task, which need not be there yet."""
-        return self._signals.listen(task_id)
+    @contextmanager
+    def listen(self, task_id: str) -> Iterator[Signal]:
+        """Hangs up a bell for who waits for a task's end without a time; it may yet have to come.
+
+        Yields:
+            The bell.
+        """
+        self._patient += 1
+        self._nobody_patient.clear()
+        try:
+            with self._signals.listen(task_id) as signal:
+                yield signal
+        finally:
+            self._patient -= 1
+            if not self._patient:
+                self._nobody_patient.set()
 
     async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Reads a task.
@@ -75,7 +98,8 @@ class Reader:
             UnavailableError: The gateway stops before the end for which it was to wait for ever.
         """
         wait = asyncio.timeout(timeout_s)
-        with self._signals.listen(task_id) as signal:
+        listen = self.listen if timeout_s is None else self._signals.listen
+        with listen(task_id) as signal:
             record = await self.task(task_id, tenant)
             try:
                 async with wait:
