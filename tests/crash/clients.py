@@ -8,6 +8,7 @@ from random import Random
 from tests.crash.history import FINAL, History, Json, Plan, Seen, Wish
 from tests.crash.moments import Moment, Moments
 from tests.crash.rest import Rest
+from tests.crash.rpc import Rpc
 
 TYPE = "crash"
 
@@ -18,6 +19,8 @@ _PLANS = {
     Plan.AGAIN: 2,
     Plan.REFUSE: 1,
 }
+#: The share of tasks that are created over gRPC.
+_BY_RPC = 0.4
 #: How long a client follows a task.
 _PATIENCE_S = 4.0
 
@@ -26,9 +29,16 @@ class Client:
     """Lives through one task after the other until it is told to stop."""
 
     def __init__(
-        self, rest: Rest, history: History, moments: Moments, random: Random, timeout_ms: int
+        self,
+        rest: Rest,
+        rpc: Rpc,
+        history: History,
+        moments: Moments,
+        random: Random,
+        timeout_ms: int,
     ) -> None:
         self._rest = rest
+        self._rpc = rpc
         self._history = history
         self._moments = moments
         self._random = random
@@ -70,11 +80,11 @@ class Client:
             },
             **({"timeout": self._timeout_ms} if wish.asynchronous else {}),
         }
-        headers = {"Idempotency-Key": f"wish-{wish.number}"} if wish.keyed else {}
-        send = self._rest.until_answered if wish.keyed else self._rest.once
+        key = f"wish-{wish.number}" if wish.keyed else None
+        create = self._rpc.create if self._random.random() < _BY_RPC else self._rest.create
         began_s = time.monotonic()
         self._moments.pass_by(Moment.CREATE)
-        answer = await send("POST", "/api/tasks", body, headers)
+        answer = await create(body, key)
         if answer is None:
             self._history.unanswered.add(wish.number)
             return None

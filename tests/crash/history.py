@@ -88,6 +88,8 @@ class History:
     wishes: dict[int, Wish] = field(default_factory=dict)
     #: Ids that a create was answered with, by wish.
     created: dict[int, set[str]] = field(default_factory=dict)
+    #: Creates that were answered over gRPC.
+    by_rpc: int = 0
     #: Wishes whose create was sent and never answered.
     unanswered: set[int] = field(default_factory=set)
     #: Tasks that somebody asked to cancel.

@@ -13,6 +13,7 @@ from tests.crash.clients import Client
 from tests.crash.history import History
 from tests.crash.moments import Moments
 from tests.crash.rest import Rest, running_rest
+from tests.crash.rpc import Rpc, running_rpc
 from tests.crash.verdict import Verdict
 from tests.crash.workers import Worker, running_worker
 from tests.processes import GatewayProcess
@@ -28,10 +29,11 @@ _PORTS = range(10_000, 32_000)
 class Load:
     """What is around the gateway."""
 
-    def __init__(self, history: History, rest: Rest, moments: Moments) -> None:
+    def __init__(self, history: History, rest: Rest, rpc: Rpc, moments: Moments) -> None:
         self.history = history
         self.moments = moments
         self._rest = rest
+        self._rpc = rpc
         self._workers: list[Worker] = []
         self._clients: list[Client] = []
         self._living: list[asyncio.Task[None]] = []
@@ -49,7 +51,7 @@ class Load:
         clients = await stack.enter_async_context(asyncio.TaskGroup())
         for _ in range(CLIENTS):
             own = Random(random.random())
-            client = Client(self._rest, self.history, self.moments, own, timeout_ms)
+            client = Client(self._rest, self._rpc, self.history, self.moments, own, timeout_ms)
             self._clients.append(client)
             self._living.append(clients.create_task(client.live()))
 
@@ -82,8 +84,10 @@ async def under_load(
     """
     history, moments = History(), Moments()
     async with AsyncExitStack() as stack:
-        running = running_rest(gateway.rest, gateway.token, history)
-        load = Load(history, await stack.enter_async_context(running), moments)
+        where = gateway.token, history
+        rest = await stack.enter_async_context(running_rest(gateway.rest, *where))
+        rpc = await stack.enter_async_context(running_rpc(gateway.grpc, *where))
+        load = Load(history, rest, rpc, moments)
         await load.begin(stack, random, timeout_ms)
         yield load
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from tests.crash.history import History
+from tests.crash.history import History, Json
 
 #: Between two tries of a call.
 _PAUSE_S = 0.02
@@ -51,6 +51,12 @@ class Rest:
             if answer is not None:
                 return answer
             await asyncio.sleep(_PAUSE_S)
+
+    async def create(self, body: Json, key: str | None) -> tuple[int, Any] | None:
+        """Creates a task; with a key, until it is answered."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        send = self.once if key is None else self.until_answered
+        return await send("POST", "/api/tasks", body, headers)
 
     async def events(self, task_id: str, after: int) -> AsyncGenerator[dict[str, Any], None]:
         """Yields the events of one connection, until it ends or breaks.

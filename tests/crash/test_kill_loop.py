@@ -14,3 +14,4 @@ async def test_nothing_is_lost_doubled_or_ended_twice_by_kills(tmp_path: Path) -
     # It did happen under load.
     assert {"COMPLETED", "FAILED", "CANCELLED"} <= verdict.ends.keys()
     assert verdict.history.unanswered
+    assert verdict.history.by_rpc

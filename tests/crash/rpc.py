@@ -1,0 +1,90 @@
+"""Creates tasks over gRPC, at a gateway that may be gone at any time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import orjson
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from inferry.v1.task_pb2 import JSON_TEXT, Task
+from inferry.v1.task_service_pb2 import CreateTaskRequest
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.crash.history import History, Json
+
+#: Between two tries of a call.
+_PAUSE_S = 0.02
+_WITHIN_S = 30
+_OPTIONS = [
+    # The gateway is back soon: a client that waits longer each time would miss it.
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 100),
+]
+
+
+class Rpc:
+    """A connection, made again and again. Answers are told in the words of REST."""
+
+    def __init__(self, channel: grpc.aio.Channel, token: str, history: History) -> None:
+        self._stub: Any = TaskServiceStub(channel)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._history = history
+
+    async def create(self, said: Json, key: str | None) -> tuple[int, Any] | None:
+        """Creates a task once there is a connection; None if no answer came.
+
+        With a key, it is asked for again and again until it is answered.
+        """
+        request = _request(said, key)
+        while True:
+            try:
+                # Until there is a connection nothing is sent.
+                reply = await self._stub.CreateTask(
+                    request, metadata=self._metadata, timeout=_WITHIN_S, wait_for_ready=True
+                )
+            except AioRpcError as error:
+                if error.code() is not StatusCode.UNAVAILABLE:
+                    return 0, f"{error.code().name}: {error.details()}"
+                self._history.broken.append(f"CreateTask: {error.details()}")
+                if key is None:
+                    return None
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                self._history.by_rpc += 1
+                return 202 if request.asynchronous else 200, _plain(reply.task)
+
+
+def _request(said: Json, key: str | None) -> CreateTaskRequest:
+    return CreateTaskRequest(
+        type=said["type"],
+        asynchronous=said["async"],
+        idempotent=said["idempotent"],
+        labels=said["labels"],
+        payload_json=orjson.dumps(said["payload"]),
+        timeout_ms=said.get("timeout"),
+        request_id=key or "",
+        value_format=JSON_TEXT,
+    )
+
+
+def _plain(task: Task) -> Json:
+    """Shows of a task what REST would: as much as is looked at."""
+    texts = {"result": task.result_json, "details": task.details_json}
+    words = {"error": task.error, "code": task.code}
+    return {
+        "id": task.id,
+        "status": Task.Status.Name(task.status),
+        **{name: orjson.loads(text) for name, text in texts.items() if text},
+        **{name: word for name, word in words.items() if word},
+    }
+
+
+@asynccontextmanager
+async def running_rpc(address: str, token: str, history: History) -> AsyncIterator[Rpc]:
+    """Opens it."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        yield Rpc(channel, token, history)
