@@ -559,7 +559,7 @@ class CancelTaskRequest(_message.Message):
     id: _builtins.str
     """*Required*. The task."""
     reason: _builtins.str
-    """Why, for a person. Default: none."""
+    """Why, for a person, 4,096 characters at most. Default: none."""
     value_format: _task_pb2.ValueFormat.ValueType
     """How details come. Default: STRUCT."""
     def __init__(

@@ -123,7 +123,10 @@ class IllegalTransitionError(InferryError):
 
 
 class UnfitValueError(InferryError):
-    """A JSON value does not fit the form that was asked for; details carry ``taskId``."""
+    """A JSON value does not fit the form that was asked for.
+
+    Details carry ``taskId`` and ``status``: who watches learns that the task has ended, and how.
+    """
 
     kind = Kind.IMPOSSIBLE_NOW
     code = "VALUE_DOES_NOT_FIT"

@@ -5,8 +5,12 @@ import base64
 import grpc
 import pytest
 
+from inferry.bridge.rpc_errors import http_error
 from inferry.v1.server_service_pb2 import ListServersRequest, RegisterServerRequest
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.task_pb2 import STRUCT
+from inferry.v1.task_service_pb2 import WatchTaskRequest
+from tests.backends import Backend, say
 from tests.gateways import Running, token
 
 FACE = "\N{GRINNING FACE}"
@@ -62,3 +66,34 @@ async def test_a_registration_that_nobody_could_list_is_refused(
     status, body = await gateway.call("POST", "/api/servers/register", said)
     assert status == 400
     assert reason in body["error"]
+
+
+@pytest.mark.parametrize("reason", [FACE * 4_096, FACE * 4_097])
+async def test_a_reason_to_cancel_is_bounded_as_every_error_is(
+    gateway: Running, reason: str
+) -> None:
+    path = f"/api/tasks/{(await gateway.create())['id']}"
+    status, body = await gateway.call("POST", f"{path}/cancel", {"reason": reason})
+    if len(reason) > 4_096:
+        assert (status, body["error"]) == (400, "reason: 4097 characters; the limit is 4096")
+        assert (await gateway.call("GET", path))[1]["status"] == "PENDING"
+    else:
+        assert (status, body["error"]) == (200, reason)
+
+
+async def test_who_watches_in_a_form_that_a_result_does_not_fit_learns_of_the_end(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = say(b'{"status":"success","result":9007199254740993}')
+    await gateway.register(backend)
+    task = await gateway.create()
+    call = gateway.tasks.WatchTask(
+        WatchTaskRequest(id=task["id"], value_format=STRUCT),
+        metadata=(("authorization", f"Bearer {token()}"),),
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        _ = [response async for response in call]
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    told = http_error(refused.value)
+    assert told.code == "VALUE_DOES_NOT_FIT"
+    assert told.details == {"taskId": task["id"], "status": "COMPLETED"}

@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused_with_a_way_out(
 ) -> None:
     with pytest.raises(UnfitValueError, match=rf"{reason}.*; ask for .*JSON_TEXT") as refused:
         with_values(DONE, payload, outcome)
-    assert refused.value.details == {"taskId": DONE.spec.id}
+    assert refused.value.details == {"taskId": DONE.spec.id, "status": "COMPLETED"}
 
 
 def test_a_new_task_has_nothing_of_an_attempt() -> None:

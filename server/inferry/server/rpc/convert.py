@@ -111,7 +111,9 @@ def add_values(
 
 
 def _unfit(task: task_pb2.Task, why: str) -> UnfitValueError:
-    return UnfitValueError(f"{why}; ask for the text (value_format: JSON_TEXT)", taskId=task.id)
+    status = task_pb2.Task.Status.Name(task.status)
+    text = f"{why}; ask for the text (value_format: JSON_TEXT)"
+    return UnfitValueError(text, taskId=task.id, status=status)
 
 
 def attempt_to_proto(attempt: Attempt) -> task_pb2.Attempt:

@@ -4,9 +4,8 @@ from typing import Any
 
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.queue_view import QueueView, TypeState
-from inferry.server.errors import InvalidPayloadError
 from inferry.server.rpc.convert import timestamp
-from inferry.server.rpc.task_requests import name_of
+from inferry.server.rpc.task_requests import name_of, reason_of
 from inferry.v1 import queue_pb2, queue_service_pb2_grpc
 from inferry.v1 import queue_service_pb2 as pb
 
@@ -38,9 +37,7 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
     ) -> pb.PauseTypeResponse:
         """Starts no more tasks of a type, from before the answer on."""
         task_type = name_of("type", request.type)
-        if len(request.reason) > REASON_LIMIT:
-            raise InvalidPayloadError(f"reason: right is {REASON_LIMIT} characters at most")
-        await self._pauses.pause(task_type, request.reason)
+        await self._pauses.pause(task_type, reason_of(request.reason, REASON_LIMIT))
         return pb.PauseTypeResponse(queue=_type_to_proto(self._queue.type_state(task_type)))
 
     async def ResumeType(

@@ -125,6 +125,17 @@ def name_of(field: str, text: str) -> str:
     return text
 
 
+def reason_of(text: str, limit: int) -> str:
+    """Checks the reason for something, for a person.
+
+    Raises:
+        InvalidPayloadError: It is too long.
+    """
+    if len(text) > limit:
+        raise InvalidPayloadError(f"reason: {len(text)} characters; the limit is {limit}")
+    return text
+
+
 def within(field: str, value: int, least: int, most: int) -> int:
     """Checks a number's bounds; returns it.
 

@@ -28,12 +28,13 @@ from inferry.server.rpc.convert import (
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
 from inferry.server.rpc.report_door import ReportDoor
-from inferry.server.rpc.task_requests import bulk_of, new_task, status_of
+from inferry.server.rpc.task_requests import bulk_of, new_task, reason_of, status_of
 from inferry.server.store import TaskFilter
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.reports import STOPPED, ReportRules
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.limits import TEXT_CHARS
 
 WAIT_LIMIT_S = 60
 
@@ -173,7 +174,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CancelTaskRequest, context: Context
     ) -> pb.CancelTaskResponse:
         """Ends a task that is not final yet."""
-        record = await self._engine.cancel(request.id, visible_tenant(), request.reason)
+        reason = reason_of(request.reason, TEXT_CHARS)
+        record = await self._engine.cancel(request.id, visible_tenant(), reason)
         return pb.CancelTaskResponse(task=await self._task(record, request.value_format))
 
     async def RetryTask(
