@@ -56,23 +56,28 @@ async def refused(call: Any) -> StatusCode:
     return caught.value.code()
 
 
+UNKNOWN, NOT_SO = StatusCode.UNAUTHENTICATED, StatusCode.INVALID_ARGUMENT
+
+
 @pytest.mark.parametrize(
-    ("method", "message"),
+    ("method", "message", "code"),
     [
-        ("/inferry.v1.TaskService/CreateTask", create()),
-        ("/inferry.v1.TaskService/UpdateTask", report()),
-        ("/inferry.v1.TaskService/UpdateTask", report(FORGED)),
-        ("/inferry.v1.TaskService/ReportTask", report(FORGED)),
-        ("/inferry.v1.NoSuchService/Method", create()),
+        ("/inferry.v1.TaskService/CreateTask", create(), UNKNOWN),
+        ("/inferry.v1.TaskService/UpdateTask", report(), UNKNOWN),
+        ("/inferry.v1.TaskService/UpdateTask", report(FORGED), UNKNOWN),
+        ("/inferry.v1.TaskService/ReportTask", report(FORGED), UNKNOWN),
+        ("/inferry.v1.NoSuchService/Method", create(), StatusCode.UNIMPLEMENTED),
+        # Of those that anybody may call, the name of a method or of a service is asked.
+        ("/inferry.v1.AccessService/CheckAccess", create(), NOT_SO),
+        ("/grpc.health.v1.Health/Check", create(), NOT_SO),
     ],
-    ids=["create", "report", "forged", "stream", "unknown"],
+    ids=["create", "report", "forged", "stream", "unknown", "access", "health"],
 )
 async def test_large_messages_of_strangers_are_refused_and_take_no_memory(
-    gateway_process: GatewayProcess, method: str, message: bytes
+    gateway_process: GatewayProcess, method: str, message: bytes, code: StatusCode
 ) -> None:
     before_mib = memory_mib(gateway_process.pid, "VmRSS")
     options = [("grpc.max_send_message_length", -1)]
-    code = StatusCode.UNIMPLEMENTED if "NoSuch" in method else StatusCode.UNAUTHENTICATED
     for metadata, compression in product(((), WRONG), grpc.Compression):
         async with grpc.aio.insecure_channel(gateway_process.grpc, options=options) as channel:
             stub: Any = channel.unary_unary(method)

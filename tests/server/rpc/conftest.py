@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 import structlog
-from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from structlog.typing import EventDict
 
+from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
 from tests.server.rpc.wiring import Servicer, Wired, interceptor
@@ -28,7 +29,7 @@ def logged() -> Iterator[list[EventDict]]:
 @pytest.fixture(params=["same process", "socket"])
 async def wired(request: pytest.FixtureRequest, logged: list[EventDict]) -> AsyncIterator[Wired]:
     servicer = Servicer()  # type: ignore[abstract]
-    probes = health.aio.HealthServicer()
+    probes = HealthServicer()
     if request.param == "same process":
         local = LocalChannel(interceptor())
         add_TaskServiceServicer_to_server(servicer, local)

@@ -9,9 +9,11 @@ import grpc
 import pytest
 from grpc import StatusCode
 from grpc.aio import AioRpcError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.typing import EventDict
 
+from inferry.server.rpc.health_service import HealthServicer
+from inferry.server.rpc.unread import bounded
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
 from tests.server.rpc.wiring import (
@@ -21,6 +23,7 @@ from tests.server.rpc.wiring import (
     Servicer,
     callback_token,
     failure,
+    info,
     interceptor,
 )
 
@@ -33,7 +36,7 @@ GARBAGE = b"\x12\x04\xff\xff\xff\xff"
 async def listening(**limits: Any) -> AsyncIterator[grpc.aio.Channel]:
     server = grpc.aio.server(interceptors=[interceptor(**limits)])
     add_TaskServiceServicer_to_server(Servicer(), server)  # type: ignore[abstract]
-    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -164,6 +167,45 @@ async def test_a_probe_without_a_token_is_small(channel: grpc.aio.Channel, name:
         await probe(large).read()
     assert refused.value.code() is StatusCode.INVALID_ARGUMENT
     assert "the limit is 4096" in (refused.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"\x0a\xff", "the request is no message of its type"),
+        (b"\x0a\x01\xff", "the request is no message of its type"),
+        (None, "the request is missing"),
+    ],
+)
+async def test_a_probe_that_is_none_is_its_senders_mistake(
+    channel: grpc.aio.Channel, raw: bytes | None, text: str
+) -> None:
+    probe: Any = channel.stream_unary("/grpc.health.v1.Health/Check")
+    code, said, details = await failure(probe(iter([] if raw is None else [raw])))
+    assert (code, said) == (StatusCode.INVALID_ARGUMENT, text)
+    assert details == [info("INVALID_PAYLOAD")]
+
+
+async def test_a_probe_that_does_not_come_is_given_up() -> None:
+    server = grpc.aio.server()
+    add_method(server, bounded(grpc.unary_unary_rpc_method_handler(nothing), within_s=0.2))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(20):
+        stub: Any = channel.stream_unary("/open/method")
+        code, text, _ = await failure(stub(never()))
+    await server.stop(None)
+    expected = "the request took longer than 0.2 s to come"
+    assert (code, text) == (StatusCode.UNAVAILABLE, expected)
+
+
+async def nothing(_raw: bytes, _context: Any) -> bytes:
+    return b""
+
+
+def add_method(server: grpc.aio.Server, handler: Any) -> None:
+    generic = grpc.method_handlers_generic_handler("open", {"method": handler})
+    server.add_generic_rpc_handlers([generic])
 
 
 def test_the_head_of_a_report_is_the_same_alone_and_in_a_stream() -> None:

@@ -105,7 +105,7 @@ class Gateway:
         await self._rpc.serve()
         for loop in self._loops:
             loop.start()
-        await self._rpc.say_ready(True)
+        self._rpc.say_ready(True)
         _log.info("gateway started", grpc=self.grpc_address, public_url=self._public_url)
 
     def begin_stop(self) -> float:
@@ -127,7 +127,7 @@ class Gateway:
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
         ends_s, loop = self.begin_stop(), asyncio.get_running_loop()
-        await self._rpc.say_stopping()
+        self._rpc.say_stopping()
         grace_s = max(LAST_WORDS_S, ends_s - loop.time())
         closing = asyncio.create_task(self._rpc.stop(grace_s))
         # Tasks that somebody waits for may still need a server: until then all goes on.

@@ -5,7 +5,7 @@ not there and never comes back (``Store.recover``), and whoever waited for it wa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 #: Is told whether the gateway can do its work.
-SayReady = Callable[[bool], Awaitable[None]]
+SayReady = Callable[[bool], None]
 
 
 class Recovery(Loop):
@@ -36,14 +36,14 @@ class Recovery(Loop):
         """Tries once, if the store has failed."""
         if not self._store.failed.is_set():
             return
-        await self._say_ready(False)
+        self._say_ready(False)
         try:
             await self._store.recover()
         except StoreError as error:
             _log.error("the store is still out of order", error=str(error))
             return
         _log.warning("the store writes again")
-        await self._say_ready(True)
+        self._say_ready(True)
         # The claims that failed meanwhile.
         self._allocator.wake()
 

@@ -1,7 +1,7 @@
 """The gRPC server: the services on a port, and on a channel in this process."""
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from inferry.server.access.callback import CallbackVerifier
@@ -9,6 +9,7 @@ from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
 from inferry.server.rpc.access_service import AccessServicer
 from inferry.server.rpc.admission import Admission
+from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.rpc.unread import Vouching
@@ -53,7 +54,7 @@ class RpcServer:
         access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer()
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
         for server in (self._server, self.channel):
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
@@ -87,14 +88,13 @@ class RpcServer:
         """Begins to answer on the port that ``bind`` took."""
         await self._server.start()
 
-    async def say_ready(self, ready: bool) -> None:  # noqa: FBT001  # it is all that is said
+    def say_ready(self, ready: bool) -> None:  # noqa: FBT001  # it is all that is said
         """Tells probes whether the gateway can do its work."""
-        status = health_pb2.HealthCheckResponse
-        await self._health.set("", status.SERVING if ready else status.NOT_SERVING)
+        self._health.say(serving=ready)
 
-    async def say_stopping(self) -> None:
+    def say_stopping(self) -> None:
         """Tells probes that the gateway stops, whatever is said later."""
-        await self._health.enter_graceful_shutdown()
+        self._health.say_stopping()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls; those under way have so long. A shorter second call overrules it."""

@@ -7,7 +7,7 @@ report itself is looked at.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from inspect import iscoroutinefunction
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ from grpc.aio import EOF
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.errors import InferryError, InvalidPayloadError, UnavailableError
 from inferry.server.rpc.call_log import Context
+from inferry.server.rpc.status import to_grpc
 from inferry.v1.task_service_pb2 import UpdateTaskRequest
 
 Parse = Callable[[bytes], Any]
@@ -31,6 +32,8 @@ _AT_ONCE = 16
 _WITHIN_S = 30.0
 #: What anybody may send without a token: the name of a service, to probe it.
 _OPEN_BYTES = 4_096
+#: How long that may take to come: a large one would be held until all of it is there.
+_OPEN_WITHIN_S = 5.0
 
 
 def parsing(handler: "grpc.RpcMethodHandler[Any, Any]") -> Parse:
@@ -91,7 +94,7 @@ class Vouching:
                 return
             request = await anext(requests, None)
             if request is None:
-                raise InvalidPayloadError("the request is missing")
+                raise _missing()
             answer = behaviour(request, context)
             del request
             yield await answer
@@ -103,7 +106,7 @@ class Vouching:
     ) -> AsyncGenerator[Any, None]:
         # Read one by one: an iterator over them would keep the last one alive.
         async with self._reading:
-            raw = await self._first(context)
+            raw = await _read_soon(context, self._within_s)
             fault = self._fault(raw, refusal)
         while raw is not EOF:
             if fault is not None:
@@ -116,15 +119,6 @@ class Vouching:
             del request
             raw = await context.read()
             fault = self._fault(raw, refusal)
-
-    async def _first(self, context: Context) -> Any:
-        try:
-            async with asyncio.timeout(self._within_s):
-                return await context.read()
-        except TimeoutError:
-            raise UnavailableError(
-                f"the request took longer than {self._within_s:g} s to come"
-            ) from None
 
     def _fault(self, raw: Any, refusal: InferryError) -> InferryError | None:
         """Tells what keeps a message from being read further."""
@@ -143,33 +137,60 @@ class Vouching:
         return None
 
 
-def bounded(handler: "grpc.RpcMethodHandler[Any, Any]") -> "grpc.RpcMethodHandler[Any, Any]":
-    """Bounds the messages of a method that needs no token: they are parsed only if they are small.
+def bounded(
+    handler: "grpc.RpcMethodHandler[Any, Any]", within_s: float = _OPEN_WITHIN_S
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Bounds the messages of a method that needs no token: they are small, and come soon.
 
     Streams of requests are left as they are.
+
+    Args:
+        handler: The method's.
+        within_s: How long a message may take to come.
     """
+    if handler.request_streaming:
+        return handler
     parse = parsing(handler)
-    unary: Any = handler.unary_unary
-    stream: Any = handler.unary_stream
+    behaviour: Any = handler.unary_stream or handler.unary_unary
 
-    async def small(raw: bytes, context: Context) -> Any:
-        if len(raw) > _OPEN_BYTES:
-            text = f"the request has {len(raw)} bytes; the limit is {_OPEN_BYTES}"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
-        return parse(raw)
+    async def answers(_messages: Any, context: Context) -> AsyncGenerator[Any, None]:
+        try:
+            request = parse(await _small(context, within_s))
+        except InferryError as refusal:
+            await context.abort_with_status(to_grpc(refusal))
+        if handler.response_streaming:
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    yield response
+        else:
+            yield await behaviour(request, context)
 
-    async def ask(raw: bytes, context: Context) -> Any:
-        return await unary(await small(raw, context), context)
+    return grpc.stream_stream_rpc_method_handler(answers, None, handler.response_serializer)
 
-    async def watch(raw: bytes, context: Context) -> None:
-        await stream(await small(raw, context), context)
 
-    if unary is not None:
-        return grpc.unary_unary_rpc_method_handler(ask, None, handler.response_serializer)
-    # The one of health probes writes its responses; what yields them would need another wrap.
-    if iscoroutinefunction(stream):
-        return grpc.unary_stream_rpc_method_handler(watch, None, handler.response_serializer)
-    return handler
+async def _small(context: Context, within_s: float) -> Any:
+    """Reads a message of a stranger; one that is large is let go of at once."""
+    raw = await _read_soon(context, within_s)
+    if raw is EOF:
+        raise _missing()
+    size = len(raw)
+    if size > _OPEN_BYTES:
+        # An error keeps the variables of whoever raised it.
+        del raw
+        raise InvalidPayloadError(f"the request has {size} bytes; the limit is {_OPEN_BYTES}")
+    return raw
+
+
+async def _read_soon(context: Context, within_s: float) -> Any:
+    try:
+        async with asyncio.timeout(within_s):
+            return await context.read()
+    except TimeoutError:
+        raise UnavailableError(f"the request took longer than {within_s:g} s to come") from None
+
+
+def _missing() -> InvalidPayloadError:
+    return InvalidPayloadError("the request is missing")
 
 
 def _head_of(message: Descriptor) -> type[Any]:
