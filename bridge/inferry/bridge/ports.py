@@ -2,7 +2,7 @@
 
 import socket
 
-from inferry.wire.hosts import addresses_of
+from inferry.wire.hosts import addresses_of, take_port
 
 #: Connections that may wait to be accepted.
 BACKLOG = 1_024
@@ -35,20 +35,9 @@ async def take_ports(host: str, port: int) -> Ports:
     ports = Ports(addresses[0], port, [])
     try:
         for address in addresses:
-            ports.sockets.append(_listen(address, ports.address[1]))
+            ports.sockets.append(take_port(address, ports.address[1], BACKLOG))
             ports.address = addresses[0], ports.sockets[0].getsockname()[1]
     except OSError:
         ports.close()
         raise
     return ports
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    """Takes a port. It listens, too: without that, a second process could bind to the same port."""
-    return socket.create_server(
-        (address, port),
-        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-        backlog=BACKLOG,
-        # "::" is every address, as it is for gRPC.
-        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
-    )

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import structlog
@@ -28,21 +29,23 @@ RestPort = Annotated[
 
 
 def run(
-    main: Coroutine[None, None, None], failures: tuple[type[Exception], ...] = (OSError,)
+    main: Coroutine[None, None, None],
+    failures: Mapping[type[Exception], ExitCode] = MappingProxyType({OSError: ExitCode.FAILED}),
 ) -> None:
     """Runs a server to its end.
 
     Args:
         main: The server.
-        failures: What keeps it from starting and says why.
+        failures: What keeps it from starting and says why, and the status that it ends with.
 
     Raises:
         Exit: It could not start.
     """
     try:
         uvloop.run(main)
-    except failures as error:
-        raise failed(error, ExitCode.FAILED) from None
+    except tuple(failures) as error:
+        code = next(code for kind, code in failures.items() if isinstance(error, kind))
+        raise failed(error, code) from None
 
 
 def failed(error: Exception, code: ExitCode) -> typer.Exit:

@@ -31,6 +31,13 @@ from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
 
+#: What keeps a gateway from starting; a secret is a setting.
+_FAILURES = {
+    OSError: ExitCode.FAILED,
+    StoreError: ExitCode.FAILED,
+    SecretError: ExitCode.USAGE,
+}
+
 _log = structlog.get_logger(__name__)
 
 
@@ -69,7 +76,7 @@ def serve(
         raise failed(error, ExitCode.USAGE) from None
     set_up_logs(config.log_format, config.log_level, sys.stderr)
     note_links(Config)
-    run(_serve(config, bridge_config), (OSError, SecretError, StoreError))
+    run(_serve(config, bridge_config), _FAILURES)
 
 
 async def _serve(config: Config, bridge_config: BridgeConfig) -> None:

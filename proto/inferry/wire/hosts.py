@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 from contextlib import suppress
 
@@ -38,6 +39,30 @@ async def addresses_of(host: str) -> list[str]:
     if not here:
         raise OSError(f"cannot listen on {host!r}: this machine has no address {', '.join(found)}")
     return sorted(here, key=lambda address: ":" in address)
+
+
+def take_port(address: str, port: int, backlog: int = 1) -> socket.socket:
+    """Listens on a port of an address; 0 takes a free one.
+
+    Args:
+        address: One of this machine's; ``::`` is every address of both kinds.
+        port: The port.
+        backlog: Connections that may wait to be accepted.
+
+    Raises:
+        OSError: It is taken, or cannot be had.
+    """
+    try:
+        # It has to listen: without that, a second process could bind to the same port.
+        return socket.create_server(
+            (address, port),
+            family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+            backlog=backlog,
+            dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        raise OSError(f"cannot listen on {with_port(address, port)}: {why}") from None
 
 
 def is_loopback(host: str) -> bool:

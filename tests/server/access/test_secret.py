@@ -59,6 +59,7 @@ def test_a_secret_may_be_any_bytes(tmp_path: Path) -> None:
         ("changeme" * 5, "has 7 distinct bytes and needs 8"),
         ("0123456789abcdef" * 2, "same 16 bytes again and again"),
         ("my-password-my-password-my-passw", "same 12 bytes again and again"),
+        ("your-256-bit-secret-your-256-bit-secret", "same 20 bytes again and again"),
         *((sample.decode(), "is a sample") for sample in sorted(SAMPLES)),
         (f" {min(SAMPLES).decode()}\n", "is a sample"),
     ],
@@ -131,6 +132,12 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
     (tmp_path / "jwt-secret").chmod(mode)
     with pytest.raises(SecretError, match="chmod 600"):
         read_secret(tmp_path, None)
+
+
+def test_a_file_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SecretError, match=f"secret {tmp_path}/file/jwt-secret: File exists"):
+        read_secret(tmp_path / "file", None)
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ SETTING = "INFERRY_JWT_SECRET"
 MIN_SECRET_BYTES = 32
 #: Fewer distinct characters are a pattern that somebody typed, whatever its length.
 MIN_DISTINCT = 8
+#: What ends as it began for so many bytes was not drawn.
+_AGAIN_BYTES = 8
 #: Secrets that stand somewhere as a sample, and so in the lists of whoever guesses.
 SAMPLES = frozenset(
     {
@@ -58,19 +60,22 @@ def read_secret(data_dir: Path, given: str | None) -> bytes:
     Processes that come here at once agree on one secret.
 
     Raises:
-        SecretError: ``given`` can be guessed, or the file is not safe.
+        SecretError: ``given`` can be guessed, or the file is not safe or cannot be had.
     """
     if given is not None:
         # An environment may hold any bytes; those that are no UTF-8 come as surrogates.
         return _beyond_guessing(given.encode(errors="surrogateescape"), SETTING)
     path = data_dir / SECRET_FILE
-    if not path.exists():
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make(path)
-    with path.open("rb") as file:
-        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-            raise SecretError(f"others may read {path}: chmod 600 it, or delete it for a new one")
-        return _beyond_guessing(file.read().strip(), str(path))
+    try:
+        if not path.exists():
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(path)
+        secret, mode = _read(path)
+    except OSError as error:
+        raise SecretError(f"cannot read or make the secret {path}: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise SecretError(f"others may read {path}: chmod 600 it, or delete it for a new one")
+    return _beyond_guessing(secret.strip(), str(path))
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
@@ -91,12 +96,18 @@ def _fault(secret: bytes) -> str:
         return f"has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more"
     if len(set(secret)) < MIN_DISTINCT:
         return f"has {len(set(secret))} distinct bytes and needs {MIN_DISTINCT} or more"
-    for length in range(1, len(secret) // 2 + 1):
+    for length in range(1, len(secret) - _AGAIN_BYTES + 1):
         if secret.startswith(secret[length:]):
             return f"says the same {length} bytes again and again"
     if secret.strip() in SAMPLES:
         return "is a sample that everybody can read"
     return ""
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """Reads a file; gives its mode, too, which is that of what was read."""
+    with path.open("rb") as file:
+        return file.read(), os.fstat(file.fileno()).st_mode
 
 
 def _make(path: Path) -> None:

@@ -37,5 +37,6 @@ def new_verifier(config: Config, keys: KeySource, wall: Clock) -> TokenVerifier:
 def _public_key(path: Path) -> PemKey:
     try:
         return PemKey(path.read_bytes())
-    except ValueError as error:
-        raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {error}") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {why}") from None

@@ -1,6 +1,7 @@
 """One running Inferry: built in one go, started in order, stopped in the reverse order."""
 
 import asyncio
+from pathlib import Path
 from random import Random
 
 import structlog
@@ -58,7 +59,7 @@ class Gateway:
         self._config = config
         self._public_url = public_url
         self._clock = clock or SteadyClock(_tell_of_step)
-        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_data_dir(config.data_dir)
         secret, keys = load_keys(config)
         callback_key = derive_key(secret, "callback")
         signer = CallbackSigner(callback_key, public_url)
@@ -81,6 +82,7 @@ class Gateway:
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
         self.grpc_address = ""
+        self._started = False
         self._loops = self._new_loops()
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
         self._ends_s: float | None = None
@@ -106,6 +108,7 @@ class Gateway:
         for loop in self._loops:
             loop.start()
         self._rpc.say_ready(True)
+        self._started = True
         _log.info("gateway started", grpc=self.grpc_address, public_url=self._public_url)
 
     def begin_stop(self) -> float:
@@ -143,7 +146,8 @@ class Gateway:
         await self._committer.drain()
         await self._outbound.close()
         await self._store.close()
-        _log.info("gateway stopped")
+        if self._started:
+            _log.info("gateway stopped")
 
     def _new_dispatcher(self, signer: CallbackSigner, reports: ReportRules) -> Dispatcher:
         config, fleet = self._config, self._memory.fleet
@@ -202,6 +206,13 @@ class Gateway:
         if config.forget_after_ms:
             loops.append(Absentees(cases.registry, clock, config.forget_after_ms))
         return loops
+
+
+def _make_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from None
 
 
 def _tell_of_step(by_ms: int, ahead_ms: int) -> None:

@@ -23,7 +23,7 @@ from inferry.v1 import (
     task_service_pb2,
     task_service_pb2_grpc,
 )
-from inferry.wire.hosts import addresses_of, with_port
+from inferry.wire.hosts import addresses_of, take_port, with_port
 
 #: What a call's metadata may have beyond the longest token.
 _OTHER_METADATA_BYTES = 8_192
@@ -78,6 +78,8 @@ class RpcServer:
         # Each by itself: for a name, gRPC would be content with one address of several.
         for address in addresses:
             target = with_port(address, port)
+            # Where gRPC finds that out by itself, it fills standard error with its own log.
+            take_port(address, port).close()
             try:
                 port = self._server.add_insecure_port(target)
             except RuntimeError as error:
