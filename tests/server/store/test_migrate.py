@@ -52,6 +52,22 @@ def test_a_newer_database_is_refused(db: apsw.Connection) -> None:
         migrate(db, RELEASED)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE tasks DROP COLUMN labels",
+        "ALTER TABLE tasks ADD COLUMN mood TEXT",
+        "DROP TABLE events",
+        "DROP INDEX by_a",
+    ],
+)
+def test_a_database_of_an_unreleased_version_is_refused(db: apsw.Connection, change: str) -> None:
+    migrate(db, LATER)
+    db.execute(change)
+    with pytest.raises(StoreError, match="never released: move it away, or run the version that"):
+        migrate(db, LATER)
+
+
 def test_a_failed_migration_leaves_the_last_good_schema(db: apsw.Connection) -> None:
     broken = Migration(len(RELEASED) + 1, "broken", "CREATE TABLE notes (a); SELECT nonsense")
     with pytest.raises(apsw.SQLError):

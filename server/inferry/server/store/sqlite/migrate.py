@@ -41,7 +41,8 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
     """Runs the migrations that a database has not seen.
 
     Raises:
-        StoreError: The database is newer than the code, or not a store.
+        StoreError: The database is newer than the code, of a version that was never released, or
+            not a store.
         apsw.Error: A migration failed; the database is as the one before it left it.
     """
     version = db.pragma("user_version")
@@ -61,3 +62,22 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
         except apsw.Error:
             db.execute("ROLLBACK")
             raise
+    fresh = apsw.Connection(":memory:")
+    for step in migrations:
+        fresh.execute(step.sql)
+    if _columns(db) != _columns(fresh):
+        raise StoreError(
+            f"{db.filename} has tables of a version that was never released: move it away, or run "
+            "the version that wrote it"
+        )
+    fresh.close()
+
+
+def _columns(db: apsw.Connection) -> set[object]:
+    """Lists the tables and indexes with their columns, but for those of SQLite's own."""
+    return set(
+        db.execute(
+            "SELECT kept.type, kept.name, part.name, part.type FROM sqlite_schema AS kept "
+            "LEFT JOIN pragma_table_xinfo(kept.name) AS part WHERE kept.name NOT LIKE 'sqlite%'"
+        )
+    )
