@@ -68,6 +68,14 @@ def test_a_database_of_an_unreleased_version_is_refused(db: apsw.Connection, cha
         migrate(db, LATER)
 
 
+def test_what_others_add_to_a_database_does_not_keep_it_shut(db: apsw.Connection) -> None:
+    migrate(db, LATER)
+    db.execute(
+        "CREATE TABLE theirs (a); CREATE TRIGGER told AFTER INSERT ON tasks BEGIN SELECT 1; END"
+    )
+    migrate(db, LATER)
+
+
 def test_a_failed_migration_leaves_the_last_good_schema(db: apsw.Connection) -> None:
     broken = Migration(len(RELEASED) + 1, "broken", "CREATE TABLE notes (a); SELECT nonsense")
     with pytest.raises(apsw.SQLError):

@@ -65,7 +65,9 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
     fresh = apsw.Connection(":memory:")
     for step in migrations:
         fresh.execute(step.sql)
-    if _columns(db) != _columns(fresh):
+    wanted = _columns(fresh)
+    names = {name for _, name, *_ in wanted}
+    if {row for row in _columns(db) if row[1] in names} != wanted:
         raise StoreError(
             f"{db.filename} has tables of a version that was never released: move it away, or run "
             "the version that wrote it"
@@ -73,7 +75,7 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
     fresh.close()
 
 
-def _columns(db: apsw.Connection) -> set[object]:
+def _columns(db: apsw.Connection) -> set[tuple[object, ...]]:
     """Lists the tables and indexes with their columns, but for those of SQLite's own."""
     return set(
         db.execute(
