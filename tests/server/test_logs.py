@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -43,6 +44,20 @@ def test_an_event_is_one_line_of_json_with_its_level_and_time() -> None:
     time = datetime.fromisoformat(event.pop("timestamp"))
     assert time.utcoffset() == timedelta(0)
     assert event == {"event": "task created", "level": "info", "task": "task_1", "ms": 1.5}
+
+
+def test_times_of_lines_are_those_of_the_clock_from_second_to_second() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    times_ns = [1_704_067_199_999_999_000, 1_704_067_200_000_001_000, 1_704_067_200_500_000_000]
+    with patch("inferry.server.logs.time.time_ns", side_effect=times_ns):
+        for _ in times_ns:
+            structlog.get_logger().info("a line")
+    assert [json.loads(line)["timestamp"] for line in stream.getvalue().splitlines()] == [
+        "2023-12-31T23:59:59.999999Z",
+        "2024-01-01T00:00:00.000001Z",
+        "2024-01-01T00:00:00.500000Z",
+    ]
 
 
 @pytest.mark.parametrize(

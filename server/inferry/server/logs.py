@@ -7,6 +7,7 @@ same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC.
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
@@ -60,6 +61,22 @@ def _masked(key: object, value: object) -> object:
             return value
 
 
+class _Stamp:
+    """Notes the time of a line, in UTC; the text of a second is made once."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        second, micros = divmod(time.time_ns() // 1_000, 1_000_000)
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        event["timestamp"] = f"{self._text}.{micros:06d}Z"
+        return event
+
+
 class _Lossy:
     """Loses what cannot be written: a full disk may stop the log, but not what is logged about."""
 
@@ -93,7 +110,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
         last = [_show_controls, _pretty(stream)]
     shared: list[Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Stamp(),
         structlog.processors.format_exc_info,
         mask_secrets,
     ]

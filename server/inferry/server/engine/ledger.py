@@ -61,6 +61,8 @@ class Ledger:
         self._pauses = pauses
         self._allocator = allocator
         self._signals = signals
+        # Bound once: for each line, also one that goes nowhere, a lazy logger is looked up anew.
+        self._log = _log.bind()
         self._alarm = alarm
         self._clock = clock
         self._carrier: Carrier = NoCarrier()
@@ -221,7 +223,7 @@ class Ledger:
         self._announce(record)
 
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
-        say = _log.info if record.status.final else _log.debug
+        say = self._log.info if record.status.final else self._log.debug
         say(
             "task",
             task_id=record.spec.id,

@@ -61,6 +61,7 @@ class Engine:
         self._clock = clock
         self._rules = rules
         self._random = random
+        self._log = _log.bind()
 
     @property
     def idle(self) -> bool:
@@ -97,7 +98,7 @@ class Engine:
             operation = Insert(claim.record, payload, (created, claim.event), key)
             self._ledger.hold(claim.record)
             settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
-        _log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
+        self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
         inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
         return inserted
 
