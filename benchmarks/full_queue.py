@@ -10,6 +10,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from inferry.server.app.rules import fleet_rules
+from inferry.server.config import Config
 from inferry.server.engine.scheduler import ROUND_LIMIT
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.free_slots import FreeSlots
@@ -52,7 +54,7 @@ def full(clock: HandClock, priorities: tuple[int, ...]) -> Backlog:
 
 def fleet() -> Fleet:
     """Makes a server for each route, with slots for all."""
-    made = Fleet(rest_longest_ms=300_000)
+    made = Fleet(fleet_rules(Config.model_construct()))
     for number in range(ROUTES):
         made.put(
             ServerRecord(

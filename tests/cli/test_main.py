@@ -42,7 +42,7 @@ def test_a_command_that_is_misspelt_is_refused_with_the_nearest_one() -> None:
 def test_the_bridge_alone_does_not_load_the_server() -> None:
     modules = loaded("bridge", "--upstream", "127.0.0.1:1", "--config", "no-such-file.toml")
     assert "inferry.bridge.app" in modules
-    ours = {name for name in modules if name.startswith("inferry.server.")}
+    ours = {".".join(name.split(".")[:3]) for name in modules if name.startswith("inferry.server.")}
     # The settings file may hold the server's settings, too; both log alike.
     assert ours == {"inferry.server.config", "inferry.server.logs"}
     assert not {"apsw", "jwt", "cryptography"} & modules

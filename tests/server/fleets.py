@@ -1,12 +1,13 @@
 """Servers for tests, and a clock that they set themselves."""
 
-from inferry.server.fleet.breaker import BreakerRules
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import ServerRecord
+from inferry.server.fleet.rules import FleetRules
+from tests.server.rules import FLEET_RULES
 
 START_MS = 1_704_067_200_000
-REST_LONGEST_MS = 300_000
+REST_LONGEST_MS = FLEET_RULES.rest.longest_ms
 
 
 class HandClock:
@@ -41,9 +42,9 @@ def server(
     )
 
 
-def new_fleet(rules: BreakerRules | None = None) -> Fleet:
+def new_fleet(rules: FleetRules = FLEET_RULES) -> Fleet:
     """Makes a fleet without servers."""
-    return Fleet(rules, rest_longest_ms=REST_LONGEST_MS)
+    return Fleet(rules)
 
 
 def fleet_of(*servers: ServerRecord) -> tuple[Fleet, list[Member]]:

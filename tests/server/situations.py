@@ -19,9 +19,9 @@ from inferry.server.task.inputs import (
 )
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, TaskRecord, TaskSpec
-from inferry.server.task.steps import Rules
+from tests.server.rules import TASK_RULES
 
-RULES = Rules()
+RULES = TASK_RULES
 CREATED_MS = 1_704_067_200_000
 SPEC = TaskSpec(
     "task_1",

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,12 @@ def test_every_setting_says_what_it_is_for() -> None:
     for name, field in Config.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """What nobody reads would be a promise that nobody keeps."""
+    root = Path(__file__).parents[2]
+    folders = (root / "server" / "inferry" / "server", root / "client" / "inferry" / "cli")
+    code = "\n".join(file.read_text() for folder in folders for file in folder.rglob("*.py"))
+    read = set(re.findall(r"config\.([a-z_]+)\b(?!\()", code))
+    assert not Config.model_fields.keys() - read

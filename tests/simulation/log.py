@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from inferry.server.task.failure import POISON_LOSSES
 from inferry.server.task.inputs import (
     Accept,
     Cancel,
@@ -21,6 +20,7 @@ from inferry.server.task.inputs import (
 )
 from inferry.server.task.lifecycle import TRANSITIONS
 from inferry.server.task.record import AttemptOutcome, EventKind, Status
+from tests.server.rules import TASK_RULES
 
 if TYPE_CHECKING:
     from tests.simulation.stored import Stored
@@ -120,5 +120,5 @@ def _check_attempts(stored: "Stored") -> None:
         counted += outcome not in (AttemptOutcome.REFUSED, AttemptOutcome.LOST)
         if counted >= record.spec.max_attempts:
             raise LogError(f"it waited again after {counted} of {record.spec.max_attempts} runs")
-        if lost >= POISON_LOSSES:
+        if lost >= TASK_RULES.poison_losses:
             raise LogError(f"it waited again after {lost} servers died with it")

@@ -257,7 +257,7 @@ BUGS = (
     Bug(
         "a server rests for as long as it asks",
         "fleet.rest:refuse",
-        "min(longest_ms, wait_ms)",
+        "min(rules.longest_ms, wait_ms)",
         "wait_ms",
     ),
     Bug(

@@ -17,7 +17,7 @@ from inferry.server.task.inputs import (
 )
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Outcome, TaskSpec
-from inferry.server.task.steps import Rules
+from tests.server.rules import TASK_RULES
 from tests.simulation.checker import check, fact
 from tests.simulation.clocks import Allowance
 from tests.simulation.history import History, Report, Run, Seen, Streamed
@@ -65,7 +65,7 @@ def lived(*inputs: Input, step_ms: int = 100) -> Scene:
     history.tries["a"] = 1
     for given in inputs:
         now += step_ms
-        step = apply(stored.record, given, now, Rules())
+        step = apply(stored.record, given, now, TASK_RULES)
         stored.record = step.record
         stored.events.append(step.event)
         if step.closed is not None:

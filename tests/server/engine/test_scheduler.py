@@ -15,9 +15,9 @@ from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Attempt, Status, TaskRecord
-from inferry.server.task.steps import Rules
 from tests.server.books import Books
 from tests.server.fleets import HandClock, server
+from tests.server.rules import TASK_RULES
 from tests.server.situations import SPEC
 
 
@@ -69,7 +69,7 @@ class Yard:
             ledger=self.ledger,
             allocator=self.books.allocator,
             clock=self.clock,
-            rules=Rules(),
+            rules=TASK_RULES,
             random=Random(1),
         )
         self.scheduler = Scheduler(self.engine, self.books.allocator, self.clock)

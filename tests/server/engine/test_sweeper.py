@@ -14,9 +14,9 @@ from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Status
-from inferry.server.task.steps import Rules
 from tests.server.books import Books
 from tests.server.fleets import START_MS
+from tests.server.rules import TASK_RULES
 from tests.server.situations import SPEC
 from tests.simulation.loop import SimulatedLoop
 
@@ -68,7 +68,7 @@ class Clockwork:
             ledger=books.ledger,
             allocator=books.allocator,
             clock=self.clock,
-            rules=Rules(),
+            rules=TASK_RULES,
             random=Random(1),
         )
         self.sweeper = Sweeper(

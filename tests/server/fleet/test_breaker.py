@@ -1,6 +1,7 @@
 """The breaker's table, its rules one by one, and random calls against a model."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
@@ -10,15 +11,15 @@ from inferry.server.fleet.breaker import (
     CALLS_KEPT,
     TRANSITIONS,
     Breaker,
-    BreakerRules,
     BreakerState,
     CallEnd,
     Turn,
     encourage,
     note,
 )
+from tests.server.rules import FLEET_RULES
 
-RULES = BreakerRules()
+RULES = FLEET_RULES.breaker
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 #: Answered, refused, unreachable, broken.
 ENDS = {
@@ -133,7 +134,7 @@ class Breakers(RuleBasedStateMachine):
         longest_ms=st.integers(1_000, 4_000),
     )
     def choose_rules(self, **numbers: int) -> None:
-        self.limits = BreakerRules(window_ms=5_000, **numbers)
+        self.limits = replace(RULES, window_ms=5_000, **numbers)
 
     @rule(wait_ms=st.integers(0, 3_000))
     def time_passes(self, wait_ms: int) -> None:

@@ -1,17 +1,20 @@
 """Slots, rests, trials and choices of the servers in memory."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from inferry.server.fleet import fleet as module
-from inferry.server.fleet.breaker import BreakerRules, BreakerState, CallEnd
+from inferry.server.fleet.breaker import BreakerState, CallEnd
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.fleet.routing import Rule, hindrance
 from inferry.server.task.route import route_of
 from tests.server.fleets import REST_LONGEST_MS, START_MS, fleet_of, new_fleet, server
+from tests.server.rules import FLEET_RULES
 
 ECHO = route_of("echo", ())
 NOW = START_MS
@@ -136,7 +139,7 @@ def test_refusals_of_calls_that_went_out_together_are_one() -> None:
 
 
 def test_no_rest_is_longer_than_it_may_be() -> None:
-    fleet = Fleet(rest_longest_ms=1_500)
+    fleet = new_fleet(replace(FLEET_RULES, rest=replace(FLEET_RULES.rest, longest_ms=1_500)))
     member = fleet.put(server())
     for asked_ms, rest_ms in ((None, 1_000), (None, 1_500), (2_000, 1_500), (1_400, 1_400)):
         call(fleet, member, CallEnd.REFUSED, asked_ms=asked_ms)
@@ -356,7 +359,8 @@ class Fleets(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_ms = NOW
-        self.fleet = new_fleet(BreakerRules(failures=2, calls=3))
+        breaker = replace(FLEET_RULES.breaker, failures=2, calls=3)
+        self.fleet = new_fleet(replace(FLEET_RULES, breaker=breaker))
         self.member = self.fleet.put(server(slots=self.SLOTS))
         self.tasks = 0
 

@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from inferry.server.fleet.record import (
-    BAD_STREAK,
-    GOOD_STREAK,
     HEALTH,
     Health,
+    HealthRules,
     Probe,
     ServerStatus,
     observe,
 )
+from tests.server.rules import FLEET_RULES
 
+RULES = FLEET_RULES.health
 ACTIVE, DEGRADED, OFFLINE = ServerStatus.ACTIVE, ServerStatus.DEGRADED, ServerStatus.OFFLINE
 
 
@@ -24,7 +25,7 @@ def after(probes: str) -> ServerStatus:
     """Names the health after a series of good (+) and bad (-) probes."""
     health = Health()
     for probe in probes:
-        health = observe(health, good=probe == "+")
+        health = observe(health, RULES, good=probe == "+")
     return health.status
 
 
@@ -61,9 +62,9 @@ def test_one_failure_degrades_three_take_offline_one_good_is_half_way_back_two_r
 @given(st.text("+-", max_size=40))
 def test_the_last_streak_decides_and_a_server_never_rises_on_a_bad_probe(probes: str) -> None:
     status = after(probes)
-    if probes.endswith("+" * GOOD_STREAK):
+    if probes.endswith("+" * RULES.good):
         assert status is ACTIVE
-    if probes.endswith("-" * BAD_STREAK):
+    if probes.endswith("-" * RULES.bad):
         assert status is OFFLINE
     if probes.endswith("-"):
         assert status >= max(DEGRADED, after(probes[:-1]))
@@ -83,7 +84,7 @@ class Probing(RuleBasedStateMachine):
     @rule(good=st.booleans())
     def a_probe_ends(self, good: bool) -> None:
         self.probes.append(good)
-        before, self.health = self.health, observe(self.health, good=good)
+        before, self.health = self.health, observe(self.health, RULES, good=good)
         step = self.health.status - before.status
         assert step <= 0 if good else step >= 0
 
@@ -95,12 +96,21 @@ class Probing(RuleBasedStateMachine):
 
     @invariant()
     def it_is_offline_from_three_bad_probes_until_the_next_good_one(self) -> None:
-        assert (self.health.status is OFFLINE) == (self.health.streak <= -BAD_STREAK)
+        assert (self.health.status is OFFLINE) == (self.health.streak <= -RULES.bad)
 
     @invariant()
     def it_is_active_if_it_was_never_bad_or_twice_good_since(self) -> None:
-        well = all(self.probes) or self.health.streak >= GOOD_STREAK
+        well = all(self.probes) or self.health.streak >= RULES.good
         assert (self.health.status is ACTIVE) == well
 
 
 TestProbing = Probing.TestCase
+
+
+def test_how_many_probes_decide_is_for_the_rules_to_say() -> None:
+    rules = HealthRules(bad=1, good=3)
+    health, statuses = Health(), []
+    for good in (False, True, True, True):
+        health = observe(health, rules, good=good)
+        statuses.append(health.status)
+    assert statuses == [OFFLINE, DEGRADED, DEGRADED, ACTIVE]

@@ -1,17 +1,21 @@
 """How long a server is left alone that refuses a task."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.fleet.rest import ASKED_SHORTEST_MS, UNASKED_FIRST_MS, Rest, refuse
-from tests.server.fleets import REST_LONGEST_MS, START_MS
+from inferry.server.fleet.rest import ASKED_SHORTEST_MS, Rest, refuse
+from tests.server.fleets import START_MS
+from tests.server.rules import FLEET_RULES
 
 NOW = START_MS
+RULES = FLEET_RULES.rest
 
 
 def test_a_later_refusal_never_makes_a_rest_shorter() -> None:
-    long = refuse(Rest(), NOW, 60_000, REST_LONGEST_MS)
-    assert refuse(long, NOW + 1, 1_000, REST_LONGEST_MS) == long
+    long = refuse(Rest(), NOW, 60_000, RULES)
+    assert refuse(long, NOW + 1, 1_000, RULES) == long
 
 
 @given(
@@ -28,14 +32,14 @@ def test_a_rest_is_never_longer_than_it_may_be_whatever_is_asked_for(
     rest, now = Rest(), NOW
     for later_ms, asked_ms in refusals:
         now += later_ms
-        rest = refuse(rest, now, asked_ms, longest_ms)
+        rest = refuse(rest, now, asked_ms, replace(RULES, longest_ms=longest_ms))
         assert now + ASKED_SHORTEST_MS <= rest.until_ms <= now + longest_ms
 
 
 def test_a_refusal_beside_an_answer_is_the_first_of_another_streak() -> None:
-    rest = refuse(Rest(), NOW, None, REST_LONGEST_MS)
+    rest = refuse(Rest(), NOW, None, RULES)
     answered = rest._replace(streak=0)
-    again = refuse(answered, NOW + 500, None, REST_LONGEST_MS)
-    assert again == Rest(NOW + 500 + UNASKED_FIRST_MS, 1)
+    again = refuse(answered, NOW + 500, None, RULES)
+    assert again == Rest(NOW + 500 + RULES.first_ms, 1)
     # Half a second of a streak that there is not would have been a float, which no protobuf takes.
     assert isinstance(again.until_ms, int)

@@ -1,12 +1,13 @@
 """Who may take a task, who should and why another may not."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.server.fleet.breaker import (
     Breaker,
-    BreakerRules,
     BreakerState,
     CallEnd,
     encourage,
@@ -28,6 +29,7 @@ from inferry.server.fleet.routing import (
 from inferry.server.task.route import route_of
 from tests.server.fleets import START_MS
 from tests.server.fleets import server as registration
+from tests.server.rules import FLEET_RULES
 
 ECHO = route_of("echo", ())
 
@@ -135,9 +137,9 @@ def member(
 
 
 def opened(*, half: bool) -> Breaker:
-    breaker = Breaker()
+    breaker, rules = Breaker(), replace(FLEET_RULES.breaker, open_ms=12_000)
     for _ in range(3):
-        breaker = note(breaker, CallEnd.UNREACHABLE, START_MS, BreakerRules(open_ms=12_000))
+        breaker = note(breaker, CallEnd.UNREACHABLE, START_MS, rules)
     return encourage(breaker) if half else breaker
 
 

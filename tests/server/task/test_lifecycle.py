@@ -23,7 +23,7 @@ from inferry.server.task.inputs import (
 )
 from inferry.server.task.lifecycle import TRANSITIONS, allowed, apply, create
 from inferry.server.task.record import AttemptOutcome, EventKind, Status, TaskRecord
-from inferry.server.task.steps import LOSSES_KEPT, Transition
+from inferry.server.task.steps import Transition
 from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
 
 TEXT = st.text(max_size=8)
@@ -63,7 +63,7 @@ def assert_whole(record: TaskRecord) -> None:
     assert record.deadline_ms <= record.total_deadline_ms
     assert record.held == (record.attempt_deadline_ms > 0)
     assert not record.held or record.deadline_ms <= record.attempt_deadline_ms
-    assert len(record.losses) <= LOSSES_KEPT
+    assert len(record.losses) <= RULES.poison_losses
     assert 0 <= record.progress <= 100
     assert 0 <= record.attempts_counted <= record.attempt
     assert record.status is not Status.PROCESSING or record.held

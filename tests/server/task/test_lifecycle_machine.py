@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from inferry.server.errors import IllegalTransitionError, StaleAttemptError
 from inferry.server.task.deadlines import expiry
-from inferry.server.task.failure import POISON_LOSSES, Failure, plan
+from inferry.server.task.failure import Failure, plan
 from inferry.server.task.inputs import Cancel, Claim, Fail, Hold, Input, Release, Retry
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Status
@@ -83,12 +83,12 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.record.held)
     def an_attempt_fails(self, outcome: AttemptOutcome, jitter: float, *, retryable: bool) -> None:
         failure = Failure(outcome, "it broke", retryable=retryable)
-        what = plan(self.record, failure, self.now_ms, jitter)
+        what = plan(self.record, failure, self.now_ms, jitter, RULES)
         if isinstance(what, Release) and outcome is not AttemptOutcome.REFUSED:
             # Nobody who may have run it gets it again against its creator's word.
             assert self.spec.idempotent or (outcome is AttemptOutcome.REJECTED and retryable)
         if isinstance(what, Fail) and outcome is AttemptOutcome.LOST and self.spec.idempotent:
-            assert len(self.record.losses) + 1 >= POISON_LOSSES
+            assert len(self.record.losses) + 1 >= RULES.poison_losses
         self.step(what)
 
     @rule(report=REPORTS, attempt=st.none() | st.integers(1, 4), jitter=st.floats(0, 1))
@@ -97,7 +97,7 @@ class Life(RuleBasedStateMachine):
         try:
             given = interpret(before, attempt, report)
             if isinstance(given, Failure):
-                given = plan(before, given, self.now_ms, jitter)
+                given = plan(before, given, self.now_ms, jitter, RULES)
             self.step(given)
         except (IllegalTransitionError, StaleAttemptError):
             assert self.record is before

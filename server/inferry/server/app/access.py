@@ -4,7 +4,8 @@ from pathlib import Path
 
 from inferry.server.access.keys import KeySource, PemKey, SecretKey
 from inferry.server.access.secret import SecretError, load_secret, read_secret
-from inferry.server.access.tokens import TokenRules, TokenVerifier
+from inferry.server.access.tokens import TokenVerifier
+from inferry.server.app.rules import token_rules
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.wire.hosts import is_loopback
@@ -25,13 +26,7 @@ def load_keys(config: Config) -> tuple[bytes, KeySource]:
 
 def new_verifier(config: Config, keys: KeySource, wall: Clock) -> TokenVerifier:
     """Makes what verifies tokens."""
-    rules = TokenRules(
-        issuer=config.jwt_issuer,
-        audience=config.jwt_audience,
-        leeway_ms=config.jwt_leeway_ms,
-        limit=config.jwt_token_limit,
-    )
-    return TokenVerifier(keys, wall, rules)
+    return TokenVerifier(keys, wall, token_rules(config))
 
 
 def _public_key(path: Path) -> PemKey:

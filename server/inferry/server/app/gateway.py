@@ -10,10 +10,11 @@ from inferry.server.access.callback import CallbackSigner, CallbackVerifier
 from inferry.server.access.secret import derive_key
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
+from inferry.server.app.rules import dispatch_rules, report_rules, server_defaults
 from inferry.server.app.use_cases import UseCases, new_use_cases
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
-from inferry.server.carriers.http.process import Dispatcher, DispatchRules
+from inferry.server.carriers.http.process import Dispatcher
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
@@ -30,7 +31,6 @@ from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
-from inferry.server.task.reports import ReportRules
 from inferry.wire.limits import ENVELOPE_BYTES
 
 DATABASE = "inferry.db"
@@ -63,19 +63,18 @@ class Gateway:
         secret, keys = load_keys(config)
         callback_key = derive_key(secret, "callback")
         signer = CallbackSigner(callback_key, public_url)
-        reports = ReportRules(config.json_depth_limit, config.result_limit_bytes)
         self._store: Store = SqliteStore(config.data_dir / DATABASE)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._memory = new_memory(config, self._clock)
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
-        self._dispatcher = self._new_dispatcher(signer, reports)
+        self._dispatcher = self._new_dispatcher(signer)
         self._rpc = RpcServer(
             config,
             new_verifier(config, keys, self._clock.wall),
             CallbackVerifier(callback_key),
-            self._new_task_servicer(signer, reports),
-            ServerServicer(self._cases.registry),
+            self._new_task_servicer(signer),
+            ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
         )
         #: Where stubs in this process call the gateway.
@@ -149,7 +148,7 @@ class Gateway:
         if self._started:
             _log.info("gateway stopped")
 
-    def _new_dispatcher(self, signer: CallbackSigner, reports: ReportRules) -> Dispatcher:
+    def _new_dispatcher(self, signer: CallbackSigner) -> Dispatcher:
         config, fleet = self._config, self._memory.fleet
         return Dispatcher(
             engine=self._cases.engine,
@@ -158,12 +157,10 @@ class Gateway:
             signer=signer,
             clock=self._clock,
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
-            rules=DispatchRules(
-                report=reports, grace_ms=config.grace_ms, patience_ms=config.sync_timeout_ms
-            ),
+            rules=dispatch_rules(config),
         )
 
-    def _new_task_servicer(self, signer: CallbackSigner, reports: ReportRules) -> TaskServicer:
+    def _new_task_servicer(self, signer: CallbackSigner) -> TaskServicer:
         cases: UseCases = self._cases
         return TaskServicer(
             engine=cases.engine,
@@ -173,7 +170,7 @@ class Gateway:
             signer=signer,
             clock=self._clock,
             config=self._config,
-            rules=reports,
+            rules=report_rules(self._config),
         )
 
     def _new_loops(self) -> list[Loop]:

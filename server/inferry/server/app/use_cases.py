@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from inferry.server.app.memory import Memory
+from inferry.server.app.rules import task_rules
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.board import Board
@@ -16,7 +17,6 @@ from inferry.server.engine.registry import Registry
 from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.engine.tasks import Engine
 from inferry.server.store import Store
-from inferry.server.task.steps import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def new_use_cases(
         ledger=memory.ledger,
         allocator=memory.allocator,
         clock=clock,
-        rules=_task_rules(config),
+        rules=task_rules(config),
         random=Random(),  # noqa: S311  # jitter
     )
     board = Board(memory.queue)
@@ -60,11 +60,3 @@ def new_use_cases(
     )
     pauses = Pauses(committer, memory.ledger, clock)
     return UseCases(engine, board, reader, explainer, departures, registry, pauses)
-
-
-def _task_rules(config: Config) -> Rules:
-    return Rules(
-        grace_ms=config.grace_ms,
-        keep_done_ms=config.keep_done_ms,
-        keep_failed_ms=config.keep_failed_ms,
-    )

@@ -34,7 +34,8 @@ from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Misreport, Re
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Status, TaskRecord, TaskSpec
 from inferry.server.task.reports import Report, interpret
-from inferry.server.task.steps import Rules, Transition
+from inferry.server.task.rules import TaskRules
+from inferry.server.task.steps import Transition
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Engine:
         ledger: Ledger,
         allocator: Allocator,
         clock: Clock,
-        rules: Rules,
+        rules: TaskRules,
         random: Random,
     ) -> None:
         self._committer = committer
@@ -239,7 +240,7 @@ class Engine:
             given = decide(record)
             now = self._clock.now_ms()
             if isinstance(given, Failure):
-                given = plan(record, given, now, self._random.random())
+                given = plan(record, given, now, self._random.random(), self._rules)
             return None if given is None else apply(record, given, now, self._rules)
 
         result = await self._committer.do(Change(task_id, change, tenant), settle)

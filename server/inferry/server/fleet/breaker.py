@@ -73,17 +73,17 @@ class BreakerRules:
     """The numbers of a breaker."""
 
     #: Connection failures in a row that open it.
-    failures: int = 3
+    failures: int
     #: It opens when more than this share of the last calls failed.
-    percent: int = 50
+    percent: int
     #: Calls from which on that share counts.
-    calls: int = 5
+    calls: int
     #: Older calls do not count.
-    window_ms: int = 60_000
+    window_ms: int
     #: How long it is open at first.
-    open_ms: int = 5_000
+    open_ms: int
     #: How long it is open at most.
-    longest_ms: int = 60_000
+    longest_ms: int
 
 
 class Breaker(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from inferry.server.fleet.breaker import BreakerRules, BreakerState, CallEnd
+from inferry.server.fleet.breaker import BreakerState, CallEnd
 from inferry.server.fleet.held_back import HeldBack
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Health, Load, ServerRecord, observe
@@ -22,6 +22,7 @@ from inferry.server.fleet.routing import (
     serves,
     verdict,
 )
+from inferry.server.fleet.rules import FleetRules
 
 #: Routes whose servers are remembered.
 ROUTES_KEPT = 1_000
@@ -33,11 +34,11 @@ class Fleet:
     """All servers of this gateway.
 
     Args:
-        rules: Of their breakers.
-        rest_longest_ms: How long one that refuses tasks is left alone, whatever it asks for.
+        rules: By which they are judged.
     """
 
-    def __init__(self, rules: BreakerRules | None = None, *, rest_longest_ms: int) -> None:
+    def __init__(self, rules: FleetRules) -> None:
+        self._rules = rules
         self._members: dict[str, Member] = {}
         self._by_place: dict[tuple[str, str], str] = {}
         #: The servers that are capable of a route.
@@ -48,7 +49,7 @@ class Fleet:
         self.parting = asyncio.Event()
         #: Set when a server may take more tasks than before.
         self.claimable = asyncio.Event()
-        self._held_back = HeldBack(rules or BreakerRules(), rest_longest_ms, self.claimable)
+        self._held_back = HeldBack(rules, self.claimable)
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
@@ -182,7 +183,10 @@ class Fleet:
         member = self._members.get(server_id)
         if member is None:
             return
-        before, member.health = member.health, observe(member.health, good=not error)
+        before, member.health = (
+            member.health,
+            observe(member.health, self._rules.health, good=not error),
+        )
         member.last_error = error
         if load is not None:
             member.load = load

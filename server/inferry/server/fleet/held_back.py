@@ -5,9 +5,10 @@ import asyncio
 import structlog
 
 from inferry.server.fleet import breaker as breakers
-from inferry.server.fleet.breaker import Breaker, BreakerRules, BreakerState, CallEnd
+from inferry.server.fleet.breaker import Breaker, BreakerState, CallEnd
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.rest import Rest, refuse
+from inferry.server.fleet.rules import FleetRules
 
 _log = structlog.get_logger(__name__)
 
@@ -16,14 +17,12 @@ class HeldBack:
     """Has servers rest and turns their breakers, and knows when that ends.
 
     Args:
-        rules: Of the breakers.
-        rest_longest_ms: How long a server that refuses tasks is left alone, whatever it asks for.
+        rules: Of breakers and rests.
         claimable: Set when a server may take more tasks than before.
     """
 
-    def __init__(self, rules: BreakerRules, rest_longest_ms: int, claimable: asyncio.Event) -> None:
+    def __init__(self, rules: FleetRules, claimable: asyncio.Event) -> None:
         self._rules = rules
-        self._rest_longest_ms = rest_longest_ms
         self._claimable = claimable
         self._members: dict[str, Member] = {}
 
@@ -34,7 +33,7 @@ class HeldBack:
     def refuse(self, member: Member, now_ms: int, asked_ms: int | None) -> None:
         """Leaves a server alone that refused a task."""
         server_id, rested = member.record.id, member.rest.until_ms > now_ms
-        member.rest = refuse(member.rest, now_ms, asked_ms, self._rest_longest_ms)
+        member.rest = refuse(member.rest, now_ms, asked_ms, self._rules.rest)
         self._members[server_id] = member
         member.renew()
         if not rested:
@@ -43,7 +42,7 @@ class HeldBack:
 
     def note(self, member: Member, now_ms: int, end: CallEnd) -> None:
         """Applies the end of a call to a server's breaker."""
-        self._turn(member, breakers.note(member.breaker, end, now_ms, self._rules))
+        self._turn(member, breakers.note(member.breaker, end, now_ms, self._rules.breaker))
 
     def encourage(self, member: Member) -> None:
         """Applies a good probe: a server with an open breaker gets one task on trial."""

@@ -85,10 +85,10 @@ class Probe(Enum):
     """What a probe told, with the streak it made."""
 
     GOOD = "good"
-    #: The second good one in a row, or a later one.
+    #: The one of the good ones in a row that is enough, or a later one.
     GOOD_AGAIN = "good again"
     BAD = "bad"
-    #: The third bad one in a row, or a later one.
+    #: The one of the bad ones in a row that is enough, or a later one.
     BAD_AGAIN = "bad again"
 
 
@@ -107,8 +107,15 @@ HEALTH: Mapping[tuple[ServerStatus, Probe], ServerStatus] = {
     (ServerStatus.OFFLINE, Probe.BAD_AGAIN): ServerStatus.OFFLINE,
 }
 
-GOOD_STREAK = 2
-BAD_STREAK = 3
+
+@dataclass(frozen=True, slots=True)
+class HealthRules:
+    """How many probes in a row decide."""
+
+    #: Bad ones that take a server offline.
+    bad: int
+    #: Good ones that make it active.
+    good: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +127,12 @@ class Health:
     streak: int = 0
 
 
-def observe(health: Health, *, good: bool) -> Health:
+def observe(health: Health, rules: HealthRules, *, good: bool) -> Health:
     """Applies one probe to a server's health."""
     if good:
         streak = max(health.streak, 0) + 1
-        probe = Probe.GOOD_AGAIN if streak >= GOOD_STREAK else Probe.GOOD
+        probe = Probe.GOOD_AGAIN if streak >= rules.good else Probe.GOOD
     else:
         streak = min(health.streak, 0) - 1
-        probe = Probe.BAD_AGAIN if -streak >= BAD_STREAK else Probe.BAD
+        probe = Probe.BAD_AGAIN if -streak >= rules.bad else Probe.BAD
     return Health(HEALTH[health.status, probe], streak)

@@ -1,5 +1,6 @@
 """ServerService: from messages to the registry and back."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from inferry.server.access.tokens import Role
@@ -21,26 +22,37 @@ CAPABILITIES_LIMIT = 256
 NAME_LIMIT = 128
 #: Of metadata: less than a page of a list has.
 METADATA_LIMIT_BYTES = 65_536
-MAX_CONCURRENT = 10
 MAX_CONCURRENT_LIMIT = 10_000
-GRACE_MS = 30_000
 GRACE_LIMIT_MS = 600_000
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
 
 
+@dataclass(frozen=True, slots=True)
+class ServerDefaults:
+    """What counts when nobody says."""
+
+    #: Tasks that a server takes at once.
+    max_concurrent: int
+    #: What the tasks of a server that is taken out may take to end.
+    grace_ms: int
+
+
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     """Everything that can be done with servers."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, defaults: ServerDefaults) -> None:
         self._registry = registry
+        self._defaults = defaults
 
     async def RegisterServer(
         self, request: pb.RegisterServerRequest, context: Context
     ) -> pb.RegisterServerResponse:
         """Registers a server, or renews the registration of the same url and name."""
-        slots = request.max_concurrent if request.HasField("max_concurrent") else MAX_CONCURRENT
+        slots = self._defaults.max_concurrent
+        if request.HasField("max_concurrent"):
+            slots = request.max_concurrent
         within("maxConcurrent", slots, 1, MAX_CONCURRENT_LIMIT)
         if not 0 < len(request.name) <= NAME_LIMIT or CONTROLS.search(request.name):
             raise InvalidPayloadError(
@@ -105,7 +117,9 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.DeregisterServerRequest, context: Context
     ) -> pb.DeregisterServerResponse:
         """Takes a server out of the list, once its tasks have ended or the time of grace has."""
-        grace_ms = request.grace_ms if request.HasField("grace_ms") else GRACE_MS
+        grace_ms = self._defaults.grace_ms
+        if request.HasField("grace_ms"):
+            grace_ms = request.grace_ms
         if not 0 <= grace_ms <= GRACE_LIMIT_MS:
             raise InvalidPayloadError(f"grace: {grace_ms} ms; right is 0 to {GRACE_LIMIT_MS}")
         await self._registry.deregister(request.id, grace_ms)

@@ -13,12 +13,7 @@ import orjson
 
 from inferry.server.task.inputs import Fail, Release
 from inferry.server.task.record import AttemptOutcome, TaskRecord
-
-BACKOFF_FIRST_MS = 1_000
-BACKOFF_LONGEST_MS = 30_000
-#: So many servers lost within so long end a task.
-POISON_LOSSES = 3
-POISON_WINDOW_MS = 72 * 3_600_000
+from inferry.server.task.rules import TaskRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,9 @@ class Failure:
     digest: bytes = b""
 
 
-def plan(record: TaskRecord, failure: Failure, now_ms: int, jitter: float) -> Fail | Release:
+def plan(
+    record: TaskRecord, failure: Failure, now_ms: int, jitter: float, rules: TaskRules
+) -> Fail | Release:
     """Decides what follows a failed attempt.
 
     Args:
@@ -49,16 +46,17 @@ def plan(record: TaskRecord, failure: Failure, now_ms: int, jitter: float) -> Fa
         failure: How it went wrong.
         now_ms: The time.
         jitter: A random number from 0 to 1: full jitter of the back-off.
+        rules: The numbers.
     """
     if failure.outcome is AttemptOutcome.REFUSED:
         return Release(failure.error, failure.outcome, not_before_ms=0, counts=False)
     if failure.outcome is AttemptOutcome.LOST:
-        return _after_loss(record, failure, now_ms)
+        return _after_loss(record, failure, now_ms, rules)
     again = (
         record.spec.idempotent if failure.outcome is AttemptOutcome.AMBIGUOUS else failure.retryable
     )
     if again and record.attempts_counted < record.spec.max_attempts:
-        wait_ms = failure.retry_after_ms or backoff_ms(record.attempts_counted, jitter)
+        wait_ms = failure.retry_after_ms or backoff_ms(record.attempts_counted, jitter, rules)
         return Release(failure.error, failure.outcome, not_before_ms=now_ms + wait_ms)
     details = failure.details
     if details is None and failure.outcome is AttemptOutcome.AMBIGUOUS:
@@ -66,21 +64,24 @@ def plan(record: TaskRecord, failure: Failure, now_ms: int, jitter: float) -> Fa
     return Fail(failure.error, failure.code, details, failure.outcome, failure.digest)
 
 
-def _after_loss(record: TaskRecord, failure: Failure, now_ms: int) -> Fail | Release:
-    lately = [at_ms for at_ms in record.losses if at_ms > now_ms - POISON_WINDOW_MS]
-    if record.spec.idempotent and len(lately) + 1 < POISON_LOSSES:
+def _after_loss(
+    record: TaskRecord, failure: Failure, now_ms: int, rules: TaskRules
+) -> Fail | Release:
+    losses = 1 + sum(at_ms > now_ms - rules.poison_window_ms for at_ms in record.losses)
+    if record.spec.idempotent and losses < rules.poison_losses:
         return Release(failure.error, failure.outcome, not_before_ms=0, counts=False)
     reason, error = "lost", failure.error
     if record.spec.idempotent:
         reason = "poison"
-        error = f"{POISON_LOSSES} servers died with the task; the last: {failure.error}"
+        error = f"{losses} servers died with the task; the last: {failure.error}"
     details = orjson.dumps(
         {"reason": reason, "attempt": record.attempt, "serverId": record.server_id}
     )
     return Fail(error, failure.code, details, failure.outcome)
 
 
-def backoff_ms(attempts: int, jitter: float) -> int:
+def backoff_ms(attempts: int, jitter: float, rules: TaskRules) -> int:
     """Tells how long to wait after so many attempts: doubling, capped, with full jitter."""
-    longest = min(BACKOFF_LONGEST_MS, BACKOFF_FIRST_MS * 2 ** min(max(attempts - 1, 0), 16))
+    doubled_ms = rules.backoff_first_ms * 2 ** min(max(attempts - 1, 0), 16)
+    longest = min(rules.backoff_longest_ms, doubled_ms)
     return int(longest * jitter)

@@ -2,7 +2,7 @@
 
 ``TRANSITIONS`` maps (status, kind of input) to the next status. A pair that is not in the table is
 illegal: ``apply`` raises and changes nothing. Everything here is pure: no I/O, no clock, no
-randomness; the numbers come in as ``Rules``.
+randomness; the numbers come in as ``TaskRules``.
 
 PENDING covers two situations: *waiting* (no server) and *dispatched* (a server's slot is held,
 its first word is awaited). PROCESSING begins with that word. The guards in ``_GUARDS`` tell the two
@@ -28,7 +28,8 @@ from inferry.server.task.inputs import (
     Succeed,
 )
 from inferry.server.task.record import Event, EventKind, Status, TaskRecord, TaskSpec
-from inferry.server.task.steps import Rules, Transition
+from inferry.server.task.rules import TaskRules
+from inferry.server.task.steps import Transition
 
 TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.PENDING, Claim): Status.PENDING,
@@ -88,7 +89,7 @@ def create(spec: TaskSpec, not_before_ms: int) -> tuple[TaskRecord, Event]:
 
 
 def apply(  # noqa: PLR0911  # a return for each kind of step
-    record: TaskRecord, given: Input, now_ms: int, rules: Rules
+    record: TaskRecord, given: Input, now_ms: int, rules: TaskRules
 ) -> Transition:
     """Applies one input to a task.
 
@@ -113,7 +114,7 @@ def apply(  # noqa: PLR0911  # a return for each kind of step
         case Misreport():
             return steps.misreport(record, given, now_ms)
         case Release():
-            return steps.release(record, given, now_ms)
+            return steps.release(record, given, now_ms, rules)
         case Hold():
             return steps.hold(record, given, now_ms)
         case Retry():

@@ -3,7 +3,6 @@
 Whether an input is possible at all is for ``lifecycle`` to say, which alone calls these. Pure.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from inferry.server.task.deadlines import queue_deadline, run_deadline
@@ -30,21 +29,7 @@ from inferry.server.task.record import (
     TaskRecord,
     TaskSpec,
 )
-
-#: Deaths of servers that a task remembers: as many as may end it.
-LOSSES_KEPT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The numbers of a task's life, in milliseconds."""
-
-    #: What the gateway waits beyond an attempt's timeout, so that a backend's own TIMEOUT wins.
-    grace_ms: int = 2_000
-    #: Retention of COMPLETED and CANCELLED tasks.
-    keep_done_ms: int = 86_400_000
-    #: Retention of FAILED and TIMEOUT tasks.
-    keep_failed_ms: int = 7 * 86_400_000
+from inferry.server.task.rules import TaskRules
 
 
 class Transition(NamedTuple):
@@ -58,7 +43,7 @@ class Transition(NamedTuple):
     outcome: Outcome | None = None
 
 
-def claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transition:
+def claim(record: TaskRecord, given: Claim, now: int, rules: TaskRules) -> Transition:
     """Gives a waiting task to a server: the next attempt begins."""
     last = record.total_deadline_ms
     attempt_deadline = min(now + record.spec.timeout_ms + rules.grace_ms, last)
@@ -80,7 +65,7 @@ def claim(record: TaskRecord, given: Claim, now: int, rules: Rules) -> Transitio
 
 
 def report(
-    record: TaskRecord, target: Status, given: Accept | Progress, now: int, rules: Rules
+    record: TaskRecord, target: Status, given: Accept | Progress, now: int, rules: TaskRules
 ) -> Transition:
     """Takes a word of the server: it breaks the silence, and may extend the attempt."""
     progress, message, kind = record.progress, record.message, EventKind.ACCEPTED
@@ -116,7 +101,7 @@ def misreport(record: TaskRecord, given: Misreport, now: int) -> Transition:
     return Transition(after, event_of(after, EventKind.MISREPORTED, given.reason))
 
 
-def release(record: TaskRecord, given: Release, now: int) -> Transition:
+def release(record: TaskRecord, given: Release, now: int, rules: TaskRules) -> Transition:
     """Ends an attempt without ending the task: it waits again."""
     # What was refused did not run: it keeps its turn, and its wait goes on.
     refused = given.outcome is AttemptOutcome.REFUSED
@@ -136,7 +121,7 @@ def release(record: TaskRecord, given: Release, now: int) -> Transition:
         attempt_deadline_ms=0,
         deadline_ms=ends,
         queue_deadline_ms=ends,
-        losses=(*record.losses, now)[-LOSSES_KEPT:] if lost else record.losses,
+        losses=(*record.losses, now)[-rules.poison_losses :] if lost else record.losses,
     )
     closed = close(record, given.outcome, given.reason, now)
     return Transition(after, event_of(after, EventKind.REQUEUED, given.reason), closed)
@@ -165,7 +150,9 @@ def keep_late(record: TaskRecord, given: Succeed, now: int) -> Transition:
     return Transition(after, event, outcome=Outcome(late_result=given.result))
 
 
-def finish(record: TaskRecord, target: Status, given: Ending, now: int, rules: Rules) -> Transition:
+def finish(
+    record: TaskRecord, target: Status, given: Ending, now: int, rules: TaskRules
+) -> Transition:
     """Ends a task, and its attempt if one is open."""
     attempt_outcome, error, code, outcome = verdict(given)
     done = target in (Status.COMPLETED, Status.CANCELLED)
