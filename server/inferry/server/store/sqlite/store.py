@@ -41,6 +41,7 @@ from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
 from inferry.server.store.sqlite.reads import SqliteReads
+from inferry.server.store.sqlite.unbroken import to_its_end
 
 T = TypeVar("T")
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
@@ -101,11 +102,11 @@ class SqliteStore(SqliteReads):
 
     async def commit(self, operations: Sequence[Operation]) -> list[Result]:
         """See ``Store.commit``. Once begun it ends, even if the caller is cancelled meanwhile."""
-        return await asyncio.shield(asyncio.ensure_future(self._commit(operations)))
+        return await to_its_end(self._commit(operations))
 
     async def recover(self) -> None:
         """See ``Store.recover``. Once begun it ends, like a commit."""
-        await asyncio.shield(asyncio.ensure_future(self._recover()))
+        await to_its_end(self._recover())
 
     async def _commit(self, operations: Sequence[Operation]) -> list[Result]:
         async with self._turn:
