@@ -102,7 +102,7 @@ def _check_steps(stored: "Stored") -> None:
 def _check_attempts(stored: "Stored") -> None:
     """Each attempt has one end, and no round has more of them than it may."""
     attempts, record = stored.attempts, stored.record
-    ended = record.attempt - record.held
+    ended = record.attempt - record.running
     if [attempt.number for attempt in attempts] != list(range(1, ended + 1)):
         raise LogError(f"attempts {[one.number for one in attempts]} of {record.attempt}")
     counted = lost = 0

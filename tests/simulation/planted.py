@@ -75,7 +75,7 @@ BUGS = (
     Bug(
         "an attempt is dispatched before its commit",
         "engine.tasks:Engine.create",
-        "self._ledger.hold(claim.record)",
+        "self._ledger.take_slot(claim.record)",
         "self._ledger._carrier.carry(claim.record, payload)",
     ),
     Bug(
@@ -94,13 +94,13 @@ BUGS = (
     Bug(
         "slots of before a restart are forgotten",
         "engine.ledger:Ledger.load",
-        "for record in await store.held():",
+        "for record in await store.running():",
         "for record in ():",
     ),
     Bug(
         "slots of what was stopped before a restart are given away",
         "engine.ledger:Ledger.stop_again",
-        "self._fleet.hold(closed.server_id, task_id, closed.number)",
+        "self._fleet.take_slot(closed.server_id, task_id, closed.number)",
         "pass",
     ),
     Bug(

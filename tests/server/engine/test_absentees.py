@@ -89,9 +89,9 @@ async def test_the_time_counts_from_when_this_gateway_looks_after_the_server(
 
 async def test_a_server_that_holds_something_is_not_forgotten(absence: Absence) -> None:
     member = await absence.gone()
-    absence.fleet.hold(member.record.id, "task_1", 1)
+    absence.fleet.take_slot(member.record.id, "task_1", 1)
     assert await absence.left(after_ms=AFTER_MS) == ["a"]
-    absence.fleet.free(member.record.id, "task_1", 1)
+    absence.fleet.free_slot(member.record.id, "task_1", 1)
     assert await absence.left(after_ms=0) == []
 
 

@@ -102,11 +102,11 @@ async def test_an_idle_server_goes_at_once(servers: Registered) -> None:
 async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Registered) -> None:
     member = await servers.register()
     server_id = member.record.id
-    servers.fleet.hold(server_id, *TASK)
+    servers.fleet.take_slot(server_id, *TASK)
     servers.fleet.reserve(server_id, 1)
     leaving = await servers.leaving(member, LONG_MS)
     assert (member.status, await servers.stored()) == (ServerStatus.DRAINING, [("a", False)])
-    servers.fleet.free(server_id, *TASK)
+    servers.fleet.free_slot(server_id, *TASK)
     servers.fleet.reserve(server_id, -1)
     async with asyncio.timeout(10):
         await leaving
@@ -115,7 +115,7 @@ async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Reg
 
 async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Registered) -> None:
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     await servers.registry.deregister(member.record.id, 0)
     assert servers.lost == [(member.record.id, {TASK})]
     assert (await servers.stored(), servers.registry.all()) == ([], [])
@@ -125,7 +125,7 @@ async def test_of_two_calls_at_once_the_shorter_time_of_grace_counts_and_both_su
     servers: Registered,
 ) -> None:
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     patient = await servers.leaving(member, LONG_MS)
     await servers.registry.deregister(member.record.id, 0)
     async with asyncio.timeout(10):
@@ -136,7 +136,7 @@ async def test_of_two_calls_at_once_the_shorter_time_of_grace_counts_and_both_su
 @pytest.mark.parametrize("way", ["registers", "is resumed"])
 async def test_a_server_that_comes_back_while_it_goes_stays(servers: Registered, way: str) -> None:
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
     if way == "registers":
         await servers.register()
@@ -150,10 +150,10 @@ async def test_a_server_that_comes_back_while_it_goes_stays(servers: Registered,
 
 async def test_a_drain_does_not_keep_a_server_that_goes(servers: Registered) -> None:
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
     await servers.registry.drain(member.record.id, draining=True)
-    servers.fleet.free(member.record.id, *TASK)
+    servers.fleet.free_slot(member.record.id, *TASK)
     async with asyncio.timeout(10):
         await leaving
     assert servers.registry.all() == []
@@ -162,7 +162,7 @@ async def test_a_drain_does_not_keep_a_server_that_goes(servers: Registered) -> 
 async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Registered) -> None:
     await servers.departures.stop()
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     leaving = await servers.leaving(member, 0)
     servers.error = UnavailableError("the store cannot write; try again")
     with pytest.raises(UnavailableError):
@@ -178,10 +178,10 @@ async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Registered)
 
 async def test_a_server_goes_even_if_who_asked_for_that_has_gone(servers: Registered) -> None:
     member = await servers.register()
-    servers.fleet.hold(member.record.id, *TASK)
+    servers.fleet.take_slot(member.record.id, *TASK)
     leaving = await servers.leaving(member, LONG_MS)
     leaving.cancel()
-    servers.fleet.free(member.record.id, *TASK)
+    servers.fleet.free_slot(member.record.id, *TASK)
     async with asyncio.timeout(10):
         await servers.registry.deregister(member.record.id, LONG_MS)
     assert (await servers.stored(), servers.registry.all()) == ([], [])
@@ -236,7 +236,7 @@ async def test_memory_follows_the_disk_when_who_registers_hangs_up(
 
 async def test_the_store_says_which_server_it_is(servers: Registered) -> None:
     gone = await servers.register()
-    servers.fleet.hold(gone.record.id, *TASK)
+    servers.fleet.take_slot(gone.record.id, *TASK)
     await servers.store.commit([DropServer(gone.record.id)])
     member = await servers.register()
     assert member.record.id != gone.record.id

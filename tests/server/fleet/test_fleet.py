@@ -53,11 +53,11 @@ def half_open(slots: int = 10) -> tuple[Fleet, Member]:
 
 def test_a_slot_belongs_to_an_attempt_and_is_given_back_once() -> None:
     fleet, (member,) = fleet_of(server(slots=2))
-    fleet.hold("srv_a", "task_1", 1)
-    fleet.hold("srv_a", "task_1", 2)
+    fleet.take_slot("srv_a", "task_1", 1)
+    fleet.take_slot("srv_a", "task_1", 2)
     assert (member.active, fleet.choose(ECHO, NOW)) == (2, None)
     for _ in range(2):
-        fleet.free("srv_a", "task_1", 1)
+        fleet.free_slot("srv_a", "task_1", 1)
     assert member.holding == {("task_1", 2)}
     assert fleet.choose(ECHO, NOW) == "srv_a"
 
@@ -72,8 +72,8 @@ def test_slots_are_reserved_for_a_claim_under_way() -> None:
 
 def test_a_server_that_is_not_there_is_no_error() -> None:
     fleet = new_fleet()
-    fleet.hold("srv_x", "task_1", 1)
-    fleet.free("srv_x", "task_1", 1)
+    fleet.take_slot("srv_x", "task_1", 1)
+    fleet.free_slot("srv_x", "task_1", 1)
     fleet.reserve("srv_x", 1)
     fleet.seen("srv_x", NOW)
     fleet.observe("srv_x", None, "")
@@ -212,7 +212,7 @@ def test_a_registration_has_an_open_breaker_try_one_task_and_a_drain_does_not() 
 
 def test_a_registration_while_a_trial_runs_lets_no_second_one_try() -> None:
     fleet, member = half_open()
-    fleet.hold("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
     fleet.put(server())
     assert (member.breaker.state, offered(fleet)) == (BreakerState.HALF_OPEN, 0)
 
@@ -247,13 +247,13 @@ def test_a_half_open_server_offers_one_slot_and_none_while_its_trial_runs() -> N
     fleet.reserve("srv_a", 1)
     assert fleet.choose(ECHO, NOW) is None
     fleet.reserve("srv_a", -1)
-    fleet.hold("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
     assert fleet.choose(ECHO, NOW) is None
 
 
 def test_a_trial_that_is_answered_opens_all_slots_while_it_goes_on() -> None:
     fleet, member = half_open(slots=3)
-    fleet.hold("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
     fleet.claimable.clear()
     call(fleet, member, CallEnd.ANSWERED, "task_2")
     assert fleet.claimable.is_set()
@@ -262,22 +262,22 @@ def test_a_trial_that_is_answered_opens_all_slots_while_it_goes_on() -> None:
 
 def test_a_trial_that_fails_opens_the_breaker_again_for_longer() -> None:
     fleet, member = half_open()
-    fleet.hold("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
     call(fleet, member, CallEnd.BROKEN, "task_2")
-    fleet.free("srv_a", "task_2", 1)
+    fleet.free_slot("srv_a", "task_2", 1)
     assert fleet.choose(ECHO, NOW + 9_999) is None
     assert fleet.choose(ECHO, NOW + 10_000) == "srv_a"
 
 
 def test_when_a_trial_ends_without_a_word_the_next_task_is_the_trial() -> None:
     fleet, member = half_open()
-    fleet.hold("srv_a", "task_2", 1)
-    fleet.free("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
+    fleet.free_slot("srv_a", "task_2", 1)
     assert fleet.choose(ECHO, NOW) == "srv_a"
     states = []
     for task_id, held in (("task_2", False), ("task_3", True)):
         if held:
-            fleet.hold("srv_a", task_id, 1)
+            fleet.take_slot("srv_a", task_id, 1)
         call(fleet, member, CallEnd.ANSWERED, task_id)
         states.append(member.breaker.state)
     assert states == [BreakerState.HALF_OPEN, BreakerState.CLOSED]
@@ -285,9 +285,9 @@ def test_when_a_trial_ends_without_a_word_the_next_task_is_the_trial() -> None:
 
 def test_a_refused_trial_rests_the_server_and_the_next_task_is_the_trial() -> None:
     fleet, member = half_open()
-    fleet.hold("srv_a", "task_2", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
     call(fleet, member, CallEnd.REFUSED, "task_2", asked_ms=3_000)
-    fleet.free("srv_a", "task_2", 1)
+    fleet.free_slot("srv_a", "task_2", 1)
     assert member.breaker.state is BreakerState.HALF_OPEN
     assert fleet.choose(ECHO, NOW) is None
     assert fleet.choose(ECHO, NOW + 3_000) == "srv_a"
@@ -295,15 +295,15 @@ def test_a_refused_trial_rests_the_server_and_the_next_task_is_the_trial() -> No
 
 def test_attempts_from_before_are_no_trials_and_keep_their_slots() -> None:
     fleet, (member,) = fleet_of(server(slots=3))
-    fleet.hold("srv_a", "task_0", 1)
+    fleet.take_slot("srv_a", "task_0", 1)
     for _ in range(3):
         call(fleet, member, CallEnd.UNREACHABLE)
     fleet.observe("srv_a", None, "")
     call(fleet, member, CallEnd.BROKEN, "task_0")
     assert member.breaker.state is BreakerState.HALF_OPEN
     assert offered(fleet) == 1
-    fleet.hold("srv_a", "task_2", 1)
-    fleet.free("srv_a", "task_0", 1)
+    fleet.take_slot("srv_a", "task_2", 1)
+    fleet.free_slot("srv_a", "task_0", 1)
     assert hindrance(member) is Rule.BREAKER_OPEN
 
 
@@ -371,7 +371,7 @@ class Fleets(RuleBasedStateMachine):
         assert (found is not None) == (offered(self.fleet, self.now_ms) > 0)
         if found is not None:
             self.tasks += 1
-            self.fleet.hold(found, f"task_{self.tasks}", 1)
+            self.fleet.take_slot(found, f"task_{self.tasks}", 1)
 
     @rule(
         end=st.sampled_from(CallEnd),
@@ -386,7 +386,7 @@ class Fleets(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def an_attempt_ends(self, which: int) -> None:
         if self.member.holding:
-            self.fleet.free("srv_a", *self._pick(which))
+            self.fleet.free_slot("srv_a", *self._pick(which))
 
     @rule(good=st.booleans(), waiting=st.integers(0, 3))
     def a_probe_ends(self, good: bool, waiting: int) -> None:

@@ -21,7 +21,7 @@ INDEXES = {
     "first_deadline": "COVERING INDEX tasks_deadline (deadline_ms>?)",
     "postpone": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
     "expired": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
-    "held": "tasks_deadline (deadline_ms>?)",
+    "running": "tasks_deadline (deadline_ms>?)",
     "waiting": "tasks_deadline (deadline_ms>?)",
     "stopped": "attempts_stopped (ended_ms>?)",
     "purge_tasks": "tasks_purge (purge_ms>? AND purge_ms<?)",

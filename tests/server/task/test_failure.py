@@ -17,7 +17,7 @@ from tests.server.situations import RULES, SPEC
 NOW = SPEC.created_ms
 
 
-def held(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
+def running(*, idempotent: bool = False, counted: int = 1, max_attempts: int = 3) -> TaskRecord:
     spec = SPEC._replace(max_attempts=max_attempts, idempotent=idempotent)
     record = apply(create(spec, 0)[0], Claim("srv_1"), NOW, RULES).record
     return record._replace(attempts_counted=counted)
@@ -32,7 +32,7 @@ def failure(outcome: AttemptOutcome, *, retryable: bool = False) -> Failure:
 def test_a_refused_attempt_goes_to_another_server_at_once_and_does_not_count(
     idempotent: bool, counted: int
 ) -> None:
-    record = held(idempotent=idempotent, counted=counted)
+    record = running(idempotent=idempotent, counted=counted)
     given = plan(record, failure(AttemptOutcome.REFUSED), NOW, 0.5, RULES)
     assert given == Release("it broke", AttemptOutcome.REFUSED, not_before_ms=0, counts=False)
     after = apply(record, given, NOW, RULES).record
@@ -40,22 +40,22 @@ def test_a_refused_attempt_goes_to_another_server_at_once_and_does_not_count(
 
 
 def test_an_ambiguous_attempt_is_not_repeated_unless_the_task_is_idempotent() -> None:
-    given = plan(held(idempotent=False), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5, RULES)
+    given = plan(running(idempotent=False), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5, RULES)
     assert isinstance(given, Fail)
     assert given.details == b'{"reason":"ambiguous","attempt":1}'
-    again = plan(held(idempotent=True), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5, RULES)
+    again = plan(running(idempotent=True), failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5, RULES)
     assert again == Release("it broke", AttemptOutcome.AMBIGUOUS, NOW + 500)
 
 
 def test_attempts_end_at_their_limit() -> None:
-    record = held(idempotent=True, counted=3)
+    record = running(idempotent=True, counted=3)
     assert isinstance(plan(record, failure(AttemptOutcome.AMBIGUOUS), NOW, 0.5, RULES), Fail)
 
 
 def test_a_rejected_attempt_is_final_unless_the_server_says_it_is_retryable() -> None:
     rejected = AttemptOutcome.REJECTED
-    assert isinstance(plan(held(), failure(rejected), NOW, 0.5, RULES), Fail)
-    assert isinstance(plan(held(), failure(rejected, retryable=True), NOW, 0.5, RULES), Release)
+    assert isinstance(plan(running(), failure(rejected), NOW, 0.5, RULES), Fail)
+    assert isinstance(plan(running(), failure(rejected, retryable=True), NOW, 0.5, RULES), Release)
 
 
 @given(st.integers(0, 1_000), st.floats(0, 1))
@@ -66,7 +66,7 @@ def test_the_back_off_doubles_up_to_its_cap_with_full_jitter(attempts: int, jitt
 
 
 def lost_before(*losses_ms: int, idempotent: bool = True) -> TaskRecord:
-    return held(idempotent=idempotent)._replace(losses=losses_ms)
+    return running(idempotent=idempotent)._replace(losses=losses_ms)
 
 
 LOST = failure(AttemptOutcome.LOST)
@@ -102,6 +102,6 @@ def test_how_often_and_how_long_is_for_the_rules_to_say() -> None:
     assert isinstance(poisoned, Fail)
     assert poisoned.error.startswith("2 servers died with the task")
     assert isinstance(plan(lost_before(NOW - 5), LOST, NOW, 0.5, rules), Release)
-    losing = held(idempotent=True)._replace(losses=(1, 2))
+    losing = running(idempotent=True)._replace(losses=(1, 2))
     after = apply(losing, Release("lost", AttemptOutcome.LOST, 0), NOW, rules).record
     assert after.losses == (2, NOW)

@@ -61,12 +61,12 @@ def assert_whole(record: TaskRecord) -> None:
     assert record.status.final == (record.finished_ms > 0) == (record.purge_ms > 0)
     assert record.status.final == (record.deadline_ms == 0)
     assert record.deadline_ms <= record.total_deadline_ms
-    assert record.held == (record.attempt_deadline_ms > 0)
-    assert not record.held or record.deadline_ms <= record.attempt_deadline_ms
+    assert record.running == (record.attempt_deadline_ms > 0)
+    assert not record.running or record.deadline_ms <= record.attempt_deadline_ms
     assert len(record.losses) <= RULES.poison_losses
     assert 0 <= record.progress <= 100
     assert 0 <= record.attempts_counted <= record.attempt
-    assert record.status is not Status.PROCESSING or record.held
+    assert record.status is not Status.PROCESSING or record.running
     assert record.status is not Status.COMPLETED or record.progress == 100
 
 
@@ -82,9 +82,9 @@ def assert_step(before: TaskRecord, given_: Input, done: Transition, now_ms: int
     assert (event.attempt, event.server_id) == (after.attempt, after.server_id)
     assert (event.kind is EventKind.FINISHED) == (after.status.final and not before.status.final)
     assert after.attempt == before.attempt + isinstance(given_, Claim)
-    if before.held and after.held:
+    if before.running and after.running:
         assert after.progress >= before.progress
-    if before.held and not after.held:
+    if before.running and not after.running:
         closed = done.closed
         assert closed is not None
         assert (closed.number, closed.server_id) == (before.attempt, before.server_id)

@@ -80,7 +80,7 @@ class Life(RuleBasedStateMachine):
         self.step(Claim(server_id))
 
     @rule(outcome=FAILURES, retryable=st.booleans(), jitter=st.floats(0, 1))
-    @precondition(lambda self: self.record.held)
+    @precondition(lambda self: self.record.running)
     def an_attempt_fails(self, outcome: AttemptOutcome, jitter: float, *, retryable: bool) -> None:
         failure = Failure(outcome, "it broke", retryable=retryable)
         what = plan(self.record, failure, self.now_ms, jitter, RULES)
@@ -137,7 +137,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def every_attempt_ends_once(self) -> None:
-        open_ = {self.record.attempt} if self.record.held else set()
+        open_ = {self.record.attempt} if self.record.running else set()
         assert self.ended == set(range(1, self.record.attempt + 1)) - open_
 
     @invariant()

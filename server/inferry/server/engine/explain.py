@@ -100,7 +100,7 @@ def explain(record: TaskRecord, around: Surroundings) -> Explanation:
     """Tells what decides about a task now."""
     if record.status.final:
         return _ended(record)
-    if record.held:
+    if record.running:
         return _running(record, around.now_ms)
     if record.not_before_ms > around.now_ms:
         return _delayed(record, around.now_ms)

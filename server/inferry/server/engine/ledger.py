@@ -75,8 +75,8 @@ class Ledger:
             self._pauses.pause(paused)
         for record in await store.waiting():
             self._backlog.enter(record)
-        for record in await store.held():
-            self._fleet.hold(record.server_id or "", record.spec.id, record.attempt)
+        for record in await store.running():
+            self._fleet.take_slot(record.server_id or "", record.spec.id, record.attempt)
 
     def open(self, carrier: Carrier) -> None:
         """Begins to give tasks to servers; ``carrier`` brings them there."""
@@ -90,7 +90,7 @@ class Ledger:
 
     def stop_again(self, task_id: str, closed: Attempt) -> None:
         """Goes on with stopping an attempt that may have been told so before a start."""
-        self._fleet.hold(closed.server_id, task_id, closed.number)
+        self._fleet.take_slot(closed.server_id, task_id, closed.number)
         self._stop(task_id, closed)
 
     def refusal(self, tenant: str) -> QueueFullError | None:
@@ -105,9 +105,9 @@ class Ledger:
         """Keeps room for a task that is being created and will wait: see ``created_waiting``."""
         self._room.keep(tenant)
 
-    def hold(self, record: TaskRecord) -> None:
+    def take_slot(self, record: TaskRecord) -> None:
         """Takes a slot for a task that is being created with its attempt: ``created_claimed``."""
-        self._fleet.hold(record.server_id or "", record.spec.id, record.attempt)
+        self._fleet.take_slot(record.server_id or "", record.spec.id, record.attempt)
 
     def created_waiting(self, result: TaskRecord | Replayed | InferryError, tenant: str) -> None:
         """A task was added to the queue, where room was kept for it."""
@@ -118,13 +118,13 @@ class Ledger:
             self._announce(result)
 
     def created_claimed(
-        self, result: TaskRecord | Replayed | InferryError, held: TaskRecord, payload: bytes
+        self, result: TaskRecord | Replayed | InferryError, claimed: TaskRecord, payload: bytes
     ) -> None:
-        """A task was added with its first attempt; ``held`` is whose slot was taken for it."""
+        """A task was added with its first attempt; ``claimed`` is whose slot was taken for it."""
         if isinstance(result, TaskRecord):
             self._dispatch(result, payload)
         else:
-            self._free(held.server_id or "", held.spec.id, held.attempt)
+            self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
 
     def claimed(
         self, result: list[Claimed] | InferryError, server_id: str, task_ids: Sequence[str]
@@ -135,7 +135,7 @@ class Ledger:
         for claimed in given:
             record = claimed.transition.record
             self._leave(record.spec.id, started=True)
-            self._fleet.hold(server_id, record.spec.id, record.attempt)
+            self._fleet.take_slot(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
         self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
         if len(given) < len(task_ids):
@@ -215,7 +215,7 @@ class Ledger:
 
     def _free(self, server_id: str, task_id: str, attempt: int) -> None:
         """A slot is free: its attempt never came about, or its server does no more for it."""
-        self._fleet.free(server_id, task_id, attempt)
+        self._fleet.free_slot(server_id, task_id, attempt)
         self._allocator.slot_free()
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:

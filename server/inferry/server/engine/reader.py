@@ -125,7 +125,7 @@ class Reader:
         """Reads a task's attempts, oldest first, the open one last."""
         record = await self.task(task_id, tenant)
         attempts = await self._store.attempts(task_id)
-        if record.held:
+        if record.running:
             server_id = record.server_id or ""
             running = AttemptOutcome.RUNNING
             flaw = misreported(record)

@@ -43,7 +43,7 @@ async def settle_open_attempts(engine: Engine, store: Store, fleet: Fleet) -> No
     An asynchronous attempt may go on at its server and report; it is left to its clock, unless the
     server never said a word and another run does no harm.
     """
-    for record in await store.held():
+    for record in await store.running():
         unheard = record.status is Status.PENDING and record.spec.idempotent
         if fleet.get(record.server_id or "") is None:
             # The gateway stopped between the end of the server and that of its attempts.

@@ -97,8 +97,8 @@ class Engine:
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
             operation = Insert(claim.record, payload, (created, claim.event), key)
-            self._ledger.hold(claim.record)
-            settle = partial(self._ledger.created_claimed, held=claim.record, payload=payload)
+            self._ledger.take_slot(claim.record)
+            settle = partial(self._ledger.created_claimed, claimed=claim.record, payload=payload)
         self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
         inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
         return inserted
@@ -131,7 +131,7 @@ class Engine:
         """Keeps why a report was refused on the attempt that it was about, if that is open."""
 
         def decide(record: TaskRecord) -> Input | None:
-            concerned = record.held and attempt in (None, record.attempt)
+            concerned = record.running and attempt in (None, record.attempt)
             return Misreport(reason) if concerned and record.flaw != reason else None
 
         # Of no task of ours there is nothing to tell: its id is whatever its caller made up.
@@ -143,7 +143,7 @@ class Engine:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
 
         def decide(record: TaskRecord) -> Input | Failure | None:
-            return given if record.attempt == attempt and record.held else None
+            return given if record.attempt == attempt and record.running else None
 
         try:
             await self._change(task_id, decide, self._ledger.changed)

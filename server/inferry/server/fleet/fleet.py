@@ -147,7 +147,7 @@ class Fleet:
         """Tells of each server, by name, whether it may take a task of a route now."""
         return [(member.record, verdict(member, route, now_ms)) for member in self.by_name(now_ms)]
 
-    def hold(self, server_id: str, task_id: str, attempt: int) -> None:
+    def take_slot(self, server_id: str, task_id: str, attempt: int) -> None:
         """Takes a slot for an attempt."""
         member = self._members.get(server_id)
         if member is not None:
@@ -163,7 +163,7 @@ class Fleet:
             if member.leaves_ms:
                 self.parting.set()
 
-    def free(self, server_id: str, task_id: str, attempt: int) -> None:
+    def free_slot(self, server_id: str, task_id: str, attempt: int) -> None:
         """Gives an attempt's slot back."""
         member = self._members.get(server_id)
         if member is not None:

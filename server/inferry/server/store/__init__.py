@@ -138,7 +138,7 @@ class Store(Protocol):
         """Tells the latest time of a change of a task or of a purge, to a second; 0 before any."""
         ...
 
-    async def held(self) -> list[TaskRecord]:
+    async def running(self) -> list[TaskRecord]:
         """Reads all tasks with an open attempt."""
         ...
 

@@ -60,13 +60,13 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
 #: needs that there ever was an attempt and that no report of it ended the task.
 _GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {
     Claim: lambda record: record.waiting,
-    Accept: lambda record: record.held,
-    Progress: lambda record: record.held,
-    Misreport: lambda record: record.held,
+    Accept: lambda record: record.running,
+    Progress: lambda record: record.running,
+    Misreport: lambda record: record.running,
     Succeed: lambda record: (
-        record.held or (record.status.final and record.attempt > 0 and not record.digest)
+        record.running or (record.status.final and record.attempt > 0 and not record.digest)
     ),
-    Release: lambda record: record.held,
+    Release: lambda record: record.running,
     Hold: lambda record: record.waiting,
 }
 

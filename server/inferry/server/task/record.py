@@ -147,7 +147,7 @@ class TaskRecord(NamedTuple):
         return self.status is Status.PENDING and self.server_id is None
 
     @property
-    def held(self) -> bool:
+    def running(self) -> bool:
         """Whether an attempt is open: a server's slot belongs to it."""
         return not self.status.final and self.server_id is not None
 

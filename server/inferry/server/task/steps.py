@@ -171,7 +171,7 @@ def finish(
         code=code,
         digest=given.digest,
     )
-    closed = close(record, attempt_outcome, error, now) if record.held else None
+    closed = close(record, attempt_outcome, error, now) if record.running else None
     return Transition(after, event_of(after, EventKind.FINISHED, error), closed, outcome)
 
 

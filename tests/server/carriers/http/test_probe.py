@@ -82,7 +82,7 @@ class Watched:
         assert reason.startswith("the server is gone: no connection")
         self.lost.append((server_id, set(attempts)))
         for task_id, number in attempts:
-            self.fleet.free(server_id, task_id, number)
+            self.fleet.free_slot(server_id, task_id, number)
 
     async def go(self, *, after_ms: int = 0) -> None:
         """Makes a round, and waits for its probes."""
@@ -109,7 +109,7 @@ async def dead(watched: Watched) -> Member:
     async with probed() as backend:
         url = backend.url
     member = watched.fleet.put(server(url=url))
-    watched.fleet.hold("srv_a", *TASK)
+    watched.fleet.take_slot("srv_a", *TASK)
     return member
 
 
@@ -149,7 +149,7 @@ async def test_a_server_with_attempts_is_probed_three_times_a_lease(watched: Wat
     async with probed() as backend:
         watched.fleet.put(server(url=backend.url))
         await watched.go()
-        watched.fleet.hold("srv_a", *TASK)
+        watched.fleet.take_slot("srv_a", *TASK)
         await watched.go(after_ms=SHORT_MS - 1)
         assert backend.probes == 1
         for probes in (2, 3, 4):
@@ -226,7 +226,7 @@ async def test_a_server_that_is_slow_to_answer_is_alive(outbound: Outbound) -> N
     async with probed() as backend:
         backend.hangs = True
         member = watched.fleet.put(server(url=backend.url))
-        watched.fleet.hold("srv_a", *TASK)
+        watched.fleet.take_slot("srv_a", *TASK)
         for _ in range(6):
             await watched.go(after_ms=LONG_MS)
             assert member.lease.seen_ms == watched.clock.ms
@@ -269,7 +269,7 @@ async def test_an_attempt_that_came_after_the_death_has_its_own_end(watched: Wat
     await dead(watched)
     await watched.go()
     await watched.go(after_ms=LONG_MS)
-    watched.fleet.hold("srv_a", "task_2", 1)
+    watched.fleet.take_slot("srv_a", "task_2", 1)
     await watched.go(after_ms=LEASE_MS - LONG_MS)
     assert watched.lost == [("srv_a", {TASK})]
     for _ in range(3):
@@ -280,7 +280,7 @@ async def test_an_attempt_that_came_after_the_death_has_its_own_end(watched: Wat
 async def test_a_server_that_comes_back_in_time_loses_nothing(watched: Watched) -> None:
     async with probed() as backend:
         member = watched.fleet.put(server(url=backend.url))
-    watched.fleet.hold("srv_a", *TASK)
+    watched.fleet.take_slot("srv_a", *TASK)
     await watched.go()
     await watched.go(after_ms=LONG_MS)
     port = int(backend.url.rpartition(":")[2])

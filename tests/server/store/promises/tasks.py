@@ -83,7 +83,7 @@ class TaskConformance:
             dispatched("task_released"),
             change("task_released", LOST),
         )
-        held = await store.held()
+        held = await store.running()
         assert {record.spec.id for record in held} == {"task_dispatched", "task_processing"}
         assert await record_of(store, "task_processing") in held
 

@@ -125,9 +125,9 @@ class SqliteReads:
         """See ``Store.latest_ms``."""
         return next((int(at_ms) for (at_ms,) in self._rows(QUERIES["latest_time"])), 0)
 
-    async def held(self) -> list[TaskRecord]:
-        """See ``Store.held``."""
-        return [task_of(row) for row in self._rows(QUERIES["held"])]
+    async def running(self) -> list[TaskRecord]:
+        """See ``Store.running``."""
+        return [task_of(row) for row in self._rows(QUERIES["running"])]
 
 
 def list_query(wanted: TaskFilter) -> str:

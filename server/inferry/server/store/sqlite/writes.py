@@ -54,7 +54,7 @@ _TASK = QUERIES["task"]
 _TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
 
 #: Records kept in memory at most; the oldest go first.
-_HELD_KEPT = 10_000
+_RUNNING_KEPT = 10_000
 #: The latest time is kept anew when it is so much later.
 _TIME_STEP_MS = 1_000
 
@@ -68,7 +68,7 @@ class SqliteWrites:
         self._cursor = db.cursor()
         #: Tasks with an open attempt and their places, as this connection left them: nearly all
         #: changes are to these, and reading a row takes as long as writing its change.
-        self._held: dict[str, tuple[int, TaskRecord]] = {}
+        self._running: dict[str, tuple[int, TaskRecord]] = {}
         #: The latest time that was kept.
         self._noted_ms = 0
 
@@ -97,13 +97,13 @@ class SqliteWrites:
                 self._note_time(operation.now_ms)
                 return purge(self._cursor, operation)
             case Postpone():
-                self._held.clear()
+                self._running.clear()
                 return postpone(self._cursor, operation)
         return None
 
     def forget(self) -> None:
         """Has to be called when a transaction was rolled back."""
-        self._held.clear()
+        self._running.clear()
         self._noted_ms = 0
 
     def _insert(self, operation: Insert) -> TaskRecord | Replayed:
@@ -149,9 +149,9 @@ class SqliteWrites:
         return transition
 
     def _place(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
-        held = self._held.get(task_id)
-        if held is not None and tenant in {None, held[1].spec.tenant}:
-            return held
+        running = self._running.get(task_id)
+        if running is not None and tenant in {None, running[1].spec.tenant}:
+            return running
         # Another tenant's, too, is looked up: it takes as long as one that is not there.
         return self._find(task_id, tenant)
 
@@ -167,12 +167,12 @@ class SqliteWrites:
 
     def _remember(self, place: int, record: TaskRecord) -> None:
         task_id = record.spec.id
-        if not record.held:
-            self._held.pop(task_id, None)
+        if not record.running:
+            self._running.pop(task_id, None)
             return
-        self._held[task_id] = (place, record)
-        if len(self._held) > _HELD_KEPT:
-            del self._held[next(iter(self._held))]
+        self._running[task_id] = (place, record)
+        if len(self._running) > _RUNNING_KEPT:
+            del self._running[next(iter(self._running))]
 
     def _write(self, place: int, before: TaskRecord, transition: Transition) -> None:
         after = transition.record

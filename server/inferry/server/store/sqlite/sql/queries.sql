@@ -170,7 +170,7 @@ ON CONFLICT (one) DO UPDATE SET latest_ms = max(latest_ms, excluded.latest_ms);
 -- name: latest_time
 SELECT latest_ms FROM clock WHERE one = 1;
 
--- name: held
+-- name: running
 -- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
 
