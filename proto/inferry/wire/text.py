@@ -120,13 +120,13 @@ def _members(value: Any) -> int:
 
 def _parse_slowly(text: bytes, error: orjson.JSONDecodeError) -> Any:
     """Reads what is JSON all the same: half of a surrogate pair, a number beyond all doubles."""
-    no_json = NoJsonError(*_place_of(text, error))
+    refusal = NoJsonError(*_place_of(text, error))
     try:
         return json.loads(
-            text.decode(), parse_constant=_refuser(no_json), parse_int=float, parse_float=float
+            text.decode(), parse_constant=_refuser(refusal), parse_int=float, parse_float=float
         )
     except (ValueError, RecursionError):
-        raise no_json from None
+        raise refusal from None
 
 
 def _place_of(text: bytes, error: orjson.JSONDecodeError) -> tuple[int, str]:
