@@ -32,12 +32,12 @@ def graves(db: apsw.Connection) -> int:
 
 def _copy(db: apsw.Connection, table: str) -> str:
     names = [str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")]
-    apart = f"place + (SELECT {_APART} * (1 + count(*)) FROM {KEPT}tasks)"
-    columns = [apart if name == "place" else name for name in names]
+    apart = f"task_number + (SELECT {_APART} * (1 + count(*)) FROM {KEPT}tasks)"
+    columns = [apart if name == "task_number" else name for name in names]
     if table == "tasks":
         columns.append("NEW.until_ms")
-    buried = "SELECT place FROM tasks WHERE id = NEW.id"
+    buried = "SELECT task_number FROM tasks WHERE id = NEW.id"
     return (
         f"INSERT INTO {KEPT}{table} SELECT {', '.join(columns)} FROM {table} "
-        f"WHERE place = ({buried})"
+        f"WHERE task_number = ({buried})"
     )

@@ -31,7 +31,8 @@ _WAITING = (
 _OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
 _OVERDUE = "SELECT 1 FROM tasks WHERE purge_ms > 0 AND purge_ms <= ? LIMIT 1"
 _CLAIMED = (
-    "SELECT 1 FROM events JOIN tasks USING (place) WHERE id = ? AND kind = 2 AND events.attempt = ?"
+    "SELECT 1 FROM events JOIN tasks USING (task_number) "
+    "WHERE id = ? AND kind = 2 AND events.attempt = ?"
 )
 _HELD = (
     "SELECT tasks.id FROM tasks JOIN servers ON servers.id = server_id WHERE status < 3 "
@@ -46,7 +47,7 @@ _SLOTS = "SELECT id, max_concurrent FROM servers"
 _RUNNING = "SELECT server_id FROM tasks WHERE status < 3 AND server_id IS NOT NULL"
 #: Attempts that timed out or were aborted, other than by their server's own word.
 _STOPPED = (
-    "SELECT id, number, attempts.server_id, ended_ms FROM attempts JOIN tasks USING (place) "
+    "SELECT id, number, attempts.server_id, ended_ms FROM attempts JOIN tasks USING (task_number) "
     "WHERE outcome IN (6, 7) AND ended_ms > ? AND (digest = x'' OR attempt > number)"
 )
 #: A report may come to a gateway so long before it is looked at.

@@ -123,7 +123,7 @@ BUGS = (
     ),
     Bug(
         "a restart runs again what is not idempotent",
-        "engine.restart:settle_open_attempts",
+        "engine.restart:end_cut_attempts",
         "await engine.answer(record.spec.id, record.attempt, _CUT)",
         "await engine.answer(record.spec.id, record.attempt, Failure(AttemptOutcome.REFUSED, ''))",
     ),
@@ -268,7 +268,7 @@ BUGS = (
     ),
     Bug(
         "an answer that cannot be written down at once is lost",
-        "carriers.http.process:Dispatcher._settle",
+        "carriers.http.process:Dispatcher._write_down",
         "except UnavailableError:",
         "except LookupError:",
     ),

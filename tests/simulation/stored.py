@@ -41,10 +41,10 @@ def read(path: Path, tombstone_ms: int) -> dict[str, Stored]:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         graves, living = _read(db, KEPT), _read(db, "")
-        dug = db.execute(f"SELECT place, until_ms FROM {KEPT}tasks ORDER BY rowid")
-        for number, (place, until_ms) in enumerate(dug):
-            graves[place].purged_ms = until_ms - tombstone_ms
-            graves[place].buried_before = number
+        dug = db.execute(f"SELECT task_number, until_ms FROM {KEPT}tasks ORDER BY rowid")
+        for before, (number, until_ms) in enumerate(dug):
+            graves[number].purged_ms = until_ms - tombstone_ms
+            graves[number].buried_before = before
     finally:
         db.close()
     return {one.record.spec.id: one for one in (*graves.values(), *living.values())}
@@ -58,7 +58,7 @@ def leftovers(path: Path) -> list[str]:
             f"{table} of a task are left that is gone"
             for table in _PARTS
             if db.execute(
-                f"SELECT 1 FROM {table} WHERE place NOT IN (SELECT place FROM tasks)"
+                f"SELECT 1 FROM {table} WHERE task_number NOT IN (SELECT task_number FROM tasks)"
             ).fetchall()
         ]
     finally:
@@ -67,11 +67,13 @@ def leftovers(path: Path) -> list[str]:
 
 def _read(db: apsw.Connection, kept: str) -> dict[int, Stored]:
     tasks = db.execute(f"SELECT {_TASK} FROM {kept}tasks")
-    places = {row[0]: Stored(rows.task_of(row)) for row in tasks}
+    numbered = {row[0]: Stored(rows.task_of(row)) for row in tasks}
 
     def parts(table: str, columns: str, order: str = "") -> list[tuple[Stored, list[object]]]:
-        found = db.execute(f"SELECT place, {columns} FROM {kept}{table} ORDER BY place {order}")
-        return [(places[place], row) for place, *row in found if place in places]
+        found = db.execute(
+            f"SELECT task_number, {columns} FROM {kept}{table} ORDER BY task_number {order}"
+        )
+        return [(numbered[number], row) for number, *row in found if number in numbered]
 
     for stored, row in parts("events", _EVENT, ", seq"):
         stored.events.append(rows.event_of(stored.record.spec.id, row))
@@ -81,4 +83,4 @@ def _read(db: apsw.Connection, kept: str) -> dict[int, Stored]:
         stored.outcome = Outcome(*row)  # type: ignore[arg-type]  # as the schema has it
     for stored, (body,) in parts("payloads", "body"):
         stored.ask = orjson.loads(body)["ask"]  # type: ignore[arg-type]
-    return places
+    return numbered

@@ -90,7 +90,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
     try:
         await gateway.start()
         await rest.serve(ports)
-        _settle_garbage_collector()
+        _calm_garbage_collector()
         say(f"inferry ready rest={url} grpc={gateway.grpc_address}")
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
@@ -102,7 +102,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
         await gateway.stop()
 
 
-def _settle_garbage_collector() -> None:
+def _calm_garbage_collector() -> None:
     """Keeps the collector from walking again and again over what lives as long as the process.
 
     Requests make many objects and hardly any cycles: with the default thresholds a tenth of the

@@ -17,11 +17,11 @@ FACE = "\N{GRINNING FACE}"
 
 
 @pytest.mark.parametrize("path", ["/api/tasks", "/api/servers"])
-@pytest.mark.parametrize("place", [2**63, 10**30, -5])
+@pytest.mark.parametrize("number", [2**63, 10**30, -5])
 async def test_a_page_token_that_no_list_gave_is_refused(
-    gateway: Running, path: str, place: int
+    gateway: Running, path: str, number: int
 ) -> None:
-    page_token = base64.urlsafe_b64encode(str(place).encode()).decode().rstrip("=")
+    page_token = base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
     status, body = await gateway.call("GET", f"{path}?pageToken={page_token}")
     assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
 

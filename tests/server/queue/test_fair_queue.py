@@ -167,12 +167,12 @@ def test_a_route_that_others_never_meet_does_not_change_their_turns() -> None:
 
 def test_tasks_go_to_places_until_a_route_has_none_left() -> None:
     queue = queue_of([task(f"task_{n}", route=route) for n, route in enumerate(["a", "b"] * 5)])
-    places = {"a": ["x", "y"], "b": ["x"]}
+    slots = {"a": ["x", "y"], "b": ["x"]}
 
-    def place(route: str) -> str | None:
-        return places[route].pop() if places[route] else None
+    def choose(route: str) -> str | None:
+        return slots[route].pop() if slots[route] else None
 
-    given = queue.allocate(["a", "b", "unknown"], place, NOW, 9)
+    given = queue.allocate(["a", "b", "unknown"], choose, NOW, 9)
     assert [(one.id, found) for one, found in given] == [
         ("task_0", "y"),
         ("task_1", "x"),

@@ -3,18 +3,18 @@ import base64
 import pytest
 
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
+from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
 from inferry.v1.task_pb2 import Task
 from inferry.wire.limits import MESSAGE_BYTES
 
 
-@pytest.mark.parametrize("place", [0, 1, 500, 2**63 - 1])
-def test_a_token_continues_after_its_place(place: int) -> None:
-    assert read_place(write_place(place)) == place
+@pytest.mark.parametrize("number", [0, 1, 500, 2**63 - 1])
+def test_a_token_continues_after_its_number(number: int) -> None:
+    assert read_cursor(write_cursor(number)) == number
 
 
 def test_no_token_is_the_first_page() -> None:
-    assert read_place("") is None
+    assert read_cursor("") is None
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_no_token_is_the_first_page() -> None:
 )
 def test_a_token_that_no_list_gave_is_refused(token: str) -> None:
     with pytest.raises(InvalidPayloadError, match="not one that a list returned"):
-        read_place(token)
+        read_cursor(token)
 
 
 @pytest.mark.parametrize("size", [-1, 501])

@@ -26,8 +26,8 @@ INDEXES = {
     "stopped": "attempts_stopped (ended_ms>?)",
     "purge_tasks": "tasks_purge (purge_ms>? AND purge_ms<?)",
     "forget_tombstones": "tombstones_until (until_ms<?)",
-    "events": "PRIMARY KEY (place=? AND seq>?)",
-    "attempts": "PRIMARY KEY (place=?)",
+    "events": "PRIMARY KEY (task_number=? AND seq>?)",
+    "attempts": "PRIMARY KEY (task_number=?)",
     "merge_outcome": "",
     "update_report": "INTEGER PRIMARY KEY (rowid=?)",
 }
@@ -75,7 +75,7 @@ def test_the_list_of_tenants_reads_an_index(db: apsw.Connection) -> None:
 def test_a_list_reads_one_index_in_its_order(db: apsw.Connection, wanted: TaskFilter) -> None:
     (step,) = plan(db, list_query(wanted))[-1:]
     assert step.startswith("SEARCH tasks USING INDEX tasks_")
-    assert step.endswith("place<?)")
+    assert step.endswith("task_number<?)")
 
 
 def test_a_list_of_everything_reads_backwards(db: apsw.Connection) -> None:

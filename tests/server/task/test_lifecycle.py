@@ -21,7 +21,14 @@ from inferry.server.task.inputs import (
     Retry,
     Succeed,
 )
-from inferry.server.task.lifecycle import TRANSITIONS, allowed, apply, create
+from inferry.server.task.lifecycle import (
+    RETRYABLE,
+    STOPPED,
+    TRANSITIONS,
+    allowed,
+    apply,
+    create,
+)
 from inferry.server.task.record import AttemptOutcome, EventKind, Status, TaskRecord
 from inferry.server.task.steps import Transition
 from tests.server.situations import CREATED_MS, RULES, SITUATIONS, SPEC, lead_to
@@ -153,3 +160,17 @@ def test_every_line_of_the_table_is_met_by_some_situation() -> None:
         for kind in kinds
     }
     assert met == set(TRANSITIONS)
+
+
+def test_only_a_retry_leaves_a_final_status() -> None:
+    left = {
+        status
+        for (status, kind), target in TRANSITIONS.items()
+        if kind is not Retry and target is not status
+    }
+    assert {status for status in Status if status.final} == set(Status) - left
+
+
+def test_what_is_stopped_and_what_can_be_retried_follow_from_the_table() -> None:
+    assert {Status.TIMEOUT, Status.CANCELLED} == STOPPED
+    assert (Status.FAILED, Status.TIMEOUT, Status.CANCELLED) == RETRYABLE

@@ -12,9 +12,9 @@ from inferry.server.errors import IllegalTransitionError, StaleAttemptError
 from inferry.server.task.deadlines import expiry
 from inferry.server.task.failure import Failure, plan
 from inferry.server.task.inputs import Cancel, Claim, Fail, Hold, Input, Release, Retry
-from inferry.server.task.lifecycle import apply, create
+from inferry.server.task.lifecycle import STOPPED, apply, create
 from inferry.server.task.record import AttemptOutcome, Status
-from inferry.server.task.reports import STOPPED, Report, interpret
+from inferry.server.task.reports import Report, interpret
 from tests.server.situations import CREATED_MS, RULES, SPEC
 
 FAILURES = st.sampled_from(

@@ -20,7 +20,7 @@ from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.recovery import Recovery
-from inferry.server.engine.restart import settle_open_attempts, stop_again, take_up_time
+from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_time
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.loop import Loop
@@ -99,7 +99,7 @@ class Gateway:
         await take_up_time(self._store, self._clock)
         ledger, engine = self._memory.ledger, self._cases.engine
         await ledger.load(self._store)
-        await settle_open_attempts(engine, self._store, self._memory.fleet)
+        await end_cut_attempts(engine, self._store, self._memory.fleet)
         ledger.open(self._dispatcher)
         since_ms = self._clock.now_ms() - self._config.cancel_grace_ms
         await stop_again(self._store, ledger, since_ms)

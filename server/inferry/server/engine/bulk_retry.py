@@ -20,7 +20,7 @@ class Retried:
 
     count: int
     #: Where to go on; None when all have been looked at.
-    place: int | None
+    before: int | None
     #: Whether it stopped because the queue is full.
     queue_full: bool = False
 
@@ -36,7 +36,7 @@ async def retry_many(
         wanted: Names a final status, and whose tasks.
         code: Only tasks that ended with it; empty for all.
         limit: Tasks at most.
-        before: Goes on after this place; None begins with the newest.
+        before: Goes on below this number; None begins with the newest.
     """
     count = scanned = 0
     while count < limit and scanned < SCAN_LIMIT:

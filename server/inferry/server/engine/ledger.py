@@ -21,9 +21,9 @@ from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.store import Store
 from inferry.server.store.operations import Claimed, Replayed, Result
+from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
-from inferry.server.task.reports import STOPPED
 from inferry.server.task.steps import Transition
 
 _log = structlog.get_logger(__name__)

@@ -135,7 +135,7 @@ class Reader:
     async def tasks(
         self, wanted: TaskFilter, before: int | None, limit: int
     ) -> list[tuple[int, TaskRecord]]:
-        """Lists tasks, newest first, each with its place; ``before`` continues after a place."""
+        """Lists tasks, newest first, each with its number; ``before`` goes on below a number."""
         return await self._store.tasks(wanted, before, limit)
 
     async def watch(

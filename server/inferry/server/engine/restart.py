@@ -37,7 +37,7 @@ async def stop_again(store: Store, ledger: Ledger, since_ms: int) -> None:
         ledger.stop_again(task_id, stopped)
 
 
-async def settle_open_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:
+async def end_cut_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:
     """Ends the attempts whose call was cut; to be called once, before new ones begin.
 
     An asynchronous attempt may go on at its server and report; it is left to its clock, unless the

@@ -40,7 +40,7 @@ class Fleet:
     def __init__(self, rules: FleetRules) -> None:
         self._rules = rules
         self._members: dict[str, Member] = {}
-        self._by_place: dict[tuple[str, str], str] = {}
+        self._ids: dict[tuple[str, str], str] = {}
         #: The servers that are capable of a route.
         self._capable: dict[str, list[Member]] = {}
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
@@ -60,7 +60,7 @@ class Fleet:
 
     def find(self, url: str, name: str) -> Member | None:
         """Finds a server by what it registered; None if there is none."""
-        return self._members.get(self._by_place.get((url, name), ""))
+        return self._members.get(self._ids.get((url, name), ""))
 
     def by_name(self, now_ms: int) -> list[Member]:
         """Lists the servers by name, as they are now."""
@@ -82,7 +82,7 @@ class Fleet:
         member.renew()
         if not record.draining:
             self._held_back.welcome(member)
-        self._by_place[record.url, record.name] = record.id
+        self._ids[record.url, record.name] = record.id
         self._capable.clear()
         self.changed.set()
         self.claimable.set()
@@ -92,7 +92,7 @@ class Fleet:
         """Forgets a server."""
         member = self._members.pop(server_id, None)
         if member is not None:
-            del self._by_place[member.record.url, member.record.name]
+            del self._ids[member.record.url, member.record.name]
             self._held_back.drop(server_id)
             self._capable.clear()
             self.changed.set()

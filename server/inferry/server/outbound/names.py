@@ -79,7 +79,7 @@ class Resolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         look_up = self._under_way[key] = loop.create_future()
 
-        def settle(found: _Addresses | OSError) -> None:
+        def tell(found: _Addresses | OSError) -> None:
             del self._under_way[key]
             if not isinstance(found, OSError):
                 if len(self._last) >= NAMES_KEPT:
@@ -90,7 +90,7 @@ class Resolver(AbstractResolver):
         def ask() -> None:
             found = _ask_system(key)
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(settle, found)
+                loop.call_soon_threadsafe(tell, found)
 
         Thread(target=ask, name=f"look up {key[0]}", daemon=True).start()
         return look_up

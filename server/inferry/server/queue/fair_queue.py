@@ -17,7 +17,7 @@ from inferry.server.queue.ranked import Ranked
 from inferry.server.queue.route_queue import RouteQueue, Spot
 from inferry.server.queue.turns import Turns
 
-Place = TypeVar("Place")
+Slot = TypeVar("Slot")
 
 
 class Waiting(NamedTuple):
@@ -109,19 +109,19 @@ class FairQueue:
     def allocate(
         self,
         routes: Iterable[str],
-        place: Callable[[str], Place | None],
+        choose: Callable[[str], Slot | None],
         now_ms: int,
         limit: int,
-    ) -> list[tuple[Waiting, Place]]:
-        """Lets tasks out in the order of their turns, each to its place.
+    ) -> list[tuple[Waiting, Slot]]:
+        """Lets tasks out in the order of their turns, each to a slot.
 
         Args:
             routes: Which may go; those without tasks that are due do not matter.
-            place: Finds the place of a route's next task; None when there is none left for it.
+            choose: Finds a slot for a route's next task; None when there is none left for it.
             now_ms: The time.
             limit: Tasks at most.
         """
-        given: list[tuple[Waiting, Place]] = []
+        given: list[tuple[Waiting, Slot]] = []
         heads = [
             (queue.head(now_ms), name)
             for name in routes
@@ -130,7 +130,7 @@ class FairQueue:
         heapify(heads)
         while heads and len(given) < limit:
             _, name = heads[0]
-            found = place(name)
+            found = choose(name)
             if found is None:
                 heappop(heads)
                 continue

@@ -1,4 +1,4 @@
-"""Pages of lists: their size, and the token that continues after a place."""
+"""Pages of lists: their size, and the token that goes on after a number."""
 
 import base64
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ Listed = TypeVar("Listed", bound=Message)
 PAGE_DEFAULT = 50
 PAGE_LIMIT = 500
 #: All that the store counts to.
-_PLACES = range(2**63)
+_NUMBERS = range(2**63)
 
 
 def page_size(asked: int) -> int:
@@ -29,12 +29,12 @@ def page_size(asked: int) -> int:
     return asked or PAGE_DEFAULT
 
 
-def write_place(place: int) -> str:
-    """Makes the token that continues after a place."""
-    return base64.urlsafe_b64encode(b"%d" % place).decode().rstrip("=")
+def write_cursor(number: int) -> str:
+    """Makes the token that goes on after a number."""
+    return base64.urlsafe_b64encode(b"%d" % number).decode().rstrip("=")
 
 
-def read_place(token: str) -> int | None:
+def read_cursor(token: str) -> int | None:
     """Reads a page token; None for the first page.
 
     Raises:
@@ -43,9 +43,9 @@ def read_place(token: str) -> int | None:
     if not token:
         return None
     with suppress(ValueError):
-        place = int(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        if place in _PLACES and write_place(place) == token:
-            return place
+        number = int(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if number in _NUMBERS and write_cursor(number) == token:
+            return number
     raise InvalidPayloadError("pageToken: not one that a list returned")
 
 

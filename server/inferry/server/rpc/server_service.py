@@ -10,7 +10,7 @@ from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
-from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
+from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
 from inferry.server.rpc.task_requests import names, within
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
@@ -76,12 +76,12 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.ListServersRequest, context: Context
     ) -> pb.ListServersResponse:
         """Lists the servers by name."""
-        size, start = page_size(request.page_size), read_place(request.page_token) or 0
+        size, start = page_size(request.page_size), read_cursor(request.page_token) or 0
         members = self._registry.all()
         servers = fitting(server_to_proto(member) for member in members[start : start + size])
         end = start + len(servers)
         return pb.ListServersResponse(
-            servers=servers, next_page_token=write_place(end) if len(members) > end else ""
+            servers=servers, next_page_token=write_cursor(end) if len(members) > end else ""
         )
 
     async def GetServer(

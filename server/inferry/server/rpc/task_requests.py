@@ -11,6 +11,7 @@ from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.store import TaskFilter
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
+from inferry.server.task.lifecycle import RETRYABLE
 from inferry.server.task.record import Status, TaskSpec
 from inferry.v1 import task_service_pb2
 from inferry.wire.errors import FieldError
@@ -25,8 +26,6 @@ LABEL_KEY_LIMIT = 63
 LABEL_VALUE_LIMIT = 255
 REQUEST_ID_LIMIT = 255
 BULK_LIMIT = 1_000
-#: What a task can be started again from.
-RETRYABLE = (Status.FAILED, Status.TIMEOUT, Status.CANCELLED)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REQUEST_ID = re.compile(rf"[!-~]{{1,{REQUEST_ID_LIMIT}}}", re.ASCII)

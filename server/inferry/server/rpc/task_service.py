@@ -26,12 +26,13 @@ from inferry.server.rpc.convert import (
     timestamp,
 )
 from inferry.server.rpc.explanation import explanation_to_proto
-from inferry.server.rpc.pages import fitting, page_size, read_place, write_place
+from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.task_requests import bulk_of, new_task, reason_of, status_of
 from inferry.server.store import TaskFilter
+from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
-from inferry.server.task.reports import STOPPED, ReportRules
+from inferry.server.task.reports import ReportRules
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
 from inferry.wire.limits import TEXT_CHARS
@@ -108,14 +109,13 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             type=request.type or None,
             server_id=request.server_id or None,
         )
-        found = await self._reader.tasks(wanted, read_place(request.page_token), size + 1)
+        found = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
         page = found[:size]
         places = self._queue.places_of([record for _, record in page])
         tasks = fitting(task_to_proto(record, places.get(record.spec.id)) for _, record in page)
-        return pb.ListTasksResponse(
-            tasks=tasks,
-            next_page_token=write_place(page[len(tasks) - 1][0]) if len(tasks) < len(found) else "",
-        )
+        more = len(tasks) < len(found)
+        last = page[len(tasks) - 1][0] if more else 0
+        return pb.ListTasksResponse(tasks=tasks, next_page_token=write_cursor(last) if more else "")
 
     async def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
@@ -190,11 +190,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.RetryTasksResponse:
         """Starts tasks that ended badly again."""
         wanted, limit = bulk_of(request, visible_tenant())
-        place = read_place(request.page_token)
-        done = await retry_many(self._engine, self._reader, wanted, request.code, limit, place)
+        before = read_cursor(request.page_token)
+        done = await retry_many(self._engine, self._reader, wanted, request.code, limit, before)
         return pb.RetryTasksResponse(
             retried=done.count,
-            next_page_token="" if done.place is None else write_place(done.place),
+            next_page_token="" if done.before is None else write_cursor(done.before),
             queue_full=done.queue_full,
         )
 

@@ -104,7 +104,7 @@ class Store(Protocol):
     async def tasks(
         self, wanted: TaskFilter, before: int | None, limit: int
     ) -> list[tuple[int, TaskRecord]]:
-        """Lists tasks, newest first, each with its place; ``before`` continues after a place."""
+        """Lists tasks, newest first, each with its number; ``before`` goes on below a number."""
         ...
 
     async def servers(self) -> list[ServerRecord]:

@@ -29,7 +29,7 @@ Row = tuple[Any, ...]
 SPEC = tuple("route" if name == "capabilities" else name for name in TaskSpec._fields)
 #: All else of a task.
 RECORD = TaskRecord._fields[1:]
-TASK = ("place", *SPEC, *RECORD)
+TASK = ("task_number", *SPEC, *RECORD)
 #: What a progress report changes.
 REPORT = ("seq", "updated_ms", "progress", "message")
 #: What the end of a task changes besides its status.

@@ -56,6 +56,11 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.CANCELLED, Retry): Status.PENDING,
 }
 
+#: What ended by a clock or on somebody's word: a server that still works on it is told to stop.
+STOPPED = frozenset(target for (_, kind), target in TRANSITIONS.items() if kind in (Expire, Cancel))
+#: What can be started again.
+RETRYABLE = tuple(sorted(status for status, kind in TRANSITIONS if kind is Retry))
+
 #: Beyond the table: these need an open attempt, a claim needs that there is none. A late result
 #: needs that there ever was an attempt and that no report of it ended the task.
 _GUARDS: Mapping[type[Input], Callable[[TaskRecord], bool]] = {

@@ -9,6 +9,7 @@ import orjson
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, StaleAttemptError
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
+from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
 from inferry.v1.task_pb2 import TaskUpdate
 from inferry.wire.callback_token import redact
@@ -18,8 +19,6 @@ from inferry.wire.structs import struct_text, value_text
 from inferry.wire.text import check, check_object
 from inferry.wire.words import read_words, text_of
 
-#: Final statuses in which a backend that still works is told to stop instead of refused.
-STOPPED = (Status.CANCELLED, Status.TIMEOUT)
 _STATUSES = {int(status): status for status in Status}
 _STATUS_WORDS = ", ".join(status.name for status in Status)
 

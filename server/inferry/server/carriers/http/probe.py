@@ -83,7 +83,7 @@ class HealthLoop(Loop):
         self._watches: dict[str, _Watch] = {}
         self._probes: set[asyncio.Task[None]] = set()
         #: By whether the last probe was good: those that hang wait for each other, and no one else.
-        self._places = {good: asyncio.Semaphore(PROBES_LIMIT) for good in (True, False)}
+        self._turns = {good: asyncio.Semaphore(PROBES_LIMIT) for good in (True, False)}
 
     async def run_once(self) -> None:
         """Begins the probes whose time has come, and ends the attempts of dead servers."""
@@ -166,7 +166,7 @@ class HealthLoop(Loop):
     async def _look_at(self, member: Member, now: int) -> None:
         server, load, connected = member.record, None, True
         try:
-            async with self._places[not member.last_error]:
+            async with self._turns[not member.last_error]:
                 answer = await self._outbound.get(
                     f"{server.url}/health",
                     timeout_s=self._timeout_ms / 1000,

@@ -146,7 +146,7 @@ class Dispatcher:
                 outcome=given.outcome.name,
                 error=given.error,
             )
-        await self._settle(record, given)
+        await self._write_down(record, given)
 
     async def _answer(self, record: TaskRecord, payload: bytes) -> Input | Failure | None:
         member = self._fleet.get(record.server_id or "")
@@ -156,7 +156,7 @@ class Dispatcher:
         self._note(record, end, given.retry_after_ms if isinstance(given, Failure) else None)
         return given
 
-    async def _settle(self, record: TaskRecord, given: Input | Failure | None) -> None:
+    async def _write_down(self, record: TaskRecord, given: Input | Failure | None) -> None:
         """Has the outcome of a call written down, as soon as the store can write."""
         task_id = record.spec.id
         while True:

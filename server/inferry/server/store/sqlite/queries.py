@@ -10,8 +10,8 @@ FOLDER: Traversable = files("inferry.server") / "store" / "sqlite" / "sql"
 
 #: The final tasks that a purge drops: each of its statements finds the same ones.
 _DUE = (
-    "SELECT place FROM tasks WHERE purge_ms > 0 AND purge_ms <= :now_ms "
-    "ORDER BY purge_ms, place LIMIT :limit"
+    "SELECT task_number FROM tasks WHERE purge_ms > 0 AND purge_ms <= :now_ms "
+    "ORDER BY purge_ms, task_number LIMIT :limit"
 )
 
 _PARTS = {

@@ -20,7 +20,7 @@ from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 _TASK = QUERIES["task"]
 _EVENTS = QUERIES["events"]
 _FIRST_DEADLINE = QUERIES["first_deadline"]
-#: Above every place.
+#: Above every number.
 _LAST = 2**63 - 1
 
 
@@ -133,7 +133,7 @@ class SqliteReads:
 def list_query(wanted: TaskFilter) -> str:
     """Builds the query of one page.
 
-    Its values are the tenant, status, type and server, as far as ``wanted`` names them, the place
+    Its values are the tenant, status, type and server, as far as ``wanted`` names them, the number
     to start below, and the limit. Any filter but none at all needs a tenant.
     """
     if wanted == TaskFilter():

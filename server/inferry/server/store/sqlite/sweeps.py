@@ -1,6 +1,6 @@
 """Writes that go over many tasks at once.
 
-A purge goes table by table, for rows of one task in different tables meet by its place alone.
+A purge goes table by table, for rows of one task in different tables meet by its number alone.
 """
 
 import apsw

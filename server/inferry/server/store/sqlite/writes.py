@@ -66,7 +66,7 @@ class SqliteWrites:
         self._db = db
         # One cursor for all statements: making one costs as much as a small statement.
         self._cursor = db.cursor()
-        #: Tasks with an open attempt and their places, as this connection left them: nearly all
+        #: Tasks with an open attempt and their numbers, as this connection left them: nearly all
         #: changes are to these, and reading a row takes as long as writing its change.
         self._running: dict[str, tuple[int, TaskRecord]] = {}
         #: The latest time that was kept.
@@ -117,11 +117,11 @@ class SqliteWrites:
             names = (record.spec.tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
             execute(QUERIES["put_request_id"], names)
         execute(_INSERT_TASK, (*spec_row(record.spec), *state_row(record)))
-        place = self._db.last_insert_rowid()
-        execute(_INSERT_PAYLOAD, (place, operation.payload))
+        number = self._db.last_insert_rowid()
+        execute(_INSERT_PAYLOAD, (number, operation.payload))
         for event in operation.events:
-            execute(_INSERT_EVENT, (place, *event_row(event)))
-        self._remember(place, record)
+            execute(_INSERT_EVENT, (number, *event_row(event)))
+        self._remember(number, record)
         self._note_time(record.updated_ms)
         return record
 
@@ -134,28 +134,28 @@ class SqliteWrites:
             if digest != key.digest:
                 raise RequestReusedError(key.request_id, task_id)
             try:
-                _, found = self._place(task_id, tenant)
+                _, found = self._find(task_id, tenant)
             except TaskNotFoundError:
                 raise PurgedError(task_id) from None
             return Replayed(found)
         return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
-        place, record = self._place(operation.task_id, operation.tenant)
+        number, record = self._find(operation.task_id, operation.tenant)
         transition = operation.decide(record)
         if transition is None:
             return record
-        self._write(place, record, transition)
+        self._write(number, record, transition)
         return transition
 
-    def _place(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
+    def _find(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
         running = self._running.get(task_id)
         if running is not None and tenant in {None, running[1].spec.tenant}:
             return running
         # Another tenant's, too, is looked up: it takes as long as one that is not there.
-        return self._find(task_id, tenant)
+        return self._read(task_id, tenant)
 
-    def _find(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
+    def _read(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
         # All rows are fetched, always: a statement that is not at its end would keep the
         # connection's view of the database, and with it the WAL.
         rows: list[Row] = self._cursor.execute(_TASK, (task_id, tenant)).fetchall()
@@ -165,24 +165,24 @@ class SqliteWrites:
             raise PurgedError(task_id)
         raise TaskNotFoundError(task_id)
 
-    def _remember(self, place: int, record: TaskRecord) -> None:
+    def _remember(self, number: int, record: TaskRecord) -> None:
         task_id = record.spec.id
         if not record.running:
             self._running.pop(task_id, None)
             return
-        self._running[task_id] = (place, record)
+        self._running[task_id] = (number, record)
         if len(self._running) > _RUNNING_KEPT:
             del self._running[next(iter(self._running))]
 
-    def _write(self, place: int, before: TaskRecord, transition: Transition) -> None:
+    def _write(self, number: int, before: TaskRecord, transition: Transition) -> None:
         after = transition.record
-        self._update(place, before, after)
-        self._log(place, transition.event)
+        self._update(number, before, after)
+        self._log(number, transition.event)
         if transition.closed is not None:
-            self._cursor.execute(_INSERT_ATTEMPT, (place, *attempt_row(transition.closed)))
+            self._cursor.execute(_INSERT_ATTEMPT, (number, *attempt_row(transition.closed)))
         if transition.outcome is not None:
-            self._keep(place, transition.outcome)
-        self._remember(place, after)
+            self._keep(number, transition.outcome)
+        self._remember(number, after)
         self._note_time(after.updated_ms)
 
     def _note_time(self, at_ms: int) -> None:
@@ -190,28 +190,28 @@ class SqliteWrites:
             self._cursor.execute(QUERIES["note_time"], (at_ms,))
             self._noted_ms = at_ms
 
-    def _update(self, place: int, before: TaskRecord, after: TaskRecord) -> None:
+    def _update(self, number: int, before: TaskRecord, after: TaskRecord) -> None:
         """Writes no more than what may differ."""
         report, ending = report_row(after), ending_row(after)
         if placing_row(after) != placing_row(before):
-            self._cursor.execute(_UPDATE_STATE, (*state_row(after), place))
+            self._cursor.execute(_UPDATE_STATE, (*state_row(after), number))
         elif ending != ending_row(before):
-            self._cursor.execute(_UPDATE_ENDING, (*report, after.status, *ending, place))
+            self._cursor.execute(_UPDATE_ENDING, (*report, after.status, *ending, number))
         elif after.status is not before.status:
-            self._cursor.execute(_UPDATE_STATUS, (*report, after.status, place))
+            self._cursor.execute(_UPDATE_STATUS, (*report, after.status, number))
         else:
-            self._cursor.execute(_UPDATE_REPORT, (*report, place))
+            self._cursor.execute(_UPDATE_REPORT, (*report, number))
 
-    def _log(self, place: int, event: Event) -> None:
-        self._cursor.execute(_INSERT_EVENT, (place, *event_row(event)))
+    def _log(self, number: int, event: Event) -> None:
+        self._cursor.execute(_INSERT_EVENT, (number, *event_row(event)))
         if event.seq > EVENTS_KEPT:
-            self._cursor.execute(QUERIES["forget_events"], (place, event.seq - EVENTS_KEPT))
+            self._cursor.execute(QUERIES["forget_events"], (number, event.seq - EVENTS_KEPT))
 
-    def _keep(self, place: int, outcome: Outcome) -> None:
+    def _keep(self, number: int, outcome: Outcome) -> None:
         if outcome == Outcome():
-            self._cursor.execute(QUERIES["clear_outcome"], (place,))
+            self._cursor.execute(QUERIES["clear_outcome"], (number,))
         else:
-            values = (place, outcome.result, outcome.details, outcome.late_result)
+            values = (number, outcome.result, outcome.details, outcome.late_result)
             self._cursor.execute(QUERIES["merge_outcome"], values)
 
     def _claim(self, operation: ClaimTasks) -> list[Claimed]:

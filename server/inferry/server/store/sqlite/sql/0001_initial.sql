@@ -2,12 +2,12 @@
 --
 -- Times are milliseconds since 1970-01-01 UTC; 0 means "none". JSON is kept as the bytes of its
 -- text. Enumerations are numbered as in inferry.v1. Rows of one task in different tables meet by
--- its place: foreign keys would cost a look-up a row, and one writer with one way to purge keeps
+-- its number: foreign keys would cost a look-up a row, and one writer with one way to purge keeps
 -- them together.
 
 CREATE TABLE tasks (
-    -- What its creator said. The place is its number in the order of creation.
-    place             INTEGER PRIMARY KEY,
+    -- What its creator said. Tasks are numbered in the order of creation.
+    task_number       INTEGER PRIMARY KEY,
     id                TEXT    NOT NULL UNIQUE CHECK (id <> ''),
     tenant            TEXT    NOT NULL,
     type              TEXT    NOT NULL CHECK (type <> ''),
@@ -68,19 +68,19 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms) WHERE purge_ms > 0;
 -- Lists, each a tenant's.
-CREATE INDEX tasks_tenant ON tasks (tenant, place);
-CREATE INDEX tasks_status ON tasks (tenant, status, place);
-CREATE INDEX tasks_type ON tasks (tenant, type, place);
-CREATE INDEX tasks_server ON tasks (tenant, server_id, place) WHERE server_id IS NOT NULL;
+CREATE INDEX tasks_tenant ON tasks (tenant, task_number);
+CREATE INDEX tasks_status ON tasks (tenant, status, task_number);
+CREATE INDEX tasks_type ON tasks (tenant, type, task_number);
+CREATE INDEX tasks_server ON tasks (tenant, server_id, task_number) WHERE server_id IS NOT NULL;
 
 -- Payloads and outcomes live apart from the rows that change.
 CREATE TABLE payloads (
-    place INTEGER PRIMARY KEY,
-    body  BLOB NOT NULL
+    task_number INTEGER PRIMARY KEY,
+    body        BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE outcomes (
-    place       INTEGER PRIMARY KEY,
+    task_number INTEGER PRIMARY KEY,
     result      BLOB,
     details     BLOB,
     late_result BLOB,
@@ -88,28 +88,28 @@ CREATE TABLE outcomes (
 ) STRICT;
 
 CREATE TABLE events (
-    place     INTEGER NOT NULL,
-    seq       INTEGER NOT NULL CHECK (seq > 0),
-    at_ms     INTEGER NOT NULL CHECK (at_ms > 0),
-    kind      INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind IN (10, 12)),
-    status    INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
-    progress  REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
-    message   TEXT    NOT NULL,
-    attempt   INTEGER NOT NULL CHECK (attempt >= 0),
-    server_id TEXT,
-    PRIMARY KEY (place, seq)
+    task_number INTEGER NOT NULL,
+    seq         INTEGER NOT NULL CHECK (seq > 0),
+    at_ms       INTEGER NOT NULL CHECK (at_ms > 0),
+    kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 8 OR kind IN (10, 12)),
+    status      INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
+    progress    REAL    NOT NULL CHECK (progress BETWEEN 0 AND 100),
+    message     TEXT    NOT NULL,
+    attempt     INTEGER NOT NULL CHECK (attempt >= 0),
+    server_id   TEXT,
+    PRIMARY KEY (task_number, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- Attempts that have ended; the open one stands in its task's row.
 CREATE TABLE attempts (
-    place      INTEGER NOT NULL,
-    number     INTEGER NOT NULL CHECK (number > 0),
-    server_id  TEXT    NOT NULL CHECK (server_id <> ''),
-    outcome    INTEGER NOT NULL CHECK (outcome BETWEEN 2 AND 8),
-    error      TEXT    NOT NULL,
-    started_ms INTEGER NOT NULL CHECK (started_ms > 0),
-    ended_ms   INTEGER NOT NULL CHECK (ended_ms > 0),
-    PRIMARY KEY (place, number)
+    task_number INTEGER NOT NULL,
+    number      INTEGER NOT NULL CHECK (number > 0),
+    server_id   TEXT    NOT NULL CHECK (server_id <> ''),
+    outcome     INTEGER NOT NULL CHECK (outcome BETWEEN 2 AND 8),
+    error       TEXT    NOT NULL,
+    started_ms  INTEGER NOT NULL CHECK (started_ms > 0),
+    ended_ms    INTEGER NOT NULL CHECK (ended_ms > 0),
+    PRIMARY KEY (task_number, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Those that timed out or were aborted: for a while their servers may not know.

@@ -3,56 +3,56 @@
 -- what queries.py makes of them.
 
 -- name: insert_task
--- Adds a task's row; the table gives it its place.
+-- Adds a task's row; the table gives it its number.
 INSERT INTO tasks ({spec}, {state}) VALUES ({marks});
 
 -- name: insert_payload
-INSERT INTO payloads (place, body) VALUES (?, ?);
+INSERT INTO payloads (task_number, body) VALUES (?, ?);
 
 -- name: insert_event
-INSERT INTO events (place, {event}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO events (task_number, {event}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: forget_events
 -- Drops a task's events up to a sequence number.
-DELETE FROM events WHERE place = ? AND seq <= ?;
+DELETE FROM events WHERE task_number = ? AND seq <= ?;
 
 -- name: insert_attempt
-INSERT INTO attempts (place, {attempt}) VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT INTO attempts (task_number, {attempt}) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: merge_outcome
 -- Adds what a task ended with to what is stored: NULL leaves it.
-INSERT INTO outcomes (place, result, details, late_result) VALUES (?, ?, ?, ?)
-ON CONFLICT (place) DO UPDATE SET
+INSERT INTO outcomes (task_number, result, details, late_result) VALUES (?, ?, ?, ?)
+ON CONFLICT (task_number) DO UPDATE SET
     result = coalesce(excluded.result, result),
     details = coalesce(excluded.details, details),
     late_result = coalesce(excluded.late_result, late_result);
 
 -- name: clear_outcome
-DELETE FROM outcomes WHERE place = ?;
+DELETE FROM outcomes WHERE task_number = ?;
 
 -- name: update_report
 -- Writes what a progress report changes: touches no index.
-UPDATE tasks SET {report_marks} WHERE place = ?;
+UPDATE tasks SET {report_marks} WHERE task_number = ?;
 
 -- name: update_status
 -- Writes what an acceptance changes.
-UPDATE tasks SET {report_marks}, status = ? WHERE place = ?;
+UPDATE tasks SET {report_marks}, status = ? WHERE task_number = ?;
 
 -- name: update_ending
 -- Writes what the end of a task changes.
-UPDATE tasks SET {report_marks}, status = ?, {ending_marks} WHERE place = ?;
+UPDATE tasks SET {report_marks}, status = ?, {ending_marks} WHERE task_number = ?;
 
 -- name: update_state
 -- Writes all that can change. An UPDATE rewrites the index entries of every column it names, so
 -- the lesser ones above take half the time.
-UPDATE tasks SET {state_marks} WHERE place = ?;
+UPDATE tasks SET {state_marks} WHERE task_number = ?;
 
 -- name: task
 -- Of a tenant, or of any: to the others it is not there.
 SELECT {task} FROM tasks WHERE id = ? AND tenant = ifnull(?, tenant);
 
 -- name: task_and_payload
-SELECT {task}, body FROM tasks JOIN payloads USING (place) WHERE id = ?;
+SELECT {task}, body FROM tasks JOIN payloads USING (task_number) WHERE id = ?;
 
 -- name: tombstone
 SELECT 1 FROM tombstones WHERE id = ? AND tenant = ifnull(?, tenant);
@@ -80,23 +80,23 @@ SELECT {server} FROM servers;
 -- name: bury
 -- The first step of a purge: keeps the ids until :until_ms. All steps name the same tasks.
 INSERT INTO tombstones (id, tenant, until_ms)
-SELECT id, tenant, :until_ms FROM tasks WHERE place IN ({due});
+SELECT id, tenant, :until_ms FROM tasks WHERE task_number IN ({due});
 
 -- name: purge_payloads
-DELETE FROM payloads WHERE place IN ({due});
+DELETE FROM payloads WHERE task_number IN ({due});
 
 -- name: purge_outcomes
-DELETE FROM outcomes WHERE place IN ({due});
+DELETE FROM outcomes WHERE task_number IN ({due});
 
 -- name: purge_events
-DELETE FROM events WHERE place IN ({due});
+DELETE FROM events WHERE task_number IN ({due});
 
 -- name: purge_attempts
-DELETE FROM attempts WHERE place IN ({due});
+DELETE FROM attempts WHERE task_number IN ({due});
 
 -- name: purge_tasks
 -- The last step of a purge.
-DELETE FROM tasks WHERE place IN ({due});
+DELETE FROM tasks WHERE task_number IN ({due});
 
 -- name: request_id
 -- Finds what a request with this name created, unless it was too long ago.
@@ -120,23 +120,23 @@ DELETE FROM tombstones WHERE id IN (
 );
 
 -- name: payload
-SELECT body FROM payloads WHERE place = (SELECT place FROM tasks WHERE id = ?);
+SELECT body FROM payloads WHERE task_number = (SELECT task_number FROM tasks WHERE id = ?);
 
 -- name: outcome
 SELECT result, details, late_result FROM outcomes
-WHERE place = (SELECT place FROM tasks WHERE id = ?);
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = ?);
 
 -- name: events
 SELECT {event} FROM events
-WHERE place = (SELECT place FROM tasks WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: attempts
 SELECT {attempt} FROM attempts
-WHERE place = (SELECT place FROM tasks WHERE id = ?) ORDER BY number;
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = ?) ORDER BY number;
 
 -- name: tasks
 -- One page of a list; {filters} is one of the combinations of its filters.
-SELECT {task} FROM tasks WHERE {filters} AND place < ? ORDER BY place DESC LIMIT ?;
+SELECT {task} FROM tasks WHERE {filters} AND task_number < ? ORDER BY task_number DESC LIMIT ?;
 
 -- name: tenants
 -- Lists the tenants by leaping from each to the next in the index.
@@ -180,7 +180,7 @@ SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
 
 -- name: stopped
 -- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.
-SELECT id, {stopped} FROM attempts JOIN tasks USING (place)
+SELECT id, {stopped} FROM attempts JOIN tasks USING (task_number)
 WHERE outcome IN (6, 7) AND ended_ms > ? AND (digest = x'' OR attempt > number);
 
 -- name: pause_type
