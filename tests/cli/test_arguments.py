@@ -5,7 +5,15 @@ from types import SimpleNamespace
 import pytest
 import typer
 
-from inferry.cli.arguments import duration_ms, labels, payload, span_ms, span_or_0_ms
+from inferry.cli.arguments import (
+    duration_ms,
+    host_port,
+    http_url,
+    labels,
+    payload,
+    span_ms,
+    span_or_0_ms,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,49 @@ def test_a_request_carries_24_days_at_most() -> None:
     for parser in (span_ms, span_or_0_ms):
         with pytest.raises(typer.BadParameter, match="24d at most"):
             parser("25d")
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:50051", "localhost:1", "gw.example.com:65535", "[::1]:50051", "a_b:2"]
+)
+def test_where_grpc_is_has_a_host_and_a_port(text: str) -> None:
+    assert host_port(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "localhost", ":50051", "localhost:", "localhost:0", "localhost:65536", "::1:50051"),
+        *("http://localhost:50051", "localhost:x", "a b:1", "user@host:1", "[::1]", "h\udcff:1"),
+    ],
+)
+def test_anything_else_is_not_where_grpc_is(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"expected HOST:PORT, such as 127\.0\.0\.1:50051"):
+        host_port(text)
+
+
+def test_a_slash_at_the_end_of_a_url_is_left_out() -> None:
+    assert http_url("http://[::1]:8787/") == "http://[::1]:8787"
+    assert http_url("https://example.com/inferry/") == "https://example.com/inferry"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "foo", "localhost:8787", "ftp://localhost", "http://", "http://:8787"),
+        *(
+            "http://h:99999",
+            "http://h:0",
+            "http://h:x",
+            "http://h?a=1",
+            "http://[::1",
+            "http://\udcff",
+        ),
+    ],
+)
+def test_anything_else_is_not_where_rest_is(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="expected a URL such as http://127"):
+        http_url(text)
 
 
 def test_a_label_is_split_at_its_first_equals_sign() -> None:

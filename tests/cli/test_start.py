@@ -63,6 +63,37 @@ async def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"\0\0\x18\x04\0\0\0\0\0", "what answers there speaks no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "what answers there is no gateway"),
+    ],
+)
+async def test_a_mock_says_that_what_it_was_sent_to_is_no_gateway(
+    tmp_path: Path, answer: bytes, why: str
+) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    other = await asyncio.start_server(answers, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+    async with other:
+        status, said = await refusal(tmp_path, "mock", "--port", "0", "--gateway", f"{url}/")
+    assert (status, said.count("\n")) == (5, 1)
+    assert said.startswith(f"the gateway at {url} refused the registration: {why}")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+async def test_a_mock_takes_no_other_port_than_it_was_given(tmp_path: Path, port: str) -> None:
+    status, said = await refusal(tmp_path, "mock", "--port", port)
+    assert status == 2
+    assert "Invalid value for '--port'" in said
+
+
+@pytest.mark.parametrize(
     ("flags", "settings", "text"),
     [
         (BEYOND, {}, f"needs INFERRY_JWT_SECRET: 32 bytes or more, {MAKE_ONE}"),

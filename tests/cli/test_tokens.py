@@ -43,6 +43,13 @@ def test_a_token_is_an_admins_by_default(data_dir: Path) -> None:
     assert principal(printed(), read_secret(data_dir, None)).roles == {Role.ADMIN}
 
 
+@pytest.mark.parametrize("option", ["--sub", "--tenant"])
+def test_a_name_that_is_empty_stands_for_nobody(data_dir: Path, option: str) -> None:
+    result = CliRunner().invoke(app, ["token", option, ""])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "must be a text, not empty" in result.stderr
+
+
 def test_another_data_directory_has_another_secret(data_dir: Path, tmp_path: Path) -> None:
     token = printed("--data-dir", str(tmp_path / "other"))
     assert principal(token, read_secret(tmp_path / "other", None))

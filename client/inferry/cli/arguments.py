@@ -5,9 +5,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
+from inferry.cli.terminal import is_text
 from inferry.wire.errors import FieldError
 from inferry.wire.text import check_object, without_bom
 
@@ -16,6 +18,8 @@ _LONGEST_MS = 2**31 - 1
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):(\d{1,5})", re.ASCII)
+_LAST_PORT = 65_535
 _NO_TIME = frozenset({"0", *(f"0{unit}" for unit in _UNITS_MS)})
 
 
@@ -51,6 +55,34 @@ def span_or_0_ms(text: str) -> int:
         BadParameter: It is neither, or too long.
     """
     return 0 if text.strip() in _NO_TIME else span_ms(text)
+
+
+def host_port(text: str) -> str:
+    """Reads where gRPC is: ``HOST:PORT``, an IPv6 address in brackets.
+
+    Raises:
+        BadParameter: It is something else.
+    """
+    match = _HOST_PORT.fullmatch(text)
+    if match is None or not is_text(text) or not 0 < int(match[1]) <= _LAST_PORT:
+        raise typer.BadParameter(f"expected HOST:PORT, such as 127.0.0.1:50051, got {text!r}")
+    return text
+
+
+def http_url(text: str) -> str:
+    """Reads where REST is: an http or https URL; a slash at its end is left out.
+
+    Raises:
+        BadParameter: It is something else.
+    """
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or parts.query or parts.fragment or not is_text(text):
+        raise typer.BadParameter(f"expected a URL such as http://127.0.0.1:8787, got {text!r}")
+    return text.rstrip("/")
 
 
 def labels(pairs: Sequence[str]) -> dict[str, str]:

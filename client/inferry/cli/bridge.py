@@ -8,6 +8,7 @@ import typer
 
 from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
+from inferry.cli.arguments import host_port
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import (
     Host,
@@ -27,7 +28,9 @@ _GRACE_S = 20.0
 
 
 def bridge(
-    upstream: Annotated[str, typer.Option(metavar="HOST:PORT", help="gRPC of the gateway.")],
+    upstream: Annotated[
+        str, typer.Option(parser=host_port, metavar="HOST:PORT", help="gRPC of the gateway.")
+    ],
     host: Host = None,
     port: RestPort = None,
     settings_file: SettingsFile = None,

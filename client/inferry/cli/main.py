@@ -9,8 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from inferry.cli.access import Access
+from inferry.cli.arguments import host_port
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.terminal import escape_what_cannot_be_shown, is_text, say, unreadable
+from inferry.cli.terminal import escape_what_cannot_be_shown, say, unreadable
 
 
 class _Command(NamedTuple):
@@ -93,7 +94,12 @@ def entry(
     *,
     address: Annotated[
         str,
-        typer.Option(envvar="INFERRY_ADDRESS", metavar="HOST:PORT", help="gRPC of the gateway."),
+        typer.Option(
+            envvar="INFERRY_ADDRESS",
+            parser=host_port,
+            metavar="HOST:PORT",
+            help="gRPC of the gateway.",
+        ),
     ] = "127.0.0.1:50051",
     token: Annotated[
         str | None,
@@ -111,8 +117,6 @@ def entry(
     ] = False,
 ) -> None:
     """Hand the global options to the command."""
-    if not is_text(address):
-        raise typer.BadParameter("the address is no UTF-8", param_hint="--address")
     if token and not (token.isascii() and token.isprintable()):
         raise typer.BadParameter("it holds what no token does", param_hint="--token")
     context.obj = Access(address, token or None, context.obj)

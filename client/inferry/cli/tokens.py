@@ -53,7 +53,8 @@ def token(
     """
     try:
         settings = load_settings(Config, config, {"data_dir": data_dir})
-        say(_issue(settings, subject or _user(), Role(role.value), tenant, ttl // 1_000))
+        who = _user() if subject is None else subject
+        say(_issue(settings, who, Role(role.value), tenant, ttl // 1_000))
     except (SettingsError, SecretError, UnauthenticatedError) as error:
         say(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from None

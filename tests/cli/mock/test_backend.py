@@ -54,6 +54,11 @@ class Mock:
             assert answer.status == 200
             return dict(await answer.json())
 
+    async def text(self, payload: str) -> str:
+        body = f'{{"id":"task_1","payload":{payload},"callback_url":null,"timeout":30000}}'
+        async with self._http.post(f"{self._url}/process", data=body) as answer:
+            return await answer.text()
+
     async def sync(self, payload: Any, **fields: Any) -> dict[str, Any]:
         body = {"id": "task_1", "type": "t", "payload": payload, "callback_url": None}
         return await self.post("/process", {**body, "timeout": 30_000, **fields})
@@ -99,6 +104,12 @@ async def test_a_synchronous_task_is_answered_with_its_result(mock: Mock) -> Non
         "status": "success",
         "result": {"echo": {"test": "data"}},
     }
+
+
+async def test_a_payload_is_echoed_as_the_text_that_came(mock: Mock) -> None:
+    payload = '{"b": 9223372036854775808,  "a": [1.10, 1e400]}'
+    echoed = f'{{"status":"success","result":{{"echo":{payload}}}}}'
+    assert await mock.text(payload) == echoed
 
 
 async def test_a_synchronous_failure_is_answered_as_the_guide_says(mock: Mock) -> None:

@@ -16,6 +16,9 @@ from aiohttp import web
 from inferry.cli.mock.delivery import RefusedError, call
 from inferry.cli.mock.load import cpu_percent, memory_percent
 from inferry.cli.mock.script import End, Script, ScriptError, read_script
+from inferry.wire.errors import FieldError
+from inferry.wire.members import members
+from inferry.wire.text import parse
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +79,7 @@ class MockBackend:
     async def _process(self, request: web.Request) -> web.Response:
         try:
             job = _job(await request.read())
-        except (ScriptError, KeyError, TypeError, ValueError) as error:
+        except (ScriptError, FieldError, KeyError, TypeError, ValueError) as error:
             return _answer({"status": "error", "error": str(error), "code": "INVALID_PAYLOAD"})
         _log.info("task taken", task=job.id, attempt=job.attempt)
         key = job.id, job.attempt
@@ -161,7 +164,7 @@ class MockBackend:
             return {**_failure("FAILED", text, script.code), "retryable": True}
         match script.end:
             case End.COMPLETE:
-                return {"status": "COMPLETED", "result": script.result}
+                return {"status": "COMPLETED", "result": orjson.Fragment(script.result)}
             case End.FAIL:
                 return _failure("FAILED", script.error, script.code)
             case End.TIMEOUT:
@@ -192,13 +195,15 @@ class _StopError(Exception):
 
 
 def _job(body: bytes) -> Job:
-    given: Mapping[str, Any] = orjson.loads(body)
+    # The payload stays the text that it is: who tries the gateway out sees what becomes of it.
+    given = members(body)
+    fields = {name: parse(text) for name, text in given.items() if name != "payload"}
     return Job(
-        id=str(given["id"]),
-        attempt=int(given.get("attempt", 1)),
-        script=read_script(given.get("payload", {})),
-        callback_url=given.get("callback_url"),
-        timeout_s=float(given.get("timeout", 300_000)) / 1_000,
+        id=str(fields["id"]),
+        attempt=int(fields.get("attempt", 1)),
+        script=read_script(given.get("payload", b"{}")),
+        callback_url=fields.get("callback_url"),
+        timeout_s=float(fields.get("timeout", 300_000)) / 1_000,
     )
 
 

@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import web
 
 from inferry.cli.access import Access
+from inferry.cli.arguments import http_url
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.lifetime import stop_signal, url_of
 from inferry.cli.mock.backend import MockBackend
@@ -39,9 +40,12 @@ def mock(
     context: typer.Context,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
     gateway: Annotated[
-        str, typer.Option(metavar="URL", help="REST of the gateway to register at.")
+        str,
+        typer.Option(parser=http_url, metavar="URL", help="REST of the gateway to register at."),
     ] = "http://127.0.0.1:8787",
     token: Annotated[
         str | None, typer.Option(help="Token to register with. Default: as for other commands.")
@@ -61,13 +65,11 @@ def mock(
     access: Access = context.obj
     set_up_logs("auto", "info", sys.stderr)
     takes = [word.strip() for word in capabilities.split(",") if word.strip()]
-    registration = Registration(
-        gateway.rstrip("/"), token or access.token, name, takes, max_concurrent
-    )
+    registration = Registration(gateway, token or access.token, name, takes, max_concurrent)
     try:
         uvloop.run(_run(host, port, registration))
     except RefusedError as error:
-        say(f"the gateway refused the registration: {error}", err=True)
+        say(f"the gateway at {gateway} refused the registration: {error}", err=True)
         raise typer.Exit(ExitCode.REFUSED) from None
     except OSError as error:
         say(f"inferry mock cannot start: {error}", err=True)

@@ -37,7 +37,7 @@ async def call(
         The answer's JSON object.
 
     Raises:
-        RefusedError: The answer is a 4xx other than 429.
+        RefusedError: The answer is a 4xx other than 429, or none of a gateway.
     """
     pause_s = _FIRST_PAUSE_S
     data = None if body is None else orjson.dumps(body)
@@ -49,12 +49,24 @@ async def call(
             ) as answer:
                 text = await answer.read()
                 if answer.status == _OK:
-                    return dict(orjson.loads(text))
+                    return _object(text)
                 if answer.status < _SERVER_ERROR and answer.status != _TOO_MANY:
                     raise RefusedError(f"{answer.status} {text.decode(errors='replace')}")
                 reason = f"status {answer.status}"
+        except aiohttp.ClientResponseError:
+            raise RefusedError("what answers there speaks no HTTP") from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
             reason = type(error).__name__
-        _log.info("call is repeated", method=method, reason=reason, pause_s=pause_s)
+        _log.info("the gateway is called again", method=method, reason=reason, pause_s=pause_s)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise RefusedError("what answers there is no gateway: its answer is no JSON object")
+    return value

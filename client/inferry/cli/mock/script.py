@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from inferry.wire.errors import FieldError
+from inferry.wire.members import members
+from inferry.wire.text import parse
+
 #: Longest work that a script may ask for.
 MAX_SECONDS = 86_400
 MAX_STEPS = 10_000
@@ -38,8 +42,8 @@ class Script:
     #: Progress reports on the way.
     steps: int
     end: End
-    #: Any JSON value.
-    result: Any
+    #: The text of any JSON value.
+    result: bytes
     #: With FAIL and TIMEOUT: for a person.
     error: str
     #: With FAIL and TIMEOUT: for a program.
@@ -48,14 +52,21 @@ class Script:
     flaky: int
 
 
-def read_script(payload: Any) -> Script:
-    """Reads a payload; fields that it does not know are harmless.
+#: Fields that are looked into.
+_READ = ("end", "seconds", "steps", "error", "code", "flaky")
+
+
+def read_script(text: bytes) -> Script:
+    """Reads the text of a payload; fields that it does not know are harmless.
 
     Raises:
         ScriptError: A field has the wrong kind of value.
     """
-    if not isinstance(payload, dict):
-        raise ScriptError(f"payload: expected an object, got {payload!r}")
+    try:
+        fields = members(text)
+        payload = {name: parse(fields[name]) for name in _READ if name in fields}
+    except FieldError as error:
+        raise ScriptError(f"payload: {error}") from None
     end = payload.get("end", End.COMPLETE)
     if end not in tuple(End):
         raise ScriptError(f"end: expected one of {', '.join(End)}, got {end!r}")
@@ -65,7 +76,7 @@ def read_script(payload: Any) -> Script:
         seconds=seconds,
         steps=int(_number(payload, "steps", _DEFAULT_STEPS if seconds else 0, MAX_STEPS)),
         end=End(end),
-        result=payload.get("result", {"echo": payload}),
+        result=fields.get("result", b'{"echo":%b}' % text),
         error=str(payload.get("error", "time ran out" if timed_out else "failed as scripted")),
         code=str(payload.get("code", "TIMEOUT" if timed_out else "INTERNAL_ERROR")),
         flaky=int(_number(payload, "flaky", 0, MAX_STEPS)),
