@@ -130,6 +130,25 @@ async def test_the_gateway_stops_in_order_and_says_nothing_else_on_standard_outp
     assert "Traceback" not in gateway_process.log
 
 
+async def test_the_log_says_in_words_what_happened(
+    gateway_process: GatewayProcess, inferry: Inferry, mock_process: MockProcess
+) -> None:
+    for command in ("drain", "resume"):
+        assert (await inferry.run(command, mock_process.id)).status == 0
+    await inferry.run("submit", TYPE, '{"end": "fail", "error": "why", "code": "ODD"}', "--follow")
+    await inferry.run("submit", TYPE, "--sync")
+    lines = [json.loads(line) for line in gateway_process.log.splitlines()]
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("gateway started", None),
+        ("server registered", None),
+        ("server drained", None),
+        ("server resumed", None),
+        ("task ended", "why"),
+        ("task ended", None),
+    ]
+    assert lines[-2]["code"] == "ODD"
+
+
 async def test_the_bridge_alone_serves_rest_for_a_gateway_elsewhere(
     gateway_process: GatewayProcess, mock_process: MockProcess, tmp_path: Path
 ) -> None:

@@ -223,15 +223,16 @@ class Ledger:
         self._announce(record)
 
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
-        say = self._log.info if record.status.final else self._log.debug
+        final = record.status.final
+        say = self._log.info if final else self._log.debug
         say(
-            "task",
+            "task ended" if final else "task changed",
             task_id=record.spec.id,
             status=record.status.name,
             seq=record.seq,
             attempt=record.attempt,
             server_id=record.server_id,
-            code=record.code,
+            **({"code": record.code, "error": record.error} if record.code else {}),
         )
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)

@@ -32,7 +32,7 @@ class ServerLedger:
             self.dropped(None, before.record.id)
         self._fleet.put(result)
         self._fleet.leave(result.id, 0)
-        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+        _log.info("server registered", server_id=result.id, name=result.name, url=result.url)
 
     def drained(self, result: ServerRecord | InferryError, server_id: str) -> None:
         """A server was drained or resumed."""
@@ -42,7 +42,8 @@ class ServerLedger:
         self._fleet.put(result)
         if not result.draining:
             self._fleet.leave(result.id, 0)
-        _log.info("server", server_id=result.id, name=result.name, draining=result.draining)
+        word = "server drained" if result.draining else "server resumed"
+        _log.info(word, server_id=result.id, name=result.name)
 
     def dropped(self, result: InferryError | None, server_id: str) -> None:
         """A server was taken out of the list; what it still had is to be ended."""

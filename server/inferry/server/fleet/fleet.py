@@ -194,7 +194,7 @@ class Fleet:
             self._held_back.encourage(member)
         member.renew()
         if member.health.status is not before.status:
-            _log.info("server", server_id=server_id, status=member.status.name, error=error)
+            _log.info("server status", server_id=server_id, status=member.status.name, error=error)
             self.claimable.set()
 
     def note_attempt(self, server_id: str, *, succeeded: bool) -> None:

@@ -38,7 +38,7 @@ class HeldBack:
         member.renew()
         if not rested:
             rest_ms = member.rest.until_ms - now_ms
-            _log.info("server", server_id=server_id, status=member.status.name, rest_ms=rest_ms)
+            _log.info("server rests", server_id=server_id, rest_ms=rest_ms)
 
     def note(self, member: Member, now_ms: int, end: CallEnd) -> None:
         """Applies the end of a call to a server's breaker."""
