@@ -23,11 +23,20 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         {"public_url": "ftp://gateway.example.com"},
         {"public_url": "http://"},
         {"public_url": "http://[::1"},
+        *({"cors_origins": origins} for origins in ('["https://a.example"]', "a.example")),
+        *({"cors_origins": f"{origin}/"} for origin in ("https://a.example", "*")),
     ],
 )
 def test_a_setting_out_of_its_bounds_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BridgeConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "http://localhost:3000", "app://-", "http://[::1]"]
+)
+def test_origins_are_written_as_browsers_send_them(origin: str) -> None:
+    assert BridgeConfig.model_validate({"cors_origins": origin}).cors_origins == (origin,)
 
 
 def test_settings_do_not_change() -> None:

@@ -132,6 +132,12 @@ async def test_a_request_is_logged_without_what_is_secret(client: Client) -> Non
     assert line["log_level"] == "debug"
 
 
+async def test_a_line_of_the_log_is_short_whatever_was_asked(client: Client) -> None:
+    with capture_logs() as lines:
+        await client.call("GET", f"/{'x' * 8_000}")
+    assert [len(line["path"]) for line in lines] == [200]
+
+
 async def test_an_error_of_the_bridge_is_logged_and_told_without_its_text(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

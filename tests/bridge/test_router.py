@@ -25,6 +25,18 @@ def test_a_variable_is_decoded_after_the_path_is_split(router: Router[str]) -> N
     assert router.find("GET", "/api/tasks/a%2Fb%C3%A9%00") == ("read", {"id": "a/bé\x00"})
 
 
+def test_who_finds_nothing_is_told_where_to_look_and_what_was_asked_in_short(
+    router: Router[str],
+) -> None:
+    with pytest.raises(BridgeError) as refused:
+        router.find("GET", "/api/task")
+    assert refused.value.status == 404
+    assert refused.value.message == 'there is nothing at "/api/task"; /docs lists all there is'
+    with pytest.raises(BridgeError) as refused:
+        router.find("GET", f"/{'x' * 8_000}")
+    assert len(refused.value.message) < 200
+
+
 def test_head_is_answered_as_get(router: Router[str]) -> None:
     assert router.find("HEAD", "/api/tasks/1")[0] == "read"
 

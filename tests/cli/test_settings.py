@@ -22,6 +22,14 @@ def written(directory: Path, text: str) -> Path:
     return file
 
 
+def test_a_table_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERRY_TENANT_WEIGHTS", '{"acme": 3}')
+    assert load_settings(Config, None, {}).tenant_weights == {"acme": 3}
+    monkeypatch.setenv("INFERRY_TENANT_WEIGHTS", "acme=3")
+    with pytest.raises(SettingsError, match=r'^INFERRY_TENANT_WEIGHTS: .* JSON .*\{"acme":3\}$'):
+        load_settings(Config, None, {})
+
+
 def test_flags_win_over_environment_over_file_over_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 Names that the server's settings have too mean the same there.
 """
 
+import re
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -12,6 +13,9 @@ from yarl import URL
 from inferry.wire.limits import REQUEST_BYTES, RESULT_BYTES
 
 _MIB = 1024 * 1024
+#: Scheme and host, of whichever kind: pages may come from an extension or an app, too.
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/,?#@\"']+", re.ASCII)
+_SAMPLE = "https://app.example.com"
 
 Wait = Annotated[int, Field(ge=1, le=3_600_000)]
 
@@ -85,4 +89,12 @@ class BridgeConfig(BaseSettings):
     def _split(cls, origins: object) -> object:
         if isinstance(origins, str):
             return tuple(part.strip() for part in origins.split(",") if part.strip())
+        return origins
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_send_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"expected * or origins such as {_SAMPLE}, without a path")
         return origins

@@ -24,6 +24,8 @@ _ALLOWED_HEADERS = (
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.
 _PREFLIGHT_AGE_S = 600
+#: Of a path: anybody may send one.
+_LOGGED_CHARS = 200
 _CLOSE = {"Connection": "close"}
 
 
@@ -54,7 +56,7 @@ class Handler:
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the last line of defence
-            self._log.exception("request failed", path=path, request_id=request_id)
+            self._log.exception("request failed", path=path[:_LOGGED_CHARS], request_id=request_id)
             if request.writer.output_size > 0:
                 raise ConnectionError("the answer has begun: it cannot become an error") from None
             response = _refuse(BridgeError(500, "INTERNAL_ERROR", "internal error"), headers)
@@ -106,7 +108,7 @@ class Handler:
         log(
             "request",
             method=request.method,
-            path=path,
+            path=path[:_LOGGED_CHARS],
             status=status,
             ms=round((perf_counter() - began) * 1_000, 1),
             request_id=request_id,

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from inferry.bridge.errors import BridgeError
+from inferry.wire.errors import show
 
 Endpoint = TypeVar("Endpoint")
 
@@ -53,7 +54,7 @@ class Router(Generic[Endpoint]):
         raise BridgeError(
             405,
             "METHOD_NOT_ALLOWED",
-            f"{verb} is not for {unquote(path)}; allowed: {listed}",
+            f"{verb} is not for {show(unquote(path))}; allowed: {listed}",
             details={"allowed": allowed},
             headers={"Allow": listed},
         )
@@ -72,7 +73,9 @@ class Router(Generic[Endpoint]):
             self._match(path) or self._match(bare) or self._match(bare.removeprefix(self._prefix))
         )
         if place is None:
-            raise BridgeError(404, "NOT_FOUND", f"there is nothing at {unquote(path)}")
+            hint = f"{self._prefix}/docs lists all there is"
+            text = f"there is nothing at {show(unquote(path))}; {hint}"
+            raise BridgeError(404, "NOT_FOUND", text)
         return place
 
     def _match(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]] | None:

@@ -54,7 +54,7 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         }
         return kind(**given)
     except UnreadableVariable as error:
-        raise SettingsError(f'{error}: expected JSON, such as ["a", "b"]') from None
+        raise SettingsError(_explain_no_json(error)) from None
     except ValidationError as error:
         raise SettingsError(_explain(kind, error, flags)) from None
 
@@ -98,6 +98,12 @@ def read_file(file: Path | None) -> dict[str, Any]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise SettingsError(f"{path}: no setting is called {name}; the nearest is {near}")
     return given
+
+
+def _explain_no_json(error: UnreadableVariable) -> str:
+    # What does not fit into a word is written as JSON; the only such setting is a table.
+    name = str(error).split('"')[1]
+    return f'INFERRY_{name.upper()}: expected a JSON object, such as {{"acme":3}}'
 
 
 def _explain(kind: type[BaseSettings], error: ValidationError, flags: Mapping[str, Any]) -> str:
