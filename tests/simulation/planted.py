@@ -50,15 +50,15 @@ BUGS = (
     Bug(
         "a report may change a task that has ended",
         "task.lifecycle:apply",
-        "target = TRANSITIONS.get((record.status, type(given)))",
-        "target = TRANSITIONS.get((record.status, type(given)), getattr(Status, "
-        "{'Succeed': 'COMPLETED', 'Fail': 'FAILED'}.get(type(given).__name__, ''), None))",
+        "target = TRANSITIONS.get((record.status, type(cause)))",
+        "target = TRANSITIONS.get((record.status, type(cause)), getattr(Status, "
+        "{'Succeed': 'COMPLETED', 'Fail': 'FAILED'}.get(type(cause).__name__, ''), None))",
     ),
     Bug(
         "a late result overwrites the outcome",
         "task.steps:keep_late",
-        "Outcome(late_result=given.result)",
-        "Outcome(result=given.result)",
+        "Outcome(late_result=cause.result)",
+        "Outcome(result=cause.result)",
     ),
     Bug(
         "a change wakes nobody who waits for a slot",
@@ -143,7 +143,7 @@ BUGS = (
         "numbers of events have a hole",
         "task.steps:report",
         "seq=record.seq + 1",
-        "seq=record.seq + 1 + (given.message == 'step 1')",
+        "seq=record.seq + 1 + (cause.message == 'step 1')",
     ),
     Bug(
         "a claim sets no clock",

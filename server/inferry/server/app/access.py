@@ -17,10 +17,10 @@ def load_keys(config: Config) -> tuple[bytes, KeySource]:
     Raises:
         SecretError: There is none that would do.
     """
-    given = config.jwt_secret.get_secret_value() if config.jwt_secret else None
+    text = config.jwt_secret.get_secret_value() if config.jwt_secret else None
     if config.jwt_public_key is not None:
-        return read_secret(config.data_dir, given), _public_key(config.jwt_public_key)
-    secret = load_secret(config.data_dir, given, loopback_only=is_loopback(config.host))
+        return read_secret(config.data_dir, text), _public_key(config.jwt_public_key)
+    secret = load_secret(config.data_dir, text, loopback_only=is_loopback(config.host))
     return secret, SecretKey(secret)
 
 

@@ -79,9 +79,9 @@ class Allocator:
         def able(route: str) -> bool:
             return type_of(route) not in self._pauses and slots.suit(route)
 
-        given = self._backlog.allocate(able, slots.take, now_ms, limit)
-        for server_id, task_ids in given.items():
+        chosen = self._backlog.allocate(able, slots.take, now_ms, limit)
+        for server_id, task_ids in chosen.items():
             self._fleet.reserve(server_id, len(task_ids))
-        if sum(map(len, given.values())) == limit:
+        if sum(map(len, chosen.values())) == limit:
             self.wake()
-        return given
+        return chosen

@@ -131,14 +131,14 @@ class Ledger:
     ) -> None:
         """Waiting tasks were claimed for a server whose slots were reserved."""
         self._fleet.reserve(server_id, -len(task_ids))
-        given = [] if isinstance(result, InferryError) else result
-        for claimed in given:
+        claims = [] if isinstance(result, InferryError) else result
+        for claimed in claims:
             record = claimed.transition.record
             self._leave(record.spec.id, started=True)
             self._fleet.take_slot(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
         self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
-        if len(given) < len(task_ids):
+        if len(claims) < len(task_ids):
             self._allocator.slot_free()
 
     def changed(self, result: Result) -> None:

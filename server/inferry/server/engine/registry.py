@@ -55,7 +55,7 @@ class Registry:
         self._departures = departures
         self._clock = clock
 
-    async def register(self, said: Registration) -> Member:
+    async def register(self, registration: Registration) -> Member:
         """Adds a server, or renews the registration of the same url and name.
 
         One that is being deregistered stays. Which server it is, is for the store to say.
@@ -63,21 +63,21 @@ class Registry:
         Raises:
             InvalidPayloadError: The url is none that a server can be called at.
         """
-        url, now = server_url(said.url), self._clock.now_ms()
+        url, now = server_url(registration.url), self._clock.now_ms()
         record = ServerRecord(
             id=new_server_id(),
             url=url,
-            name=said.name,
-            capabilities=said.capabilities,
-            max_concurrent=said.max_concurrent,
-            metadata=said.metadata,
+            name=registration.name,
+            capabilities=registration.capabilities,
+            max_concurrent=registration.max_concurrent,
+            metadata=registration.metadata,
             draining=False,
-            private_allowed=said.private_allowed,
+            private_allowed=registration.private_allowed,
             created_ms=now,
             updated_ms=now,
         )
-        known = self._fleet.find(url, said.name)
-        server_id = record.id if known is None else known.record.id
+        member = self._fleet.find(url, registration.name)
+        server_id = record.id if member is None else member.record.id
         self._fleet.keep(server_id, 1)
         settle = partial(self._ledger.registered, server_id=server_id)
         stored = await self._committer.do(PutServer(record), settle)

@@ -23,8 +23,8 @@ class Scheduler(Loop):
     async def run_once(self) -> None:
         """Gives away what can be given now, a claim a server, all in one commit."""
         now = self._clock.now_ms()
-        given = self._allocator.allocate(now, ROUND_LIMIT)
-        claims = (self._engine.claim(server_id, ids, now) for server_id, ids in given.items())
+        chosen = self._allocator.allocate(now, ROUND_LIMIT)
+        claims = (self._engine.claim(server_id, ids, now) for server_id, ids in chosen.items())
         await asyncio.gather(*claims)
 
     async def pause(self) -> None:

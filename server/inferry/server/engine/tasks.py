@@ -139,11 +139,11 @@ class Engine:
             await self._change(task_id, decide, self._ledger.reported, tenant)
             _log.warning("report refused", task_id=task_id, attempt=attempt, error=reason)
 
-    async def answer(self, task_id: str, attempt: int, given: Input | Failure) -> None:
+    async def answer(self, task_id: str, attempt: int, answer: Input | Failure) -> None:
         """Takes what came of a dispatch; nothing changes if the attempt has ended meanwhile."""
 
         def decide(record: TaskRecord) -> Input | Failure | None:
-            return given if record.attempt == attempt and record.running else None
+            return answer if record.attempt == attempt and record.running else None
 
         try:
             await self._change(task_id, decide, self._ledger.changed)
@@ -216,7 +216,7 @@ class Engine:
             due_ms: The time as of which they are due.
         """
         now = self._clock.now_ms()
-        decide = partial(apply, given=Claim(server_id), now_ms=now, rules=self._rules)
+        decide = partial(apply, cause=Claim(server_id), now_ms=now, rules=self._rules)
         await self._committer.do(
             ClaimTasks(task_ids, due_ms, decide),
             partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
@@ -237,11 +237,11 @@ class Engine:
         self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
     ) -> TaskRecord:
         def change(record: TaskRecord) -> Transition | None:
-            given = decide(record)
+            cause = decide(record)
             now = self._clock.now_ms()
-            if isinstance(given, Failure):
-                given = plan(record, given, now, self._random.random(), self._rules)
-            return None if given is None else apply(record, given, now, self._rules)
+            if isinstance(cause, Failure):
+                cause = plan(record, cause, now, self._random.random(), self._rules)
+            return None if cause is None else apply(record, cause, now, self._rules)
 
         result = await self._committer.do(Change(task_id, change, tenant), settle)
         record: TaskRecord = result.record if isinstance(result, Transition) else result

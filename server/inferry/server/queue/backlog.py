@@ -98,11 +98,11 @@ class Backlog:
             Ids of tasks by server; each has to come back by ``leave``, ``enter`` or ``end_claim``.
         """
         routes = [route for route in self._queue.routes if able(route)]
-        given: dict[str, list[str]] = {}
+        chosen: dict[str, list[str]] = {}
         for task, server_id in self._queue.allocate(routes, choose, now_ms, limit):
             self._claiming[task.id] = task
-            given.setdefault(server_id, []).append(task.id)
-        return given
+            chosen.setdefault(server_id, []).append(task.id)
+        return chosen
 
     def end_claim(self, task_ids: Iterable[str], *, failed: bool) -> None:
         """Ends the claim of tasks that it did not get: it failed, or they had gone before."""
@@ -123,10 +123,10 @@ class Backlog:
         Those that do not wait or are delayed are left out.
         """
         waiting = [one for one in records if one.waiting]
-        found = self._queue.positions([one.spec.id for one in waiting], now_ms)
+        positions = self._queue.positions([one.spec.id for one in waiting], now_ms)
         for record in waiting:
             first = 1 if record.spec.id in self._claiming else None
-            position = found.get(record.spec.id, first)
+            position = positions.get(record.spec.id, first)
             if position is not None:
                 yield record, position
 

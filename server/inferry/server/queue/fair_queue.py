@@ -121,29 +121,29 @@ class FairQueue:
             now_ms: The time.
             limit: Tasks at most.
         """
-        given: list[tuple[Waiting, Slot]] = []
+        chosen: list[tuple[Waiting, Slot]] = []
         heads = [
             (queue.head(now_ms), name)
             for name in routes
             if (queue := self._routes.get(name)) is not None
         ]
         heapify(heads)
-        while heads and len(given) < limit:
+        while heads and len(chosen) < limit:
             _, name = heads[0]
-            found = choose(name)
-            if found is None:
+            slot = choose(name)
+            if slot is None:
                 heappop(heads)
                 continue
             queue = self._routes[name]
             task_id = queue.take(now_ms)
             queue.tag = self._turns.serve(name, queue.tag, 1)
-            given.append((self._tasks[task_id], found))
+            chosen.append((self._tasks[task_id], slot))
             self._forget(task_id)
             if self._prune(name, queue):
                 heappop(heads)
             else:
                 heapreplace(heads, (queue.head(now_ms), name))
-        return given
+        return chosen
 
     def positions(self, task_ids: Iterable[str], now_ms: int) -> dict[str, int]:
         """Tells how many turns of its route it takes until it is a task's, from 1.
@@ -155,10 +155,10 @@ class FairQueue:
             task = self._tasks.get(task_id)
             if task is not None and self._delayed.rank(task_id) is None:
                 wanted[task.route].append((task.tenant, task.priority, task.key))
-        found: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for route, spots in wanted.items():
-            found |= self._routes[route].positions(spots, now_ms)
-        return found
+            positions |= self._routes[route].positions(spots, now_ms)
+        return positions
 
     def _join(self, task: Waiting) -> None:
         queue = self._routes.get(task.route)

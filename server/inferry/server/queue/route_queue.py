@@ -81,13 +81,13 @@ class RouteQueue:
                 for tenant, priority, key in wanted
             }
         missing = {task_id for _, _, (_, task_id) in wanted}
-        found: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for position, task_id in enumerate(played(self._flows.values(), time, now_ms), start=1):
             if task_id in missing:
-                found[task_id] = position
-                if len(found) == len(missing):
+                positions[task_id] = position
+                if len(positions) == len(missing):
                     break
-        return found
+        return positions
 
     def _prune(self, line: Line) -> bool:
         """Forgets what has become empty; tells whether the line has."""

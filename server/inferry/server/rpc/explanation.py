@@ -6,9 +6,9 @@ from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 
 
-def explanation_to_proto(found: Explained) -> pb.ExplainTaskResponse:
+def explanation_to_proto(explained: Explained) -> pb.ExplainTaskResponse:
     """Converts an explanation."""
-    record, explanation, place = found.record, found.explanation, found.place
+    record, explanation, place = explained.record, explained.explanation, explained.place
     return pb.ExplainTaskResponse(
         id=record.spec.id,
         status=task_pb2.Task.Status.ValueType(record.status),
@@ -26,6 +26,6 @@ def explanation_to_proto(found: Explained) -> pb.ExplainTaskResponse:
                 remedy=verdict.remedy,
                 until=timestamp(verdict.until_ms),
             )
-            for server, verdict in found.verdicts
+            for server, verdict in explained.verdicts
         ],
     )

@@ -109,11 +109,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             type=request.type or None,
             server_id=request.server_id or None,
         )
-        found = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
-        page = found[:size]
+        numbered = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
+        page = numbered[:size]
         places = self._queue.places_of([record for _, record in page])
         tasks = fitting(task_to_proto(record, places.get(record.spec.id)) for _, record in page)
-        more = len(tasks) < len(found)
+        more = len(tasks) < len(numbered)
         last = page[len(tasks) - 1][0] if more else 0
         return pb.ListTasksResponse(tasks=tasks, next_page_token=write_cursor(last) if more else "")
 

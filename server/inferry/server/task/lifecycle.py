@@ -94,40 +94,40 @@ def create(spec: TaskSpec, not_before_ms: int) -> tuple[TaskRecord, Event]:
 
 
 def apply(  # noqa: PLR0911  # a return for each kind of step
-    record: TaskRecord, given: Input, now_ms: int, rules: TaskRules
+    record: TaskRecord, cause: Input, now_ms: int, rules: TaskRules
 ) -> Transition:
     """Applies one input to a task.
 
     Raises:
         IllegalTransitionError: The table or a guard does not know the pair; nothing changed.
     """
-    target = TRANSITIONS.get((record.status, type(given)))
-    if target is None or not _admits(record, type(given)):
+    target = TRANSITIONS.get((record.status, type(cause)))
+    if target is None or not _admits(record, type(cause)):
         situation = "waits in the queue" if record.waiting else f"is {record.status.name}"
         raise IllegalTransitionError(
-            f"task {record.spec.id} {situation}: {type(given).__name__.lower()} is not possible",
+            f"task {record.spec.id} {situation}: {type(cause).__name__.lower()} is not possible",
             status=record.status.name,
             allowed=allowed(record),
         )
     # Times within a task never go back: after a restart the clock may be a little behind.
     now_ms = max(now_ms, record.updated_ms)
-    match given:
+    match cause:
         case Claim():
-            return steps.claim(record, given, now_ms, rules)
+            return steps.claim(record, cause, now_ms, rules)
         case Accept() | Progress():
-            return steps.report(record, target, given, now_ms, rules)
+            return steps.report(record, target, cause, now_ms, rules)
         case Misreport():
-            return steps.misreport(record, given, now_ms)
+            return steps.misreport(record, cause, now_ms)
         case Release():
-            return steps.release(record, given, now_ms, rules)
+            return steps.release(record, cause, now_ms, rules)
         case Hold():
-            return steps.hold(record, given, now_ms)
+            return steps.hold(record, cause, now_ms)
         case Retry():
             return steps.retry(record, now_ms)
         case Succeed() if target is Status.TIMEOUT:
-            return steps.keep_late(record, given, now_ms)
+            return steps.keep_late(record, cause, now_ms)
         case Succeed() | Fail() | Expire() | Cancel():
-            return steps.finish(record, target, given, now_ms, rules)
+            return steps.finish(record, target, cause, now_ms, rules)
 
 
 def _admits(record: TaskRecord, kind: type[Input]) -> bool:

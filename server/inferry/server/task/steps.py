@@ -43,7 +43,7 @@ class Transition(NamedTuple):
     outcome: Outcome | None = None
 
 
-def claim(record: TaskRecord, given: Claim, now: int, rules: TaskRules) -> Transition:
+def claim(record: TaskRecord, cause: Claim, now: int, rules: TaskRules) -> Transition:
     """Gives a waiting task to a server: the next attempt begins."""
     last = record.total_deadline_ms
     attempt_deadline = min(now + record.spec.timeout_ms + rules.grace_ms, last)
@@ -52,7 +52,7 @@ def claim(record: TaskRecord, given: Claim, now: int, rules: TaskRules) -> Trans
         updated_ms=now,
         attempt=record.attempt + 1,
         attempts_counted=record.attempts_counted + 1,
-        server_id=given.server_id,
+        server_id=cause.server_id,
         started_ms=now,
         not_before_ms=0,
         progress=0.0,
@@ -65,19 +65,19 @@ def claim(record: TaskRecord, given: Claim, now: int, rules: TaskRules) -> Trans
 
 
 def report(
-    record: TaskRecord, target: Status, given: Accept | Progress, now: int, rules: TaskRules
+    record: TaskRecord, target: Status, cause: Accept | Progress, now: int, rules: TaskRules
 ) -> Transition:
     """Takes a word of the server: it breaks the silence, and may extend the attempt."""
     progress, message, kind = record.progress, record.message, EventKind.ACCEPTED
     run_until, last = record.attempt_deadline_ms, record.total_deadline_ms
-    if isinstance(given, Progress):
+    if isinstance(cause, Progress):
         kind = EventKind.PROGRESSED
-        target = target if given.working else record.status
-        if given.progress is not None:
-            progress = max(progress, min(100.0, max(0.0, given.progress)))
-        if given.extend_ms:
-            run_until = max(run_until, min(now + given.extend_ms + rules.grace_ms, last))
-    message = message if given.message is None else given.message
+        target = target if cause.working else record.status
+        if cause.progress is not None:
+            progress = max(progress, min(100.0, max(0.0, cause.progress)))
+        if cause.extend_ms:
+            run_until = max(run_until, min(now + cause.extend_ms + rules.grace_ms, last))
+    message = message if cause.message is None else cause.message
     after = record._replace(
         status=target,
         seq=record.seq + 1,
@@ -90,50 +90,50 @@ def report(
     return Transition(after, event_of(after, kind, message))
 
 
-def misreport(record: TaskRecord, given: Misreport, now: int) -> Transition:
+def misreport(record: TaskRecord, cause: Misreport, now: int) -> Transition:
     """Keeps why a report was refused: whoever looks for the end of the attempt finds it there."""
     deadline = run_deadline(
         record.spec, record.attempt_deadline_ms, record.total_deadline_ms, heard_ms=now
     )
     after = record._replace(
-        seq=record.seq + 1, updated_ms=now, flaw=given.reason, deadline_ms=deadline
+        seq=record.seq + 1, updated_ms=now, flaw=cause.reason, deadline_ms=deadline
     )
-    return Transition(after, event_of(after, EventKind.MISREPORTED, given.reason))
+    return Transition(after, event_of(after, EventKind.MISREPORTED, cause.reason))
 
 
-def release(record: TaskRecord, given: Release, now: int, rules: TaskRules) -> Transition:
+def release(record: TaskRecord, cause: Release, now: int, rules: TaskRules) -> Transition:
     """Ends an attempt without ending the task: it waits again."""
     # What was refused did not run: it keeps its turn, and its wait goes on.
-    refused = given.outcome is AttemptOutcome.REFUSED
+    refused = cause.outcome is AttemptOutcome.REFUSED
     queued, ends = record.queued_ms, record.queue_deadline_ms
     if not refused:
-        queued = max(now, given.not_before_ms)
+        queued = max(now, cause.not_before_ms)
         ends = queue_deadline(record.spec, queued, record.total_deadline_ms)
-    lost = given.outcome is AttemptOutcome.LOST
+    lost = cause.outcome is AttemptOutcome.LOST
     after = record._replace(
         status=Status.PENDING,
         seq=record.seq + 1,
         updated_ms=now,
         server_id=None,
-        attempts_counted=record.attempts_counted - (not given.counts),
-        not_before_ms=given.not_before_ms,
+        attempts_counted=record.attempts_counted - (not cause.counts),
+        not_before_ms=cause.not_before_ms,
         queued_ms=queued,
         attempt_deadline_ms=0,
         deadline_ms=ends,
         queue_deadline_ms=ends,
         losses=(*record.losses, now)[-rules.poison_losses :] if lost else record.losses,
     )
-    closed = close(record, given.outcome, given.reason, now)
-    return Transition(after, event_of(after, EventKind.REQUEUED, given.reason), closed)
+    closed = close(record, cause.outcome, cause.reason, now)
+    return Transition(after, event_of(after, EventKind.REQUEUED, cause.reason), closed)
 
 
-def hold(record: TaskRecord, given: Hold, now: int) -> Transition:
+def hold(record: TaskRecord, cause: Hold, now: int) -> Transition:
     """Begins the queue wait of a task anew."""
     ends = queue_deadline(record.spec, now, record.total_deadline_ms)
     after = record._replace(
         seq=record.seq + 1, updated_ms=now, deadline_ms=ends, queue_deadline_ms=ends
     )
-    return Transition(after, event_of(after, EventKind.HELD, given.reason))
+    return Transition(after, event_of(after, EventKind.HELD, cause.reason))
 
 
 def retry(record: TaskRecord, now: int) -> Transition:
@@ -143,18 +143,18 @@ def retry(record: TaskRecord, now: int) -> Transition:
     return Transition(after, event_of(after, EventKind.RETRIED), outcome=Outcome())
 
 
-def keep_late(record: TaskRecord, given: Succeed, now: int) -> Transition:
+def keep_late(record: TaskRecord, cause: Succeed, now: int) -> Transition:
     """Keeps a result aside that came after the task had timed out."""
-    after = record._replace(seq=record.seq + 1, updated_ms=now, digest=given.digest)
+    after = record._replace(seq=record.seq + 1, updated_ms=now, digest=cause.digest)
     event = event_of(after, EventKind.LATE_RESULT)
-    return Transition(after, event, outcome=Outcome(late_result=given.result))
+    return Transition(after, event, outcome=Outcome(late_result=cause.result))
 
 
 def finish(
-    record: TaskRecord, target: Status, given: Ending, now: int, rules: TaskRules
+    record: TaskRecord, target: Status, cause: Ending, now: int, rules: TaskRules
 ) -> Transition:
     """Ends a task, and its attempt if one is open."""
-    attempt_outcome, error, code, outcome = verdict(given)
+    attempt_outcome, error, code, outcome = verdict(cause)
     done = target in (Status.COMPLETED, Status.CANCELLED)
     keep = record.spec.result_ttl_ms or (rules.keep_done_ms if done else rules.keep_failed_ms)
     after = record._replace(
@@ -169,7 +169,7 @@ def finish(
         progress=100.0 if target is Status.COMPLETED else record.progress,
         error=error,
         code=code,
-        digest=given.digest,
+        digest=cause.digest,
     )
     closed = close(record, attempt_outcome, error, now) if record.running else None
     return Transition(after, event_of(after, EventKind.FINISHED, error), closed, outcome)
@@ -222,15 +222,15 @@ def misreported(record: TaskRecord) -> str:
     return f"its last report was refused: {record.flaw}" if record.flaw else ""
 
 
-def verdict(given: Ending) -> tuple[AttemptOutcome, str, str, Outcome | None]:
+def verdict(cause: Ending) -> tuple[AttemptOutcome, str, str, Outcome | None]:
     """Tells how an ending ends the attempt, its error and code, and what is to be stored."""
-    match given:
+    match cause:
         case Succeed():
-            return AttemptOutcome.SUCCEEDED, "", "", Outcome(result=given.result)
+            return AttemptOutcome.SUCCEEDED, "", "", Outcome(result=cause.result)
         case Fail():
-            return given.outcome, given.error, given.code, Outcome(details=given.details)
+            return cause.outcome, cause.error, cause.code, Outcome(details=cause.details)
         case Expire():
-            stored = Outcome(details=given.details)
-            return AttemptOutcome.TIMED_OUT, given.error, given.code, stored
+            stored = Outcome(details=cause.details)
+            return AttemptOutcome.TIMED_OUT, cause.error, cause.code, stored
         case Cancel():
-            return AttemptOutcome.ABORTED, given.reason, "CANCELLED", None
+            return AttemptOutcome.ABORTED, cause.reason, "CANCELLED", None

@@ -44,8 +44,8 @@ def create_file(path: str) -> FileId:
 
 def identify(path: str) -> FileId:
     """Tells which file is at a path now."""
-    found = Path(path).stat()
-    return found.st_dev, found.st_ino
+    stat = Path(path).stat()
+    return stat.st_dev, stat.st_ino
 
 
 def open_writer(path: str) -> apsw.Connection:
@@ -103,9 +103,9 @@ def prove(db: apsw.Connection) -> None:
     empty_log(db)
     # The same number again: SQLite writes it all the same.
     db.pragma("user_version", db.pragma("user_version"))
-    found = db.execute("PRAGMA quick_check(1)").get
-    if found != "ok":
-        raise StoreError(f"the database is damaged: {found}")
+    verdict = db.execute("PRAGMA quick_check(1)").get
+    if verdict != "ok":
+        raise StoreError(f"the database is damaged: {verdict}")
 
 
 def _open(path: str, flags: int, pragmas: Mapping[str, str | int], busy_ms: int) -> apsw.Connection:

@@ -91,8 +91,8 @@ class SqliteReads:
         return [tenant for (tenant,) in self._rows(QUERIES["tenants"])]
 
     def _page(self, tenant: str, wanted: TaskFilter, start: int, limit: int) -> list[Row]:
-        given = (wanted.status, wanted.type, wanted.server_id)
-        values = (tenant, *(value for value in given if value is not None), start, limit)
+        filters = (wanted.status, wanted.type, wanted.server_id)
+        values = (tenant, *(value for value in filters if value is not None), start, limit)
         return self._rows(list_query(wanted), values)
 
     async def servers(self) -> list[ServerRecord]:
@@ -138,6 +138,6 @@ def list_query(wanted: TaskFilter) -> str:
     """
     if wanted == TaskFilter():
         return QUERIES["tasks"].format(filters="TRUE")
-    given = ("status", "type", "server_id")
-    columns = ["tenant", *(column for column in given if getattr(wanted, column) is not None)]
+    filters = ("status", "type", "server_id")
+    columns = ["tenant", *(column for column in filters if getattr(wanted, column) is not None)]
     return QUERIES["tasks"].format(filters=" AND ".join(f"{column} = ?" for column in columns))

@@ -134,10 +134,10 @@ class SqliteWrites:
             if digest != key.digest:
                 raise RequestReusedError(key.request_id, task_id)
             try:
-                _, found = self._find(task_id, tenant)
+                _, earlier = self._find(task_id, tenant)
             except TaskNotFoundError:
                 raise PurgedError(task_id) from None
-            return Replayed(found)
+            return Replayed(earlier)
         return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
