@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 # The code generator has its own environment: code from grpcio-tools 1.75 runs on every runtime
 # from protobuf 6.31 on, code from a newer generator would refuse the older ones.
 GEN    := .venv-proto
@@ -71,17 +72,17 @@ endef
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(PIP) --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.run
 
 $(GEN)/.ready: constraints-proto.txt
 	test -x $(GEN)/bin/python || $(PYTHON) -m venv $(GEN)
-	$(GEN)/bin/pip install --quiet --requirement constraints-proto.txt
+	$(GEN)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-proto.txt
 	ln -sfn "$$($(GEN)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(GEN)/site-packages
 	touch $@
 
