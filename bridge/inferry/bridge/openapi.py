@@ -12,7 +12,7 @@ from inferry.bridge.contract import (
     REPLAYED_HEADER,
 )
 from inferry.bridge.routes import Route
-from inferry.wire.rules import LOWER_CASE_ENUMS, TIMESTAMP, shown
+from inferry.wire.rules import LOWER_CASE_ENUMS, TIMESTAMP, map_value, shown
 
 Schema = dict[str, Any]
 
@@ -184,9 +184,9 @@ class OpenApi:
         return {**schema, "description": said} if said else schema
 
     def _kind(self, field: FieldDescriptor) -> Schema:
-        if field.message_type and field.message_type.GetOptions().map_entry:
-            values = self._single(field.message_type.fields_by_name["value"])
-            return {"type": "object", "additionalProperties": values}
+        value = map_value(field)
+        if value is not None:
+            return {"type": "object", "additionalProperties": self._single(value)}
         single = self._single(field)
         return {"type": "array", "items": single} if field.is_repeated else single
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from inferry.wire.errors import FieldError, expected
 from inferry.wire.members import elements, members
-from inferry.wire.rules import TIMESTAMP, shown, simple, text_field
+from inferry.wire.rules import TIMESTAMP, map_value, shown, simple, text_field
 from inferry.wire.scalars import Reader, read_text, reader, write_timestamp
 from inferry.wire.structs import struct_of, value_of
 from inferry.wire.text import check, parse
@@ -82,9 +82,9 @@ def _setter(field: FieldDescriptor) -> Setter:
     if text is not None:
         keeps_null = kind.full_name == "google.protobuf.Value"
         return _passed_through(text.name, keeps_null=keeps_null)
-    if kind.GetOptions().map_entry:
-        read = reader(kind.fields_by_name["value"], from_query=False)
-        return _map(field.name, read)
+    value = map_value(field)
+    if value is not None:
+        return _map(field.name, reader(value, from_query=False))
     fill = _filler(kind)
     return _messages(field.name, fill) if field.is_repeated else _message(field.name, fill)
 

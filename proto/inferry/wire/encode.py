@@ -14,15 +14,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from inferry.wire.rules import PRINTED_WHEN_SET, TIMESTAMP, shown, value_field
-from inferry.wire.scalars import Printer, enum_printer, print_timestamp
+from inferry.wire.rules import PRINTED_WHEN_SET, TIMESTAMP, map_value, shown, value_field
+from inferry.wire.scalars import FLOATS, Printer, enum_printer, print_timestamp
 from inferry.wire.structs import plain_number, plain_struct, plain_value
 
 #: Prints a message as what orjson takes.
 Encoder = Callable[[Any], Any]
 
 _SILENT_WHEN_EMPTY = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM})
-_FLOATS = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
 
 
 @cache
@@ -74,13 +73,14 @@ def _always(field: FieldDescriptor) -> bool:
 def _empty(field: FieldDescriptor) -> Any:
     if not field.is_repeated:
         return False if field.type == FieldDescriptor.TYPE_BOOL else 0
-    return {} if field.message_type and field.message_type.GetOptions().map_entry else []
+    return [] if map_value(field) is None else {}
 
 
 def _printer(field: FieldDescriptor) -> Printer | None:
     """Chooses what prints a field's value; None if it can stay as it is."""
-    if field.message_type and field.message_type.GetOptions().map_entry:
-        return _map_printer(_single(field.message_type.fields_by_name["value"]))
+    value = map_value(field)
+    if value is not None:
+        return _map_printer(_single(value))
     single = _single(field)
     if not field.is_repeated:
         return single
@@ -92,7 +92,7 @@ def _single(field: FieldDescriptor) -> Printer | None:
         return _nested(field.message_type)
     if field.enum_type is not None:
         return enum_printer(field.enum_type)
-    if field.type in _FLOATS:
+    if field.type in FLOATS:
         return plain_number
     if value_field(field) is not None:
         return orjson.Fragment

@@ -29,7 +29,7 @@ class FieldError(Exception):
     def where(self) -> str:
         """Spells the way to the value: ``labels.team``, ``capabilities[2]``."""
         spelled = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{_writable(_in_short(part))}"
+            f"[{part}]" if isinstance(part, int) else f".{writable(_in_short(part))}"
             for part in reversed(self.path)
         )
         return spelled.removeprefix(".")
@@ -57,17 +57,17 @@ def show(value: Any) -> str:
     if isinstance(value, float) and not isfinite(value):
         return "a number beyond all doubles"
     if isinstance(value, str):
-        value = _writable(value[:_SHOWN_CHARS])
+        value = writable(value[:_SHOWN_CHARS])
     return _in_short(orjson.dumps(value, default=float).decode())
 
 
-def _in_short(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
-
-
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Replaces halves of surrogate pairs: no text can be written that has them.
 
     JSON spells them, and Python has them for the bytes of a header that are no UTF-8.
     """
     return text.encode(errors="replace").decode()
+
+
+def _in_short(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."

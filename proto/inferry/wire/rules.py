@@ -32,8 +32,7 @@ def value_field(field: FieldDescriptor) -> FieldDescriptor | None:
 
 def shown(field: FieldDescriptor) -> bool:
     """Whether JSON has a field by its own name."""
-    chooses = field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
-    return not chooses and value_field(field) is None
+    return not _chooses_format(field) and value_field(field) is None
 
 
 def simple(field: FieldDescriptor) -> bool:
@@ -44,10 +43,17 @@ def simple(field: FieldDescriptor) -> bool:
 
 def chooses_format(descriptor: Descriptor) -> bool:
     """Whether a request says in which form JSON values are to come."""
-    return any(
-        field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
-        for field in descriptor.fields
-    )
+    return any(map(_chooses_format, descriptor.fields))
+
+
+def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Finds the field that each value of a map is; None if a field is no map."""
+    kind = field.message_type
+    return kind.fields_by_name["value"] if kind and kind.GetOptions().map_entry else None
+
+
+def _chooses_format(field: FieldDescriptor) -> bool:
+    return field.enum_type is not None and field.enum_type.full_name == VALUE_FORMAT
 
 
 def _sibling(field: FieldDescriptor, name: str) -> FieldDescriptor | None:

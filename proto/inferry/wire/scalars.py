@@ -33,7 +33,8 @@ _INTEGER_BITS = {
     FieldDescriptor.TYPE_UINT64: (64, False),
     FieldDescriptor.TYPE_FIXED64: (64, False),
 }
-_FLOATS = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
+#: Kinds of fields whose numbers may have fractions.
+FLOATS = frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT})
 
 
 def reader(field: FieldDescriptor, *, from_query: bool) -> Reader:
@@ -52,7 +53,7 @@ def reader(field: FieldDescriptor, *, from_query: bool) -> Reader:
         return read_query_boolean if from_query else read_boolean
     if field.enum_type is not None:
         return enum_reader(field.enum_type, any_case=from_query)
-    if field.type in _FLOATS:
+    if field.type in FLOATS:
         return read_float
     if field.type in _INTEGER_BITS:
         bits, signed = _INTEGER_BITS[field.type]

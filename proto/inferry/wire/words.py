@@ -12,7 +12,7 @@ from typing import Any
 
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.callback_token import redact
-from inferry.wire.errors import FieldError, show
+from inferry.wire.errors import FieldError, show, writable
 from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
 from inferry.wire.members import pick
 from inferry.wire.text import parse, without_bom
@@ -127,8 +127,7 @@ def text_of(value: bytes, longest: int) -> str:
         except FieldError:
             said = None
         if isinstance(said, str):
-            # Half of a surrogate pair is no text that can be stored.
-            return said[:longest].encode(errors="replace").decode()
+            return writable(said[:longest])
     # A character has four bytes at most.
     return value[: 4 * longest].decode(errors="replace")[:longest]
 
