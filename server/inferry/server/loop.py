@@ -14,6 +14,13 @@ _log = structlog.get_logger(__name__)
 _STUMBLE_S = 1.0
 
 
+async def wait_for(event: asyncio.Event, within_s: float | None) -> None:
+    """Waits until an event is set, or so long; None waits for as long as it takes."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+
+
 class Loop(ABC):
     """Runs, pauses, runs again, until it is stopped. A run that fails is logged and repeated."""
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from inferry.server.clock import Clock, nap_s
+from inferry.server.loop import wait_for
 
 
 class Alarm:
@@ -27,8 +28,4 @@ class Alarm:
         """Waits until its time has come."""
         while left_s := nap_s(self._clock.now_ms(), self._at_ms):
             self._sooner.clear()
-            try:
-                async with asyncio.timeout(left_s):
-                    await self._sooner.wait()
-            except TimeoutError:
-                pass
+            await wait_for(self._sooner, left_s)

@@ -2,6 +2,7 @@
 
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.free_slots import FreeSlots
+from inferry.server.loop import wait_for
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.task.record import TaskRecord
@@ -43,9 +44,9 @@ class Allocator:
         if self._backlog.ready:
             self.wake()
 
-    async def woken(self) -> None:
-        """Waits until the scheduler should look."""
-        await self._claimable.wait()
+    async def woken(self, within_s: float | None) -> None:
+        """Waits until the scheduler should look, or so long; None waits for as long as it takes."""
+        await wait_for(self._claimable, within_s)
 
     def next_due_ms(self, now_ms: int) -> int | None:
         """Tells when it should look by itself: a delayed task or a resting server is due then."""

@@ -12,7 +12,7 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose
-from inferry.server.loop import Loop
+from inferry.server.loop import Loop, wait_for
 from inferry.server.store.operations import DropServer
 
 _REASON = "the server was taken out of the list"
@@ -68,8 +68,4 @@ class Departures(Loop):
         """Waits until a server that is to go has nothing left, stays, or its time is over."""
         times = [one.leaves_ms for one in self._fleet if one.leaves_ms and not one.kept]
         wait_s = (min(times) - self._clock.now_ms()) / 1000 if times else None
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._fleet.parting.wait()
-        except TimeoutError:
-            pass
+        await wait_for(self._fleet.parting, wait_s)

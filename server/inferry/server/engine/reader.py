@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inferry.server.engine.board import Board
 from inferry.server.engine.signals import Place, Signal, Signals
 from inferry.server.errors import TaskNotFoundError
+from inferry.server.loop import wait_for
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
 from inferry.server.task.steps import misreported
@@ -52,9 +53,7 @@ class Reader:
 
     async def until_served(self, within_s: float) -> None:
         """Waits until nobody waits for an end without a time, or until that time is over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._nobody_patient.wait()
+        await wait_for(self._nobody_patient, within_s)
 
     def dismiss(self) -> None:
         """Refuses those who wait for an end without a time, now and from now on."""

@@ -31,8 +31,4 @@ class Scheduler(Loop):
         """Waits for a wake-up, or until a delayed task or a resting server is due."""
         now = self._clock.now_ms()
         due_ms = self._allocator.next_due_ms(now)
-        try:
-            async with asyncio.timeout(None if due_ms is None else nap_s(now, due_ms)):
-                await self._allocator.woken()
-        except TimeoutError:
-            pass
+        await self._allocator.woken(None if due_ms is None else nap_s(now, due_ms))

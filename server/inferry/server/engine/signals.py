@@ -39,7 +39,6 @@ class Signal:
     outcome: Outcome | None = None
     #: Where the task stands, for those who follow that; None when it does not wait for its turn.
     place: Place | None = None
-
     #: Whether nobody will ring it any more.
     dismissed: bool = False
 

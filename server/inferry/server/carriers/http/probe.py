@@ -15,7 +15,7 @@ from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.loop import Loop
+from inferry.server.loop import Loop, wait_for
 from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
 
 #: Probes under way at once: of servers whose last probe was good, and as many of the others.
@@ -102,11 +102,7 @@ class HealthLoop(Loop):
     async def pause(self) -> None:
         """Waits until a probe is due or has ended, a lease ends, or a server registers."""
         await asyncio.sleep(_STEP_S)
-        try:
-            async with asyncio.timeout((self._next_ms() - self._clock.now_ms()) / 1000):
-                await self._fleet.changed.wait()
-        except TimeoutError:
-            pass
+        await wait_for(self._fleet.changed, (self._next_ms() - self._clock.now_ms()) / 1000)
 
     async def stop(self) -> None:
         """Ends the round and the probes under way."""
