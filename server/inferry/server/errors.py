@@ -87,6 +87,13 @@ class TaskNotFoundError(NotFoundError):
         super().__init__(f"there is no task {task_id}")
 
 
+class ServerNotFoundError(NotFoundError):
+    """No such server."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"no server {server_id}")
+
+
 class GoneError(InferryError):
     """It was here; its time of retention is over."""
 

@@ -399,7 +399,7 @@ async def test_a_connection_that_the_backend_has_closed_is_not_used_again(
 
 async def close_after_each_answer(posts: int) -> Backend:
     """Posts to a backend that says nothing of closing, closes after an answer, and counts."""
-    outbound = Outbound()
+    outbound = Outbound(max_answer_bytes=LIMIT)
     await outbound.start()
     async with backend(answering(answer_of(b"{}", "Connection: keep-alive"))) as served:
         for _ in range(posts):
@@ -773,7 +773,9 @@ async def test_a_name_that_moves_to_a_forbidden_address_is_not_followed(
         url = served.url.replace("127.0.0.1", "backend.example")
         for addresses, allowed in ((["127.0.0.1"], True), (["169.254.169.254"], False)):
             resolve_to(monkeypatch, *addresses)
-            outbound = Outbound()  # a name server's answer is kept for some seconds
+            outbound = Outbound(
+                max_answer_bytes=LIMIT
+            )  # a name server's answer is kept for some seconds
             await outbound.start()
             if allowed:
                 assert (await post(outbound, url)).status == 200

@@ -10,7 +10,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.server_ledger import ServerLedger
-from inferry.server.errors import InvalidPayloadError, NotFoundError
+from inferry.server.errors import InvalidPayloadError, ServerNotFoundError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord
@@ -89,7 +89,7 @@ class Registry:
         One that is being deregistered goes all the same, or stays.
 
         Raises:
-            NotFoundError: It is not registered.
+            ServerNotFoundError: It is not registered.
         """
         self.get(server_id)
         self._fleet.keep(server_id, 1)
@@ -117,7 +117,7 @@ class Registry:
         """Takes a server's own word that it is alive.
 
         Raises:
-            NotFoundError: It is not registered.
+            ServerNotFoundError: It is not registered.
         """
         member = self.get(server_id)
         self._fleet.seen(server_id, self._clock.now_ms())
@@ -128,12 +128,12 @@ class Registry:
         """Finds a server.
 
         Raises:
-            NotFoundError: It is not registered.
+            ServerNotFoundError: It is not registered.
         """
         self._fleet.tick(self._clock.now_ms())
         member = self._fleet.get(server_id)
         if member is None:
-            raise NotFoundError(f"no server {server_id}")
+            raise ServerNotFoundError(server_id)
         return member
 
     def all(self) -> list[Member]:

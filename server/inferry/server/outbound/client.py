@@ -23,8 +23,6 @@ from inferry.server.outbound.retry_after import retry_after_s
 
 #: What a connection (name, TCP, TLS) may take; never more than half of the request's time.
 CONNECT_TIMEOUT_S = 5.0
-#: A result of 4 MiB and the words around it.
-MAX_ANSWER_BYTES = (4 << 20) + (64 << 10)
 
 # A larger body goes out in pieces, so that it does not hold up the loop.
 _ONE_PIECE_BYTES = 1 << 20
@@ -91,7 +89,7 @@ class Outbound:
         max_answer_bytes: Larger answers are cut off.
     """
 
-    def __init__(self, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(self, max_answer_bytes: int) -> None:
         self._max_answer_bytes = max_answer_bytes
         # By whether private addresses are allowed: what may be connected to may not be shared.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}

@@ -150,9 +150,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             call = CallLog(self._log, method, None if parse else request)
             try:
                 if parse is not None:
-                    request = parse(request)
-                    # Of the request no more than that: it may be large.
-                    call.about = _Subject(getattr(request, "id", ""))
+                    request = _parsed(request, parse, call)
                 mark = CALLER.set(caller_of(context))
                 try:
                     answer = behaviour(request, context)
@@ -185,9 +183,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             call = CallLog(self._log, method, None if parse else request)
             try:
                 if parse is not None:
-                    request = parse(request)
-                    # Of the request no more than that: it may be large.
-                    call.about = _Subject(getattr(request, "id", ""))
+                    request = _parsed(request, parse, call)
                 found = caller_of(context)
                 async with aclosing(behaviour(request, context)) as responses:
                     while (response := await _step(responses, found)) is not _END:
@@ -220,6 +216,13 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 return refusal
 
         return known_or_why_not
+
+
+def _parsed(raw: bytes, parse: Parse, call: CallLog) -> Any:
+    request = parse(raw)
+    # Of the request no more than that: it may be large.
+    call.about = _Subject(getattr(request, "id", ""))
+    return request
 
 
 async def _step(responses: AsyncGenerator[Any, None], found: Caller) -> Any:

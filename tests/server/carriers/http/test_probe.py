@@ -14,6 +14,7 @@ from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.outbound.client import Outbound
+from inferry.wire.limits import RESULT_BYTES
 from tests.backends import running_backend
 from tests.server.fleets import HandClock, new_fleet, server
 
@@ -93,7 +94,7 @@ class Watched:
 
 @pytest.fixture
 async def outbound() -> AsyncIterator[Outbound]:
-    outbound = Outbound()
+    outbound = Outbound(RESULT_BYTES)
     await outbound.start()
     yield outbound
     await outbound.close()

@@ -4,6 +4,7 @@ A migration runs in one transaction with the new number in ``PRAGMA user_version
 entirely or not at all. Files are never changed once released; a new one is added.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
@@ -62,17 +63,21 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
         except apsw.Error:
             db.execute("ROLLBACK")
             raise
-    fresh = apsw.Connection(":memory:")
-    for step in migrations:
-        fresh.execute(step.sql)
-    wanted = _columns(fresh)
-    names = {name for _, name, *_ in wanted}
-    if {row for row in _columns(db) if row[1] in names} != wanted:
+    if version and not _released(db, migrations):
         raise StoreError(
             f"{db.filename} has tables of a version that was never released: move it away, or run "
             "the version that wrote it"
         )
-    fresh.close()
+
+
+def _released(db: apsw.Connection, migrations: tuple[Migration, ...]) -> bool:
+    """Whether a database has what the migrations make; it may have more tables."""
+    with closing(apsw.Connection(":memory:")) as fresh:
+        for step in migrations:
+            fresh.execute(step.sql)
+        wanted = _columns(fresh)
+    names = {name for _, name, *_ in wanted}
+    return {row for row in _columns(db) if row[1] in names} == wanted
 
 
 def _columns(db: apsw.Connection) -> set[tuple[object, ...]]:

@@ -2,7 +2,7 @@
 
 import apsw
 
-from inferry.server.errors import NotFoundError
+from inferry.server.errors import ServerNotFoundError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store.operations import DrainServer, DropServer, PutServer
 from inferry.server.store.rows import Row, server_of, server_row
@@ -15,7 +15,7 @@ def write_server(
     """Does one operation on a server.
 
     Raises:
-        NotFoundError: There is no such server.
+        ServerNotFoundError: There is no such server.
     """
     match operation:
         case PutServer(record):
@@ -30,4 +30,4 @@ def write_server(
 def _written(cursor: apsw.Cursor, query: str, values: Row, server_id: str) -> ServerRecord:
     for row in cursor.execute(QUERIES[query], values).fetchall():
         return server_of(row)
-    raise NotFoundError(f"no server {server_id}")
+    raise ServerNotFoundError(server_id)
