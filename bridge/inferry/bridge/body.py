@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from google.protobuf.message import Message
 
-from inferry.bridge.errors import BridgeError, refusal
+from inferry.bridge.errors import CLOSE, BridgeError, refusal
 from inferry.wire.decode import Decoder
 from inferry.wire.errors import FieldError, NoJsonError, show
 from inferry.wire.text import no_json, without_bom
@@ -15,6 +15,11 @@ from inferry.wire.text import no_json, without_bom
 _JSON = "application/json"
 #: A body without a type is one, too.
 _JSON_TYPES = frozenset({_JSON, "text/json", ""})
+
+
+def has_body(request: web.BaseRequest) -> bool:
+    """Whether a request has a body, or may yet have one."""
+    return not (request.content.is_eof() and request.content.at_eof())
 
 
 async def read_body(
@@ -31,9 +36,9 @@ async def read_body(
     Raises:
         BridgeError: It is too large (413), too slow (408), or not called JSON (415).
     """
-    content = request.content
-    if content.is_eof() and content.at_eof():
+    if not has_body(request):
         return b""
+    content = request.content
     _check_coding(request.headers)
     if not any_type:
         _check_type(request.headers)
@@ -61,16 +66,13 @@ async def _read_slowly(content: Any, limit: int, timeout_s: float) -> bytes:
                 body += await content.readany()
     except TimeoutError:
         raise BridgeError(
-            408, "TIMEOUT", f"the body took longer than {timeout_s:g} s", headers=_CLOSE
+            408, "TIMEOUT", f"the body took longer than {timeout_s:g} s", headers=CLOSE
         ) from None
     except web.RequestPayloadError:
         raise BridgeError(
-            400, "INVALID_PAYLOAD", "the body is not what its headers say", headers=_CLOSE
+            400, "INVALID_PAYLOAD", "the body is not what its headers say", headers=CLOSE
         ) from None
     return bytes(body)
-
-
-_CLOSE = {"Connection": "close"}
 
 
 def _too_large(limit: int) -> BridgeError:
@@ -79,7 +81,7 @@ def _too_large(limit: int) -> BridgeError:
         "PAYLOAD_TOO_LARGE",
         f"the body is larger than {limit} bytes",
         details={"limit": limit},
-        headers=_CLOSE,
+        headers=CLOSE,
     )
 
 

@@ -7,6 +7,9 @@ import orjson
 
 from inferry.wire.errors import FieldError, NoJsonError
 
+#: Headers of an answer after which its connection ends.
+CLOSE: Mapping[str, str] = {"Connection": "close"}
+
 
 class BridgeError(Exception):
     """An answer that is an error: HTTP status, code, text, details and headers."""

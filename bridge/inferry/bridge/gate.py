@@ -2,7 +2,9 @@
 
 import grpc.aio
 
+from inferry.bridge.body import has_body
 from inferry.bridge.contract import CALLBACK_RPC
+from inferry.bridge.errors import CLOSE
 from inferry.bridge.exchange import Call, Exchange, Metadata
 from inferry.bridge.routes import Route
 from inferry.bridge.rpc_errors import http_error
@@ -24,8 +26,7 @@ class Gate:
         Raises:
             BridgeError: It may not, as the RPC itself would say.
         """
-        content = exchange.request.content
-        if content.is_eof() and content.at_eof():
+        if not has_body(exchange.request):
             return
         asked = CheckAccessRequest(method=self._method)
         if self._reports:
@@ -35,7 +36,7 @@ class Gate:
             await self._check(asked, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             refused = http_error(error)
-            if not content.is_eof():
+            if not exchange.request.content.is_eof():
                 # The rest of the body is dropped for a while, but never looked at.
-                refused.headers = {**refused.headers, "Connection": "close"}
+                refused.headers = {**refused.headers, **CLOSE}
             raise refused from None

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
-from inferry.bridge.errors import BridgeError
+from inferry.bridge.errors import CLOSE, BridgeError
 from inferry.bridge.exchange import Endpoint, Exchange
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
@@ -26,7 +26,6 @@ _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-Afte
 _PREFLIGHT_AGE_S = 600
 #: Of a path: anybody may send one.
 _LOGGED_CHARS = 200
-_CLOSE = {"Connection": "close"}
 
 
 class Handler:
@@ -68,7 +67,7 @@ class Handler:
     ) -> web.StreamResponse:
         if request.version.major != 1:
             # A 505 would be right, and look like a failure of ours to whoever counts those.
-            raise BridgeError(400, "INVALID_PAYLOAD", "the request is no HTTP/1.1", headers=_CLOSE)
+            raise BridgeError(400, "INVALID_PAYLOAD", "the request is no HTTP/1.1", headers=CLOSE)
         if request.method == "OPTIONS":
             return self._options(path, headers)
         endpoint, variables = self._router.find(request.method, path)

@@ -773,9 +773,8 @@ async def test_a_name_that_moves_to_a_forbidden_address_is_not_followed(
         url = served.url.replace("127.0.0.1", "backend.example")
         for addresses, allowed in ((["127.0.0.1"], True), (["169.254.169.254"], False)):
             resolve_to(monkeypatch, *addresses)
-            outbound = Outbound(
-                max_answer_bytes=LIMIT
-            )  # a name server's answer is kept for some seconds
+            # A name server's answer is kept for some seconds.
+            outbound = Outbound(max_answer_bytes=LIMIT)
             await outbound.start()
             if allowed:
                 assert (await post(outbound, url)).status == 200

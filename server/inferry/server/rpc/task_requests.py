@@ -12,7 +12,7 @@ from inferry.server.store import TaskFilter
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
 from inferry.server.task.lifecycle import RETRYABLE
-from inferry.server.task.record import Status, TaskSpec
+from inferry.server.task.record import STATUS_WORDS, Status, TaskSpec
 from inferry.v1 import task_service_pb2
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_text
@@ -29,7 +29,6 @@ BULK_LIMIT = 1_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REQUEST_ID = re.compile(rf"[!-~]{{1,{REQUEST_ID_LIMIT}}}", re.ASCII)
-_STATUS_WORDS = ", ".join(status.name for status in Status)
 _NAME_RULE = "1 to 128 letters, digits, '.', '_', ':', '/' and '-', the first a letter or digit"
 
 
@@ -97,7 +96,7 @@ def status_of(number: int) -> Status | None:
     try:
         return Status(number) if number else None
     except ValueError:
-        raise InvalidPayloadError(f"status: {number}; one of {_STATUS_WORDS}") from None
+        raise InvalidPayloadError(f"status: {number}; one of {STATUS_WORDS}") from None
 
 
 def names(field: str, given: Iterable[str], limit: int) -> tuple[str, ...]:

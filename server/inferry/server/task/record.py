@@ -27,6 +27,10 @@ class Status(IntEnum):
         return self >= Status.COMPLETED
 
 
+#: For errors about what is none of them.
+STATUS_WORDS = ", ".join(status.name for status in Status)
+
+
 class EventKind(IntEnum):
     """What happened; numbered as ``inferry.v1.TaskEvent.Kind``."""
 

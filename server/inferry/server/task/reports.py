@@ -10,7 +10,7 @@ from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, Sta
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
 from inferry.server.task.lifecycle import STOPPED
-from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
+from inferry.server.task.record import STATUS_WORDS, AttemptOutcome, Status, TaskRecord
 from inferry.v1.task_pb2 import TaskUpdate
 from inferry.wire.callback_token import redact
 from inferry.wire.errors import FieldError
@@ -20,7 +20,6 @@ from inferry.wire.text import check, check_object
 from inferry.wire.words import read_words, text_of
 
 _STATUSES = {int(status): status for status in Status}
-_STATUS_WORDS = ", ".join(status.name for status in Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def read_report(text: bytes, rules: ReportRules) -> Report:
         raise InvalidPayloadError(str(error)) from None
     if not words.update.status:
         came = words.status or "missing"
-        raise InvalidPayloadError(f"status: {came}; right is one of {_STATUS_WORDS}")
+        raise InvalidPayloadError(f"status: {came}; right is one of {STATUS_WORDS}")
     return report_of(words.update, rules, words.notes)
 
 
@@ -91,7 +90,7 @@ def report_of(update: TaskUpdate, rules: ReportRules, notes: Sequence[str] = ())
     """
     status = _STATUSES.get(update.status)
     if status is None:
-        raise InvalidPayloadError(f"status: missing; right is one of {_STATUS_WORDS}")
+        raise InvalidPayloadError(f"status: missing; right is one of {STATUS_WORDS}")
     result = _result_of(update, rules)
     extend_ms = max(0, min(update.extend_ms, EXTEND_MS))
     details, note = _details_of(update, rules, rules.largest - len(result or b""))
