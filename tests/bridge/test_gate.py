@@ -117,6 +117,39 @@ async def test_a_refusal_of_a_whole_body_leaves_the_connection_open(client: Clie
         assert "Connection" not in headers
 
 
+async def test_who_might_send_a_body_a_moment_ago_is_not_asked_for_again(client: Client) -> None:
+    client.upstream.answers |= {
+        "UpdateTask": UpdateTaskResponse(id="task_1"),
+        "CreateTask": CreateTaskResponse(task=Task(id="task_1")),
+    }
+    for _ in range(3):
+        for query in ("?token=1.srv_1.abc", "?token=2.srv_1.abc"):
+            await client.call("PUT", f"/api/tasks/task_1{query}", {"status": "PROCESSING"})
+        for token in ("one", "two"):
+            await client.call(
+                "POST",
+                "/api/tasks",
+                {"type": "echo"},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+    assert len(client.upstream.asked) == 12
+    assert [asked.token for asked in client.upstream.checked] == [
+        "1.srv_1.abc",
+        "2.srv_1.abc",
+        "",
+        "",
+    ]
+
+
+async def test_a_stranger_is_asked_for_each_time(client: Client) -> None:
+    for refusal in (STRANGER, STRANGER, None):
+        client.upstream.stranger = refusal
+        client.upstream.answers["CreateTask"] = CreateTaskResponse(task=Task(id="task_1"))
+        status, _, _ = await client.call("POST", "/api/tasks", {"type": "echo"})
+        assert status == (202 if refusal is None else 401)
+    assert len(client.upstream.checked) == 3
+
+
 async def test_what_has_no_body_is_not_asked_for(client: Client) -> None:
     client.upstream.stranger = STRANGER
     answers: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Every request comes through here: finds who answers, and makes every failure an answer."""
 
 import re
+from itertools import count
 from secrets import token_hex
 from time import perf_counter
 
@@ -34,6 +35,8 @@ class Handler:
     def __init__(self, router: Router[Endpoint], cors_origins: tuple[str, ...]) -> None:
         self._router = router
         self._cors_origins = frozenset(cors_origins)
+        # Unlike those of any other process; within this one they are counted.
+        self._new_request_id = map(f"{token_hex(4)}{{:08x}}".format, count()).__next__
         # Bound once: a logger that is bound anew for each line costs more than the line.
         self._log = structlog.get_logger(__name__).bind()
 
@@ -42,7 +45,7 @@ class Handler:
         began = perf_counter()
         path = request.rel_url.raw_path
         given = request.headers.get("X-Request-ID")
-        request_id = given if given and _REQUEST_ID.fullmatch(given) else token_hex(8)
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else self._new_request_id()
         headers = {"X-Request-ID": request_id}
         if self._cors_origins:
             headers.update(self._cors(request))

@@ -9,13 +9,18 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 
 from inferry.server.errors import UnauthenticatedError
 
 #: 144 bits: beyond guessing, and base64 of it needs no padding.
 _MAC_BYTES = 18
 _MAX_TOKEN_CHARS = 256
+#: Of a task's id; ours are shorter.
+_MAX_ID_CHARS = 64
 _MAX_ATTEMPT_DIGITS = 9
+#: Tokens remembered at most: one is made at a dispatch, and verified with each report.
+_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class CallbackVerifier:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._token = lru_cache(_REMEMBERED)(self._make)
 
     def verify(self, task_id: str, token: str) -> CallbackRight:
         """Tells what a token allows to do with a task.
@@ -47,6 +53,7 @@ class CallbackVerifier:
         if (
             len(token) <= _MAX_TOKEN_CHARS
             and token.isascii()
+            and len(task_id) <= _MAX_ID_CHARS
             and task_id.isascii()
             and attempt.isdigit()
             and len(attempt) <= _MAX_ATTEMPT_DIGITS
@@ -56,7 +63,7 @@ class CallbackVerifier:
                 return CallbackRight(int(attempt), server_id)
         raise UnauthenticatedError("the callback token does not belong to this task")
 
-    def _token(self, task_id: str, attempt: int, server_id: str) -> str:
+    def _make(self, task_id: str, attempt: int, server_id: str) -> str:
         # The length keeps the two ids apart, whatever is in them.
         framed = f"{attempt}.{len(task_id)}.{task_id}{server_id}".encode()
         mac = hmac.digest(self._key, framed, hashlib.sha256)[:_MAC_BYTES]

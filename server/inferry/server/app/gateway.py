@@ -6,7 +6,7 @@ from random import Random
 
 import structlog
 
-from inferry.server.access.callback import CallbackSigner, CallbackVerifier
+from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.secret import derive_key
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
@@ -61,8 +61,7 @@ class Gateway:
         self._clock = clock or SteadyClock(_tell_of_step)
         _make_data_dir(config.data_dir)
         secret, keys = load_keys(config)
-        callback_key = derive_key(secret, "callback")
-        signer = CallbackSigner(callback_key, public_url)
+        signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         self._store: Store = SqliteStore(config.data_dir / DATABASE)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
@@ -72,7 +71,7 @@ class Gateway:
         self._rpc = RpcServer(
             config,
             new_verifier(config, keys, self._clock.wall),
-            CallbackVerifier(callback_key),
+            signer,
             self._new_task_servicer(signer),
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
