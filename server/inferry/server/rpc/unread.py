@@ -21,6 +21,7 @@ from grpc.aio import EOF
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.errors import InferryError, InvalidPayloadError, UnavailableError
 from inferry.server.rpc.call_log import Context
+from inferry.server.rpc.pace import Pace
 from inferry.server.rpc.status import to_grpc
 from inferry.v1.task_service_pb2 import UpdateTaskRequest
 
@@ -71,6 +72,7 @@ class Vouching:
         self._verify = callbacks.verify
         self._reading = asyncio.Semaphore(at_once)
         self._within_s = within_s
+        self._pace = Pace()
 
     def behaviour(
         self,
@@ -106,7 +108,7 @@ class Vouching:
     ) -> AsyncGenerator[Any, None]:
         # Read one by one: an iterator over them would keep the last one alive.
         async with self._reading:
-            raw = await _read_soon(context, self._within_s)
+            raw = await _read_soon(context, self._pace, self._within_s)
             fault = self._fault(raw, refusal)
         while raw is not EOF:
             if fault is not None:
@@ -117,7 +119,7 @@ class Vouching:
             del raw
             yield request
             del request
-            raw = await context.read()
+            raw = await self._pace.read(context)
             fault = self._fault(raw, refusal)
 
     def _fault(self, raw: Any, refusal: InferryError) -> InferryError | None:
@@ -152,10 +154,11 @@ def bounded(
         return handler
     parse = parsing(handler)
     behaviour: Any = handler.unary_stream or handler.unary_unary
+    pace = Pace()
 
     async def answers(_messages: Any, context: Context) -> AsyncGenerator[Any, None]:
         try:
-            request = parse(await _small(context, within_s))
+            request = parse(await _small(context, pace, within_s))
         except InferryError as refusal:
             await context.abort_with_status(to_grpc(refusal))
         if handler.response_streaming:
@@ -168,9 +171,9 @@ def bounded(
     return grpc.stream_stream_rpc_method_handler(answers, None, handler.response_serializer)
 
 
-async def _small(context: Context, within_s: float) -> Any:
+async def _small(context: Context, pace: Pace, within_s: float) -> Any:
     """Reads a message of a stranger; one that is large is let go of at once."""
-    raw = await _read_soon(context, within_s)
+    raw = await _read_soon(context, pace, within_s)
     if raw is EOF:
         raise _missing()
     size = len(raw)
@@ -181,10 +184,10 @@ async def _small(context: Context, within_s: float) -> Any:
     return raw
 
 
-async def _read_soon(context: Context, within_s: float) -> Any:
+async def _read_soon(context: Context, pace: Pace, within_s: float) -> Any:
     try:
         async with asyncio.timeout(within_s):
-            return await context.read()
+            return await pace.read(context)
     except TimeoutError:
         raise UnavailableError(f"the request took longer than {within_s:g} s to come") from None
 
