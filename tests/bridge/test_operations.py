@@ -179,10 +179,10 @@ async def test_a_breaker_is_shown_beside_the_status(client: Client) -> None:
     assert (body["status"], body["breaker"], body["retryAt"]) == ("active", "HALF_OPEN", NEW_YEAR)
 
 
-async def test_a_task_is_created_with_all_its_clocks(client: Client) -> None:
+async def test_a_task_is_created_with_all_its_timeouts(client: Client) -> None:
     client.upstream.answers["CreateTask"] = CreateTaskResponse(task=Task(id="task_1"))
-    clocks = {"timeout": 1, "queueTimeout": 2, "silenceTimeout": 0, "totalTimeout": 4}
-    await client.call("POST", "/api/tasks", {"type": "a", **clocks})
+    timeouts = {"timeout": 1, "queueTimeout": 2, "silenceTimeout": 0, "totalTimeout": 4}
+    await client.call("POST", "/api/tasks", {"type": "a", **timeouts})
     assert client.upstream.last == CreateTaskRequest(
         type="a",
         timeout_ms=1,

@@ -23,12 +23,12 @@ def test_submit_creates_an_asynchronous_task_and_prints_its_id(play: Play) -> No
 
 
 def test_submit_sends_every_option(play: Play) -> None:
-    clocks = "--timeout 90s --queue-timeout 2m --silence-timeout 0 --total-timeout 7d --delay 1.5h"
+    times = "--timeout 90s --queue-timeout 2m --silence-timeout 0 --total-timeout 7d --delay 1.5h"
     others = (
         "--priority 9 --label a=b --label c=d --capability gpu --capability x --idempotent "
         "--max-attempts 5 --request-id order-66"
     )
-    play.run("submit", "t", *clocks.split(), *others.split())
+    play.run("submit", "t", *times.split(), *others.split())
     request = play.answer(rpc("CreateTask"), CreateTaskResponse(task=TASK), CreateTaskRequest)
     assert request == CreateTaskRequest(
         type="t",

@@ -7,7 +7,7 @@ from typing import Any
 from tests.crash.history import Json, Remains
 from tests.crash.rest import Rest
 
-#: All that the clocks leave to tasks, and more.
+#: All that timeouts leave to tasks, and more.
 _ENDS_WITHIN_S = 60
 _EVENTS_WITHIN_S = 10
 _PAUSE_S = 0.1

@@ -20,7 +20,7 @@ from tests.processes import GatewayProcess
 
 WORKERS = 3
 CLIENTS = 12
-#: Attempts that a worker takes at once: more than what kills leave hanging until their clock ends.
+#: Attempts that a worker takes at once: more than what kills leave hanging until they time out.
 _SLOTS = 200
 #: Below those that outgoing connections get.
 _PORTS = range(10_000, 32_000)

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 import orjson
 
 from inferry.server.task.record import AttemptOutcome, Event, EventKind, Status
-from tests.simulation.clocks import Allowance, Timeline, check_clocks
 from tests.simulation.history import WRITTEN_S, Fact, History, Report
 from tests.simulation.log import LogError, check_log
 from tests.simulation.stored import Stored
+from tests.simulation.timeouts import Allowance, Timeline, check_timeouts
 
 
 def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> list[str]:
@@ -20,7 +20,7 @@ def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> l
     Args:
         tasks: What is on disk, at the end, and what was purged from there.
         history: What people were told.
-        allowance: What clocks may take.
+        allowance: What timeouts may take.
     """
     reported = {
         one.task_id for told in (history.answered, history.reports, history.streams) for one in told
@@ -33,7 +33,7 @@ def check(tasks: dict[str, Stored], history: History, allowance: Allowance) -> l
         try:
             check_log(stored)
             timeline = Timeline(stored, history.happened, history.starts_s)
-            check_clocks(stored, timeline, allowance)
+            check_timeouts(stored, timeline, allowance)
         except LogError as error:
             broken.append(f"{task_id}: {error}")
         if not stored.record.status.final:

@@ -258,7 +258,7 @@ class Client:
         if task.status == Task.COMPLETED and not task.HasField("result"):
             self.world.violate(f"{task.id} is COMPLETED and has no result")
         if task.status == Task.TIMEOUT and "phase" not in task.details:
-            self.world.violate(f"{task.id} is TIMEOUT and does not say which clock ran out")
+            self.world.violate(f"{task.id} is TIMEOUT and does not say which timeout ran out")
         if task.status in FINAL:
             finished_ms = task.finished_at.ToMilliseconds()
             seen = Seen(task.id, Task.Status.Name(task.status), finished_ms)

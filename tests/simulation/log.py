@@ -54,7 +54,7 @@ class LogError(Exception):
 
 
 def check_log(stored: "Stored") -> None:
-    """Checks all rules of one task's log but those of its clocks.
+    """Checks all rules of one task's log but those of its timeouts.
 
     Raises:
         LogError: It breaks one.

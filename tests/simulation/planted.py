@@ -152,7 +152,7 @@ BUGS = (
         "deadline_ms=last",
     ),
     Bug(
-        "clocks that ran out are not noticed",
+        "timeouts that ran out are not noticed",
         "engine.sweeper:Sweeper.run_once",
         "await self._store.expired(now, STEP_LIMIT)",
         "[]",

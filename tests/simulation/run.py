@@ -17,7 +17,6 @@ from inferry.server.store.sqlite.store import SqliteStore
 from tests.simulation import checker, graves, stored
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
-from tests.simulation.clocks import Allowance
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Metadata
 from tests.simulation.host import Host
@@ -26,12 +25,13 @@ from tests.simulation.loop import SimulatedLoop, StuckError
 from tests.simulation.network import Network
 from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
+from tests.simulation.timeouts import Allowance
 from tests.simulation.world import EPOCH_MS, ViolationError, World
 
 SECRET = sha256(b"simulation").hexdigest()
 #: When nobody creates tasks any more and nothing fails any more, at most.
 _CHAOS_S = 10.0
-#: What the rest may take at most: no clock of a task is longer.
+#: What the rest may take at most: no timeout of a task is longer.
 _CALM_S = 120.0
 _TOKEN_S = 10 * 365 * 86_400
 #: On this file system a file costs no disk.

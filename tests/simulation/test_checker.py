@@ -19,9 +19,9 @@ from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome, Outcome, TaskSpec
 from tests.server.rules import TASK_RULES
 from tests.simulation.checker import check, fact
-from tests.simulation.clocks import Allowance
 from tests.simulation.history import History, Report, Run, Seen, Streamed
 from tests.simulation.stored import Stored
+from tests.simulation.timeouts import Allowance
 
 NOW = 1_700_000_000_000
 SPEC = TaskSpec(
@@ -187,13 +187,13 @@ def test_a_clock_that_was_right_is_not_complained_of() -> None:
 
 def test_a_clock_that_ends_a_task_before_its_time_is_seen() -> None:
     scene = expired(100, by_ms=3_600_000)
-    assert "the clock of queue ended it after 100 ms, 1000 it has" in scene.broken()
+    assert "the timeout queue ended it after 100 ms, 1000 it has" in scene.broken()
 
 
 def test_a_clock_that_leaves_no_grace_after_a_restart_is_seen() -> None:
     scene = expired(2_000)
     scene.history.starts_s += [0.0, 1.9]
-    assert "the clock of queue ended it after 100 ms, 1000 it has" in scene.broken()
+    assert "the timeout queue ended it after 100 ms, 1000 it has" in scene.broken()
     scene.history.starts_s[1] = 1.0
     assert not scene.broken()
 

@@ -89,7 +89,7 @@ def submit(  # noqa: PLR0913 - an option each
         request_id=request_id,
     )
     with connected(context) as session:
-        # A synchronous task takes as long as the gateway's own clocks allow.
+        # A synchronous task takes as long as the gateway's own timeouts allow.
         limit_s = None if sync else CALL_TIMEOUT_S
         created = session.call(session.tasks.CreateTask, request, limit_s)
         task = created.task

@@ -82,7 +82,7 @@ class Task(_message.Message):
         FAILED: Task._Status.ValueType  # 4
         """Final: it has an error."""
         TIMEOUT: Task._Status.ValueType  # 5
-        """Final: one of its clocks ran out; `details.phase` says which."""
+        """Final: one of its timeouts ran out; `details.phase` says which."""
         CANCELLED: Task._Status.ValueType  # 6
         """Final: it was cancelled."""
 
@@ -100,7 +100,7 @@ class Task(_message.Message):
     FAILED: Task.Status.ValueType  # 4
     """Final: it has an error."""
     TIMEOUT: Task.Status.ValueType  # 5
-    """Final: one of its clocks ran out; `details.phase` says which."""
+    """Final: one of its timeouts ran out; `details.phase` says which."""
     CANCELLED: Task.Status.ValueType  # 6
     """Final: it was cancelled."""
 

@@ -31,7 +31,7 @@ async def test_the_answer_of_its_server_is_passed_over(
         await gateway.gateway._cases.engine.answer(await purged(gateway, clock), 1, given)
 
 
-async def test_its_clocks_are_passed_over(tmp_path: Path) -> None:
+async def test_its_timeouts_are_passed_over(tmp_path: Path) -> None:
     clock = ShiftedClock()
     async with running_gateway(tmp_path, clock=clock) as gateway:
         task_id = await purged(gateway, clock)

@@ -52,7 +52,7 @@ class Machine:
         return str((await self.call("POST", "/api/servers/register", said))["id"])
 
     async def end(self, task_id: str) -> tuple[str, str]:
-        """Waits for a task's end; returns its status and which clock ended it."""
+        """Waits for a task's end; returns its status and which timeout ended it."""
         task = await self.call("GET", f"/api/tasks/{task_id}?wait=20")
         return task["status"], task.get("details", {}).get("phase", "")
 
@@ -60,7 +60,7 @@ class Machine:
         return str((await self.call("GET", f"/api/tasks/{task_id}"))["status"])
 
     async def swept(self) -> None:
-        """Waits until clocks that are over must have been noticed: one that begins now was."""
+        """Waits until timeouts that are over must have been noticed: one that begins now was."""
         assert await self.end(await self.create(type="nobody", queueTimeout=1)) == (
             "TIMEOUT",
             "queue",

@@ -1,4 +1,4 @@
-"""The four clocks end a task for real, and say which of them it was."""
+"""The four timeouts end a task for real, and say which of them it was."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +29,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
         ("total", {"totalTimeout": 200}),
     ],
 )
-async def test_a_running_task_ends_by_its_clock(
+async def test_a_running_task_ends_by_its_timeout(
     gateway: Running, backend: Backend, phase: str, options: dict[str, int]
 ) -> None:
     await gateway.register(backend)
@@ -39,7 +39,7 @@ async def test_a_running_task_ends_by_its_clock(
 
 
 @pytest.mark.parametrize("phase", ["queue", "total"])
-async def test_a_waiting_task_ends_by_its_clock(gateway: Running, phase: str) -> None:
+async def test_a_waiting_task_ends_by_its_timeout(gateway: Running, phase: str) -> None:
     task = await gateway.create(**{f"{phase}Timeout": 100})
     done = await gateway.task(task["id"], wait_s=10)
     assert (done["status"], done["details"]) == ("TIMEOUT", {"phase": phase})

@@ -64,12 +64,12 @@ class Machine:
         await self.call("POST", "/api/servers/register", said)
 
     async def end(self, task_id: str) -> tuple[str, str]:
-        """Waits for a task's end; returns its status and which clock ended it."""
+        """Waits for a task's end; returns its status and which timeout ended it."""
         task = await self.call("GET", f"/api/tasks/{task_id}?wait=30")
         return task["status"], task.get("details", {}).get("phase", "")
 
     async def swept(self) -> None:
-        """Waits until clocks that are over must have been noticed: one that begins now was."""
+        """Waits until timeouts that are over must have been noticed: one that begins now was."""
         begun = await self.create(type="nobody", queueTimeout=1)
         assert await self.end(begun) == ("TIMEOUT", "queue")
 

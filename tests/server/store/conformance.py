@@ -1,7 +1,7 @@
 """What every store promises. A test module subclasses this and gives a ``store`` fixture."""
 
-from tests.server.store.promises.clocks import ClockConformance
 from tests.server.store.promises.commits import CommitConformance
+from tests.server.store.promises.deadlines import DeadlineConformance
 from tests.server.store.promises.lists import ListConformance
 from tests.server.store.promises.purges import PurgeConformance
 from tests.server.store.promises.queue import QueueConformance
@@ -17,7 +17,7 @@ class StoreConformance(
     ListConformance,
     PurgeConformance,
     RequestIdConformance,
-    ClockConformance,
+    DeadlineConformance,
     ServerConformance,
 ):
     """All of it."""

@@ -1,4 +1,4 @@
-"""The four clocks of a task, and which of them ends it."""
+"""The four timeouts of a task, and which of them ends it."""
 
 import orjson
 import pytest
@@ -21,7 +21,7 @@ def after(*steps: tuple[int, Input], spec: TaskSpec = SPEC) -> TaskRecord:
 
 
 def clock(record: TaskRecord) -> tuple[int, str]:
-    """Tells when the running clock ends, from the creation on, and which one it is."""
+    """Tells when the running timeout ends, from the creation on, and which one it is."""
     details = expiry(record, record.deadline_ms).details
     assert details is not None
     return record.deadline_ms - CREATED_MS, orjson.loads(details)["phase"]

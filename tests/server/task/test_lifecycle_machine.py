@@ -148,7 +148,7 @@ class Life(RuleBasedStateMachine):
         assert self.completed is None or self.record.status is Status.COMPLETED
 
     @invariant()
-    def it_never_waits_or_runs_without_a_clock(self) -> None:
+    def it_never_waits_or_runs_without_a_timeout(self) -> None:
         record = self.record
         assert record.status.final or self.now_ms <= record.total_deadline_ms
         assert record.status.final or self.now_ms < record.deadline_ms

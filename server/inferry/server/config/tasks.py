@@ -1,4 +1,4 @@
-"""The life of a task: its clocks, its attempts, how long it is kept."""
+"""The life of a task: its timeouts, its attempts, how long it is kept."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""When the next clock of a task may run out: known without asking the store again and again."""
+"""When the next timeout of a task may run out: known without asking the store again and again."""
 
 import asyncio
 

@@ -121,7 +121,7 @@ def _running(record: TaskRecord, now_ms: int) -> Explanation:
     ran, left = now_ms - record.started_ms, record.deadline_ms - now_ms
     text = (
         f"server {record.server_id} has had it for {_seconds(ran)} (attempt {record.attempt}); "
-        f"its clock ends in {_seconds(left)}"
+        f"its time ends in {_seconds(left)}"
     )
     return Explanation(Reason.RUNNING, text)
 

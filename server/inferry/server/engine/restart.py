@@ -40,8 +40,8 @@ async def stop_again(store: Store, ledger: Ledger, since_ms: int) -> None:
 async def end_cut_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:
     """Ends the attempts whose call was cut; to be called once, before new ones begin.
 
-    An asynchronous attempt may go on at its server and report; it is left to its clock, unless the
-    server never said a word and another run does no harm.
+    An asynchronous attempt may go on at its server and report; it is left to its timeouts, unless
+    the server never said a word and another run does no harm.
     """
     for record in await store.running():
         unheard = record.status is Status.PENDING and record.spec.idempotent

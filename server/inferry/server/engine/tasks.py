@@ -198,7 +198,7 @@ class Engine:
         try:
             await self._change(task_id, decide, self._ledger.changed)
         except (TaskNotFoundError, PurgedError):
-            _log.debug("task gone before its clock ran out", task_id=task_id)
+            _log.debug("task gone before its timeout", task_id=task_id)
 
     async def lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:
         """Ends attempts whose server died, or was taken out of the list; no error if they ended."""

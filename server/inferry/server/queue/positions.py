@@ -15,7 +15,7 @@ def played(flows: Collection[Flow], time: float, now_ms: int) -> Iterator[str]:
 
     Args:
         flows: Of all tenants.
-        time: Their virtual clock (see ``Turns``).
+        time: Their virtual time (see ``Turns``).
         now_ms: The time.
     """
     tags = {flow: flow.tag for flow in flows}

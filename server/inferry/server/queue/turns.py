@@ -4,16 +4,16 @@ from inferry.server.queue.ranked import Ranked
 
 
 class Turns:
-    """A virtual clock, and what each flow has used of it.
+    """Virtual time, and what each flow has used of it.
 
-    The flow with the lowest *tag* is next. Being served moves the clock to its tag, and its tag on
-    by 1/weight. A flow that comes back enters at the clock or, if it was served just before, where
+    The flow with the lowest *tag* is next. Being served moves the time to its tag, and its tag on
+    by 1/weight. A flow that comes back enters at the time or, if it was served just before, where
     it left off: so it neither saves up turns while it is away nor gains any by going. What it had
-    used is forgotten when the clock has passed it. (Goyal, Vin and Cheng, 1996.)
+    used is forgotten when the time has passed it. (Goyal, Vin and Cheng, 1996.)
     """
 
     def __init__(self) -> None:
-        #: The clock: the highest tag that was served.
+        #: Virtual time: the highest tag that was served.
         self.time = 0.0
         self._ends: Ranked[str, float] = Ranked()
 

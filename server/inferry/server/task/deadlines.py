@@ -1,4 +1,4 @@
-"""The four clocks of a task: queue wait, attempt, silence and total. Pure.
+"""The four timeouts of a task: queue wait, attempt, silence and total. Pure.
 
 Each of them ends a task with TIMEOUT and tells so in ``details.phase``. Only the nearest one runs:
 ``TaskRecord.deadline_ms`` is when it ends. (Design section 6.)
@@ -24,7 +24,7 @@ def run_deadline(
 
 
 def expiry(record: TaskRecord, now_ms: int) -> Expire:
-    """Tells which clock of a task ran out; call it when ``deadline_ms`` is over."""
+    """Tells which timeout of a task ran out; call it when ``deadline_ms`` is over."""
     spec = record.spec
     if now_ms >= record.total_deadline_ms:
         phase, error = "total", f"the task did not end within {spec.total_timeout_ms} ms"

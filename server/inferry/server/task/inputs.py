@@ -79,7 +79,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """A clock ran out."""
+    """A timeout ran out."""
 
     error: str
     code: str = "TIMEOUT"

@@ -56,7 +56,7 @@ TRANSITIONS: Mapping[tuple[Status, type[Input]], Status] = {
     (Status.CANCELLED, Retry): Status.PENDING,
 }
 
-#: What ended by a clock or on somebody's word: a server that still works on it is told to stop.
+#: What ended by a timeout or on somebody's word: a server that still works on it is told to stop.
 STOPPED = frozenset(target for (_, kind), target in TRANSITIONS.items() if kind in (Expire, Cancel))
 #: What can be started again.
 RETRYABLE = tuple(sorted(status for status, kind in TRANSITIONS if kind is Retry))

@@ -110,7 +110,7 @@ class TaskRecord(NamedTuple):
     not_before_ms: int
     #: When its total time ends, counted from creation, delay or retry.
     total_deadline_ms: int
-    #: When its running clock ends, the nearest of those in ``deadlines``. 0 once final.
+    #: When it times out, the nearest of those in ``deadlines``. 0 once final.
     deadline_ms: int
     #: Since when it waits for its turn: creation, delay, retry or the end of an attempt that ran.
     queued_ms: int

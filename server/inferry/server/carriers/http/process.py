@@ -164,8 +164,8 @@ class Dispatcher:
                 if given is not None:
                     await self._engine.answer(task_id, record.attempt, given)
                 else:
-                    # Nothing came in time. Whether that ends the attempt is for its clock to say:
-                    # reports may have extended it.
+                    # Nothing came in time. Whether that ends the attempt is for its timeouts to
+                    # say: reports may have extended it.
                     await self._engine.expire(task_id)
             except UnavailableError:
                 # The server did its work: a disk that is full for a while must not undo that.
@@ -173,7 +173,7 @@ class Dispatcher:
             except Exception:  # noqa: BLE001  # an outcome that cannot be written is one all the same
                 _log.exception("an outcome broke", task_id=task_id, attempt=record.attempt)
                 if given is _BROKEN:
-                    # Its clock ends it.
+                    # Its timeout ends it.
                     return
                 given = _BROKEN
             else:

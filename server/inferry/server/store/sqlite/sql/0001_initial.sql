@@ -63,7 +63,7 @@ CREATE TABLE tasks (
 
 -- No index holds progress, message, updated_ms or seq: a progress report touches no index at all.
 
--- The clocks. Every task that is not final has a deadline. The order of the queue is kept in
+-- The deadlines. Every task that is not final has a deadline. The order of the queue is kept in
 -- memory: what waits is read once, at the start, and claimed by its id.
 CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms) WHERE purge_ms > 0;

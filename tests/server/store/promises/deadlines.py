@@ -25,7 +25,7 @@ RUN_MS = SPEC.timeout_ms + RULES.grace_ms
 TOTAL_MS = SPEC.total_timeout_ms
 
 
-class ClockConformance:
+class DeadlineConformance:
     async def test_the_first_deadline_is_known(self, store: Store) -> None:
         assert await store.first_deadline_ms() is None
         await do(store, waiting("task_1"), waiting("task_2", queue_timeout_ms=10))

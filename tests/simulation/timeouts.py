@@ -1,4 +1,4 @@
-"""The rules of one task's clocks: none ends it early, none lets it stall.
+"""The rules of one task's timeouts: none ends it early, none lets it stall.
 
 They are measured by the world's own time. What the gateway wrote down is the time that it believed
 in, on a machine whose clock may have been set.
@@ -14,13 +14,13 @@ from tests.simulation.log import LogError
 if TYPE_CHECKING:
     from tests.simulation.stored import Stored
 
-#: How late a clock may be noticed, in the best of worlds.
+#: How late a timeout may be noticed, in the best of worlds.
 _LATE_MS = 300
 #: How much later than it was decided an event may be on disk: it seems to be so much shorter ago.
 _EARLY_MS = 500
 #: The longest delay of a task or of its next attempt.
 _DELAY_MS = 30_000
-#: How the gateway says which clock ended a task.
+#: How the gateway says which timeout ended a task.
 _WORDS = {
     "queue": "no server took the task within",
     "attempt": "the server did not finish within",
@@ -37,13 +37,13 @@ _BEGINS = {
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What clocks may take; milliseconds."""
+    """What timeouts may take; milliseconds."""
 
     #: What the gateway waits beyond an attempt's timeout.
     grace_ms: int = 0
-    #: How late it may be besides: nobody was there to look at the clocks.
+    #: How late it may be besides: nobody was there to see it.
     slack_ms: int = 0
-    #: What a gateway that starts leaves to clocks that began before.
+    #: What a gateway that starts leaves to timeouts that began before.
     restart_grace_ms: int = 0
 
 
@@ -76,8 +76,8 @@ class Timeline:
         return max((start for start in self._starts if start <= before_ms), default=0)
 
 
-def check_clocks(stored: "Stored", timeline: Timeline, allowance: Allowance) -> None:
-    """Checks that no clock of a task was overrun, and that none ended it before its time.
+def check_timeouts(stored: "Stored", timeline: Timeline, allowance: Allowance) -> None:
+    """Checks that no timeout of a task was overrun, and that none ended it before its time.
 
     Raises:
         LogError: One was, or did.
@@ -143,7 +143,7 @@ def _check_early(stored: "Stored", timeline: Timeline, allowance: Allowance) -> 
                 least_ms, since_ms = min(least_ms, allowance.restart_grace_ms), start_ms
             if at_ms - since_ms < least_ms - _EARLY_MS:
                 raise LogError(
-                    f"the clock of {name} ended it after {at_ms - since_ms} ms, {least_ms} it has"
+                    f"the timeout {name} ended it after {at_ms - since_ms} ms, {least_ms} it has"
                 )
 
 
