@@ -82,8 +82,10 @@ def _issue(settings: Config, subject: str, role: Role, tenant: str | None, ttl_s
             "INFERRY_JWT_PUBLIC_KEY is set: only who has the private key makes tokens for this "
             "gateway"
         )
-    given = settings.jwt_secret
-    secret = read_secret(settings.data_dir, None if given is None else given.get_secret_value())
+    configured = settings.jwt_secret
+    secret = read_secret(
+        settings.data_dir, None if configured is None else configured.get_secret_value()
+    )
     return issue_token(
         secret,
         subject,

@@ -11,9 +11,9 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 
 def escape_controls(text: str) -> str:
-    """Writes them as JSON does: inside the strings of a JSON text they mean the same."""
+    """Writes control characters as JSON does: in the strings of a JSON text they mean the same."""
     return text if text.isprintable() else CONTROLS.sub(_escaped, text)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escaped(character: re.Match[str]) -> str:
+    return f"\\u{ord(character[0]):04x}"

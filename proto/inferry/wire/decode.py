@@ -64,10 +64,10 @@ def query_setters(descriptor: Descriptor) -> Mapping[str, QuerySetter]:
 
 
 def _refuser(descriptor: Descriptor) -> Setter:
-    known = ", ".join(field.json_name for field in descriptor.fields if shown(field)) or "none"
+    names = ", ".join(field.json_name for field in descriptor.fields if shown(field)) or "none"
 
     def refuse(_: Message, value: bytes) -> None:  # noqa: ARG001 - a setter
-        raise FieldError(f"no such field; there are: {known}")
+        raise FieldError(f"no such field; there are: {names}")
 
     return refuse
 
@@ -100,12 +100,12 @@ def _query_setter(field: FieldDescriptor) -> QuerySetter:
 
 def _filler(descriptor: Descriptor) -> Callable[[Any, bytes], None]:
     """Chooses what fills a message of this type from the text of a JSON value."""
-    known: dict[str, Callable[[Any, bytes], None]] = {
+    well_known: dict[str, Callable[[Any, bytes], None]] = {
         "google.protobuf.Value": lambda target, text: target.CopyFrom(value_of(text)),
         "google.protobuf.Struct": lambda target, text: target.CopyFrom(struct_of(text)),
         TIMESTAMP: lambda target, text: write_timestamp(target, parse(text)),
     }
-    fill = known.get(descriptor.full_name)
+    fill = well_known.get(descriptor.full_name)
     if fill is not None:
         return fill
     if descriptor.full_name.startswith("google.protobuf."):

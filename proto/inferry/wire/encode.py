@@ -31,13 +31,13 @@ def encoder(descriptor: Descriptor) -> Encoder:
     Raises:
         TypeError: A field is of a kind that JSON has no form for here.
     """
-    known: dict[str, Encoder] = {
+    well_known: dict[str, Encoder] = {
         "google.protobuf.Value": plain_value,
         "google.protobuf.Struct": plain_struct,
         TIMESTAMP: print_timestamp,
     }
-    if descriptor.full_name in known:
-        return known[descriptor.full_name]
+    if descriptor.full_name in well_known:
+        return well_known[descriptor.full_name]
     if descriptor.full_name.startswith("google.protobuf."):
         return MessageToDict
     return _plain(descriptor)
@@ -77,7 +77,7 @@ def _empty(field: FieldDescriptor) -> Any:
 
 
 def _printer(field: FieldDescriptor) -> Printer | None:
-    """Chooses what prints a field's value; None if it can stay as it is."""
+    """Chooses what prints a field's value; None if the value can stay as it is."""
     value = map_value(field)
     if value is not None:
         return _map_printer(_single(value))

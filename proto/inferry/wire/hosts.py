@@ -22,10 +22,10 @@ async def addresses_of(host: str) -> list[str]:
     if not host:
         return ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104 - asked for
     if host.lower() == "localhost":
-        found = list(_LOCALHOST)
+        addresses = list(_LOCALHOST)
     elif _is_address(host):
         # Nobody needs to be asked, and nobody to be waited for.
-        found = [host]
+        addresses = [host]
     else:
         try:
             infos = await asyncio.get_running_loop().getaddrinfo(
@@ -34,10 +34,11 @@ async def addresses_of(host: str) -> list[str]:
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
             raise OSError(f"cannot listen on {host!r}: {why}") from None
-        found = [str(address[0]) for *_, address in infos]
-    here = [address for address in dict.fromkeys(found) if _is_here(address)]
+        addresses = [str(address[0]) for *_, address in infos]
+    here = [address for address in dict.fromkeys(addresses) if _is_here(address)]
     if not here:
-        raise OSError(f"cannot listen on {host!r}: this machine has no address {', '.join(found)}")
+        missing = ", ".join(addresses)
+        raise OSError(f"cannot listen on {host!r}: this machine has no address {missing}")
     return sorted(here, key=lambda address: ":" in address)
 
 

@@ -33,12 +33,12 @@ def read_object(text: bytes, part: str) -> Claims:
         UnauthenticatedError: It is none.
     """
     try:
-        found = orjson.loads(text)
+        members = orjson.loads(text)
     except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
+        members = None
+    if not isinstance(members, dict):
         raise UnauthenticatedError(f"the token's {part} must be a JSON object in UTF-8")
-    return found
+    return members
 
 
 def read_header(token: str) -> Claims:

@@ -39,32 +39,32 @@ class SecretError(Exception):
     """There is no secret, or none that is safe; the message says what to do."""
 
 
-def load_secret(data_dir: Path, given: str | None, *, loopback_only: bool) -> bytes:
-    """Gives the secret that a gateway runs with: ``given``, or the data directory's own.
+def load_secret(data_dir: Path, configured: str | None, *, loopback_only: bool) -> bytes:
+    """Gives the secret that a gateway runs with: the configured one, or the data directory's.
 
     Raises:
-        SecretError: ``given`` can be guessed, the file is not safe, or there is no ``given`` though
+        SecretError: The secret can be guessed, its file is not safe, or none is configured though
             others than this machine can reach the gateway.
     """
-    if given is None and not loopback_only:
+    if configured is None and not loopback_only:
         raise SecretError(
             f"a gateway that listens beyond 127.0.0.1 needs {SETTING}: "
             f"{MIN_SECRET_BYTES} bytes or more, as from {_MAKE_ONE}"
         )
-    return read_secret(data_dir, given)
+    return read_secret(data_dir, configured)
 
 
-def read_secret(data_dir: Path, given: str | None) -> bytes:
-    """Gives ``given``, else the secret kept in the data directory, made when there is none.
+def read_secret(data_dir: Path, configured: str | None) -> bytes:
+    """Gives the configured secret, else the data directory's, made when there is none.
 
     Processes that come here at once agree on one secret.
 
     Raises:
-        SecretError: ``given`` can be guessed, or the file is not safe or cannot be had.
+        SecretError: The secret can be guessed, or its file is not safe or cannot be had.
     """
-    if given is not None:
+    if configured is not None:
         # An environment may hold any bytes; those that are no UTF-8 come as surrogates.
-        return _beyond_guessing(given.encode(errors="surrogateescape"), SETTING)
+        return _beyond_guessing(configured.encode(errors="surrogateescape"), SETTING)
     path = data_dir / SECRET_FILE
     try:
         if not path.exists():
@@ -91,7 +91,7 @@ def _beyond_guessing(secret: bytes, origin: str) -> bytes:
 
 
 def _fault(secret: bytes) -> str:
-    """Tells what makes a secret easy to guess; nothing of what is in it."""
+    """Tells what makes a secret easy to guess, and nothing of the secret."""
     if len(secret) < MIN_SECRET_BYTES:
         return f"has {len(secret)} bytes and needs {MIN_SECRET_BYTES} or more"
     if len(set(secret)) < MIN_DISTINCT:

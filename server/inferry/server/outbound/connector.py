@@ -76,10 +76,10 @@ class BackendConnector(aiohttp.TCPConnector):
 
 
 def _silent(connection: Connection) -> bool:
-    """Tells that there is nothing to read, which would be the end of the connection, or rubbish."""
+    """Tells that a connection has nothing to read, be it its end or rubbish."""
     transport = connection.transport
-    found = None if transport is None else transport.get_extra_info("socket")
-    descriptor = -1 if found is None else found.fileno()
+    sock = None if transport is None else transport.get_extra_info("socket")
+    descriptor = -1 if sock is None else sock.fileno()
     if descriptor < 0:
         return False
     poll = select.poll()

@@ -47,14 +47,14 @@ class Resolver(AbstractResolver):
         Raises:
             OSError: It has none, or nobody can tell.
         """
-        found = await self._find((host, family))
-        if isinstance(found, OSError):
-            raise found
+        answer = await self._find((host, family))
+        if isinstance(answer, OSError):
+            raise answer
         return [
             ResolveResult(
                 hostname=host, host=address, port=port, family=family, proto=0, flags=_NUMERIC
             )
-            for family, address in found
+            for family, address in answer
         ]
 
     async def close(self) -> None:
@@ -67,30 +67,30 @@ class Resolver(AbstractResolver):
         look_up = look_up or self._look_up(key)
         try:
             async with asyncio.timeout(None if last is None else PATIENCE_S):
-                found = await asyncio.shield(look_up)
+                answer = await asyncio.shield(look_up)
         except TimeoutError:
-            found = socket.gaierror(socket.EAI_AGAIN, "the name servers do not answer")
-        if isinstance(found, OSError) and last is not None and found.errno not in _SURE:
+            answer = socket.gaierror(socket.EAI_AGAIN, "the name servers do not answer")
+        if isinstance(answer, OSError) and last is not None and answer.errno not in _SURE:
             return last
-        return found
+        return answer
 
     def _look_up(self, key: _Key) -> asyncio.Future[_Addresses | OSError]:
         """Begins to ask the system, in a thread that nobody waits for when the process ends."""
         loop = asyncio.get_running_loop()
         look_up = self._under_way[key] = loop.create_future()
 
-        def tell(found: _Addresses | OSError) -> None:
+        def tell(answer: _Addresses | OSError) -> None:
             del self._under_way[key]
-            if not isinstance(found, OSError):
+            if not isinstance(answer, OSError):
                 if len(self._last) >= NAMES_KEPT:
                     self._last.clear()
-                self._last[key] = found
-            look_up.set_result(found)
+                self._last[key] = answer
+            look_up.set_result(answer)
 
         def ask() -> None:
-            found = _ask_system(key)
+            answer = _ask_system(key)
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(tell, found)
+                loop.call_soon_threadsafe(tell, answer)
 
         Thread(target=ask, name=f"look up {key[0]}", daemon=True).start()
         return look_up

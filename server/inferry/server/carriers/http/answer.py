@@ -43,22 +43,22 @@ def read_answer(
         words = read_words(body)
     except FieldError as error:
         words, flaw = Words(), str(error)
-    said = words.update
+    update = words.update
     if status in (429, 503):
-        reason = said.error or f"the server answered {status}"
+        reason = update.error or f"the server answered {status}"
         return Failure(AttemptOutcome.REFUSED, reason, retry_after_ms=retry_after_ms)
     if status in (502, 504):
         return Failure(AttemptOutcome.AMBIGUOUS, f"the server answered {status}")
-    if said.error and not said.status:
-        said.status = Task.FAILED
+    if update.error and not update.status:
+        update.status = Task.FAILED
     well = 200 <= status < 300  # noqa: PLR2004  # the 2xx class
-    if said.status in _UNSUCCESSFUL or (well and said.status == Task.COMPLETED):
+    if update.status in _UNSUCCESSFUL or (well and update.status == Task.COMPLETED):
         return _end(words, rules, retry_after_ms)
-    if well and asynchronous and said.status in _UNDER_WAY:
-        return Accept(said.message if said.HasField("message") else None)
+    if well and asynchronous and update.status in _UNDER_WAY:
+        return Accept(update.message if update.HasField("message") else None)
     flaw = flaw or _flaw(words, asynchronous=asynchronous)
-    came = redact(body[:_QUOTED]).decode("utf-8", "replace").strip() or "nothing"
-    return Failure(AttemptOutcome.REJECTED, f"the server answered {status} with {flaw}: {came}")
+    excerpt = redact(body[:_QUOTED]).decode("utf-8", "replace").strip() or "nothing"
+    return Failure(AttemptOutcome.REJECTED, f"the server answered {status} with {flaw}: {excerpt}")
 
 
 def _end(words: Words, rules: ReportRules, retry_after_ms: int | None) -> Input | Failure:

@@ -53,13 +53,13 @@ class Stopper:
         stopping.add_done_callback(lambda _: self._stopped(key, stopped))
 
     def confirm(self, task_id: str, attempt: int) -> None:
-        """Takes note that a server knows: there is nothing more to wait for."""
+        """Takes note that a server knows of a stop: there is nothing more to wait for."""
         stopping = self._stopping.get((task_id, attempt))
         if stopping is not None:
             stopping.cancel()
 
     async def close(self) -> None:
-        """Gives up on all that has not stopped yet."""
+        """Gives up on all attempts that have not stopped yet."""
         stopping = list(self._stopping.values())
         for one in stopping:
             one.cancel()
@@ -85,8 +85,11 @@ class Stopper:
                 return True
             if status in _NO_ENDPOINT:
                 # Who has gone meanwhile is not remembered for ever.
-                known = self._fleet.get
-                self._deaf = {one: since for one, since in self._deaf.items() if known(one)}
+                self._deaf = {
+                    server_id: since_ms
+                    for server_id, since_ms in self._deaf.items()
+                    if self._fleet.get(server_id) is not None
+                }
                 self._deaf[server.id] = server.updated_ms
             else:
                 await asyncio.sleep(_PAUSE_S)

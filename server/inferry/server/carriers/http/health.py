@@ -75,11 +75,11 @@ def _complaint(word: object) -> str:
         case float() if 200 <= word < 300:  # noqa: PLR2004  # the 2xx class
             return ""
         case str():
-            said = repr(word if len(word) <= _QUOTED else f"{word[:_QUOTED]}…")
+            text = repr(word if len(word) <= _QUOTED else f"{word[:_QUOTED]}…")
         case False:
-            said = "false"
+            text = "false"
         case float():
-            said = f"{word:g}"
+            text = f"{word:g}"
         case _:
-            said = "an object" if isinstance(word, dict) else "an array"
-    return f'the health check said {said}, not "healthy"'
+            text = "an object" if isinstance(word, dict) else "an array"
+    return f'the health check said {text}, not "healthy"'

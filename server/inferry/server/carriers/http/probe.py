@@ -113,10 +113,9 @@ class HealthLoop(Loop):
 
     def _look_around(self, now: int) -> None:
         """Keeps a watch for each server that there is; the lease of a new one counts from now."""
-        known = self._watches
-        self._watches = {}
+        earlier, self._watches = self._watches, {}
         for member in self._fleet:
-            watch = known.get(member.record.id)
+            watch = earlier.get(member.record.id)
             if watch is None:
                 watch = _Watch()
                 member.lease.grant(now)

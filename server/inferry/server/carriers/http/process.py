@@ -129,40 +129,40 @@ class Dispatcher:
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id
         try:
-            given = await self._answer(record, payload)
+            answer = await self._answer(record, payload)
         except Exception:  # noqa: BLE001  # whatever it was, the attempt must end
             _log.exception("a call broke", task_id=task_id, attempt=record.attempt)
-            given = _BROKEN
+            answer = _BROKEN
         finally:
             # A call that was hung up on may end when the next attempt's call is already there.
             if self._calls.get(task_id) is asyncio.current_task():
                 del self._calls[task_id]
-        if isinstance(given, Failure):
+        if isinstance(answer, Failure):
             _log.info(
                 "attempt failed",
                 task_id=task_id,
                 attempt=record.attempt,
                 server_id=record.server_id,
-                outcome=given.outcome.name,
-                error=given.error,
+                outcome=answer.outcome.name,
+                error=answer.error,
             )
-        await self._write_down(record, given)
+        await self._write_down(record, answer)
 
     async def _answer(self, record: TaskRecord, payload: bytes) -> Input | Failure | None:
         member = self._fleet.get(record.server_id or "")
         if member is None:
             return Failure(AttemptOutcome.REFUSED, "the server was deregistered")
-        end, given = await self._ask(member.record, record, payload)
-        self._note(record, end, given.retry_after_ms if isinstance(given, Failure) else None)
-        return given
+        end, answer = await self._ask(member.record, record, payload)
+        self._note(record, end, answer.retry_after_ms if isinstance(answer, Failure) else None)
+        return answer
 
-    async def _write_down(self, record: TaskRecord, given: Input | Failure | None) -> None:
+    async def _write_down(self, record: TaskRecord, answer: Input | Failure | None) -> None:
         """Has the outcome of a call written down, as soon as the store can write."""
         task_id = record.spec.id
         while True:
             try:
-                if given is not None:
-                    await self._engine.answer(task_id, record.attempt, given)
+                if answer is not None:
+                    await self._engine.answer(task_id, record.attempt, answer)
                 else:
                     # Nothing came in time. Whether that ends the attempt is for its timeouts to
                     # say: reports may have extended it.
@@ -172,10 +172,10 @@ class Dispatcher:
                 await asyncio.sleep(_AGAIN_S)
             except Exception:  # noqa: BLE001  # an outcome that cannot be written is one all the same
                 _log.exception("an outcome broke", task_id=task_id, attempt=record.attempt)
-                if given is _BROKEN:
+                if answer is _BROKEN:
                     # Its timeout ends it.
                     return
-                given = _BROKEN
+                answer = _BROKEN
             else:
                 return
 
@@ -185,7 +185,7 @@ class Dispatcher:
         left_ms = record.total_deadline_ms - self._clock.now_ms()
         timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
         try:
-            answer = await self._outbound.post(
+            response = await self._outbound.post(
                 f"{server.url}/process",
                 self._body(record, payload, timeout_ms),
                 timeout_s=(timeout_ms + self._rules.grace_ms) / 1000,
@@ -202,16 +202,16 @@ class Dispatcher:
             return CallEnd.ANSWERED, Failure(AttemptOutcome.REJECTED, str(error))
         except AnswerError as error:
             return CallEnd.BROKEN, Failure(AttemptOutcome.AMBIGUOUS, str(error))
-        wait_s = answer.retry_after_s
-        given = read_answer(
-            answer.status,
-            answer.body,
+        wait_s = response.retry_after_s
+        answer = read_answer(
+            response.status,
+            response.body,
             None if wait_s is None else int(wait_s * 1000),
             self._rules.report,
             asynchronous=record.spec.asynchronous,
         )
-        failed = given.outcome if isinstance(given, Failure) else None
-        return _ENDS.get(failed, CallEnd.ANSWERED), given
+        failed = answer.outcome if isinstance(answer, Failure) else None
+        return _ENDS.get(failed, CallEnd.ANSWERED), answer
 
     def _unanswered(self, record: TaskRecord) -> CallEnd | None:
         """Tells what a call says of its server that brought no answer in time."""
