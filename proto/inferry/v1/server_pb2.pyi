@@ -97,6 +97,84 @@ class Server(_message.Message):
     HALF_OPEN: Server.Breaker.ValueType  # 3
     """It gets one task on trial."""
 
+    class _Transport:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _TransportEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Server._Transport.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        TRANSPORT_UNSPECIFIED: Server._Transport.ValueType  # 0
+        """Not a transport: no server has it."""
+        HTTP: Server._Transport.ValueType  # 1
+        """It is called at its URL."""
+        GRPC: Server._Transport.ValueType  # 2
+        """A worker: it dials in, and has no URL."""
+
+    class Transport(_Transport, metaclass=_TransportEnumTypeWrapper):
+        """How tasks reach a server."""
+
+    TRANSPORT_UNSPECIFIED: Server.Transport.ValueType  # 0
+    """Not a transport: no server has it."""
+    HTTP: Server.Transport.ValueType  # 1
+    """It is called at its URL."""
+    GRPC: Server.Transport.ValueType  # 2
+    """A worker: it dials in, and has no URL."""
+
+    class _Connection:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ConnectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Server._Connection.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONNECTION_UNSPECIFIED: Server._Connection.ValueType  # 0
+        """It is no worker."""
+        CONNECTED: Server._Connection.ValueType  # 1
+        """It has a stream and can take work."""
+        LOADING: Server._Connection.ValueType  # 2
+        """It has a stream, and its models load."""
+        STALLED: Server._Connection.ValueType  # 3
+        """It has a stream, but the loop of its handlers lags: it gets no more."""
+        RECONNECTING: Server._Connection.ValueType  # 4
+        """Its stream ended; what it holds is kept for it while its lease runs."""
+        GONE: Server._Connection.ValueType  # 5
+        """It has had no stream for longer than that."""
+
+    class Connection(_Connection, metaclass=_ConnectionEnumTypeWrapper):
+        """How it stands with a worker's stream."""
+
+    CONNECTION_UNSPECIFIED: Server.Connection.ValueType  # 0
+    """It is no worker."""
+    CONNECTED: Server.Connection.ValueType  # 1
+    """It has a stream and can take work."""
+    LOADING: Server.Connection.ValueType  # 2
+    """It has a stream, and its models load."""
+    STALLED: Server.Connection.ValueType  # 3
+    """It has a stream, but the loop of its handlers lags: it gets no more."""
+    RECONNECTING: Server.Connection.ValueType  # 4
+    """Its stream ended; what it holds is kept for it while its lease runs."""
+    GONE: Server.Connection.ValueType  # 5
+    """It has had no stream for longer than that."""
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -113,6 +191,12 @@ class Server(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
     RETRY_AT_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
+    WORKER_IDLE_WITH_BACKLOG_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `srv_` and a ULID."""
     url: _builtins.str
@@ -131,6 +215,18 @@ class Server(_message.Message):
     """Output only. Why its last probe failed; empty when it did not."""
     breaker: Global___Server.Breaker.ValueType
     """Output only. Whether calls to it are held back."""
+    transport: Global___Server.Transport.ValueType
+    """Output only. How tasks reach it. Printed in lower case over HTTP."""
+    connection: Global___Server.Connection.ValueType
+    """Output only. Of a worker: how it stands with its stream. Printed in lower case over HTTP."""
+    tenant: _builtins.str
+    """Output only. Of a worker: whose it is."""
+    credit: _builtins.int
+    """Output only. Of a worker: assignments that it can take at once by its own word. Unset for others."""
+    worker_idle_with_backlog_ms: _builtins.int
+    """Output only. Of a worker: for how long it had credit in all, in milliseconds, while work waited
+    that it could have done. It should be 0.
+    """
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The types and capabilities it has; none means that it takes every type."""
@@ -159,6 +255,10 @@ class Server(_message.Message):
     def retry_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. It gets no tasks before, because calls failed or it asked for it; unset otherwise."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Output only. Of a worker: its owner's labels."""
+
     def __init__(
         self,
         *,
@@ -178,13 +278,24 @@ class Server(_message.Message):
         last_error: _builtins.str = ...,
         breaker: Global___Server.Breaker.ValueType = ...,
         retry_at: _timestamp_pb2.Timestamp | None = ...,
+        transport: Global___Server.Transport.ValueType = ...,
+        connection: Global___Server.Connection.ValueType = ...,
+        tenant: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        credit: _builtins.int | None = ...,
+        worker_idle_with_backlog_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "created_at", b"created_at", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "retry_at", b"retry_at", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "created_at", b"created_at", "credit", b"credit", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "retry_at", b"retry_at", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate", "active", b"active", "breaker", b"breaker", "capabilities", b"capabilities", "created_at", b"created_at", "id", b"id", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "retry_at", b"retry_at", "status", b"status", "success_rate", b"success_rate", "updated_at", b"updated_at", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "active", b"active", "breaker", b"breaker", "capabilities", b"capabilities", "connection", b"connection", "created_at", b"created_at", "credit", b"credit", "id", b"id", "labels", b"labels", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "retry_at", b"retry_at", "status", b"status", "success_rate", b"success_rate", "tenant", b"tenant", "transport", b"transport", "updated_at", b"updated_at", "url", b"url", "worker_idle_with_backlog_ms", b"worker_idle_with_backlog_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credit: _TypeAlias = _typing.Literal["credit"]  # noqa: Y015
+    _WhichOneofArgType__credit: _TypeAlias = _typing.Literal["_credit", b"_credit"]  # noqa: Y015
     _WhichOneofReturnType__success_rate: _TypeAlias = _typing.Literal["success_rate"]  # noqa: Y015
     _WhichOneofArgType__success_rate: _TypeAlias = _typing.Literal["_success_rate", b"_success_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credit) -> _WhichOneofReturnType__credit | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__success_rate) -> _WhichOneofReturnType__success_rate | None: ...
 
 Global___Server: _TypeAlias = Server  # noqa: Y015

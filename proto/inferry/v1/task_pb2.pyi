@@ -544,6 +544,33 @@ class TaskUpdate(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Loss:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[TaskUpdate._Loss.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LOSS_UNSPECIFIED: TaskUpdate._Loss.ValueType  # 0
+        """It did not: the report says how it ended."""
+        NOT_STARTED: TaskUpdate._Loss.ValueType  # 1
+        """It was given back before it ran: another server gets it, and it does not count."""
+        INTERRUPTED: TaskUpdate._Loss.ValueType  # 2
+        """The backend had to break it off: it runs again if it is idempotent, and does not count."""
+        PROCESS_DIED: TaskUpdate._Loss.ValueType  # 3
+        """The process that ran it died: as if the whole server had died with it."""
+
+    class Loss(_Loss, metaclass=_LossEnumTypeWrapper):
+        """How an attempt ended that its backend did not bring to an end."""
+
+    LOSS_UNSPECIFIED: TaskUpdate.Loss.ValueType  # 0
+    """It did not: the report says how it ended."""
+    NOT_STARTED: TaskUpdate.Loss.ValueType  # 1
+    """It was given back before it ran: another server gets it, and it does not count."""
+    INTERRUPTED: TaskUpdate.Loss.ValueType  # 2
+    """The backend had to break it off: it runs again if it is idempotent, and does not count."""
+    PROCESS_DIED: TaskUpdate.Loss.ValueType  # 3
+    """The process that ran it died: as if the whole server had died with it."""
+
     STATUS_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
@@ -555,6 +582,7 @@ class TaskUpdate(_message.Message):
     DETAILS_JSON_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     EXTEND_MS_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
     status: Global___Task.Status.ValueType
     """*Required*. PENDING (queued at the backend), PROCESSING, or a final status."""
     progress: _builtins.float
@@ -575,6 +603,8 @@ class TaskUpdate(_message.Message):
     """With PENDING or PROCESSING: the attempt may run at least so many milliseconds from now, within
     the task's total time. It never shortens an attempt. 0 leaves it.
     """
+    loss: Global___TaskUpdate.Loss.ValueType
+    """With FAILED: how the attempt was lost. Default: it was not, the work itself failed."""
     @_builtins.property
     def result(self) -> _struct_pb2.Value:
         """With COMPLETED: the result, any JSON value. Default: null."""
@@ -597,10 +627,11 @@ class TaskUpdate(_message.Message):
         details_json: _builtins.bytes = ...,
         retryable: _builtins.bool = ...,
         extend_ms: _builtins.int = ...,
+        loss: Global___TaskUpdate.Loss.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "details", b"details", "details_json", b"details_json", "message", b"message", "more", b"more", "outcome", b"outcome", "progress", b"progress", "result", b"result", "result_json", b"result_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "details_json", b"details_json", "error", b"error", "extend_ms", b"extend_ms", "message", b"message", "more", b"more", "outcome", b"outcome", "progress", b"progress", "result", b"result", "result_json", b"result_json", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_progress", b"_progress", "code", b"code", "details", b"details", "details_json", b"details_json", "error", b"error", "extend_ms", b"extend_ms", "loss", b"loss", "message", b"message", "more", b"more", "outcome", b"outcome", "progress", b"progress", "result", b"result", "result_json", b"result_json", "retryable", b"retryable", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015

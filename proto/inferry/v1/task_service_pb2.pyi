@@ -212,6 +212,128 @@ class CreateTaskResponse(_message.Message):
 Global___CreateTaskResponse: _TypeAlias = CreateTaskResponse  # noqa: Y015
 
 @_typing.final
+class BatchCreateTasksRequest(_message.Message):
+    """Tasks to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateTaskRequest]:
+        """*Required*. The tasks, 1 to 1,000 and 3 MiB in all; each is asynchronous."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___CreateTaskRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCreateTasksRequest: _TypeAlias = BatchCreateTasksRequest  # noqa: Y015
+
+@_typing.final
+class BatchCreateTasksResponse(_message.Message):
+    """What became of the tasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchCreateTasksResult]:
+        """An answer for each request, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchCreateTasksResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCreateTasksResponse: _TypeAlias = BatchCreateTasksResponse  # noqa: Y015
+
+@_typing.final
+class BatchCreateTasksResult(_message.Message):
+    """What became of one task of many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True when an earlier request with the same `request_id` created it."""
+    @_builtins.property
+    def task(self) -> _task_pb2.Task:
+        """The task, without its payload."""
+
+    @_builtins.property
+    def refusal(self) -> Global___TaskRefusal:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        task: _task_pb2.Task | None = ...,
+        refusal: Global___TaskRefusal | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "replayed", b"replayed", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["task", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchCreateTasksResult: _TypeAlias = BatchCreateTasksResult  # noqa: Y015
+
+@_typing.final
+class TaskRefusal(_message.Message):
+    """Why one task of many was refused: what its own call would have failed with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """One word for a program, such as `INVALID_PAYLOAD`."""
+    error: _builtins.str
+    """One line for a person."""
+    retry_after_ms: _builtins.int
+    """When to try again, in milliseconds from now; unset when that is of no use."""
+    @_builtins.property
+    def details(self) -> _struct_pb2.Struct:
+        """What else is known."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        error: _builtins.str = ...,
+        details: _struct_pb2.Struct | None = ...,
+        retry_after_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "details", b"details", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "code", b"code", "details", b"details", "error", b"error", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__retry_after_ms: _TypeAlias = _typing.Literal["retry_after_ms"]  # noqa: Y015
+    _WhichOneofArgType__retry_after_ms: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_after_ms) -> _WhichOneofReturnType__retry_after_ms | None: ...
+
+Global___TaskRefusal: _TypeAlias = TaskRefusal  # noqa: Y015
+
+@_typing.final
 class GetTaskRequest(_message.Message):
     """Names a task to read."""
 
@@ -275,11 +397,32 @@ class ListTasksRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATUS_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     SERVER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """Only tasks of this status. Default: all."""
     type: _builtins.str
@@ -290,6 +433,10 @@ class ListTasksRequest(_message.Message):
     """Tasks a page, 1 to 500. Default: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Default: the first page."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all. Over HTTP: `?labels.key=value`."""
+
     def __init__(
         self,
         *,
@@ -298,10 +445,11 @@ class ListTasksRequest(_message.Message):
         server_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -388,6 +536,200 @@ class WatchTaskResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchTaskResponse: _TypeAlias = WatchTaskResponse  # noqa: Y015
+
+@_typing.final
+class WatchTasksRequest(_message.Message):
+    """Which tasks to watch: those that fit all that is set; all of the tenant when nothing is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
+    WITHOUT_RESULTS_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """Only tasks of this type. Default: all."""
+    cursor: _builtins.str
+    """`cursor` of a response: goes on after it, without a snapshot. Default: begins with a snapshot of
+    the tasks that are not final, and of those that `ids` names.
+    """
+    value_format: _task_pb2.ValueFormat.ValueType
+    """How results come with the events that ended tasks. Default: STRUCT."""
+    without_results: _builtins.bool
+    """True leaves the results and details out. Default: false."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these tasks, 10,000 at most. Default: all."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        type: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
+        without_results: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "ids", b"ids", "labels", b"labels", "type", b"type", "value_format", b"value_format", "without_results", b"without_results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTasksRequest: _TypeAlias = WatchTasksRequest  # noqa: Y015
+
+@_typing.final
+class WatchTasksResponse(_message.Message):
+    """What happened, in the order in which it was committed; in order within each task in any case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_COMPLETE_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    RESTARTED_FIELD_NUMBER: _builtins.int
+    snapshot_complete: _builtins.bool
+    """True with the last part of a snapshot. Events of before it are in it."""
+    cursor: _builtins.str
+    """Goes on after all of this. Opaque; empty while the snapshot is not complete."""
+    restarted: _builtins.bool
+    """True when the cursor of the request is too old to go on from: what follows begins with a snapshot."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
+        """Tasks as they are, without payload: a part of the snapshot."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskEvent]:
+        """What changed. An event that ended a task has the whole task, without payload."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_task_pb2.Task] | None = ...,
+        snapshot_complete: _builtins.bool = ...,
+        events: _abc.Iterable[_task_pb2.TaskEvent] | None = ...,
+        cursor: _builtins.str = ...,
+        restarted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events", "restarted", b"restarted", "snapshot_complete", b"snapshot_complete", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTasksResponse: _TypeAlias = WatchTasksResponse  # noqa: Y015
+
+@_typing.final
+class FollowTasksRequest(_message.Message):
+    """Names tasks to follow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_IDS_FIELD_NUMBER: _builtins.int
+    REMOVE_IDS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    VALUE_FORMAT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """In the first message: `cursor` of a response; the tasks that this message adds are followed from
+    there, without being shown. Default: from now on.
+    """
+    value_format: _task_pb2.ValueFormat.ValueType
+    """In the first message: how results come with the events that ended tasks. Default: STRUCT."""
+    @_builtins.property
+    def add_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks to follow from now on; each is shown as it is first. 100,000 at most in all."""
+
+    @_builtins.property
+    def remove_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks to follow no longer. One that has ended is let go of by itself."""
+
+    def __init__(
+        self,
+        *,
+        add_ids: _abc.Iterable[_builtins.str] | None = ...,
+        remove_ids: _abc.Iterable[_builtins.str] | None = ...,
+        cursor: _builtins.str = ...,
+        value_format: _task_pb2.ValueFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_ids", b"add_ids", "cursor", b"cursor", "remove_ids", b"remove_ids", "value_format", b"value_format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowTasksRequest: _TypeAlias = FollowTasksRequest  # noqa: Y015
+
+@_typing.final
+class FollowTasksResponse(_message.Message):
+    """What happened to the tasks that are followed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    MISSING_IDS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    RESTARTED_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Goes on after all of this. Opaque."""
+    restarted: _builtins.bool
+    """True when the cursor of the request is too old to go on from: its tasks are shown as they are."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
+        """Tasks that were added, as they are, without payload; with result if final."""
+
+    @_builtins.property
+    def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks that were added and are not there, or no longer."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskEvent]:
+        """What changed. An event that ended a task has the whole task, without payload."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_task_pb2.Task] | None = ...,
+        missing_ids: _abc.Iterable[_builtins.str] | None = ...,
+        events: _abc.Iterable[_task_pb2.TaskEvent] | None = ...,
+        cursor: _builtins.str = ...,
+        restarted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events", "missing_ids", b"missing_ids", "restarted", b"restarted", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowTasksResponse: _TypeAlias = FollowTasksResponse  # noqa: Y015
 
 @_typing.final
 class UpdateTaskRequest(_message.Message):
@@ -602,6 +944,100 @@ class CancelTaskResponse(_message.Message):
 Global___CancelTaskResponse: _TypeAlias = CancelTaskResponse  # noqa: Y015
 
 @_typing.final
+class CancelTasksRequest(_message.Message):
+    """Which tasks to cancel. At least one of type, server, labels and status has to be set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SERVER_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    status: _task_pb2.Task.Status.ValueType
+    """PENDING or PROCESSING. Default: both."""
+    type: _builtins.str
+    """Only tasks of this type. Default: all."""
+    server_id: _builtins.str
+    """Only tasks whose latest attempt went to this server. Default: all."""
+    reason: _builtins.str
+    """Why, for a person, 4,096 characters at most. Default: none."""
+    limit: _builtins.int
+    """Tasks at most, 1 to 1,000. Default: 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the call before. Default: begins with the newest task."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        status: _task_pb2.Task.Status.ValueType = ...,
+        type: _builtins.str = ...,
+        server_id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "limit", b"limit", "page_token", b"page_token", "reason", b"reason", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTasksRequest: _TypeAlias = CancelTasksRequest  # noqa: Y015
+
+@_typing.final
+class CancelTasksResponse(_message.Message):
+    """What became of a bulk cancel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    cancelled: _builtins.int
+    """Tasks that were cancelled."""
+    next_page_token: _builtins.str
+    """Asks for the rest; empty when there is none."""
+    def __init__(
+        self,
+        *,
+        cancelled: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTasksResponse: _TypeAlias = CancelTasksResponse  # noqa: Y015
+
+@_typing.final
 class RetryTaskRequest(_message.Message):
     """Names a task to start again."""
 
@@ -657,12 +1093,33 @@ class RetryTasksRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATUS_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     SERVER_ID_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """FAILED, TIMEOUT or CANCELLED. Default: FAILED."""
     type: _builtins.str
@@ -675,6 +1132,10 @@ class RetryTasksRequest(_message.Message):
     """Tasks at most, 1 to 1,000. Default: 1,000."""
     page_token: _builtins.str
     """`next_page_token` of the call before. Default: begins with the newest task."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all."""
+
     def __init__(
         self,
         *,
@@ -684,10 +1145,11 @@ class RetryTasksRequest(_message.Message):
         code: _builtins.str = ...,
         limit: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "labels", b"labels", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -876,6 +1338,14 @@ class ServerVerdict(_message.Message):
         """It asked to be left alone for a while."""
         FULL: ServerVerdict._Rule.ValueType  # 7
         """All its slots are taken."""
+        NO_CREDIT: ServerVerdict._Rule.ValueType  # 8
+        """A worker that has slots, but did not ask for more work."""
+        LOADING: ServerVerdict._Rule.ValueType  # 9
+        """A worker whose models load."""
+        STALLED: ServerVerdict._Rule.ValueType  # 10
+        """A worker whose handlers do not keep up."""
+        RECONNECTING: ServerVerdict._Rule.ValueType  # 11
+        """A worker whose stream has ended."""
 
     class Rule(_Rule, metaclass=_RuleEnumTypeWrapper):
         """The rule that decides."""
@@ -896,6 +1366,14 @@ class ServerVerdict(_message.Message):
     """It asked to be left alone for a while."""
     FULL: ServerVerdict.Rule.ValueType  # 7
     """All its slots are taken."""
+    NO_CREDIT: ServerVerdict.Rule.ValueType  # 8
+    """A worker that has slots, but did not ask for more work."""
+    LOADING: ServerVerdict.Rule.ValueType  # 9
+    """A worker whose models load."""
+    STALLED: ServerVerdict.Rule.ValueType  # 10
+    """A worker whose handlers do not keep up."""
+    RECONNECTING: ServerVerdict.Rule.ValueType  # 11
+    """A worker whose stream has ended."""
 
     SERVER_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int

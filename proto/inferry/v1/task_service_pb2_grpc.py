@@ -40,6 +40,11 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.CreateTaskRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateTaskResponse.FromString,
                 _registered_method=True)
+        self.BatchCreateTasks = channel.unary_unary(
+                '/inferry.v1.TaskService/BatchCreateTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/inferry.v1.TaskService/GetTask',
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -55,6 +60,16 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.WatchTaskRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.WatchTaskResponse.FromString,
                 _registered_method=True)
+        self.WatchTasks = channel.unary_stream(
+                '/inferry.v1.TaskService/WatchTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
+                _registered_method=True)
+        self.FollowTasks = channel.stream_stream(
+                '/inferry.v1.TaskService/FollowTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.FollowTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.FollowTasksResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/inferry.v1.TaskService/UpdateTask',
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
@@ -69,6 +84,11 @@ class TaskServiceStub(object):
                 '/inferry.v1.TaskService/CancelTask',
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
+                _registered_method=True)
+        self.CancelTasks = channel.unary_unary(
+                '/inferry.v1.TaskService/CancelTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.CancelTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.CancelTasksResponse.FromString,
                 _registered_method=True)
         self.RetryTask = channel.unary_unary(
                 '/inferry.v1.TaskService/RetryTask',
@@ -103,6 +123,13 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCreateTasks(self, request, context):
+        """Creates many tasks, each with an answer of its own: one that is refused costs no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTask(self, request, context):
         """Reads a task; may wait for its end.
         """
@@ -124,6 +151,20 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchTasks(self, request, context):
+        """Streams what happens to many tasks: first all of them as they are, then each change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowTasks(self, request_iterator, context):
+        """As WatchTasks, for tasks that are named one after the other, while the stream runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateTask(self, request, context):
         """Takes one report of a backend: the callback.
         """
@@ -140,6 +181,13 @@ class TaskServiceServicer(object):
 
     def CancelTask(self, request, context):
         """Ends a task that is not final yet. Cancelling it again is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTasks(self, request, context):
+        """Ends tasks that are not final yet, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +229,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateTaskRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.CreateTaskResponse.SerializeToString,
             ),
+            'BatchCreateTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.SerializeToString,
+            ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.GetTaskRequest.FromString,
@@ -196,6 +249,16 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.WatchTaskRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.WatchTaskResponse.SerializeToString,
             ),
+            'WatchTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.WatchTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.WatchTasksResponse.SerializeToString,
+            ),
+            'FollowTasks': grpc.stream_stream_rpc_method_handler(
+                    servicer.FollowTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.FollowTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.FollowTasksResponse.SerializeToString,
+            ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
@@ -210,6 +273,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.CancelTask,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.CancelTaskRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.CancelTaskResponse.SerializeToString,
+            ),
+            'CancelTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.CancelTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.CancelTasksResponse.SerializeToString,
             ),
             'RetryTask': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryTask,
@@ -260,6 +328,33 @@ class TaskService(object):
             '/inferry.v1.TaskService/CreateTask',
             inferry_dot_v1_dot_task__service__pb2.CreateTaskRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.CreateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/BatchCreateTasks',
+            inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.BatchCreateTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -352,6 +447,60 @@ class TaskService(object):
             _registered_method=True)
 
     @staticmethod
+    def WatchTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/inferry.v1.TaskService/WatchTasks',
+            inferry_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowTasks(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inferry.v1.TaskService/FollowTasks',
+            inferry_dot_v1_dot_task__service__pb2.FollowTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.FollowTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UpdateTask(request,
             target,
             options=(),
@@ -422,6 +571,33 @@ class TaskService(object):
             '/inferry.v1.TaskService/CancelTask',
             inferry_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/CancelTasks',
+            inferry_dot_v1_dot_task__service__pb2.CancelTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.CancelTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,18 +39,26 @@ class TaskServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TaskServiceAsyncStub: ...
     CreateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CreateTaskRequest, _task_service_pb2.CreateTaskResponse]
     """Creates a task. Returns at once when asynchronous, else when the task is final."""
+    BatchCreateTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.BatchCreateTasksRequest, _task_service_pb2.BatchCreateTasksResponse]
+    """Creates many tasks, each with an answer of its own: one that is refused costs no other."""
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """Reads a task; may wait for its end."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
     """Lists the tenant's tasks, newest first."""
     WatchTask: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchTaskRequest, _task_service_pb2.WatchTaskResponse]
     """Streams a task's events in order; ends after the event that ended the task."""
+    WatchTasks: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]
+    """Streams what happens to many tasks: first all of them as they are, then each change."""
+    FollowTasks: _grpc.StreamStreamMultiCallable[_task_service_pb2.FollowTasksRequest, _task_service_pb2.FollowTasksResponse]
+    """As WatchTasks, for tasks that are named one after the other, while the stream runs."""
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
     """Takes one report of a backend: the callback."""
     ReportTask: _grpc.StreamUnaryMultiCallable[_task_service_pb2.ReportTaskRequest, _task_service_pb2.ReportTaskResponse]
     """Takes a stream of reports on one task; answers when the backend closes it or should stop."""
     CancelTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CancelTaskRequest, _task_service_pb2.CancelTaskResponse]
     """Ends a task that is not final yet. Cancelling it again is no error."""
+    CancelTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]
+    """Ends tasks that are not final yet, newest first."""
     RetryTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]
     """Starts a FAILED, TIMEOUT or CANCELLED task again; its history is kept."""
     RetryTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]
@@ -67,18 +75,26 @@ class TaskServiceAsyncStub(TaskServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CreateTaskRequest, _task_service_pb2.CreateTaskResponse]  # type: ignore[assignment]
     """Creates a task. Returns at once when asynchronous, else when the task is final."""
+    BatchCreateTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.BatchCreateTasksRequest, _task_service_pb2.BatchCreateTasksResponse]  # type: ignore[assignment]
+    """Creates many tasks, each with an answer of its own: one that is refused costs no other."""
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """Reads a task; may wait for its end."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Lists the tenant's tasks, newest first."""
     WatchTask: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchTaskRequest, _task_service_pb2.WatchTaskResponse]  # type: ignore[assignment]
     """Streams a task's events in order; ends after the event that ended the task."""
+    WatchTasks: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]  # type: ignore[assignment]
+    """Streams what happens to many tasks: first all of them as they are, then each change."""
+    FollowTasks: _aio.StreamStreamMultiCallable[_task_service_pb2.FollowTasksRequest, _task_service_pb2.FollowTasksResponse]  # type: ignore[assignment]
+    """As WatchTasks, for tasks that are named one after the other, while the stream runs."""
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
     """Takes one report of a backend: the callback."""
     ReportTask: _aio.StreamUnaryMultiCallable[_task_service_pb2.ReportTaskRequest, _task_service_pb2.ReportTaskResponse]  # type: ignore[assignment]
     """Takes a stream of reports on one task; answers when the backend closes it or should stop."""
     CancelTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CancelTaskRequest, _task_service_pb2.CancelTaskResponse]  # type: ignore[assignment]
     """Ends a task that is not final yet. Cancelling it again is no error."""
+    CancelTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]  # type: ignore[assignment]
+    """Ends tasks that are not final yet, newest first."""
     RetryTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
     """Starts a FAILED, TIMEOUT or CANCELLED task again; its history is kept."""
     RetryTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]  # type: ignore[assignment]
@@ -98,6 +114,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.CreateTaskResponse, _abc.Awaitable[_task_service_pb2.CreateTaskResponse]]:
         """Creates a task. Returns at once when asynchronous, else when the task is final."""
+
+    @_abc_1.abstractmethod
+    def BatchCreateTasks(
+        self,
+        request: _task_service_pb2.BatchCreateTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.BatchCreateTasksResponse, _abc.Awaitable[_task_service_pb2.BatchCreateTasksResponse]]:
+        """Creates many tasks, each with an answer of its own: one that is refused costs no other."""
 
     @_abc_1.abstractmethod
     def GetTask(
@@ -124,6 +148,22 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams a task's events in order; ends after the event that ended the task."""
 
     @_abc_1.abstractmethod
+    def WatchTasks(
+        self,
+        request: _task_service_pb2.WatchTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchTasksResponse], _abc.AsyncIterator[_task_service_pb2.WatchTasksResponse]]:
+        """Streams what happens to many tasks: first all of them as they are, then each change."""
+
+    @_abc_1.abstractmethod
+    def FollowTasks(
+        self,
+        request_iterator: _MaybeAsyncIterator[_task_service_pb2.FollowTasksRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.FollowTasksResponse], _abc.AsyncIterator[_task_service_pb2.FollowTasksResponse]]:
+        """As WatchTasks, for tasks that are named one after the other, while the stream runs."""
+
+    @_abc_1.abstractmethod
     def UpdateTask(
         self,
         request: _task_service_pb2.UpdateTaskRequest,
@@ -146,6 +186,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.CancelTaskResponse, _abc.Awaitable[_task_service_pb2.CancelTaskResponse]]:
         """Ends a task that is not final yet. Cancelling it again is no error."""
+
+    @_abc_1.abstractmethod
+    def CancelTasks(
+        self,
+        request: _task_service_pb2.CancelTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.CancelTasksResponse, _abc.Awaitable[_task_service_pb2.CancelTasksResponse]]:
+        """Ends tasks that are not final yet, newest first."""
 
     @_abc_1.abstractmethod
     def RetryTask(
