@@ -24,6 +24,9 @@ _STATUSES: Mapping[str, Task.Status.ValueType] = {
     "ERROR": Task.FAILED,
     "ACCEPTED": Task.PROCESSING,
 }
+_LOSSES: Mapping[str, TaskUpdate.Loss.ValueType] = {
+    name: number for name, number in TaskUpdate.Loss.items() if number
+}
 _NULL = b"null"
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -101,6 +104,15 @@ def _read_extend_ms(words: Words, value: bytes) -> None:
         words.update.extend_ms = int(min(milliseconds, EXTEND_MS))
 
 
+def _read_loss(words: Words, value: bytes) -> None:
+    loss = _LOSSES.get(text_of(value, CODE_CHARS).strip().upper())
+    if loss is None:
+        right = ", ".join(_LOSSES)
+        words.notes.append(f"loss {_quoted(value)} is none of {right}")
+    else:
+        words.update.loss = loss
+
+
 def _read_details(words: Words, value: bytes) -> None:
     words.update.details_json = value
 
@@ -114,6 +126,7 @@ _READERS: Mapping[str, Callable[[Words, bytes], None]] = {
     "retryable": _read_retryable,
     "extend_ms": _read_extend_ms,
     "extendMs": _read_extend_ms,
+    "loss": _read_loss,
     "details": _read_details,
 }
 _NAMES = (*_READERS, "result")

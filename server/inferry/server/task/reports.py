@@ -7,7 +7,7 @@ from hashlib import blake2b
 import orjson
 
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, StaleAttemptError
-from inferry.server.task.failure import Failure
+from inferry.server.task.failure import LOSSES, Failure, Loss
 from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import STATUS_WORDS, AttemptOutcome, Status, TaskRecord
@@ -20,6 +20,7 @@ from inferry.wire.text import check, check_object
 from inferry.wire.words import read_words, text_of
 
 _STATUSES = {int(status): status for status in Status}
+_LOSSES = {int(loss): loss for loss in Loss}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,17 @@ class Report:
     retryable: bool = False
     #: The attempt may run at least so long from now.
     extend_ms: int = 0
+    #: With FAILED: how the attempt was lost; None when the work itself failed.
+    loss: Loss | None = None
     #: What was left out because it could not be read, a clause each.
     notes: Sequence[str] = ()
 
     @property
     def digest(self) -> bytes:
         """Fingerprint by which the same final report is known again."""
-        parts = (self.result or b"", self.error.encode(), self.code.encode(), self.details or b"")
+        parts = [self.result or b"", self.error.encode(), self.code.encode(), self.details or b""]
+        if self.loss is not None:
+            parts.append(b"%d" % self.loss)
         framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
         return blake2b(b"%d;%b" % (self.status, framed), digest_size=16).digest()
 
@@ -104,6 +109,7 @@ def report_of(update: TaskUpdate, rules: ReportRules, notes: Sequence[str] = ())
         details=details,
         retryable=update.retryable,
         extend_ms=extend_ms,
+        loss=_LOSSES.get(update.loss),
         notes=(*notes, note) if note else tuple(notes),
     )
 
@@ -191,12 +197,13 @@ def meaning(report: Report) -> Input | Failure:
             return Succeed(b"null" if report.result is None else report.result, report.digest)
         case Status.FAILED:
             return Failure(
-                AttemptOutcome.REJECTED,
-                report.error or report.message or "the backend gave no reason",
+                AttemptOutcome.REJECTED if report.loss is None else LOSSES[report.loss],
+                report.error or report.message or _unsaid(report.loss),
                 report.code or "INTERNAL_ERROR",
                 report.details,
                 report.retryable,
                 digest=report.digest,
+                loss=report.loss,
             )
         case Status.TIMEOUT:
             error = report.error or report.message or "the backend ran out of time"
@@ -204,6 +211,19 @@ def meaning(report: Report) -> Input | Failure:
             return Expire(error, report.code or "TIMEOUT", details, report.digest)
         case Status.CANCELLED:
             return Cancel(report.error or report.message or "by the backend", report.digest)
+
+
+def _unsaid(loss: Loss | None) -> str:
+    """Says why an attempt failed of which its server gave no reason."""
+    match loss:
+        case None:
+            return "the backend gave no reason"
+        case Loss.NOT_STARTED:
+            return "the backend gave it back before it ran"
+        case Loss.INTERRUPTED:
+            return "the backend broke it off"
+        case Loss.PROCESS_DIED:
+            return "the process that ran it died"
 
 
 def _fence(record: TaskRecord, attempt: int | None) -> None:

@@ -24,7 +24,7 @@ from inferry.server.outbound.client import (
     ConnectError,
     Outbound,
 )
-from inferry.server.task.failure import Failure
+from inferry.server.task.failure import Failure, Loss
 from inferry.server.task.inputs import Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 from inferry.server.task.reports import ReportRules
@@ -210,8 +210,7 @@ class Dispatcher:
             self._rules.report,
             asynchronous=record.spec.asynchronous,
         )
-        failed = answer.outcome if isinstance(answer, Failure) else None
-        return _ENDS.get(failed, CallEnd.ANSWERED), answer
+        return _end_of(answer), answer
 
     def _unanswered(self, record: TaskRecord) -> CallEnd | None:
         """Tells what a call says of its server that brought no answer in time."""
@@ -236,3 +235,10 @@ class Dispatcher:
                 "attempt": record.attempt,
             }
         )
+
+
+def _end_of(given: Input | Failure) -> CallEnd:
+    """Tells what an answer says of its server: one that lost an attempt and says so answered."""
+    told = isinstance(given, Failure) and given.loss is Loss.INTERRUPTED
+    failed = given.outcome if isinstance(given, Failure) and not told else None
+    return _ENDS.get(failed, CallEnd.ANSWERED)
