@@ -142,7 +142,7 @@ class Observer:
     def _look_at_rests(self, fleet: Fleet, now: int) -> None:
         """A server that registered or was resumed rests no more, and none rests for long."""
         for backend in self.host.network.backends.values():
-            member = fleet.find(backend.url, backend.name)
+            member = fleet.find(("", backend.url, backend.name))
             if member is None or member.status is not ServerStatus.RESTING:
                 continue
             if backend.refused_s + _ARRIVED_S < backend.welcomed_s:
@@ -161,7 +161,7 @@ class Observer:
                 for (task_id,) in self._db.execute(_HELD, (backend.url, long_ago)).fetchall():
                     self.world.violate(f"{task_id} is still held by {backend.name}, which is dead")
             since_s = max(since_s, backend.welcomed_s)
-            member = fleet.find(backend.url, backend.name)
+            member = fleet.find(("", backend.url, backend.name))
             if self.world.loop.time() - since_s > self._forgotten_s and member is not None:
                 drains = member.status is ServerStatus.DRAINING
                 if not drains and not member.active:

@@ -195,7 +195,7 @@ async def test_a_registration_that_races_a_departure_is_never_lost(servers: Regi
         for _ in range(wait):
             await asyncio.sleep(0)
         member = await servers.register()
-        assert servers.fleet.find("http://a.example", "a") is member
+        assert servers.fleet.find(("", "http://a.example", "a")) is member
         assert await servers.store.servers() == [member.record]
         assert member.status is ServerStatus.ACTIVE
 

@@ -93,7 +93,7 @@ def test_a_registration_that_changes_changes_who_is_chosen() -> None:
     assert fleet.choose(ECHO, NOW) == "srv_b"
     fleet.put(server("b", "ocr"))
     assert fleet.choose(ECHO, NOW) is None
-    assert fleet.find(first.record.url, "a") is None
+    assert fleet.find(first.record.identity) is None
 
 
 def test_of_many_routes_only_so_many_are_remembered() -> None:

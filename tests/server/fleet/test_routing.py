@@ -19,13 +19,12 @@ from inferry.server.fleet.rest import Rest
 from inferry.server.fleet.routing import (
     Candidate,
     Rule,
-    Verdict,
     choose,
     hindrance,
     rule_of,
     serves,
-    verdict,
 )
+from inferry.server.fleet.verdict import Verdict, verdict
 from inferry.server.task.route import route_of
 from tests.server.fleets import START_MS
 from tests.server.fleets import server as registration

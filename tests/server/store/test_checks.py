@@ -89,6 +89,11 @@ def test_an_impossible_task_is_refused(db: apsw.Connection, task_id: str, imposs
         ("payloads", "body = NULL"),
         ("servers", "max_concurrent = 0"),
         ("servers", "draining = 2"),
+        ("servers", "transport = 3"),
+        ("servers", "transport = 2"),
+        ("servers", "url = ''"),
+        ("servers", "tenant = 'acme'"),
+        ("servers", "labels = NULL"),
         ("paused_types", "type = ''"),
         ("paused_types", "since_ms = 0"),
     ],
@@ -100,9 +105,10 @@ def test_an_impossible_row_beside_a_task_is_refused(
         db.execute(f"UPDATE {table} SET {impossible}")
 
 
-def test_two_servers_of_one_url_and_name_are_refused(db: apsw.Connection) -> None:
+def test_two_servers_of_one_tenant_url_and_name_are_refused(db: apsw.Connection) -> None:
     with pytest.raises(apsw.ConstraintError, match="url"):
         db.execute(
             "INSERT INTO servers SELECT 'srv_2', url, name, capabilities, max_concurrent, "
-            "metadata, draining, private_allowed, created_ms, updated_ms FROM servers"
+            "metadata, draining, private_allowed, created_ms, updated_ms, transport, tenant, "
+            "labels FROM servers"
         )

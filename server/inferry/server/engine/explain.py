@@ -14,7 +14,8 @@ from inferry.server.engine.reader import Reader
 from inferry.server.engine.signals import Place
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.fleet.routing import Rule, Verdict, counted
+from inferry.server.fleet.routing import Rule
+from inferry.server.fleet.verdict import Verdict, counted
 from inferry.server.task.record import Status, TaskRecord
 from inferry.server.task.route import route_of
 
@@ -162,6 +163,10 @@ _WORDS = {
     Rule.OFFLINE: "offline",
     Rule.BREAKER_OPEN: "with an open breaker",
     Rule.RESTING: "resting",
+    Rule.NO_CREDIT: "without credit",
+    Rule.LOADING: "loading",
+    Rule.STALLED: "stalled",
+    Rule.RECONNECTING: "reconnecting",
 }
 
 

@@ -13,7 +13,7 @@ from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.errors import InvalidPayloadError, ServerNotFoundError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Load, ServerRecord
+from inferry.server.fleet.record import Load, ServerRecord, Transport
 from inferry.server.store.operations import DrainServer, PutServer
 from inferry.server.task.ids import new_server_id
 
@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 class Registration:
     """What a server says of itself."""
 
+    #: Empty for a worker.
     url: str
     name: str
     capabilities: frozenset[str]
@@ -35,6 +36,11 @@ class Registration:
     metadata: bytes
     #: Whether its URL may lead to a private address.
     private_allowed: bool
+    transport: Transport = Transport.HTTP
+    #: Of a worker: whose it is.
+    tenant: str = ""
+    #: A JSON object of strings.
+    labels: bytes = b"{}"
 
 
 class Registry:
@@ -56,14 +62,16 @@ class Registry:
         self._clock = clock
 
     async def register(self, registration: Registration) -> Member:
-        """Adds a server, or renews the registration of the same url and name.
+        """Adds a server, or renews the registration of the same tenant, url and name.
 
         One that is being deregistered stays. Which server it is, is for the store to say.
 
         Raises:
             InvalidPayloadError: The url is none that a server can be called at.
         """
-        url, now = server_url(registration.url), self._clock.now_ms()
+        worker = registration.transport is Transport.GRPC
+        url = "" if worker else server_url(registration.url)
+        now = self._clock.now_ms()
         record = ServerRecord(
             id=new_server_id(),
             url=url,
@@ -75,8 +83,11 @@ class Registry:
             private_allowed=registration.private_allowed,
             created_ms=now,
             updated_ms=now,
+            transport=registration.transport,
+            tenant=registration.tenant,
+            labels=registration.labels,
         )
-        member = self._fleet.find(url, registration.name)
+        member = self._fleet.find(record.identity)
         server_id = record.id if member is None else member.record.id
         self._fleet.keep(server_id, 1)
         settle = partial(self._ledger.registered, server_id=server_id)
@@ -118,8 +129,11 @@ class Registry:
 
         Raises:
             ServerNotFoundError: It is not registered.
+            InvalidPayloadError: It is a worker, which says so on its stream.
         """
         member = self.get(server_id)
+        if member.record.transport is Transport.GRPC:
+            raise InvalidPayloadError("id: a worker says that it is alive on its stream")
         self._fleet.seen(server_id, self._clock.now_ms())
         self._fleet.observe(server_id, load, "")
         return member

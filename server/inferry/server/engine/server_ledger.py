@@ -27,12 +27,13 @@ class ServerLedger:
         self._fleet.keep(server_id, -1)
         if isinstance(result, InferryError):
             return
-        before = self._fleet.find(result.url, result.name)
+        before = self._fleet.find(result.identity)
         if before is not None and before.record.id != result.id:
             self.dropped(None, before.record.id)
         self._fleet.put(result)
         self._fleet.leave(result.id, 0)
-        _log.info("server registered", server_id=result.id, name=result.name, url=result.url)
+        log = _log.bind(server_id=result.id, name=result.name, transport=result.transport.name)
+        log.info("server registered", url=result.url)
 
     def drained(self, result: ServerRecord | InferryError, server_id: str) -> None:
         """A server was drained or resumed."""

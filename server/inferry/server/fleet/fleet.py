@@ -11,18 +11,19 @@ import structlog
 
 from inferry.server.fleet.breaker import BreakerState, CallEnd
 from inferry.server.fleet.held_back import HeldBack
+from inferry.server.fleet.line import APART
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Health, Load, ServerRecord, observe
+from inferry.server.fleet.record import Health, Identity, Load, ServerRecord, observe
 from inferry.server.fleet.routing import (
     Candidate,
     Rule,
-    Verdict,
+    candidate,
     choose,
     hindrance,
     serves,
-    verdict,
 )
 from inferry.server.fleet.rules import FleetRules
+from inferry.server.fleet.verdict import Verdict, verdict
 
 #: Routes whose servers are remembered.
 ROUTES_KEPT = 1_000
@@ -40,13 +41,15 @@ class Fleet:
     def __init__(self, rules: FleetRules) -> None:
         self._rules = rules
         self._members: dict[str, Member] = {}
-        self._ids: dict[tuple[str, str], str] = {}
+        self._ids: dict[Identity, str] = {}
         #: The servers that are capable of a route.
         self._capable: dict[str, list[Member]] = {}
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
         self.changed = asyncio.Event()
         #: Set when a server that is to go may have nothing left, has gone, or stays.
         self.parting = asyncio.Event()
+        #: Set when a server was drained or resumed, is to go, has gone, or stays.
+        self.turned = asyncio.Event()
         #: Set when a server may take more tasks than before.
         self.claimable = asyncio.Event()
         self._held_back = HeldBack(rules, self.claimable)
@@ -58,9 +61,9 @@ class Fleet:
         """Finds a server; None if it is not registered."""
         return self._members.get(server_id)
 
-    def find(self, url: str, name: str) -> Member | None:
-        """Finds a server by what it registered; None if there is none."""
-        return self._members.get(self._ids.get((url, name), ""))
+    def find(self, identity: Identity) -> Member | None:
+        """Finds a server by what makes it; None if there is none."""
+        return self._members.get(self._ids.get(identity, ""))
 
     def by_name(self, now_ms: int) -> list[Member]:
         """Lists the servers by name, as they are now."""
@@ -82,9 +85,10 @@ class Fleet:
         member.renew()
         if not record.draining:
             self._held_back.welcome(member)
-        self._ids[record.url, record.name] = record.id
+        self._ids[record.identity] = record.id
         self._capable.clear()
         self.changed.set()
+        self.turned.set()
         self.claimable.set()
         return member
 
@@ -92,10 +96,11 @@ class Fleet:
         """Forgets a server."""
         member = self._members.pop(server_id, None)
         if member is not None:
-            del self._ids[member.record.url, member.record.name]
+            del self._ids[member.record.identity]
             self._held_back.drop(server_id)
             self._capable.clear()
             self.changed.set()
+            self.turned.set()
             self.parting.set()
 
     def leave(self, server_id: str, at_ms: int) -> None:
@@ -105,6 +110,7 @@ class Fleet:
             member.leaves_ms = at_ms
             member.renew()
             self.parting.set()
+            self.turned.set()
             self.claimable.set()
 
     def keep(self, server_id: str, count: int) -> None:
@@ -135,13 +141,7 @@ class Fleet:
     def candidates(self, now_ms: int) -> list[Candidate]:
         """Shows the servers that may take a task now to those who plan."""
         self.tick(now_ms)
-        return [
-            Candidate(
-                one.record, one.status, one.active, one.queued, one.withheld, doubts=one.doubts
-            )
-            for one in self
-            if hindrance(one) is Rule.ELIGIBLE
-        ]
+        return [candidate(one) for one in self if hindrance(one) is Rule.ELIGIBLE]
 
     def verdicts(self, route: str, now_ms: int) -> list[tuple[ServerRecord, Verdict]]:
         """Tells of each server, by name, whether it may take a task of a route now."""
@@ -151,8 +151,7 @@ class Fleet:
         """Takes a slot for an attempt."""
         member = self._members.get(server_id)
         if member is not None:
-            member.holding.add((task_id, attempt))
-            member.recount()
+            member.take((task_id, attempt))
 
     def reserve(self, server_id: str, slots: int) -> None:
         """Takes slots for a claim under way; a negative number gives them back."""
@@ -167,15 +166,17 @@ class Fleet:
         """Gives an attempt's slot back."""
         member = self._members.get(server_id)
         if member is not None:
-            member.holding.discard((task_id, attempt))
-            member.recount()
+            member.free((task_id, attempt))
             if member.leaves_ms:
                 self.parting.set()
 
     def seen(self, server_id: str, now_ms: int) -> None:
-        """Takes a sign of life: it renews the lease of all that the server holds."""
+        """Takes a sign of life: it renews the lease of all that the server holds.
+
+        What comes by another way from a worker without a stream is none: it was said before.
+        """
         member = self._members.get(server_id)
-        if member is not None:
+        if member is not None and member.connection not in APART:
             member.lease.renew(now_ms)
 
     def observe(self, server_id: str, load: Load | None, error: str) -> None:

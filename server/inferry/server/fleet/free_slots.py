@@ -43,7 +43,8 @@ class FreeSlots:
         return ranked
 
     def _fill(self, server: Candidate) -> None:
-        fuller = server._replace(active=server.active + 1)
+        credit = None if server.credit is None else server.credit - 1
+        fuller = server._replace(active=server.active + 1, credit=credit)
         if hindrance(fuller) is Rule.ELIGIBLE:
             self._servers[server.record.id] = fuller
         else:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from inferry.server.fleet.breaker import Breaker, BreakerState
 from inferry.server.fleet.lease import AttemptKey, Lease
-from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
+from inferry.server.fleet.line import APART, Connection, Line
+from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus, Transport
 from inferry.server.fleet.rest import Rest
 
 #: Ended attempts that the success rate looks back on.
@@ -42,6 +43,8 @@ class Member:
     leaves_ms: int = 0
     #: Writes under way that may have it stay.
     kept: int = 0
+    #: Of a worker: its stream. None of others.
+    line: Line | None = field(init=False)
 
     # What routing looks at: read for each server of each task, so it is kept ready.
 
@@ -55,13 +58,19 @@ class Member:
     withheld: int = field(init=False)
     #: What makes it the last choice: a bad probe, calls that could not connect.
     doubts: int = field(init=False)
+    #: Of a worker: how it stands with its stream. None of others.
+    connection: Connection | None = field(init=False)
+    #: Of a worker: assignments that it can get now. None of others.
+    credit: int | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self.line = Line() if self.record.transport is Transport.GRPC else None
         self.renew()
 
     def renew(self) -> None:
         """Brings what routing looks at up to date; to be called after each change."""
         self.status = self._status()
+        self.connection = None if self.line is None else self.line.connection
         self.queued = self.load.queue_length if self.load is not None else 0
         degraded = self.health.status is ServerStatus.DEGRADED
         self.doubts = degraded + (self.breaker.unreachable > 0)
@@ -71,9 +80,25 @@ class Member:
     def recount(self) -> None:
         """Does so when only the slots that are taken changed, as they do for each attempt."""
         self.active = len(self.holding) + self.reserved
+        line = self.line
+        self.credit = None if line is None else line.credit(self.reserved)
         if self.breaker.state is BreakerState.HALF_OPEN:
             others = len(self.holding & self.before_trial)
             self.withheld = max(0, self.record.max_concurrent - others - 1)
+
+    def take(self, attempt: AttemptKey) -> None:
+        """Takes a slot for an attempt; with a stream, it is about to be given to that."""
+        self.holding.add(attempt)
+        if self.line is not None and self.line.connection not in APART:
+            self.line.due.add(attempt)
+        self.recount()
+
+    def free(self, attempt: AttemptKey) -> None:
+        """Gives an attempt's slot back; twice does no harm."""
+        self.holding.discard(attempt)
+        if self.line is not None:
+            self.line.due.discard(attempt)
+        self.recount()
 
     def absent_ms(self, now_ms: int) -> int:
         """Tells for how long it has been gone, holding nothing; 0 when it is not, or drains.
@@ -99,8 +124,11 @@ class Member:
         return sum(self.recent) / len(self.recent) if self.recent else None
 
     def _status(self) -> ServerStatus:
-        if self.record.draining or self.leaves_ms:
+        line = self.line
+        if self.record.draining or self.leaves_ms or (line is not None and line.leaving):
             return ServerStatus.DRAINING
+        if line is not None and line.connection in APART:
+            return ServerStatus.OFFLINE
         if self.rest.until_ms and self.health.status is not ServerStatus.OFFLINE:
             return ServerStatus.RESTING
         return self.health.status

@@ -12,6 +12,9 @@ from math import isnan
 #: What a server can say of its load at most: the largest ``int32``.
 _MOST = 2**31 - 1
 
+#: What makes a server: its tenant, its url, its name.
+Identity = tuple[str, str, str]
+
 
 class ServerStatus(IntEnum):
     """Whether a server gets tasks; numbered as ``inferry.v1.Server.Status``."""
@@ -21,6 +24,15 @@ class ServerStatus(IntEnum):
     OFFLINE = 3
     DRAINING = 4
     RESTING = 5
+
+
+class Transport(IntEnum):
+    """How tasks reach a server; numbered as ``inferry.v1.Server.Transport``."""
+
+    #: It is called at its URL.
+    HTTP = 1
+    #: A worker: it dials in, and has no URL.
+    GRPC = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +73,9 @@ class ServerRecord:
 
     #: ``srv_`` and a ULID.
     id: str
-    #: Where it is called, without a trailing slash.
+    #: Where it is called, without a trailing slash; empty for a worker.
     url: str
-    #: Its name; url and name together make the server.
+    #: Its name; tenant, url and name together make the server.
     name: str
     #: Types and capabilities; empty takes every type.
     capabilities: frozenset[str]
@@ -79,6 +91,17 @@ class ServerRecord:
     created_ms: int
     #: When it last registered.
     updated_ms: int
+    #: How tasks reach it.
+    transport: Transport = Transport.HTTP
+    #: Whose it is; empty unless it is a worker.
+    tenant: str = ""
+    #: The owner's labels, a JSON object of strings.
+    labels: bytes = b"{}"
+
+    @property
+    def identity(self) -> Identity:
+        """What makes it this server: one that registers with the same renews it."""
+        return self.tenant, self.url, self.name
 
 
 class Probe(Enum):

@@ -53,6 +53,11 @@ class Backlog:
         """Counts what waits of a tenant; what is being claimed counts no more."""
         return self._queue.of_tenant(tenant)
 
+    @property
+    def routes(self) -> Collection[str]:
+        """The routes of the tasks that wait and are due."""
+        return self._queue.routes
+
     def waits(self, route: str) -> bool:
         """Whether tasks of a route wait that are due."""
         return route in self._queue.routes

@@ -69,9 +69,10 @@ class ClaimTasks:
 
 @dataclass(frozen=True, slots=True)
 class PutServer:
-    """Adds a server, or renews the one of the same url and name. Result: the record as stored.
+    """Adds a server, or renews the one of the same tenant, url and name.
 
-    One that is renewed keeps its id, when it first registered, and whether it drains.
+    Result: the record as stored. One that is renewed keeps its id, when it first registered, and
+    whether it drains.
     """
 
     record: ServerRecord

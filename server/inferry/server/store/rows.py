@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from inferry.server.fleet.record import ServerRecord
+from inferry.server.fleet.record import ServerRecord, Transport
 from inferry.server.task.record import (
     Attempt,
     AttemptOutcome,
@@ -136,7 +136,8 @@ def server_row(record: ServerRecord) -> Row:
 
 def server_of(row: Sequence[Any]) -> ServerRecord:
     """Reads a server from the columns of ``SERVER``."""
-    id_, url, name, capabilities, slots, metadata, draining, private, *times = row
+    id_, url, name, capabilities, slots, metadata, draining, private, *rest = row
+    created_ms, updated_ms, transport, tenant, labels = rest
     return ServerRecord(
         id_,
         url,
@@ -146,5 +147,9 @@ def server_of(row: Sequence[Any]) -> ServerRecord:
         metadata,
         bool(draining),
         bool(private),
-        *times,
+        created_ms,
+        updated_ms,
+        Transport(transport),
+        tenant,
+        labels,
     )

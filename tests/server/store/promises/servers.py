@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from inferry.server.errors import NotFoundError
+from inferry.server.fleet.record import Transport
 from inferry.server.store import Store
 from inferry.server.store.operations import DrainServer, DropServer, Operation, PutServer
 from tests.server.store.samples import NOW, SERVER, do
@@ -27,6 +28,7 @@ class ServerConformance:
             "metadata": b"[]",
             "private_allowed": False,
             "updated_ms": NOW + 9,
+            "labels": b'{"zone":"a"}',
         }
         again = replace(SERVER, id="srv_2", created_ms=NOW + 9, **changes)
         renewed = replace(SERVER, **changes)
@@ -34,6 +36,17 @@ class ServerConformance:
         assert await store.servers() == [renewed]
         await do(store, DropServer("srv_1"))
         assert await store.commit([PutServer(again)]) == [again]
+
+    async def test_tenant_and_name_make_a_worker_which_has_no_url(self, store: Store) -> None:
+        worker = replace(SERVER, url="", transport=Transport.GRPC, tenant="acme")
+        other = replace(worker, id="srv_2", tenant="umbrella")
+        again = replace(worker, id="srv_3", max_concurrent=99)
+        assert await store.commit([PutServer(worker), PutServer(other), PutServer(again)]) == [
+            worker,
+            other,
+            replace(again, id="srv_1"),
+        ]
+        assert len(await store.servers()) == 2
 
     async def test_a_server_drains_until_it_is_resumed_even_if_it_registers_meanwhile(
         self, store: Store

@@ -5,6 +5,7 @@ A connection is a sign of life, whatever is answered; none is a miss of the serv
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +15,7 @@ from inferry.server.carriers.http.health import read_health
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
-from inferry.server.fleet.record import ServerRecord
+from inferry.server.fleet.record import ServerRecord, Transport
 from inferry.server.loop import Loop, wait_for
 from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
 
@@ -91,7 +92,7 @@ class HealthLoop(Loop):
         now = self._clock.now_ms()
         self._look_around(now)
         dead: list[Member] = []
-        for member in self._fleet:
+        for member in self._servers():
             watch = self._watches[member.record.id]
             if not watch.probing and self._due_ms(member, watch) <= now:
                 self._begin(member, watch, now)
@@ -111,10 +112,14 @@ class HealthLoop(Loop):
             probe.cancel()
         await asyncio.gather(*self._probes, return_exceptions=True)
 
+    def _servers(self) -> Iterator[Member]:
+        """Goes through the servers that can be asked: a worker has no address."""
+        return (one for one in self._fleet if one.record.transport is Transport.HTTP)
+
     def _look_around(self, now: int) -> None:
         """Keeps a watch for each server that there is; the lease of a new one counts from now."""
         earlier, self._watches = self._watches, {}
-        for member in self._fleet:
+        for member in self._servers():
             watch = earlier.get(member.record.id)
             if watch is None:
                 watch = _Watch()
@@ -131,7 +136,7 @@ class HealthLoop(Loop):
         """Tells when there is something to do, if nothing happens before."""
         # A server that gets its first attempts meanwhile is not waited for longer than that.
         times = [self._clock.now_ms() + self._beat_ms]
-        for member in self._fleet:
+        for member in self._servers():
             watch = self._watches.get(member.record.id)
             if watch is not None and not watch.probing:
                 times.append(self._due_ms(member, watch))

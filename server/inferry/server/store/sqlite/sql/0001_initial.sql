@@ -127,7 +127,13 @@ CREATE TABLE servers (
     private_allowed INTEGER NOT NULL CHECK (private_allowed IN (0, 1)),
     created_ms      INTEGER NOT NULL CHECK (created_ms > 0),
     updated_ms      INTEGER NOT NULL CHECK (updated_ms > 0),
-    CONSTRAINT url_and_name_make_the_server UNIQUE (url, name)
+    transport       INTEGER NOT NULL CHECK (transport IN (1, 2)),
+    tenant          TEXT    NOT NULL,
+    -- A JSON object of strings.
+    labels          BLOB    NOT NULL,
+    CONSTRAINT a_worker_has_a_tenant_in_place_of_a_url
+        CHECK ((transport = 2) = (url = '') AND (transport = 2) = (tenant <> '')),
+    CONSTRAINT tenant_url_and_name_make_the_server UNIQUE (tenant, url, name)
 ) STRICT, WITHOUT ROWID;
 
 -- The latest time in all this, to a second, in one row: time goes on from there after a restart,

@@ -58,14 +58,15 @@ SELECT {task}, body FROM tasks JOIN payloads USING (task_number) WHERE id = ?;
 SELECT 1 FROM tombstones WHERE id = ? AND tenant = ifnull(?, tenant);
 
 -- name: put_server
--- Adds a server; the one that has its url and name is renewed instead.
-INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (url, name) DO UPDATE SET
+-- Adds a server; the one that has its tenant, url and name is renewed instead.
+INSERT INTO servers ({server}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, url, name) DO UPDATE SET
     capabilities = excluded.capabilities,
     max_concurrent = excluded.max_concurrent,
     metadata = excluded.metadata,
     private_allowed = excluded.private_allowed,
-    updated_ms = excluded.updated_ms
+    updated_ms = excluded.updated_ms,
+    labels = excluded.labels
 RETURNING {server};
 
 -- name: drain_server
