@@ -24,6 +24,8 @@ class Kind(Enum):
     TAKEN = auto()
     #: Things are not so that it would be possible.
     IMPOSSIBLE_NOW = auto()
+    #: Somebody else came in its place.
+    SUPERSEDED = auto()
     #: There is too much already: try again later.
     EXHAUSTED = auto()
     #: Try again, here or elsewhere.
@@ -144,6 +146,23 @@ class StaleAttemptError(InferryError):
 
     kind = Kind.IMPOSSIBLE_NOW
     code = "STALE_ATTEMPT"
+
+
+class UnsupportedProtocolError(InferryError):
+    """The worker speaks a version of the protocol that this gateway does not."""
+
+    kind = Kind.IMPOSSIBLE_NOW
+    code = "UNSUPPORTED_PROTOCOL"
+
+
+class ReplacedError(InferryError):
+    """A newer stream has the worker's name."""
+
+    kind = Kind.SUPERSEDED
+    code = "REPLACED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a newer stream has the name {name!r}: two workers need two names")
 
 
 class QueueFullError(InferryError):

@@ -67,8 +67,11 @@ class TokenRules:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verified:
+class Verified:
+    """Who a token stands for, and until when."""
+
     principal: Principal
+    #: By the wall's clock.
     expires_ms: float
 
 
@@ -90,13 +93,21 @@ class TokenVerifier:
         self._rules = rules
         self._cache_size = cache_size
         # By the token's hash: a dump of this memory gives no token away.
-        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._cache: OrderedDict[bytes, Verified] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
         """Tells who a token (without ``Bearer``) stands for.
 
         Raises:
             UnauthenticatedError: It does not hold; the message says why.
+        """
+        return self.check(token).principal
+
+    def check(self, token: str) -> Verified:
+        """Tells who a token stands for, and until when.
+
+        Raises:
+            UnauthenticatedError: As ``verify`` says.
         """
         if len(token) > self._rules.limit or not token.isascii():
             raise UnauthenticatedError(
@@ -112,15 +123,15 @@ class TokenVerifier:
             raise _expired()
         else:
             self._cache.move_to_end(digest)
-        return verified.principal
+        return verified
 
-    def _remember(self, digest: bytes, verified: _Verified) -> _Verified:
+    def _remember(self, digest: bytes, verified: Verified) -> Verified:
         self._cache[digest] = verified
         if len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
         return verified
 
-    def _check(self, token: str, now_ms: int) -> _Verified:
+    def _check(self, token: str, now_ms: int) -> Verified:
         rules = self._rules
         claims = read_object(self._payload(token), "claims")
         # Times are checked by our clock: the cache and the tests know no other.
@@ -134,7 +145,7 @@ class TokenVerifier:
         check_audience(claims, rules.audience)
         subject = text_of(claims, "sub")
         tenant = text_of(claims, "tenant") if "tenant" in claims else subject
-        return _Verified(Principal(subject, tenant, _roles(claims)), expires_ms)
+        return Verified(Principal(subject, tenant, _roles(claims)), expires_ms)
 
     def _payload(self, token: str) -> bytes:
         """Gives what was signed, if it was signed with our key."""

@@ -7,14 +7,18 @@ from random import Random
 import structlog
 
 from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
+from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
 from inferry.server.app.rules import dispatch_rules, report_rules, server_defaults
 from inferry.server.app.use_cases import UseCases, new_use_cases
+from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher
+from inferry.server.carriers.switch import CarrierSwitch
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
@@ -23,12 +27,14 @@ from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_time
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.sweeper import Sweeper
+from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
+from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.wire.limits import ENVELOPE_BYTES
@@ -62,19 +68,23 @@ class Gateway:
         _make_data_dir(config.data_dir)
         secret, keys = load_keys(config)
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
+        verifier = new_verifier(config, keys, self._clock.wall)
         self._store: Store = SqliteStore(config.data_dir / DATABASE)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._memory = new_memory(config, self._clock)
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
+        resume = ResumeSigner(derive_key(secret, "resume"))
+        self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
         self._rpc = RpcServer(
             config,
-            new_verifier(config, keys, self._clock.wall),
+            verifier,
             signer,
             self._new_task_servicer(signer),
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
+            self._new_worker_servicer(verifier),
         )
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
@@ -99,7 +109,9 @@ class Gateway:
         ledger, engine = self._memory.ledger, self._cases.engine
         await ledger.load(self._store)
         await end_cut_attempts(engine, self._store, self._memory.fleet)
-        ledger.open(self._dispatcher)
+        self._workers.crew.adopt(await self._store.running())
+        fleet, by_call, by_stream = self._memory.fleet, self._dispatcher, self._workers.carrier
+        ledger.open(CarrierSwitch(fleet, {Transport.HTTP: by_call, Transport.GRPC: by_stream}))
         since_ms = self._clock.now_ms() - self._config.cancel_grace_ms
         await stop_again(self._store, ledger, since_ms)
         await self._rpc.serve()
@@ -136,6 +148,8 @@ class Gateway:
         self._memory.ledger.close()
         for service in reversed(self._loops):
             await service.stop()
+        # Workers go on with what they have: the next gateway takes that up.
+        await self._workers.close()
         await self._dispatcher.close(max(0.0, ends_s - loop.time()))
         self._cases.reader.dismiss()
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
@@ -172,6 +186,17 @@ class Gateway:
             rules=report_rules(self._config),
         )
 
+    def _new_worker_servicer(self, verifier: TokenVerifier) -> WorkerServicer:
+        return WorkerServicer(
+            registry=self._cases.registry,
+            crew=self._workers.crew,
+            inbox=self._workers.inbox,
+            verifier=verifier,
+            clock=self._clock,
+            wall=self._clock.wall,
+            usual_slots=self._config.max_concurrent,
+        )
+
     def _new_loops(self) -> list[Loop]:
         config, clock, memory, cases = self._config, self._clock, self._memory, self._cases
         loops = [
@@ -197,6 +222,8 @@ class Gateway:
                 timeout_ms=config.probe_timeout_ms,
                 lease_ms=config.lease_ms,
             ),
+            self._workers.rounds,
+            memory.idleness,
             Scheduler(cases.engine, memory.allocator, clock),
         ]
         if config.forget_after_ms:

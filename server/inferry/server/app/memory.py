@@ -7,6 +7,7 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.idleness import Idleness
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.signals import Signals
@@ -26,6 +27,7 @@ class Memory:
     alarm: Alarm
     allocator: Allocator
     ledger: Ledger
+    idleness: Idleness
 
 
 def new_memory(config: Config, clock: Clock) -> Memory:
@@ -46,4 +48,5 @@ def new_memory(config: Config, clock: Clock) -> Memory:
         clock=clock,
     )
     queue = QueueView(backlog, room, pauses, clock)
-    return Memory(fleet, queue, signals, alarm, allocator, ledger)
+    idleness = Idleness(fleet, backlog, pauses, clock)
+    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness)

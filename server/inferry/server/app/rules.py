@@ -2,6 +2,7 @@
 
 from inferry.server.access.tokens import TokenRules
 from inferry.server.carriers.http.process import DispatchRules
+from inferry.server.carriers.worker.rules import WorkerRules
 from inferry.server.config import Config
 from inferry.server.fleet.breaker import BreakerRules
 from inferry.server.fleet.record import HealthRules
@@ -60,6 +61,25 @@ def dispatch_rules(config: Config) -> DispatchRules:
     """Gives the numbers of a call."""
     return DispatchRules(
         report=report_rules(config), grace_ms=config.grace_ms, patience_ms=config.sync_timeout_ms
+    )
+
+
+def worker_rules(config: Config) -> WorkerRules:
+    """Gives the numbers of workers' streams."""
+    return WorkerRules(
+        report=report_rules(config),
+        beat_ms=config.worker_heartbeat_ms,
+        acknowledge_ms=config.worker_acknowledge_ms,
+        lease_ms=config.lease_ms,
+        cancel_grace_ms=config.cancel_grace_ms,
+        reconnect_ms=config.worker_reconnect_ms,
+        stalled_ms=config.worker_stalled_ms,
+        message_items=config.worker_message_items,
+        message_bytes=config.worker_message_bytes,
+        unsent_bytes=config.worker_unsent_bytes,
+        reports=config.worker_reports,
+        chunk_bytes=min(config.worker_chunk_bytes, config.result_limit_bytes),
+        chunks_bytes=config.worker_chunks_bytes,
     )
 
 

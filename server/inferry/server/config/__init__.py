@@ -15,6 +15,7 @@ from inferry.server.config.gateway import GatewaySettings, ProcessSettings
 from inferry.server.config.limits import LimitSettings
 from inferry.server.config.servers import ServerSettings
 from inferry.server.config.tasks import TaskSettings
+from inferry.server.config.workers import WorkerSettings
 from inferry.wire.hosts import is_everywhere
 
 
@@ -22,6 +23,7 @@ from inferry.wire.hosts import is_everywhere
 class Config(
     ProcessSettings,
     LimitSettings,
+    WorkerSettings,
     ServerSettings,
     TaskSettings,
     AccessSettings,

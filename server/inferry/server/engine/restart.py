@@ -6,6 +6,7 @@ from inferry.server.clock import SteadyClock
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.record import Transport
 from inferry.server.store import Store
 from inferry.server.task.failure import Failure
 from inferry.server.task.record import AttemptOutcome, Status
@@ -41,11 +42,15 @@ async def end_cut_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:
     """Ends the attempts whose call was cut; to be called once, before new ones begin.
 
     An asynchronous attempt may go on at its server and report; it is left to its timeouts, unless
-    the server never said a word and another run does no harm.
+    the server never said a word and another run does no harm. What a worker has goes on in any
+    case.
     """
     for record in await store.running():
         unheard = record.status is Status.PENDING and record.spec.idempotent
-        if fleet.get(record.server_id or "") is None:
+        member = fleet.get(record.server_id or "")
+        if member is not None and member.record.transport is Transport.GRPC:
+            continue
+        if member is None:
             # The gateway stopped between the end of the server and that of its attempts.
             await engine.answer(record.spec.id, record.attempt, _GONE)
         elif not record.spec.asynchronous or unheard:

@@ -104,7 +104,12 @@ class Engine:
         return inserted
 
     async def report(
-        self, task_id: str, attempt: int | None, report: Report, tenant: str | None
+        self,
+        task_id: str,
+        attempt: int | None,
+        report: Report,
+        tenant: str | None,
+        server_id: str | None = None,
     ) -> TaskRecord:
         """Takes a backend's report; the task's status tells whether the backend should stop.
 
@@ -113,25 +118,32 @@ class Engine:
             attempt: The attempt that reports; None for whichever is open.
             report: What it says.
             tenant: Whose tasks the backend may report on; None for everybody's.
+            server_id: Who reports; None if that does not matter.
 
         Raises:
             TaskNotFoundError: There is none, or it is not this tenant's.
-            StaleAttemptError: The attempt has ended.
+            StaleAttemptError: The attempt has ended, or is another server's.
             IllegalTransitionError: The task has ended otherwise.
         """
 
         def decide(record: TaskRecord) -> Input | Failure | None:
-            return interpret(record, attempt, report)
+            return interpret(record, attempt, report, server_id)
 
         return await self._change(task_id, decide, self._ledger.reported, tenant)
 
     async def misreport(
-        self, task_id: str, attempt: int | None, reason: str, tenant: str | None
+        self,
+        task_id: str,
+        attempt: int | None,
+        reason: str,
+        tenant: str | None,
+        server_id: str | None = None,
     ) -> None:
         """Keeps why a report was refused on the attempt that it was about, if that is open."""
 
         def decide(record: TaskRecord) -> Input | None:
-            concerned = record.running and attempt in (None, record.attempt)
+            theirs = server_id in (None, record.server_id)
+            concerned = record.running and attempt in (None, record.attempt) and theirs
             return Misreport(reason) if concerned and record.flaw != reason else None
 
         # Of no task of ours there is nothing to tell: its id is whatever its caller made up.

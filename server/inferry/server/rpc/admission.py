@@ -70,21 +70,36 @@ class Admission:
         reports = Right.CALLBACK in allowed
 
         def admit(metadata: Metadata | None) -> Principal:
-            for key, value in metadata or ():
-                if key == "authorization":
-                    scheme, _, token = str(value).partition(" ")
-                    break
-            else:
-                raise no_report() if reports else _no_token()
-            if scheme.lower() != "bearer":
-                raise _no_token()
-            found = verify(token.strip())
+            token = bearer_of(metadata, no_report if reports else None)
+            found = verify(token)
             if found.roles.isdisjoint(allowed):
                 roles = ", ".join(sorted(found.roles)) or "no known"
                 raise PermissionDeniedError(f"the token's role may not call {method}: {roles}")
             return found
 
         return admit
+
+
+def bearer_of(
+    metadata: Metadata | None, missing: Callable[[], UnauthenticatedError] | None = None
+) -> str:
+    """Gives the token of a call.
+
+    Args:
+        metadata: Of the call.
+        missing: Makes the refusal of one that has none; None for the usual one.
+
+    Raises:
+        UnauthenticatedError: It has none.
+    """
+    for key, value in metadata or ():
+        if key == "authorization":
+            scheme, _, token = str(value).partition(" ")
+            if scheme.lower() != "bearer":
+                raise _no_token()
+            return token.strip()
+    refuse = missing or _no_token
+    raise refuse()
 
 
 def _no_token() -> UnauthenticatedError:

@@ -193,6 +193,12 @@ def server_to_proto(member: Member) -> server_pb2.Server:
         last_error=member.last_error,
         breaker=server_pb2.Server.Breaker.ValueType(member.breaker.state),
         retry_at=timestamp(member.retry_ms),
+        transport=server_pb2.Server.Transport.ValueType(record.transport),
+        connection=server_pb2.Server.Connection.ValueType(member.connection or 0),
+        tenant=record.tenant,
+        labels=orjson.loads(record.labels),
+        credit=member.credit,
+        worker_idle_with_backlog_ms=0 if member.line is None else member.line.idle_ms,
     )
 
 

@@ -57,11 +57,15 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     Args:
         admission: Tells who calls, and whether they may.
         vouching: Tells which reports may be read though nobody knows who sends them.
+        limits: Bytes of a message that is parsed, by method; what gRPC takes where there is none.
     """
 
-    def __init__(self, admission: Admission, vouching: Vouching) -> None:
+    def __init__(
+        self, admission: Admission, vouching: Vouching, limits: Mapping[str, int] | None = None
+    ) -> None:
         self._admission = admission
         self._vouching = vouching
+        self._limits = limits or {}
         # Bound now: a logger from the module's top would be looked up anew for each call.
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
@@ -111,7 +115,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         known = self._guarded.get((method, handler, unread))
         if known is not None:
             return known
-        read = parsing(handler) if unread else handler.request_deserializer
+        limit = self._limits.get(method)
+        read = parsing(handler, limit) if unread else handler.request_deserializer
         # A message in bytes is parsed where it is used, and let go of there.
         parse = read if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary

@@ -13,6 +13,7 @@ from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.rpc.unread import Vouching
+from inferry.server.rpc.worker_service import CONNECT
 from inferry.v1 import (
     access_service_pb2,
     access_service_pb2_grpc,
@@ -22,16 +23,22 @@ from inferry.v1 import (
     server_service_pb2_grpc,
     task_service_pb2,
     task_service_pb2_grpc,
+    worker_service_pb2,
+    worker_service_pb2_grpc,
 )
 from inferry.wire.hosts import addresses_of, take_port, with_port
 
 #: What a call's metadata may have beyond the longest token.
 _OTHER_METADATA_BYTES = 8_192
 
+#: What a message of a worker may have beside a chunk, or a result that is as large.
+WORKER_MESSAGE_BYTES = 1024 * 1024
+
 _SERVICES = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 
@@ -47,10 +54,12 @@ class RpcServer:
         tasks: task_service_pb2_grpc.TaskServiceServicer,
         servers: server_service_pb2_grpc.ServerServiceServicer,
         queue: queue_service_pb2_grpc.QueueServiceServicer,
+        workers: worker_service_pb2_grpc.WorkerServiceServicer,
     ) -> None:
         self._config = config
         admission = Admission(verifier)
-        interceptor = ServerInterceptor(admission, Vouching(callbacks))
+        limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
+        interceptor = ServerInterceptor(admission, Vouching(callbacks), limits)
         access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
@@ -60,6 +69,7 @@ class RpcServer:
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, server)
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, server)
+            worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
             access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.reflection:

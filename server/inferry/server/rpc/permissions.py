@@ -40,6 +40,7 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.ServerService/DrainServer": _BACKEND,
     "/inferry.v1.ServerService/ResumeServer": _BACKEND,
     "/inferry.v1.ServerService/DeregisterServer": _BACKEND,
+    "/inferry.v1.WorkerService/Connect": _BACKEND,
     "/inferry.v1.QueueService/GetQueue": _OPERATOR,
     "/inferry.v1.QueueService/PauseType": _OPERATOR,
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,

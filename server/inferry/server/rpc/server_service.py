@@ -11,18 +11,10 @@ from inferry.server.fleet.record import load_of
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
-from inferry.server.rpc.task_requests import names, within
+from inferry.server.rpc.registrations import said_by
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
-from inferry.wire.controls import CONTROLS
-from inferry.wire.errors import FieldError
-from inferry.wire.structs import struct_text
 
-CAPABILITIES_LIMIT = 256
-NAME_LIMIT = 128
-#: Of metadata: less than a page of a list has.
-METADATA_LIMIT_BYTES = 65_536
-MAX_CONCURRENT_LIMIT = 10_000
 GRACE_LIMIT_MS = 600_000
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
@@ -50,23 +42,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.RegisterServerRequest, context: Context
     ) -> pb.RegisterServerResponse:
         """Registers a server, or renews the registration of the same url and name."""
-        slots = self._defaults.max_concurrent
-        if request.HasField("max_concurrent"):
-            slots = request.max_concurrent
-        within("maxConcurrent", slots, 1, MAX_CONCURRENT_LIMIT)
-        if not 0 < len(request.name) <= NAME_LIMIT or CONTROLS.search(request.name):
-            raise InvalidPayloadError(
-                f"name: right is 1 to {NAME_LIMIT} characters, none of them a control character"
-            )
+        said = said_by(request, self._defaults.max_concurrent)
         member = await self._registry.register(
             Registration(
                 url=request.url,
-                name=request.name,
-                capabilities=frozenset(
-                    names("capabilities", request.capabilities, CAPABILITIES_LIMIT)
-                ),
-                max_concurrent=slots,
-                metadata=_metadata(request),
+                name=said.name,
+                capabilities=said.capabilities,
+                max_concurrent=said.max_concurrent,
+                metadata=said.metadata,
                 private_allowed=Role.ADMIN in caller().roles,
             )
         )
@@ -124,20 +107,6 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             raise InvalidPayloadError(f"grace: {grace_ms} ms; right is 0 to {GRACE_LIMIT_MS}")
         await self._registry.deregister(request.id, grace_ms)
         return pb.DeregisterServerResponse()
-
-
-def _metadata(request: pb.RegisterServerRequest) -> bytes:
-    try:
-        metadata = struct_text(request.metadata)
-    except FieldError as error:
-        error.within("metadata")
-        raise InvalidPayloadError(str(error), field="metadata") from None
-    if request.metadata.ByteSize() > METADATA_LIMIT_BYTES:
-        raise InvalidPayloadError(
-            f"metadata: larger than {METADATA_LIMIT_BYTES} bytes as a protobuf Struct",
-            field="metadata",
-        )
-    return metadata
 
 
 def _status(member: Member) -> server_pb2.Server.Status.ValueType:

@@ -34,6 +34,7 @@ STATUSES: Mapping[Kind, StatusCode] = {
     Kind.NOT_FOUND: StatusCode.NOT_FOUND,
     Kind.TAKEN: StatusCode.ALREADY_EXISTS,
     Kind.IMPOSSIBLE_NOW: StatusCode.FAILED_PRECONDITION,
+    Kind.SUPERSEDED: StatusCode.ABORTED,
     Kind.EXHAUSTED: StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAVAILABLE: StatusCode.UNAVAILABLE,
     Kind.INTERNAL: StatusCode.INTERNAL,

@@ -52,7 +52,7 @@ def new_task(
         tenant=tenant,
         type=name_of("type", request.type),
         capabilities=names("capabilities", request.capabilities, CAPABILITIES_LIMIT),
-        labels=_labels(request),
+        labels=labels_of(request.labels),
         asynchronous=asynchronous,
         priority=within("priority", request.priority, 0, 9),
         timeout_ms=_optional(request, "timeout_ms", "timeout", usual, DAY_MS),
@@ -212,10 +212,15 @@ def _key(
     return RequestKey(request.request_id, digest, spec.created_ms + DAY_MS)
 
 
-def _labels(request: task_service_pb2.CreateTaskRequest) -> bytes:
-    if not request.labels:
+def labels_of(given: Mapping[str, str]) -> bytes:
+    """Reads labels; returns them as a JSON object.
+
+    Raises:
+        InvalidPayloadError: There are too many, or one is too long.
+    """
+    if not given:
         return b"{}"
-    labels = dict(request.labels)
+    labels = dict(given)
     within("labels", len(labels), 0, LABELS_LIMIT)
     for key, value in labels.items():
         if not 0 < len(key) <= LABEL_KEY_LIMIT or len(value) > LABEL_VALUE_LIMIT:

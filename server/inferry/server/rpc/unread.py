@@ -37,16 +37,19 @@ _OPEN_BYTES = 4_096
 _OPEN_WITHIN_S = 5.0
 
 
-def parsing(handler: "grpc.RpcMethodHandler[Any, Any]") -> Parse:
+def parsing(handler: "grpc.RpcMethodHandler[Any, Any]", limit: int | None = None) -> Parse:
     """Makes what parses the messages of a method.
 
-    The result raises ``InvalidPayloadError`` for what is no such message.
+    The result raises ``InvalidPayloadError`` for what is no such message, or larger than ``limit``
+    bytes.
     """
     read = handler.request_deserializer
     if read is None:
         return lambda raw: raw
 
     def parse(raw: bytes) -> Any:
+        if limit is not None and len(raw) > limit:
+            raise InvalidPayloadError(f"a message has {len(raw)} bytes; the limit is {limit}")
         try:
             return read(raw)
         except DecodeError:

@@ -159,18 +159,21 @@ def _details_of(update: TaskUpdate, rules: ReportRules, room: int) -> tuple[byte
     return details, f"details are kept as a text: {flaw}"
 
 
-def interpret(record: TaskRecord, attempt: int | None, report: Report) -> Input | Failure | None:
+def interpret(
+    record: TaskRecord, attempt: int | None, report: Report, server_id: str | None = None
+) -> Input | Failure | None:
     """Tells what a report does to a task; None if it changes nothing.
 
     Args:
         record: The task.
         attempt: The attempt that reports; None for whichever is the latest.
         report: What it says.
+        server_id: Who reports; None if that does not matter.
 
     Raises:
-        StaleAttemptError: The attempt has ended.
+        StaleAttemptError: The attempt has ended, or is another server's.
     """
-    _fence(record, attempt)
+    _fence(record, attempt, server_id)
     if record.status.final and _changes_nothing(record, report):
         return None
     return meaning(report)
@@ -226,8 +229,9 @@ def _unsaid(loss: Loss | None) -> str:
             return "the process that ran it died"
 
 
-def _fence(record: TaskRecord, attempt: int | None) -> None:
-    if not record.waiting and attempt in (None, record.attempt):
+def _fence(record: TaskRecord, attempt: int | None, server_id: str | None) -> None:
+    theirs = server_id in (None, record.server_id)
+    if not record.waiting and attempt in (None, record.attempt) and theirs:
         return
     what = "no attempt is open" if attempt is None else f"attempt {attempt} has ended"
     raise StaleAttemptError(

@@ -1,0 +1,1 @@
+"""Workers: the streams that they open, and how attempts travel on them."""

@@ -1,0 +1,230 @@
+"""All workers of a gateway, and the streams that they have open."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from random import Random
+
+import structlog
+
+from inferry.server.access.resume import ResumeSigner
+from inferry.server.carriers.worker.chunks import Budget
+from inferry.server.carriers.worker.deeds import Deeds
+from inferry.server.carriers.worker.holds import key
+from inferry.server.carriers.worker.rules import PROTOCOL, REFS_LIMIT, WorkerRules
+from inferry.server.carriers.worker.session import Session
+from inferry.server.carriers.worker.worker import Worker
+from inferry.server.clock import Clock
+from inferry.server.errors import (
+    InferryError,
+    ReplacedError,
+    ServerNotFoundError,
+    UnavailableError,
+)
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lines import Lines
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import Transport
+from inferry.server.loop import wait_for
+from inferry.server.task.record import Status, TaskRecord
+from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello, WorkerWelcome
+
+#: How long a stream may take to end that is to end.
+_LAST_WORDS_MS = 2_000
+#: How long streams may take to end when the gateway stops.
+_CLOSE_S = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class Crew:
+    """The workers.
+
+    Args:
+        fleet: The servers.
+        deeds: Writes down what the workers' words do to tasks.
+        resume: Makes and checks resume tokens.
+        clock: The time.
+        random: Jitter.
+        rules: The numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        deeds: Deeds,
+        resume: ResumeSigner,
+        clock: Clock,
+        random: Random,
+        rules: WorkerRules,
+    ) -> None:
+        self._fleet = fleet
+        self._lines = Lines(fleet)
+        self._deeds = deeds
+        self._resume = resume
+        self._clock = clock
+        self._random = random
+        self._rules = rules
+        self._budget = Budget(rules.chunks_bytes)
+        self._workers: dict[str, Worker] = {}
+        #: Streams that are open, and what has each go that does not end by itself.
+        self._streams: dict[Session, Callable[[], object]] = {}
+        #: When the streams are given up that are to end.
+        self._ending: dict[Session, int] = {}
+        self._emptied = asyncio.Event()
+        self._closing = False
+
+    def find(self, server_id: str) -> Worker | None:
+        """Finds a worker; None if it never had a stream or an attempt here."""
+        return self._workers.get(server_id)
+
+    def get(self, server_id: str) -> Worker:
+        """Finds a worker, or makes one that has nothing."""
+        worker = self._workers.get(server_id)
+        if worker is None:
+            worker = Worker(server_id, self._rules, self._lines, self._deeds)
+            self._workers[server_id] = worker
+        return worker
+
+    def adopt(self, records: Iterable[TaskRecord]) -> None:
+        """Takes up what workers have after a start: it is kept for them for a lease from now on.
+
+        Args:
+            records: All tasks with an open attempt.
+        """
+        now = self._clock.now_ms()
+        for member in self._fleet:
+            if member.record.transport is Transport.GRPC:
+                worker = self.get(member.record.id)
+                for record in records:
+                    if record.server_id == worker.server_id:
+                        taken = record.status is Status.PROCESSING
+                        worker.adopt((record.spec.id, record.attempt), taken=taken)
+                worker.expect(now)
+
+    def connect(
+        self, member: Member, hello: WorkerHello, token_ends_ms: int, give_up: Callable[[], object]
+    ) -> Session:
+        """Begins with a stream that a worker opened, in place of one that it has.
+
+        Args:
+            member: The worker, as it has just registered.
+            hello: What it said first.
+            token_ends_ms: When its token ends.
+            give_up: Ends the stream, should it not do so by itself.
+
+        Raises:
+            UnavailableError: The gateway stops.
+        """
+        if self._closing:
+            raise UnavailableError("the gateway stops: connect again", retry_after_s=1)
+        now, server_id = self._clock.now_ms(), member.record.id
+        worker = self.get(server_id)
+        older = worker.session
+        if older is not None:
+            self._end(older, None if older.ends_ms else ReplacedError(member.record.name))
+            worker.cut(older, now)
+        resumed = self._resume.holds(server_id, hello.resume_token)
+        session = Session(server_id, self._rules, self._budget, self._random, now, token_ends_ms)
+        session.ready = hello.ready
+        self._streams[session] = give_up
+        session.outbox.welcome(self._welcome(server_id, token_ends_ms, resumed=resumed))
+        held = [key(named) for named in hello.held[:REFS_LIMIT]]
+        worker.attach(session, held, now, resumed=resumed)
+        _log.info("stream opened", server_id=server_id, sdk=hello.sdk[:100], resumed=resumed)
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """A stream has ended, in whichever way."""
+        self._streams.pop(session, None)
+        self._ending.pop(session, None)
+        session.end(None)
+        worker = self._workers.get(session.server_id)
+        if worker is not None:
+            worker.cut(session, self._clock.now_ms())
+        why = "" if session.error is None else session.error.message
+        _log.info("stream ended", server_id=session.server_id, error=why, skipped=session.skipped)
+        if not self._streams:
+            self._emptied.set()
+
+    async def messages(self, session: Session) -> AsyncGenerator[GatewayMessage, None]:
+        """Gives what is to be sent on a stream, until it is to end.
+
+        Raises:
+            InferryError: What it ends with.
+        """
+        worker = self.get(session.server_id)
+        while session.error is None:
+            parcel = worker.take(session)
+            if parcel is not None:
+                yield parcel.message
+            elif session.over:
+                return
+            else:
+                await session.outbox.changed.wait()
+                session.outbox.changed.clear()
+        raise session.error
+
+    def renew(self, session: Session, token_ends_ms: int) -> None:
+        """A worker sent a new token."""
+        session.token_ends_ms = token_ends_ms
+        self.get(session.server_id).due_ms = 0
+
+    def tick(self) -> None:
+        """Lets time pass for all workers."""
+        turned = self._fleet.turned.is_set()
+        self._fleet.turned.clear()
+        now = self._clock.now_ms()
+        for server_id, worker in list(self._workers.items()):
+            member = self._fleet.get(server_id)
+            if member is None:
+                self._retire(worker)
+            elif turned or worker.due_ms <= now:
+                worker.tick(now, draining=member.record.draining or member.leaves_ms > 0)
+        for session, give_up in list(self._streams.items()):
+            if session.over and self._ending.setdefault(session, now + _LAST_WORDS_MS) <= now:
+                give_up()
+
+    async def close(self) -> None:
+        """Has all workers go and open another stream: what they have stays open meanwhile."""
+        self._closing = True
+        now = self._clock.now_ms()
+        for session in self._streams:
+            session.reconnect(now, "the gateway stops")
+            session.end(None)
+        if self._streams:
+            self._emptied.clear()
+            await wait_for(self._emptied, _CLOSE_S)
+        for give_up in list(self._streams.values()):
+            give_up()
+
+    def _retire(self, worker: Worker) -> None:
+        """Lets go of a worker that was taken out of the list."""
+        session = worker.session
+        if session is not None:
+            self._end(session, ServerNotFoundError(worker.server_id))
+            worker.cut(session, self._clock.now_ms())
+        worker.clear()
+        del self._workers[worker.server_id]
+
+    def _end(self, session: Session, error: InferryError | None) -> None:
+        session.end(error)
+        self._ending[session] = self._clock.now_ms() + _LAST_WORDS_MS
+
+    def _welcome(self, server_id: str, token_ends_ms: int, *, resumed: bool) -> WorkerWelcome:
+        rules = self._rules
+        welcome = WorkerWelcome(
+            server_id=server_id,
+            protocol_version=PROTOCOL,
+            resume_token=self._resume.token(server_id),
+            resumed=resumed,
+            heartbeat_interval_ms=rules.beat_ms,
+            acknowledge_within_ms=rules.acknowledge_ms,
+            lease_ms=rules.lease_ms,
+            unacknowledged_reports_limit=rules.reports,
+            result_limit_bytes=rules.report.largest,
+            chunk_bytes=rules.chunk_bytes,
+            stalled_after_ms=rules.stalled_ms,
+        )
+        welcome.token_expires_at.FromMilliseconds(token_ends_ms)
+        return welcome
