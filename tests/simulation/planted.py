@@ -74,9 +74,9 @@ BUGS = (
     ),
     Bug(
         "an attempt is dispatched before its commit",
-        "engine.tasks:Engine.create",
+        "engine.creator:Creator._begin",
         "self._ledger.take_slot(claim.record)",
-        "self._ledger._carrier.carry(claim.record, payload)",
+        "self._ledger._carrier.carry(claim.record, new.payload)",
     ),
     Bug(
         "the slot of a failed attempt stays taken",

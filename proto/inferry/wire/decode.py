@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from inferry.wire.errors import FieldError, expected
 from inferry.wire.members import elements, members
-from inferry.wire.rules import TIMESTAMP, map_value, shown, simple, text_field
+from inferry.wire.rules import TIMESTAMP, map_value, shown, simple, simple_map, text_field
 from inferry.wire.scalars import Reader, read_text, reader, write_timestamp
 from inferry.wire.structs import struct_of, value_of
 from inferry.wire.text import check, parse
@@ -25,6 +25,8 @@ Decoder = Callable[[Message, bytes], None]
 Setter = Callable[[Message, bytes], None]
 #: Sets one field of a message from a text in a query. Raises ``FieldError``.
 QuerySetter = Callable[[Message, str], None]
+#: Sets one entry of a map, by its key, from a text in a query. Raises ``FieldError``.
+MapSetter = Callable[[Message, str, str], None]
 
 _NULL = b"null"
 
@@ -61,6 +63,26 @@ def query_setters(descriptor: Descriptor) -> Mapping[str, QuerySetter]:
         if simple(field):
             setters[field.json_name] = setters[field.name] = _query_setter(field)
     return setters
+
+
+@cache
+def query_maps(descriptor: Descriptor) -> Mapping[str, MapSetter]:
+    """Compiles what sets entries of a message's maps from the texts of a query, by map."""
+    setters: dict[str, MapSetter] = {}
+    for field in descriptor.fields:
+        if simple_map(field):
+            setters[field.json_name] = setters[field.name] = _entry_setter(field.name)
+    return setters
+
+
+def _entry_setter(name: str) -> MapSetter:
+    def set_entry(message: Message, key: str, text: str) -> None:
+        entries = getattr(message, name)
+        if key in entries:
+            raise FieldError("given twice")
+        entries[read_text(key)] = read_text(text)
+
+    return set_entry
 
 
 def _refuser(descriptor: Descriptor) -> Setter:

@@ -15,6 +15,9 @@ MESSAGE_BYTES = 4 * 1024 * 1024
 ENVELOPE_BYTES = 96 * 1024
 #: A request to create or register.
 REQUEST_BYTES = 1024 * 1024
+#: A request to create many tasks, and how many.
+BATCH_BYTES = 3 * 1024 * 1024
+BATCH_TASKS = 1_000
 #: A result with its details. A task with the largest payload and the largest result can be read.
 RESULT_BYTES = MESSAGE_BYTES - REQUEST_BYTES - ENVELOPE_BYTES
 

@@ -41,6 +41,12 @@ def simple(field: FieldDescriptor) -> bool:
     return shown(field) and (kind is None or kind.full_name == TIMESTAMP)
 
 
+def simple_map(field: FieldDescriptor) -> bool:
+    """Whether a field is a map of texts by texts: each can be said by itself, as in a query."""
+    value = map_value(field)
+    return value is not None and value.type == FieldDescriptor.TYPE_STRING
+
+
 def chooses_format(descriptor: Descriptor) -> bool:
     """Whether a request says in which form JSON values are to come."""
     return any(map(_chooses_format, descriptor.fields))

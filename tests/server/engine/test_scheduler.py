@@ -9,6 +9,7 @@ import pytest
 
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
@@ -64,10 +65,16 @@ class Yard:
         self.books = Books(clock)
         self.ledger = self.books.ledger
         self.ledger.open(self.porter)
-        self.engine = Engine(
-            committer=Committer(self.store),
+        committer = Committer(self.store)
+        self.creator = Creator(
+            committer=committer,
             ledger=self.ledger,
             allocator=self.books.allocator,
+            rules=TASK_RULES,
+        )
+        self.engine = Engine(
+            committer=committer,
+            ledger=self.ledger,
             clock=self.clock,
             rules=TASK_RULES,
             random=Random(1),
@@ -84,7 +91,7 @@ class Yard:
         ]
         self.made += count
         for created in await asyncio.gather(
-            *(self.engine.create(spec, b"{}", not_before_ms, None) for spec in specs)
+            *(self.creator.create(NewTask(spec, b"{}", not_before_ms)) for spec in specs)
         ):
             assert isinstance(created, TaskRecord)
 

@@ -8,6 +8,7 @@ import pytest
 
 from inferry.server.clock import SLEW, SteadyClock
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.sweeper import STEP_LIMIT, Sweeper
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
@@ -63,10 +64,13 @@ class Clockwork:
         )
         self.store = CountingStore(":memory:")
         books = Books(self.clock)
+        committer = Committer(self.store)
+        self.creator = Creator(
+            committer=committer, ledger=books.ledger, allocator=books.allocator, rules=TASK_RULES
+        )
         self.engine = Engine(
-            committer=Committer(self.store),
+            committer=committer,
             ledger=books.ledger,
-            allocator=books.allocator,
             clock=self.clock,
             rules=TASK_RULES,
             random=Random(1),
@@ -89,7 +93,7 @@ class Clockwork:
             queue_timeout_ms=queue_timeout_ms,
             created_ms=self.clock.now_ms(),
         )
-        await self.engine.create(spec, b"{}", 0, None)
+        await self.creator.create(NewTask(spec, b"{}"))
         return spec.id
 
     async def late_ms(self, task_id: str) -> int:

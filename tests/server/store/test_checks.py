@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from inferry.server.store.operations import PauseType, PutServer
+from inferry.server.store.operations import Epoch, PauseType, PutServer
 from inferry.server.store.sqlite.batches import SqliteBatches
+from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
 from inferry.server.task.inputs import Accept, Fail, Succeed
@@ -18,7 +19,7 @@ from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
 def db() -> Iterator[apsw.Connection]:
     db = apsw.Connection(":memory:")
     migrate(db, load_migrations(FOLDER))
-    results = SqliteBatches(db).run(
+    results = SqliteBatches(db, Journal(Epoch(1, 1))).run(
         [
             waiting("waiting"),
             dispatched("dispatched"),

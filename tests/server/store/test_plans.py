@@ -14,7 +14,7 @@ from inferry.server.store.sqlite.reads import list_query
 from inferry.server.task.record import Status
 
 #: Asked now and then, of all there is: of an index, but all of it.
-READS_ALL = {"paused_types", "servers", "tenants"}
+READS_ALL = {"epochs", "paused_types", "servers", "tenants"}
 INDEXES = {
     "task": "sqlite_autoindex_tasks_1 (id=?)",
     "task_and_payload": "sqlite_autoindex_tasks_1 (id=?)",
@@ -28,6 +28,11 @@ INDEXES = {
     "forget_tombstones": "tombstones_until (until_ms<?)",
     "events": "PRIMARY KEY (task_number=? AND seq>?)",
     "attempts": "PRIMARY KEY (task_number=?)",
+    "logged": "events_position (position>?)",
+    "last_position": "events_position",
+    "purge_labels": "PRIMARY KEY (task_number=?)",
+    "note_purged": "PRIMARY KEY (task_number=?)",
+    "note_forgotten": "PRIMARY KEY (task_number=? AND seq<?)",
     "merge_outcome": "",
     "update_report": "INTEGER PRIMARY KEY (rowid=?)",
 }
@@ -51,7 +56,7 @@ def plan(db: apsw.Connection, query: str) -> list[str]:
     return [detail for *_, detail in explain(db, "EXPLAIN QUERY PLAN", query)]
 
 
-@pytest.mark.parametrize("name", sorted(set(QUERIES) - READS_ALL - {"tasks"}))
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - READS_ALL - {"labelled", "tasks"}))
 def test_a_hot_statement_neither_scans_nor_sorts(db: apsw.Connection, name: str) -> None:
     steps = plan(db, QUERIES[name])
     assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
@@ -76,6 +81,23 @@ def test_a_list_reads_one_index_in_its_order(db: apsw.Connection, wanted: TaskFi
     (step,) = plan(db, list_query(wanted))[-1:]
     assert step.startswith("SEARCH tasks USING INDEX tasks_")
     assert step.endswith("task_number<?)")
+
+
+@pytest.mark.parametrize("labels", [1, 2, 8])
+@pytest.mark.parametrize("status", [None, Status.FAILED])
+def test_a_list_by_label_reads_the_index_of_labels_in_its_order(
+    db: apsw.Connection, status: Status | None, labels: int
+) -> None:
+    pairs = tuple((f"key-{number}", "value") for number in range(labels))
+    first, second, *others = plan(db, list_query(TaskFilter("acme", status, labels=pairs)))
+    searched = "COVERING INDEX labels_tasks (tenant=? AND key=? AND value=? AND task_number<?)"
+    assert first == f"SEARCH labels USING {searched}"
+    assert second == "SEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)"
+    looked_up = [
+        step.replace(" EXISTS", "") for step in others if "SEARCH" in step or "SCAN" in step
+    ]
+    one = "SEARCH more USING PRIMARY KEY (task_number=? AND key=?)"
+    assert looked_up == [one] * (labels - 1)
 
 
 def test_a_list_of_everything_reads_backwards(db: apsw.Connection) -> None:

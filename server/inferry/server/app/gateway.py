@@ -13,7 +13,7 @@ from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
 from inferry.server.app.rules import dispatch_rules, report_rules, server_defaults
-from inferry.server.app.use_cases import UseCases, new_use_cases
+from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
@@ -30,11 +30,14 @@ from inferry.server.engine.sweeper import Sweeper
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
+from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
+from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.rpc.worker_service import WorkerServicer
+from inferry.server.rpc.watches import Watches
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.wire.limits import ENVELOPE_BYTES
@@ -73,6 +76,7 @@ class Gateway:
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._memory = new_memory(config, self._clock)
+        self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
         resume = ResumeSigner(derive_key(secret, "resume"))
@@ -107,6 +111,7 @@ class Gateway:
         await self._outbound.start()
         await take_up_time(self._store, self._clock)
         ledger, engine = self._memory.ledger, self._cases.engine
+        await self._memory.feed.load(self._store)
         await ledger.load(self._store)
         await end_cut_attempts(engine, self._store, self._memory.fleet)
         self._workers.crew.adopt(await self._store.running())
@@ -152,6 +157,7 @@ class Gateway:
         await self._workers.close()
         await self._dispatcher.close(max(0.0, ends_s - loop.time()))
         self._cases.reader.dismiss()
+        self._memory.feed.close()
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
         await closing
@@ -174,16 +180,30 @@ class Gateway:
         )
 
     def _new_task_servicer(self, signer: CallbackSigner) -> TaskServicer:
-        cases: UseCases = self._cases
+        cases, memory, config = self._cases, self._memory, self._config
+        creating = Creating(
+            creator=cases.creator,
+            reader=cases.reader,
+            queue=memory.queue,
+            clock=self._clock,
+            config=config,
+        )
+        watches = Watches(
+            reader=cases.reader,
+            queue=memory.queue,
+            feed=memory.feed,
+            store=self._store,
+            largest=config.message_limit_bytes,
+        )
         return TaskServicer(
+            creating=creating,
             engine=cases.engine,
             reader=cases.reader,
-            queue=self._memory.queue,
+            watches=watches,
+            queue=memory.queue,
             explainer=cases.explainer,
-            signer=signer,
-            clock=self._clock,
-            config=self._config,
-            rules=report_rules(self._config),
+            reports=ReportDoor(cases.engine, signer, report_rules(config)),
+            largest=config.message_limit_bytes,
         )
 
     def _new_worker_servicer(self, verifier: TokenVerifier) -> WorkerServicer:

@@ -11,6 +11,7 @@ from inferry.server.engine.idleness import Idleness
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.signals import Signals
+from inferry.server.engine.watch.feed import Feed
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
@@ -28,6 +29,7 @@ class Memory:
     allocator: Allocator
     ledger: Ledger
     idleness: Idleness
+    feed: Feed
 
 
 def new_memory(config: Config, clock: Clock) -> Memory:
@@ -49,4 +51,4 @@ def new_memory(config: Config, clock: Clock) -> Memory:
     )
     queue = QueueView(backlog, room, pauses, clock)
     idleness = Idleness(fleet, backlog, pauses, clock)
-    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness)
+    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness, Feed())

@@ -9,6 +9,7 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.board import Board
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.creator import Creator
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.explain import Explainer
 from inferry.server.engine.pauses import Pauses
@@ -23,6 +24,7 @@ from inferry.server.store import Store
 class UseCases:
     """Whoever does something with tasks, servers and the queue."""
 
+    creator: Creator
     engine: Engine
     board: Board
     reader: Reader
@@ -36,12 +38,15 @@ def new_use_cases(
     config: Config, clock: Clock, store: Store, committer: Committer, memory: Memory
 ) -> UseCases:
     """Makes the use cases of a gateway."""
+    rules = task_rules(config)
+    creator = Creator(
+        committer=committer, ledger=memory.ledger, allocator=memory.allocator, rules=rules
+    )
     engine = Engine(
         committer=committer,
         ledger=memory.ledger,
-        allocator=memory.allocator,
         clock=clock,
-        rules=task_rules(config),
+        rules=rules,
         random=Random(),  # noqa: S311  # jitter
     )
     board = Board(memory.queue)
@@ -59,4 +64,4 @@ def new_use_cases(
         clock=clock,
     )
     pauses = Pauses(committer, memory.ledger, clock)
-    return UseCases(engine, board, reader, explainer, departures, registry, pauses)
+    return UseCases(creator, engine, board, reader, explainer, departures, registry, pauses)

@@ -47,6 +47,15 @@ class Committer:
             InferryError: The operation was refused.
             UnavailableError: The store could not commit, or too many operations wait.
         """
+        future = self.put(operation, settle)
+        return await future
+
+    def put(self, operation: Operation, settle: Settle) -> asyncio.Future[Any]:
+        """Does the same for who puts many in at once: gives what has the result in the end.
+
+        Raises:
+            UnavailableError: Too many operations wait.
+        """
         if len(self._waiting) >= WAITING_LIMIT:
             refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
             settle(refusal)
@@ -55,7 +64,7 @@ class Committer:
         self._waiting.append((operation, settle, future))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="committer")
-        return await future
+        return future
 
     @property
     def idle(self) -> bool:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.reader import Reader
-from inferry.server.engine.tasks import Engine
-from inferry.server.store.operations import Replayed, RequestKey
-from inferry.server.task.record import Outcome, TaskRecord, TaskSpec
+from inferry.server.store.operations import Replayed
+from inferry.server.task.record import Outcome, TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +20,21 @@ class Submitted:
     replayed: bool = False
 
 
-async def submit(
-    engine: Engine,
-    reader: Reader,
-    spec: TaskSpec,
-    payload: bytes,
-    not_before_ms: int,
-    key: RequestKey | None,
-) -> Submitted:
+async def submit(creator: Creator, reader: Reader, new: NewTask) -> Submitted:
     """Creates a task; unless it is asynchronous this returns when it has ended.
 
     Raises:
-        InferryError: As ``Engine.create`` and ``Reader.wait`` do.
+        InferryError: As ``Creator.create`` and ``Reader.wait`` do.
     """
+    spec = new.spec
     if spec.asynchronous:
-        created = await engine.create(spec, payload, not_before_ms, key)
+        created = await creator.create(new)
         if not isinstance(created, Replayed):
             return Submitted(created, Outcome())
         return Submitted(created.record, await reader.outcome(created.record), replayed=True)
     # Listening before the task exists: its end is never missed, and never looked up.
     with reader.listen(spec.id) as signal:
-        created = await engine.create(spec, payload, not_before_ms, key)
+        created = await creator.create(new)
         if not isinstance(created, Replayed):
             record = await signal.final(created)
             return Submitted(record, signal.outcome or Outcome())

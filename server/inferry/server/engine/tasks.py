@@ -1,4 +1,4 @@
-"""The use cases of tasks: create, report, cancel, retry, claim, expire. The only writer of tasks.
+"""The use cases of tasks that are there: report, cancel, retry, claim, expire. See ``creator``.
 
 Every change goes the same way: an operation with a pure ``decide`` -> the committer -> the disk ->
 the ledger, which keeps slots, queue and watchers in step and hands claimed attempts to the carrier.
@@ -14,25 +14,16 @@ from random import Random
 import structlog
 
 from inferry.server.clock import Clock
-from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InferryError, PurgedError, TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
-from inferry.server.store.operations import (
-    Change,
-    ClaimTasks,
-    Insert,
-    Postpone,
-    Purge,
-    Replayed,
-    RequestKey,
-)
+from inferry.server.store.operations import Change, ClaimTasks, Postpone, Purge
 from inferry.server.task.deadlines import expiry
 from inferry.server.task.failure import Failure, plan
 from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Misreport, Retry
-from inferry.server.task.lifecycle import apply, create
-from inferry.server.task.record import AttemptOutcome, Status, TaskRecord, TaskSpec
+from inferry.server.task.lifecycle import apply
+from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
 from inferry.server.task.reports import Report, interpret
 from inferry.server.task.rules import TaskRules
 from inferry.server.task.steps import Transition
@@ -44,64 +35,27 @@ Decide = Callable[[TaskRecord], Input | Failure | None]
 
 
 class Engine:
-    """All that can happen to tasks."""
+    """All that can happen to tasks that are there."""
 
     def __init__(
         self,
         *,
         committer: Committer,
         ledger: Ledger,
-        allocator: Allocator,
         clock: Clock,
         rules: TaskRules,
         random: Random,
     ) -> None:
         self._committer = committer
         self._ledger = ledger
-        self._allocator = allocator
         self._clock = clock
         self._rules = rules
         self._random = random
-        self._log = _log.bind()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being written."""
         return self._committer.idle
-
-    async def create(
-        self, spec: TaskSpec, payload: bytes, not_before_ms: int, key: RequestKey | None
-    ) -> TaskRecord | Replayed:
-        """Adds a task; on disk when this returns. A free server gets it in the same commit.
-
-        Args:
-            spec: What its creator said.
-            payload: A JSON object.
-            not_before_ms: 0 for at once.
-            key: What the creator named the request; the same again adds nothing.
-
-        Raises:
-            QueueFullError: It would have to wait, and too many do.
-            RequestReusedError: The key stands for another request.
-            GoneError: The task that the key stands for is gone.
-        """
-        record, created = create(spec, not_before_ms)
-        server_id = self._allocator.free_server(record, spec.created_ms)
-        if server_id is None:
-            refusal = self._ledger.refusal(spec.tenant)
-            if refusal is not None and key is None:
-                raise refusal
-            self._ledger.expect(spec.tenant)
-            operation = Insert(record, payload, (created,), key, refusal)
-            settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
-        else:
-            claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
-            operation = Insert(claim.record, payload, (created, claim.event), key)
-            self._ledger.take_slot(claim.record)
-            settle = partial(self._ledger.created_claimed, claimed=claim.record, payload=payload)
-        self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
-        inserted: TaskRecord | Replayed = await self._committer.do(operation, settle)
-        return inserted
 
     async def report(
         self,

@@ -23,12 +23,16 @@ _REPORT = _BACKEND | {Right.CALLBACK}
 #: Full method name, as it travels -> who may call it.
 PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.TaskService/CreateTask": _CLIENT,
+    "/inferry.v1.TaskService/BatchCreateTasks": _CLIENT,
     "/inferry.v1.TaskService/GetTask": _CLIENT,
     "/inferry.v1.TaskService/ListTasks": _CLIENT,
     "/inferry.v1.TaskService/WatchTask": _CLIENT,
+    "/inferry.v1.TaskService/WatchTasks": _CLIENT,
+    "/inferry.v1.TaskService/FollowTasks": _CLIENT,
     "/inferry.v1.TaskService/UpdateTask": _REPORT,
     "/inferry.v1.TaskService/ReportTask": _REPORT,
     "/inferry.v1.TaskService/CancelTask": _CLIENT,
+    "/inferry.v1.TaskService/CancelTasks": _CLIENT,
     "/inferry.v1.TaskService/RetryTask": _CLIENT,
     "/inferry.v1.TaskService/RetryTasks": _CLIENT,
     "/inferry.v1.TaskService/ExplainTask": _CLIENT,

@@ -10,12 +10,14 @@ import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_status import rpc_status
 
 from inferry.server.errors import InferryError, Kind
+from inferry.v1.task_service_pb2 import TaskRefusal
 from inferry.wire.structs import struct_from
 
 DOMAIN = "inferry"
@@ -53,9 +55,7 @@ def to_status(error: InferryError) -> Status:
     """
     info = ErrorInfo(reason=error.code, domain=DOMAIN)
     status = Status(code=status_of(error).value[0], message=_cut(error.message))
-    details = struct_from(error.details)
-    if details.ByteSize() > DETAILS_LIMIT:
-        details.Clear()
+    details = details_of(error)
     for key, value in details.fields.items():
         if value.WhichOneof("kind") == "string_value":
             info.metadata[key] = value.string_value
@@ -67,6 +67,20 @@ def to_status(error: InferryError) -> Status:
         delay.FromMilliseconds(round(error.retry_after_s * 1_000))
         status.details.append(_packed(RetryInfo(retry_delay=delay)))
     return status
+
+
+def details_of(error: InferryError) -> Struct:
+    """Makes the details of an error; none if they would have more than ``DETAILS_LIMIT`` bytes."""
+    details = struct_from(error.details)
+    return details if details.ByteSize() <= DETAILS_LIMIT else Struct()
+
+
+def to_refusal(error: InferryError) -> TaskRefusal:
+    """Makes what one task of many is refused with: what its own call would have failed with."""
+    refusal = TaskRefusal(code=error.code, error=_cut(error.message), details=details_of(error))
+    if error.retry_after_s is not None:
+        refusal.retry_after_ms = round(error.retry_after_s * 1_000)
+    return refusal
 
 
 def to_grpc(error: InferryError) -> grpc.Status:

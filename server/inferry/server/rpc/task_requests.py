@@ -7,12 +7,11 @@ from hashlib import blake2b
 import orjson
 
 from inferry.server.config import Config
+from inferry.server.engine.creator import NewTask
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
-from inferry.server.store import TaskFilter
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
-from inferry.server.task.lifecycle import RETRYABLE
-from inferry.server.task.record import STATUS_WORDS, Status, TaskSpec
+from inferry.server.task.record import TaskSpec
 from inferry.v1 import task_service_pb2
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_text
@@ -25,7 +24,6 @@ LABELS_LIMIT = 32
 LABEL_KEY_LIMIT = 63
 LABEL_VALUE_LIMIT = 255
 REQUEST_ID_LIMIT = 255
-BULK_LIMIT = 1_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REQUEST_ID = re.compile(rf"[!-~]{{1,{REQUEST_ID_LIMIT}}}", re.ASCII)
@@ -34,12 +32,8 @@ _NAME_RULE = "1 to 128 letters, digits, '.', '_', ':', '/' and '-', the first a 
 
 def new_task(
     request: task_service_pb2.CreateTaskRequest, tenant: str, now_ms: int, config: Config
-) -> tuple[TaskSpec, bytes, int, RequestKey | None]:
+) -> NewTask:
     """Reads a request to create a task.
-
-    Returns:
-        The spec, the payload as a JSON object, when it may run: 0 for at once, and the key under
-        which the request is remembered, if it has one.
 
     Raises:
         InvalidPayloadError: Something is missing or out of its bounds.
@@ -68,35 +62,7 @@ def new_task(
     )
     payload = _payload(request, config)
     key = _key(request, spec, usual, payload) if request.request_id else None
-    return spec, payload, _not_before(request, now_ms), key
-
-
-def bulk_of(
-    request: task_service_pb2.RetryTasksRequest, tenant: str | None
-) -> tuple[TaskFilter, int]:
-    """Reads which tasks to start again, and how many at most.
-
-    Raises:
-        InvalidPayloadError: Tasks of this status cannot be started again, or the limit is no limit.
-    """
-    status = status_of(request.status) or Status.FAILED
-    if status not in RETRYABLE:
-        words = ", ".join(one.name for one in RETRYABLE)
-        raise InvalidPayloadError(f"status: {status.name}; one of {words}")
-    wanted = TaskFilter(tenant, status, request.type or None, request.server_id or None)
-    return wanted, within("limit", request.limit, 0, BULK_LIMIT) or BULK_LIMIT
-
-
-def status_of(number: int) -> Status | None:
-    """Reads a status; None if it is unset.
-
-    Raises:
-        InvalidPayloadError: There is no such status.
-    """
-    try:
-        return Status(number) if number else None
-    except ValueError:
-        raise InvalidPayloadError(f"status: {number}; one of {STATUS_WORDS}") from None
+    return NewTask(spec, payload, _not_before(request, now_ms), key)
 
 
 def names(field: str, given: Iterable[str], limit: int) -> tuple[str, ...]:
@@ -222,13 +188,22 @@ def labels_of(given: Mapping[str, str]) -> bytes:
         return b"{}"
     labels = dict(given)
     within("labels", len(labels), 0, LABELS_LIMIT)
+    check_labels(labels)
+    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Checks labels.
+
+    Raises:
+        InvalidPayloadError: One is too long, or has no key.
+    """
     for key, value in labels.items():
         if not 0 < len(key) <= LABEL_KEY_LIMIT or len(value) > LABEL_VALUE_LIMIT:
             raise InvalidPayloadError(
                 f"labels: {key[:LABEL_KEY_LIMIT]!r}; keys have 1 to {LABEL_KEY_LIMIT} characters, "
                 f"values at most {LABEL_VALUE_LIMIT}"
             )
-    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
 
 
 def _not_before(request: task_service_pb2.CreateTaskRequest, now_ms: int) -> int:

@@ -1,38 +1,31 @@
 """TaskService: from messages to the engine and back."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
-from inferry.server.access.callback import CallbackSigner
-from inferry.server.clock import Clock
-from inferry.server.config import Config
-from inferry.server.engine.bulk_retry import retry_many
+from inferry.server.engine.bulk import cancel_many, retry_many
 from inferry.server.engine.explain import Explainer
 from inferry.server.engine.queue_view import QueueView
-from inferry.server.engine.reader import Reader, Step
-from inferry.server.engine.submit import submit
+from inferry.server.engine.reader import Reader
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.rpc.admission import caller, visible_tenant
+from inferry.server.rpc.admission import visible_tenant
 from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
     attempt_to_proto,
-    event_to_proto,
-    gap_to_proto,
-    place_to_proto,
     task_to_proto,
     timestamp,
 )
+from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
-from inferry.server.rpc.task_requests import bulk_of, new_task, reason_of, status_of
-from inferry.server.store import TaskFilter
+from inferry.server.rpc.task_filters import cancels_of, filter_of, retries_of, status_of
+from inferry.server.rpc.task_requests import reason_of
+from inferry.server.rpc.watches import Watches
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
-from inferry.server.task.reports import ReportRules
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
 from inferry.wire.limits import TEXT_CHARS
@@ -49,39 +42,40 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     def __init__(
         self,
         *,
+        creating: Creating,
         engine: Engine,
         reader: Reader,
+        watches: Watches,
         queue: QueueView,
         explainer: Explainer,
-        signer: CallbackSigner,
-        clock: Clock,
-        config: Config,
-        rules: ReportRules,
+        reports: ReportDoor,
+        largest: int,
     ) -> None:
+        self._creating = creating
         self._engine = engine
         self._reader = reader
+        self._watches = watches
         self._queue = queue
         self._explainer = explainer
-        self._clock = clock
-        self._config = config
-        self._reports = ReportDoor(engine, signer, rules)
-        self._largest = config.message_limit_bytes
+        self._reports = reports
+        self._largest = largest
 
     async def CreateTask(
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        spec, payload, not_before_ms, key = new_task(
-            request, caller().tenant, self._clock.now_ms(), self._config
-        )
-        value_format = request.value_format
-        # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
+        creating = self._creating.one(request)
+        # It is not to be held for as long as that takes.
         del request
-        done = await submit(self._engine, self._reader, spec, payload, not_before_ms, key)
-        place = self._queue.place_of(done.record) if done.replayed else None
-        task = task_to_proto(done.record, place)
-        add_values(task, value_format, None, done.outcome, self._largest)
-        return pb.CreateTaskResponse(task=task, replayed=done.replayed)
+        return await creating
+
+    async def BatchCreateTasks(
+        self, request: pb.BatchCreateTasksRequest, context: Context
+    ) -> pb.BatchCreateTasksResponse:
+        """Creates many tasks, each with an answer of its own."""
+        creating = self._creating.many(request)
+        del request
+        return await creating
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""
@@ -103,12 +97,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.ListTasksResponse:
         """Lists the tenant's tasks, newest first."""
         size = page_size(request.page_size)
-        wanted = TaskFilter(
-            tenant=visible_tenant(),
-            status=status_of(request.status),
-            type=request.type or None,
-            server_id=request.server_id or None,
-        )
+        wanted = filter_of(request, visible_tenant(), status_of(request.status))
         numbered = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
         page = numbered[:size]
         places = self._queue.places_of([record for _, record in page])
@@ -117,19 +106,23 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         last = page[len(tasks) - 1][0] if more else 0
         return pb.ListTasksResponse(tasks=tasks, next_page_token=write_cursor(last) if more else "")
 
-    async def WatchTask(
+    def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
     ) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
-        if request.after_seq < 0:
-            raise InvalidPayloadError(
-                f"after: {request.after_seq}; right is 0 or an event's number"
-            )
-        watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
-        async with aclosing(watch) as steps:
-            async for step in steps:
-                event = await self._event(request, step)
-                yield pb.WatchTaskResponse(event=event)
+        return self._watches.one(request)
+
+    def WatchTasks(
+        self, request: pb.WatchTasksRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchTasksResponse, None]:
+        """Streams what happens to many tasks."""
+        return self._watches.many(request)
+
+    def FollowTasks(
+        self, request_iterator: AsyncIterator[pb.FollowTasksRequest], context: Context
+    ) -> AsyncGenerator[pb.FollowTasksResponse, None]:
+        """Streams what happens to tasks that are named while it runs."""
+        return self._watches.follow(request_iterator)
 
     async def UpdateTask(
         self, request: pb.UpdateTaskRequest, context: Context
@@ -189,13 +182,26 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.RetryTasksRequest, context: Context
     ) -> pb.RetryTasksResponse:
         """Starts tasks that ended badly again."""
-        wanted, limit = bulk_of(request, visible_tenant())
+        wanted, limit = retries_of(request, visible_tenant())
         before = read_cursor(request.page_token)
         done = await retry_many(self._engine, self._reader, wanted, request.code, limit, before)
         return pb.RetryTasksResponse(
             retried=done.count,
             next_page_token="" if done.before is None else write_cursor(done.before),
             queue_full=done.queue_full,
+        )
+
+    async def CancelTasks(
+        self, request: pb.CancelTasksRequest, context: Context
+    ) -> pb.CancelTasksResponse:
+        """Ends tasks that are not final yet."""
+        wanted, limit = cancels_of(request, visible_tenant())
+        reason = reason_of(request.reason, TEXT_CHARS)
+        before = read_cursor(request.page_token)
+        done = await cancel_many(self._engine, self._reader, wanted, reason, limit, before)
+        return pb.CancelTasksResponse(
+            cancelled=done.count,
+            next_page_token="" if done.before is None else write_cursor(done.before),
         )
 
     async def ExplainTask(
@@ -211,14 +217,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         attempts = await self._reader.attempts(request.id, visible_tenant())
         newest = fitting(attempt_to_proto(one) for one in reversed(attempts))
         return pb.ListAttemptsResponse(attempts=reversed(newest))
-
-    async def _event(self, request: pb.WatchTaskRequest, step: Step) -> task_pb2.TaskEvent:
-        if step.place is not None:
-            return place_to_proto(step.seq, request.id, step.place)
-        task = None if step.record is None else await self._task(step.record, request.value_format)
-        return (
-            gap_to_proto(step.seq, task) if step.event is None else event_to_proto(step.event, task)
-        )
 
     async def _task(
         self, record: TaskRecord, value_format: ValueFormat, payload: bytes | None = None

@@ -5,17 +5,24 @@ them all. Reads see every commit that was acknowledged before they began.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.store.operations import Operation, Result
+from inferry.server.store.operations import Epoch, Logged, Operation, Result
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, Status, TaskRecord
 
 #: Events kept a task; older ones are dropped as new ones come.
 EVENTS_KEPT = 1_000
+#: Starts of the gateway that are kept; a cursor of one before means nothing any more.
+EPOCHS_KEPT = 1_000
+#: What of a position counts within its epoch.
+POSITION_BITS = 40
+
+#: Hears what a commit logged, in the order of the positions.
+Listener = Callable[[Sequence[Logged]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,17 @@ class TaskFilter:
     status: Status | None = None
     type: str | None = None
     server_id: str | None = None
+    #: Pairs of key and value: a task has to have all of them.
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class Store(Protocol):
     """A durable home for tasks, events and servers."""
+
+    #: Is told what each commit logged: once it is on disk, and before ``commit`` returns.
+    listener: Listener
+    #: This start of the gateway; once open.
+    epoch: Epoch
 
     #: Set while commits are refused because the disk failed; reads go on. ``recover`` ends it.
     failed: asyncio.Event
@@ -95,6 +109,18 @@ class Store(Protocol):
 
     async def events(self, task_id: str, after_seq: int, limit: int) -> list[Event]:
         """Reads a task's events after a sequence number, oldest first."""
+        ...
+
+    async def logged(self, after: int, limit: int) -> list[Logged] | None:
+        """Reads events of all tasks after a position, in order; None if not all are still kept."""
+        ...
+
+    async def last_position(self) -> int:
+        """Tells the position of the last event, also of one that was dropped; 0 before any."""
+        ...
+
+    async def epochs(self) -> list[Epoch]:
+        """Reads the earlier starts that left any event, oldest first, ``EPOCHS_KEPT`` at most."""
         ...
 
     async def attempts(self, task_id: str) -> list[Attempt]:

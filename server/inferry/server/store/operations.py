@@ -7,8 +7,32 @@ from typing import NamedTuple
 from inferry.server.errors import InferryError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.task.pause import PausedType
-from inferry.server.task.record import Event, TaskRecord
+from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
+
+
+class Epoch(NamedTuple):
+    """One start of a gateway on a store."""
+
+    #: 1 and up, in the order of the starts.
+    number: int
+    #: 63 random bits: another store has none of them.
+    tag: int
+
+
+class Logged(NamedTuple):
+    """A committed event at its place among all of them.
+
+    Positions are ``epoch << POSITION_BITS | n``: n counts the events of one start of the gateway
+    from 1 on, in the order of the commits, without holes.
+    """
+
+    position: int
+    event: Event
+    #: The task as the event left it or, of an event that was read again, as it is now.
+    record: TaskRecord
+    #: What the event left stored of the task's end; None when that has to be read.
+    outcome: Outcome | None = None
 
 
 class RequestKey(NamedTuple):

@@ -7,6 +7,7 @@ import structlog
 
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import Operation, Result
+from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.writes import SqliteWrites
 
 _log = structlog.get_logger(__name__)
@@ -19,9 +20,10 @@ class BrokenOperationError(Exception):
 class SqliteBatches:
     """Runs one batch after the other on a connection."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, journal: Journal) -> None:
         self._db = db
-        self._writes = SqliteWrites(db)
+        self._journal = journal
+        self._writes = SqliteWrites(db, journal)
         self._data_version: object = None
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
@@ -47,12 +49,14 @@ class SqliteBatches:
         results: list[Result] = []
         for operation in operations:
             self._db.execute("SAVEPOINT apart")
+            before = len(self._journal)
             try:
                 results.append(self._do(operation))
             except BrokenOperationError:
                 _log.exception("an operation broke", operation=type(operation).__name__)
                 self._db.execute("ROLLBACK TO apart")
-                self.forget()
+                self._writes.forget()
+                self._journal.cut(before)
                 results.append(InferryError("internal error"))
             self._db.execute("RELEASE apart")
         return results
@@ -60,6 +64,7 @@ class SqliteBatches:
     def forget(self) -> None:
         """Has to be called when a transaction was rolled back."""
         self._writes.forget()
+        self._journal.cut(0)
 
     def _do(self, operation: Operation) -> Result:
         try:

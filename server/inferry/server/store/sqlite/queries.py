@@ -23,6 +23,8 @@ _PARTS = {
     "ending_marks": ", ".join(f"{column} = ?" for column in rows.ENDING),
     "state_marks": ", ".join(f"{column} = ?" for column in rows.STATE),
     "event": ", ".join(rows.EVENT),
+    "event_of_task": ", ".join(f"events.{column}" for column in rows.EVENT),
+    "tasks_task": ", ".join(f"tasks.{column}" for column in rows.TASK),
     "stopped": ", ".join(f"attempts.{column}" for column in rows.ATTEMPT),
     "attempt": ", ".join(rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),

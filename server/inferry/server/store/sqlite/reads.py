@@ -5,14 +5,15 @@ reader of a WAL database never waits for the writer.
 """
 
 import heapq
-from itertools import islice
+from itertools import chain, islice
 
 import apsw
 
 from inferry.server.errors import PurgedError, TaskNotFoundError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store import StoreError, TaskFilter
-from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
+from inferry.server.store.operations import Epoch, Logged
+from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
@@ -20,6 +21,11 @@ from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 _TASK = QUERIES["task"]
 _EVENTS = QUERIES["events"]
 _FIRST_DEADLINE = QUERIES["first_deadline"]
+_EVENT_ENDS = 1 + len(EVENT)
+_HAS_LABEL = (
+    " AND EXISTS (SELECT 1 FROM labels AS more "
+    "WHERE more.task_number = labels.task_number AND more.key = ? AND more.value = ?)"
+)
 #: Above every number.
 _LAST = 2**63 - 1
 
@@ -64,6 +70,24 @@ class SqliteReads:
         """See ``Store.events``."""
         return [event_of(task_id, row) for row in self._rows(_EVENTS, (task_id, after_seq, limit))]
 
+    async def logged(self, after: int, limit: int) -> list[Logged] | None:
+        """See ``Store.logged``."""
+        rows = self._rows(QUERIES["logged"], (after, limit))
+        # Looked at last: what was dropped meanwhile shows.
+        return None if self._horizon() > after else [_logged_of(row) for row in rows]
+
+    async def last_position(self) -> int:
+        """See ``Store.last_position``."""
+        ((last,),) = self._rows(QUERIES["last_position"])
+        return max(self._horizon(), last or 0)
+
+    def _horizon(self) -> int:
+        return next((int(position) for (position,) in self._rows(QUERIES["horizon"])), 0)
+
+    async def epochs(self) -> list[Epoch]:
+        """See ``Store.epochs``."""
+        return [Epoch(*row) for row in self._rows(QUERIES["epochs"])]
+
     async def attempts(self, task_id: str) -> list[Attempt]:
         """See ``Store.attempts``."""
         return [attempt_of(row) for row in self._rows(QUERIES["attempts"], (task_id,))]
@@ -91,8 +115,13 @@ class SqliteReads:
         return [tenant for (tenant,) in self._rows(QUERIES["tenants"])]
 
     def _page(self, tenant: str, wanted: TaskFilter, start: int, limit: int) -> list[Row]:
-        filters = (wanted.status, wanted.type, wanted.server_id)
-        values = (tenant, *(value for value in filters if value is not None), start, limit)
+        asked = (wanted.status, wanted.type, wanted.server_id)
+        filters = [value for value in asked if value is not None]
+        if wanted.labels:
+            first, *others = wanted.labels
+            values = (tenant, *first, start, *filters, *chain.from_iterable(others), limit)
+        else:
+            values = (tenant, *filters, start, limit)
         return self._rows(list_query(wanted), values)
 
     async def servers(self) -> list[ServerRecord]:
@@ -134,10 +163,23 @@ def list_query(wanted: TaskFilter) -> str:
     """Builds the query of one page.
 
     Its values are the tenant, status, type and server, as far as ``wanted`` names them, the number
-    to start below, and the limit. Any filter but none at all needs a tenant.
+    to start below, and the limit. Any filter but none at all needs a tenant. With labels they are
+    the tenant, the first label, the number, status, type and server, the other labels, the limit.
     """
     if wanted == TaskFilter():
         return QUERIES["tasks"].format(filters="TRUE")
     filters = ("status", "type", "server_id")
-    columns = ["tenant", *(column for column in filters if getattr(wanted, column) is not None)]
-    return QUERIES["tasks"].format(filters=" AND ".join(f"{column} = ?" for column in columns))
+    columns = [column for column in filters if getattr(wanted, column) is not None]
+    if wanted.labels:
+        more = [f" AND tasks.{column} = ?" for column in columns]
+        return QUERIES["labelled"].format(
+            filters="".join([*more, *[_HAS_LABEL] * (len(wanted.labels) - 1)])
+        )
+    return QUERIES["tasks"].format(
+        filters=" AND ".join(f"{column} = ?" for column in ("tenant", *columns))
+    )
+
+
+def _logged_of(row: Row) -> Logged:
+    record = task_of(row[_EVENT_ENDS:])
+    return Logged(row[0], event_of(record.spec.id, row[1:_EVENT_ENDS]), record)

@@ -24,7 +24,7 @@ from typing import TypeAlias, TypeVar
 
 import apsw
 
-from inferry.server.store import StoreError
+from inferry.server.store import Listener, StoreError
 from inferry.server.store.operations import Operation, Purge, Result
 from inferry.server.store.sqlite.batches import BrokenOperationError, SqliteBatches
 from inferry.server.store.sqlite.connections import (
@@ -37,6 +37,7 @@ from inferry.server.store.sqlite.connections import (
     open_writer,
     prove,
 )
+from inferry.server.store.sqlite.journal import Journal, new_epoch
 from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import load_migrations, migrate
 from inferry.server.store.sqlite.queries import FOLDER
@@ -67,8 +68,9 @@ class SqliteStore(SqliteReads):
 
     def __init__(self, path: Path | str, executor: Executor | None = None) -> None:
         super().__init__()
-        #: See ``Store.failed``.
+        #: See ``Store`` for these two.
         self.failed = asyncio.Event()
+        self.listener: Listener = len
         self._path = str(path)
         self._executor = executor
         self._thread: ThreadPoolExecutor | None = None
@@ -121,6 +123,7 @@ class SqliteStore(SqliteReads):
                     self._note(error)
                     raise StoreError(f"cannot write to the store {self._path}: {error}") from error
                 raise
+            self.listener(self._journal.seal())
             if self._log_pages >= _LOG_PAGES:
                 await self._write_back()
             return results
@@ -219,6 +222,8 @@ class SqliteStore(SqliteReads):
         with suppress(apsw.FullError, apsw.BusyError):
             empty_log(db)
         migrate(db, _MIGRATIONS)
+        self.epoch = new_epoch(db)
+        self._journal = Journal(self.epoch)
         self._use(db)
         if self._path != _MEMORY:
             db = open_reader(self._path)
@@ -227,7 +232,7 @@ class SqliteStore(SqliteReads):
 
     def _use(self, db: apsw.Connection) -> None:
         self._db = db
-        self._batches = SqliteBatches(db)
+        self._batches = SqliteBatches(db, self._journal)
         db.set_wal_hook(self._measure_log)
 
     def _measure_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -236,9 +241,10 @@ class SqliteStore(SqliteReads):
 
     def _disconnect(self) -> None:
         self._reading = None
-        # The reader first: the last one to close writes the WAL back.
+        # The reader first: the last one to close writes the WAL back, if the disk lets it.
         while self._connections:
-            self._connections.pop().close()
+            with suppress(apsw.Error):
+                self._connections.pop().close()
         if self._thread is not None:
             self._thread.shutdown()
             self._executor = self._thread = None

@@ -16,6 +16,8 @@ _PURGE = tuple(
         "bury",
         "purge_payloads",
         "purge_outcomes",
+        "purge_labels",
+        "note_purged",
         "purge_events",
         "purge_attempts",
         "purge_tasks",

@@ -1,13 +1,14 @@
 """Each operation, as statements on the one connection that writes."""
 
 import apsw
+import orjson
 
 from inferry.server.errors import (
     PurgedError,
     RequestReusedError,
     TaskNotFoundError,
 )
-from inferry.server.store import EVENTS_KEPT
+from inferry.server.store import EPOCHS_KEPT, EVENTS_KEPT
 from inferry.server.store.operations import (
     Change,
     Claimed,
@@ -36,6 +37,7 @@ from inferry.server.store.rows import (
     state_row,
     task_of,
 )
+from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge
@@ -45,6 +47,7 @@ from inferry.server.task.steps import Transition
 _INSERT_TASK = QUERIES["insert_task"]
 _INSERT_PAYLOAD = QUERIES["insert_payload"]
 _INSERT_EVENT = QUERIES["insert_event"]
+_INSERT_LABEL = QUERIES["insert_label"]
 _INSERT_ATTEMPT = QUERIES["insert_attempt"]
 _UPDATE_REPORT = QUERIES["update_report"]
 _UPDATE_STATUS = QUERIES["update_status"]
@@ -53,6 +56,7 @@ _UPDATE_STATE = QUERIES["update_state"]
 _TASK = QUERIES["task"]
 _TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
 
+_NO_LABELS = b"{}"
 #: Records kept in memory at most; the oldest go first.
 _RUNNING_KEPT = 10_000
 #: The latest time is kept anew when it is so much later.
@@ -62,8 +66,9 @@ _TIME_STEP_MS = 1_000
 class SqliteWrites:
     """Does operations, one by one, inside a transaction."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, journal: Journal) -> None:
         self._db = db
+        self._journal = journal
         # One cursor for all statements: making one costs as much as a small statement.
         self._cursor = db.cursor()
         #: Tasks with an open attempt and their numbers, as this connection left them: nearly all
@@ -71,6 +76,8 @@ class SqliteWrites:
         self._running: dict[str, tuple[int, TaskRecord]] = {}
         #: The latest time that was kept.
         self._noted_ms = 0
+        #: Whether this start of the gateway is.
+        self._epoch_noted = False
 
     def do(self, operation: Operation) -> Result:  # noqa: PLR0911  # a return for each kind
         """Does one operation, upon what those before it left.
@@ -105,6 +112,7 @@ class SqliteWrites:
         """Has to be called when a transaction was rolled back."""
         self._running.clear()
         self._noted_ms = 0
+        self._epoch_noted = False
 
     def _insert(self, operation: Insert) -> TaskRecord | Replayed:
         record, key, execute = operation.record, operation.key, self._cursor.execute
@@ -119,8 +127,11 @@ class SqliteWrites:
         execute(_INSERT_TASK, (*spec_row(record.spec), *state_row(record)))
         number = self._db.last_insert_rowid()
         execute(_INSERT_PAYLOAD, (number, operation.payload))
+        if record.spec.labels != _NO_LABELS:
+            for label, value in orjson.loads(record.spec.labels).items():
+                execute(_INSERT_LABEL, (number, label, value, record.spec.tenant))
         for event in operation.events:
-            execute(_INSERT_EVENT, (number, *event_row(event)))
+            self._log(number, event, record, None)
         self._remember(number, record)
         self._note_time(record.updated_ms)
         return record
@@ -177,7 +188,7 @@ class SqliteWrites:
     def _write(self, number: int, before: TaskRecord, transition: Transition) -> None:
         after = transition.record
         self._update(number, before, after)
-        self._log(number, transition.event)
+        self._log(number, transition.event, after, transition.outcome)
         if transition.closed is not None:
             self._cursor.execute(_INSERT_ATTEMPT, (number, *attempt_row(transition.closed)))
         if transition.outcome is not None:
@@ -202,10 +213,21 @@ class SqliteWrites:
         else:
             self._cursor.execute(_UPDATE_REPORT, (*report, number))
 
-    def _log(self, number: int, event: Event) -> None:
-        self._cursor.execute(_INSERT_EVENT, (number, *event_row(event)))
+    def _log(self, number: int, event: Event, record: TaskRecord, outcome: Outcome | None) -> None:
+        if not self._epoch_noted:
+            self._note_epoch()
+        position = self._journal.add(event, record, outcome)
+        self._cursor.execute(_INSERT_EVENT, (number, *event_row(event), position))
         if event.seq > EVENTS_KEPT:
-            self._cursor.execute(QUERIES["forget_events"], (number, event.seq - EVENTS_KEPT))
+            dropped = (number, event.seq - EVENTS_KEPT)
+            self._cursor.execute(QUERIES["note_forgotten"], dropped)
+            self._cursor.execute(QUERIES["forget_events"], dropped)
+
+    def _note_epoch(self) -> None:
+        epoch = self._journal.epoch
+        self._cursor.execute(QUERIES["put_epoch"], epoch)
+        self._cursor.execute(QUERIES["forget_epochs"], (epoch.number - EPOCHS_KEPT,))
+        self._epoch_noted = True
 
     def _keep(self, number: int, outcome: Outcome) -> None:
         if outcome == Outcome():

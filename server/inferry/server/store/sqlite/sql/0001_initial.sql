@@ -97,8 +97,36 @@ CREATE TABLE events (
     message     TEXT    NOT NULL,
     attempt     INTEGER NOT NULL CHECK (attempt >= 0),
     server_id   TEXT,
+    -- Its place among all events: see positions.py.
+    position    INTEGER NOT NULL CHECK (position > 0),
     PRIMARY KEY (task_number, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- Watchers of many tasks go on after a position.
+CREATE INDEX events_position ON events (position);
+
+-- The starts of the gateway, each with a random tag: a cursor that somebody kept names the start by
+-- that, so that it means nothing to another database.
+CREATE TABLE epochs (
+    number INTEGER NOT NULL PRIMARY KEY CHECK (number > 0),
+    tag    INTEGER NOT NULL CHECK (tag >= 0)
+) STRICT;
+
+-- The last position whose event was dropped, in one row: of what follows it, all is there.
+CREATE TABLE horizon (
+    one      INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    position INTEGER NOT NULL CHECK (position > 0)
+) STRICT;
+
+-- Labels, of those tasks that have any, to find the tasks by.
+CREATE TABLE labels (
+    task_number INTEGER NOT NULL,
+    key         TEXT    NOT NULL CHECK (key <> ''),
+    value       TEXT    NOT NULL,
+    tenant      TEXT    NOT NULL,
+    PRIMARY KEY (task_number, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX labels_tasks ON labels (tenant, key, value, task_number);
 
 -- Attempts that have ended; the open one stands in its task's row.
 CREATE TABLE attempts (

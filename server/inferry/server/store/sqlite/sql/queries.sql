@@ -10,7 +10,36 @@ INSERT INTO tasks ({spec}, {state}) VALUES ({marks});
 INSERT INTO payloads (task_number, body) VALUES (?, ?);
 
 -- name: insert_event
-INSERT INTO events (task_number, {event}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO events (task_number, {event}, position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_label
+INSERT INTO labels (task_number, key, value, tenant) VALUES (?, ?, ?, ?);
+
+-- name: put_epoch
+INSERT OR IGNORE INTO epochs (number, tag) VALUES (?, ?);
+
+-- name: forget_epochs
+DELETE FROM epochs WHERE number <= ?;
+
+-- name: epochs
+SELECT number, tag FROM epochs ORDER BY number;
+
+-- name: horizon
+SELECT position FROM horizon WHERE one = 1;
+
+-- name: last_position
+SELECT max(position) FROM events;
+
+-- name: logged
+-- Events after a position, with their tasks as they are now.
+SELECT position, {event_of_task}, {tasks_task} FROM events JOIN tasks USING (task_number)
+WHERE position > ? ORDER BY position LIMIT ?;
+
+-- name: note_forgotten
+-- Keeps the last position of a task's events up to a sequence number, which are dropped.
+INSERT INTO horizon (one, position)
+SELECT 1, max(position) FROM events WHERE task_number = ? AND seq <= ? HAVING count(*) > 0
+ON CONFLICT (one) DO UPDATE SET position = max(position, excluded.position);
 
 -- name: forget_events
 -- Drops a task's events up to a sequence number.
@@ -89,6 +118,15 @@ DELETE FROM payloads WHERE task_number IN ({due});
 -- name: purge_outcomes
 DELETE FROM outcomes WHERE task_number IN ({due});
 
+-- name: purge_labels
+DELETE FROM labels WHERE task_number IN ({due});
+
+-- name: note_purged
+-- Keeps the last position of the events that a purge drops.
+INSERT INTO horizon (one, position)
+SELECT 1, max(position) FROM events WHERE task_number IN ({due}) HAVING count(*) > 0
+ON CONFLICT (one) DO UPDATE SET position = max(position, excluded.position);
+
 -- name: purge_events
 DELETE FROM events WHERE task_number IN ({due});
 
@@ -138,6 +176,12 @@ WHERE task_number = (SELECT task_number FROM tasks WHERE id = ?) ORDER BY number
 -- name: tasks
 -- One page of a list; {filters} is one of the combinations of its filters.
 SELECT {task} FROM tasks WHERE {filters} AND task_number < ? ORDER BY task_number DESC LIMIT ?;
+
+-- name: labelled
+-- The same, of tasks with a label. {filters} may ask for more.
+SELECT {tasks_task} FROM labels CROSS JOIN tasks USING (task_number)
+WHERE labels.tenant = ? AND labels.key = ? AND labels.value = ? AND labels.task_number < ?{filters}
+ORDER BY labels.task_number DESC LIMIT ?;
 
 -- name: tenants
 -- Lists the tenants by leaping from each to the next in the index.

@@ -1,0 +1,104 @@
+"""Does the same with many tasks, newest first: starts again what ended badly, ends what is open."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+
+from inferry.server.engine.reader import Reader
+from inferry.server.engine.tasks import Engine
+from inferry.server.errors import IllegalTransitionError, NotFoundError, QueueFullError
+from inferry.server.store import TaskFilter
+from inferry.server.task.record import Status, TaskRecord
+
+#: Tasks looked at in one call, whether they match or not.
+SCAN_LIMIT = 10_000
+#: Tasks changed in one step: the queue may overrun its limit by so many.
+_STEP = 50
+
+_Page = list[tuple[int, TaskRecord]]
+#: Lists tasks below a number, so many at most.
+_Pages = Callable[[int | None, int], Awaitable[_Page]]
+#: Does with one task what is to be done with all.
+_Do = Callable[[str], Awaitable[TaskRecord]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of all that."""
+
+    count: int
+    #: Where to go on; None when all have been looked at.
+    before: int | None
+    #: Whether it stopped because the queue is full.
+    queue_full: bool = False
+
+
+async def retry_many(
+    engine: Engine, reader: Reader, wanted: TaskFilter, code: str, limit: int, before: int | None
+) -> Done:
+    """Retries the tasks that match.
+
+    Args:
+        engine: Retries each.
+        reader: Lists them.
+        wanted: Names a final status, and whose tasks.
+        code: Only tasks that ended with it; empty for all.
+        limit: Tasks at most.
+        before: Goes on below this number; None begins with the newest.
+    """
+    pages = partial(reader.tasks, wanted)
+    return await _for_each(pages, partial(engine.retry, tenant=wanted.tenant), code, limit, before)
+
+
+async def cancel_many(
+    engine: Engine, reader: Reader, wanted: TaskFilter, reason: str, limit: int, before: int | None
+) -> Done:
+    """Cancels the tasks that match and are not final.
+
+    Args:
+        engine: Cancels each.
+        reader: Lists them.
+        wanted: Names PENDING, PROCESSING or no status, and whose tasks.
+        reason: Why, for a person.
+        limit: Tasks at most.
+        before: Goes on below this number; None begins with the newest.
+    """
+    statuses = (wanted.status,) if wanted.status else (Status.PENDING, Status.PROCESSING)
+
+    async def pages(before: int | None, limit: int) -> _Page:
+        lists = [
+            await reader.tasks(replace(wanted, status=status), before, limit) for status in statuses
+        ]
+        return list(islice(heapq.merge(*lists, key=_number, reverse=True), limit))
+
+    cancel = partial(engine.cancel, tenant=wanted.tenant, reason=reason)
+    return await _for_each(pages, cancel, "", limit, before)
+
+
+async def _for_each(pages: _Pages, do: _Do, code: str, limit: int, before: int | None) -> Done:
+    count = scanned = 0
+    while count < limit and scanned < SCAN_LIMIT:
+        page = await pages(before, min(_STEP, limit - count))
+        if not page:
+            return Done(count, None)
+        scanned += len(page)
+        ids = [record.spec.id for _, record in page if code in ("", record.code)]
+        results = await asyncio.gather(*map(do, ids), return_exceptions=True)
+        count += sum(not isinstance(result, BaseException) for result in results)
+        for result in results:
+            if isinstance(result, QueueFullError):
+                # Those that found no room are looked at again.
+                return Done(count, before, queue_full=True)
+            # Somebody else was quicker: it runs already, has ended, or its retention is over.
+            expected = IllegalTransitionError | NotFoundError
+            if isinstance(result, BaseException) and not isinstance(result, expected):
+                raise result
+        before = page[-1][0]
+    return Done(count, before)
+
+
+def _number(numbered: tuple[int, TaskRecord]) -> int:
+    return numbered[0]

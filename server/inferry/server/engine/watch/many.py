@@ -1,0 +1,119 @@
+"""The use case of watching all tasks that fit: first as they are, then what happens to them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+
+from inferry.server.engine.watch.feed import Feed
+from inferry.server.engine.watch.interest import Interest
+from inferry.server.engine.watch.news import PAGE, News, Pace
+from inferry.server.engine.watch.watcher import Watcher
+from inferry.server.errors import GoneError
+from inferry.server.store import Store, TaskFilter
+from inferry.server.task.record import Status, TaskRecord
+
+
+class ManyTasks:
+    """One watch.
+
+    Args:
+        feed: The latest events.
+        store: All there is.
+        interest: What its tasks are like.
+        ids: These alone; empty for all.
+    """
+
+    def __init__(
+        self, feed: Feed, store: Store, interest: Interest, ids: Collection[str] = ()
+    ) -> None:
+        self._feed = feed
+        self._store = store
+        self._interest = interest
+        self._ids = tuple(dict.fromkeys(ids))
+        self._watcher = Watcher(feed, store, interest, by_id=bool(ids))
+
+    async def watch(self, cursor: str) -> AsyncGenerator[News, None]:
+        """Yields what happens after a cursor or, if it is empty or too old, first all as it is.
+
+        Never ends by itself.
+
+        Raises:
+            InvalidPayloadError: The cursor is none.
+            UnavailableError: The gateway stops.
+        """
+        start = self._feed.cursors.read(cursor) if cursor else None
+        with self._watcher.listening() as watcher:
+            watcher.add(self._ids)
+            restarted = bool(cursor) and (start is None or start > self._feed.last)
+            shows = restarted or start is None
+            if start is not None:
+                watcher.go_on(start)
+            pace = Pace(watcher)
+            while True:
+                if shows:
+                    async for news in self._show(restarted=restarted):
+                        yield news
+                    pace.said(watcher.position)
+                    shows = False
+                events = await watcher.read()
+                if events is None:
+                    shows = restarted = True
+                    continue
+                if events or pace.due(watcher.position):
+                    yield News(events=tuple(events), position=watcher.position)
+                    pace.said(watcher.position)
+                await pace.wait()
+
+    async def _show(self, *, restarted: bool) -> AsyncIterator[News]:
+        """Shows all as it is, and brings the watcher to where that is known to be whole.
+
+        What happens meanwhile may be in what is shown or not: it is told as far as it is not, and
+        a place to go on from comes when all of it is past.
+        """
+        watcher = self._watcher
+        watcher.go_on(self._feed.last)
+        async for page in self._pages():
+            for record in page:
+                watcher.shown(record.spec.id, record.seq)
+            yield News(tasks=tuple(page), restarted=restarted)
+            restarted = False
+            # Others have their turn.
+            await asyncio.sleep(0)
+        whole = await self._store.last_position()
+        await self._feed.reach(whole)
+        while watcher.position < whole:
+            events = await watcher.read()
+            if events is None:
+                # It took longer than events are kept: again, from the beginning.
+                async for news in self._show(restarted=True):
+                    yield news
+                return
+            if events:
+                yield News(events=tuple(events), restarted=restarted)
+                restarted = False
+        watcher.forget_shown()
+        yield News(complete=True, restarted=restarted, position=watcher.position)
+
+    async def _pages(self) -> AsyncIterator[list[TaskRecord]]:
+        if self._ids:
+            for first in range(0, len(self._ids), PAGE):
+                found = [
+                    await task_or_none(self._store, task_id, self._interest.tenant)
+                    for task_id in self._ids[first : first + PAGE]
+                ]
+                yield [one for one in found if one is not None and self._interest.wants(one.spec)]
+            return
+        tenant, task_type, labels = self._interest
+        for status in (Status.PENDING, Status.PROCESSING):
+            wanted = TaskFilter(tenant, status, task_type or None, labels=labels)
+            before: int | None = None
+            while page := await self._store.tasks(wanted, before, PAGE):
+                before = page[-1][0]
+                yield [record for _, record in page]
+
+
+async def task_or_none(store: Store, task_id: str, tenant: str | None) -> TaskRecord | None:
+    """Reads a task; None if it is not there, or no more."""
+    try:
+        return await store.task(task_id, tenant)
+    except GoneError:
+        return None

@@ -1,0 +1,81 @@
+"""How TaskService creates tasks: one, whose end may be waited for, or many."""
+
+from inferry.server.clock import Clock
+from inferry.server.config import Config
+from inferry.server.engine.creator import Creator, NewTask
+from inferry.server.engine.queue_view import QueueView
+from inferry.server.engine.reader import Reader
+from inferry.server.engine.submit import submit
+from inferry.server.errors import InferryError, InvalidPayloadError, PayloadTooLargeError
+from inferry.server.rpc.admission import caller
+from inferry.server.rpc.convert import add_values, task_to_proto
+from inferry.server.rpc.status import to_refusal
+from inferry.server.rpc.task_requests import new_task, within
+from inferry.server.store.operations import Replayed
+from inferry.server.task.record import TaskRecord
+from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.limits import BATCH_BYTES, BATCH_TASKS, ENVELOPE_BYTES, MESSAGE_BYTES
+
+
+class Creating:
+    """Creates tasks."""
+
+    def __init__(
+        self, *, creator: Creator, reader: Reader, queue: QueueView, clock: Clock, config: Config
+    ) -> None:
+        self._creator = creator
+        self._reader = reader
+        self._queue = queue
+        self._clock = clock
+        self._config = config
+
+    async def one(self, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
+        """Creates a task; waits for its end unless it is asynchronous."""
+        new = new_task(request, caller().tenant, self._clock.now_ms(), self._config)
+        value_format = request.value_format
+        # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
+        del request
+        done = await submit(self._creator, self._reader, new)
+        place = self._queue.place_of(done.record) if done.replayed else None
+        task = task_to_proto(done.record, place)
+        add_values(task, value_format, None, done.outcome, self._config.message_limit_bytes)
+        return pb.CreateTaskResponse(task=task, replayed=done.replayed)
+
+    async def many(self, request: pb.BatchCreateTasksRequest) -> pb.BatchCreateTasksResponse:
+        """Creates tasks, each with an answer of its own."""
+        size = request.ByteSize()
+        if size > BATCH_BYTES:
+            raise PayloadTooLargeError(f"the batch has {size} bytes; the limit is {BATCH_BYTES}")
+        within("requests", len(request.requests), 1, BATCH_TASKS)
+        tenant, now_ms = caller().tenant, self._clock.now_ms()
+        many = [self._new(one, tenant, now_ms) for one in request.requests]
+        del request
+        answers = await self._creator.create_all(many)
+        response = pb.BatchCreateTasksResponse(results=map(self._result, answers))
+        if response.ByteSize() > MESSAGE_BYTES - ENVELOPE_BYTES:
+            # Only what the requests did not bring can be too much: words on tasks of before.
+            for result in response.results:
+                if result.replayed:
+                    result.task.ClearField("error")
+                    result.task.ClearField("message")
+        return response
+
+    def _new(
+        self, request: pb.CreateTaskRequest, tenant: str, now_ms: int
+    ) -> NewTask | InferryError:
+        try:
+            new = new_task(request, tenant, now_ms, self._config)
+        except InferryError as refusal:
+            return refusal
+        if not new.spec.asynchronous:
+            return InvalidPayloadError("async: false; a batch waits for the end of no task")
+        return new
+
+    def _result(self, answer: TaskRecord | Replayed | InferryError) -> pb.BatchCreateTasksResult:
+        if isinstance(answer, InferryError):
+            return pb.BatchCreateTasksResult(refusal=to_refusal(answer))
+        if isinstance(answer, Replayed):
+            record = answer.record
+            task = task_to_proto(record, self._queue.place_of(record))
+            return pb.BatchCreateTasksResult(task=task, replayed=True)
+        return pb.BatchCreateTasksResult(task=task_to_proto(answer))

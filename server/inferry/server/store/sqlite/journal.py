@@ -1,0 +1,54 @@
+"""What the transaction that runs has logged, each event at its position."""
+
+from secrets import randbits
+
+import apsw
+
+from inferry.server.store import POSITION_BITS
+from inferry.server.store.operations import Epoch, Logged
+from inferry.server.store.rows import Row
+from inferry.server.store.sqlite.queries import QUERIES
+from inferry.server.task.record import Event, Outcome, TaskRecord
+
+_TAG_BITS = 63
+
+
+class Journal:
+    """Hands out the positions of one start of the gateway: those of a rollback are given again.
+
+    Args:
+        epoch: The start.
+    """
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        #: The last position that is on disk.
+        self._last = epoch.number << POSITION_BITS
+        self._logged: list[Logged] = []
+
+    def __len__(self) -> int:
+        """Counts what the transaction has logged."""
+        return len(self._logged)
+
+    def add(self, event: Event, record: TaskRecord, outcome: Outcome | None) -> int:
+        """Logs an event; returns its position."""
+        position = self._last + len(self._logged) + 1
+        self._logged.append(Logged(position, event, record, outcome))
+        return position
+
+    def cut(self, length: int) -> None:
+        """Forgets what was logged after that: it was rolled back."""
+        del self._logged[length:]
+
+    def seal(self) -> list[Logged]:
+        """Takes what was logged: it is on disk."""
+        sealed, self._logged = self._logged, []
+        self._last += len(sealed)
+        return sealed
+
+
+def new_epoch(db: apsw.Connection) -> Epoch:
+    """Begins the epoch after the last one that left an event; it is kept with its own first one."""
+    rows: list[Row] = db.execute(QUERIES["epochs"]).fetchall()
+    numbers = [int(number) for number, _ in rows]
+    return Epoch(max(numbers, default=0) + 1, randbits(_TAG_BITS))
