@@ -58,7 +58,9 @@ def test_a_new_rpc_needs_nothing_but_its_annotation() -> None:
     assert (route.verb, route.template, route.rpc) == ("PATCH", "/api/things", "made.Service.Do")
 
 
-@pytest.mark.parametrize("path", ["/a/{id=things/*}", "/a/**", "/a:do", "a", ""])
+@pytest.mark.parametrize(
+    "path", ["/a/{id=things/*}", "/a/**", "/{id}:do", "/a:1", "/a:do:it", "a", ""]
+)
 def test_a_path_that_cannot_be_served_is_found_at_the_start(path: str) -> None:
     with pytest.raises(ValueError, match=r"cannot serve|no path"):
         read_routes([made("get", path)])

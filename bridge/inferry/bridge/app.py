@@ -6,11 +6,20 @@ from contextlib import suppress
 
 import grpc.aio
 
+from inferry.bridge.batch import Batch
 from inferry.bridge.callback import Callback
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.connection import ConnectionServer
-from inferry.bridge.contract import ACCESS_RPC, CALLBACK_RPC, CREATE_RPC, READ_RPC
+from inferry.bridge.contract import (
+    ACCESS_RPC,
+    BATCH_RPC,
+    CALLBACK_RPC,
+    CREATE_RPC,
+    MANY_RPC,
+    READ_RPC,
+)
 from inferry.bridge.create import Create
+from inferry.bridge.events import MANY_TASKS, ONE_TASK
 from inferry.bridge.exchange import Call, Endpoint
 from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
@@ -101,7 +110,10 @@ class Bridge:
         call = calls[route.rpc]
         if route.method.server_streaming:
             keepalive_s = self._config.sse_keepalive_ms / 1_000
-            return EventStream(transcoder, call, self._streams, keepalive_s)
+            form = MANY_TASKS if route.rpc == MANY_RPC else ONE_TASK
+            return EventStream(transcoder, call, self._streams, keepalive_s, form)
+        if route.rpc == BATCH_RPC:
+            return Batch(transcoder, call)
         if route.rpc == CREATE_RPC:
             return Create(transcoder, call, calls[READ_RPC], self._config.path_prefix)
         if route.rpc == CALLBACK_RPC:

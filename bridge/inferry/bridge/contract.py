@@ -9,6 +9,9 @@ LENIENT_MESSAGES = frozenset({"inferry.v1.TaskUpdate"})
 #: Kinds of events that have no number of their own: a client goes on after the event before.
 UNNUMBERED_EVENTS = frozenset({"QUEUED"})
 
+#: The RPC that watches many tasks: what its clients go on after is a cursor, no number.
+MANY_RPC = "inferry.v1.TaskService.WatchTasks"
+
 #: Parameters in which polyfills of EventSource say what browsers say in ``Last-Event-ID``.
 LAST_EVENT_PARAMETERS = (
     "lastEventId",
@@ -26,6 +29,9 @@ ACCESS_RPC = "inferry.v1.AccessService.CheckAccess"
 
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
+
+#: The RPC that creates many tasks, and may be larger than the requests to create one.
+BATCH_RPC = "inferry.v1.TaskService.BatchCreateTasks"
 
 #: The header that names a creation, and the one that tells that its name was known.
 KEY_HEADER = "Idempotency-Key"

@@ -9,8 +9,10 @@ from inferry.bridge.contract import (
     CREATE_RPC,
     KEY_HEADER,
     LENIENT_MESSAGES,
+    MANY_RPC,
     REPLAYED_HEADER,
 )
+from inferry.bridge.events import MANY_TASKS, ONE_TASK
 from inferry.bridge.routes import Route
 from inferry.wire.rules import LOWER_CASE_ENUMS, TIMESTAMP, map_value, shown
 
@@ -40,20 +42,6 @@ _CREATE_HEADERS: list[Schema] = [
         "in": "header",
         "description": "`wait=N` waits for the end of the task, N seconds (1 to 60) at most.",
         "schema": {"type": "string"},
-    },
-]
-_WATCH_PARAMETERS: list[Schema] = [
-    {
-        "name": "Last-Event-ID",
-        "in": "header",
-        "description": "Only events after this one; goes before `after`.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
-    },
-    {
-        "name": "lastEventId",
-        "in": "query",
-        "description": "The same, for who cannot send the header.",
-        "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
 ]
 _CREATED_HEADERS: Schema = {
@@ -113,7 +101,8 @@ class OpenApi:
             "parameters": [
                 self._parameter(field, route)
                 for field in (*_path_fields(route), *route.query_fields)
-            ],
+            ]
+            + [self._map_parameter(field) for field in route.query_maps],
             "responses": {
                 "200": {"description": "Done.", "content": self._answer(route)},
                 "default": {
@@ -132,7 +121,8 @@ class OpenApi:
                 operation["responses"][status]["headers"] = _CREATED_HEADERS
             operation["parameters"] += _CREATE_HEADERS
         if route.method.server_streaming:
-            operation["parameters"] += _WATCH_PARAMETERS
+            operation["parameters"] += _watch_parameters(route)
+        if route.method.server_streaming and route.rpc != MANY_RPC:
             operation["responses"]["204"] = {"description": "No more events: the task is final."}
         if route.body_type:
             # What stands in the path need not be said again.
@@ -156,6 +146,22 @@ class OpenApi:
         if in_path:
             parameter["required"] = True
         return parameter
+
+    def _map_parameter(self, field: FieldDescriptor) -> Schema:
+        """Describes the entries of a map: ``labels.team=vision``."""
+        name = str(field.json_name)
+        return {
+            "name": name,
+            "in": "query",
+            "description": self._comments.get(field.full_name, ""),
+            "style": "form",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "patternProperties": {f"^{name}\\..+$": {"type": "string"}},
+                "additionalProperties": False,
+            },
+        }
 
     def _message(self, descriptor: Descriptor) -> Schema:
         if descriptor.full_name in _WELL_KNOWN:
@@ -196,6 +202,25 @@ class OpenApi:
         if field.enum_type:
             return {"type": "string", "enum": _names(field.enum_type)}
         return dict(_SCALARS.get(field.type, {"type": "integer"}))
+
+
+def _watch_parameters(route: Route) -> list[Schema]:
+    form = MANY_TASKS if route.rpc == MANY_RPC else ONE_TASK
+    pattern = form.name.pattern
+    return [
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": f"Only what comes after this, {form.named}; goes before `after`.",
+            "schema": {"type": "string", "pattern": f"^{pattern}$"},
+        },
+        {
+            "name": "lastEventId",
+            "in": "query",
+            "description": "The same, for who cannot send the header; empty for none.",
+            "schema": {"type": "string", "pattern": f"^({pattern})?$"},
+        },
+    ]
 
 
 def _path_fields(route: Route) -> list[FieldDescriptor]:

@@ -69,6 +69,8 @@ class Router(Generic[Endpoint]):
 
     def _place(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]]:
         bare = f"/{path.strip('/')}"
+        # A colon means the same when it is escaped, which some clients do.
+        path, bare = path.replace("%3A", ":"), bare.replace("%3A", ":")
         place = (
             self._match(path) or self._match(bare) or self._match(bare.removeprefix(self._prefix))
         )

@@ -12,10 +12,11 @@ from google.protobuf.descriptor import (
     ServiceDescriptor,
 )
 
-from inferry.wire.rules import simple
+from inferry.wire.rules import simple, simple_map
 
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
-_LITERAL = re.compile(r"[A-Za-z0-9._-]+")
+#: Such as ``tasks``, or ``tasks:batchCreate``.
+_LITERAL = re.compile(r"[A-Za-z0-9._-]+(:[A-Za-z]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,22 @@ class Route:
     @property
     def query_fields(self) -> list[FieldDescriptor]:
         """The fields that a query may fill: simple ones that neither path nor body tell."""
+        return [field for field in self._untold_fields if simple(field)]
+
+    @property
+    def query_maps(self) -> list[FieldDescriptor]:
+        """The maps that a query may fill, key by key: ``labels.team=vision``."""
+        return [field for field in self._untold_fields if simple_map(field)]
+
+    @property
+    def _untold_fields(self) -> list[FieldDescriptor]:
         request = self.method.input_type
         if self.body == "*":
             return []
         told = {*self.variables, self.body}
         if self.body and (choice := request.fields_by_name[self.body].containing_oneof):
             told |= {field.name for field in choice.fields}
-        return [field for field in request.fields if field.name not in told and simple(field)]
+        return [field for field in request.fields if field.name not in told]
 
     @property
     def rpc(self) -> str:

@@ -1,29 +1,22 @@
 """Endpoints of RPCs that answer with a stream: server-sent events."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc.aio
-import orjson
 from aiohttp import web
 
-from inferry.bridge.contract import LAST_EVENT_PARAMETERS, UNNUMBERED_EVENTS
-from inferry.bridge.errors import invalid
+from inferry.bridge.events import EventForm, go_on
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
-from inferry.wire.errors import show
 
 #: What a stub has for such an RPC.
 StreamCall = Callable[..., Any]
 
 #: How long the head of an answer waits for the first event, which may be an error, or for the end.
 _PATIENCE_S = 1.0
-#: What an int64 takes without a look at its value.
-_LINE_END = re.compile(rb"\r\n?|\n")
-_EVENT_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UNSTORED = {"Cache-Control": "no-store"}
 
 
@@ -50,12 +43,18 @@ class EventStream:
     """Asks once and passes on what comes."""
 
     def __init__(
-        self, transcoder: Transcoder, call: StreamCall, streams: Streams, keepalive_s: float
+        self,
+        transcoder: Transcoder,
+        call: StreamCall,
+        streams: Streams,
+        keepalive_s: float,
+        form: EventForm,
     ) -> None:
         self._transcoder = transcoder
         self._call = call
         self._streams = streams
         self._keepalive_s = keepalive_s
+        self._form = form
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answers 200 with events, or with a plain error if the first thing is one.
@@ -65,7 +64,7 @@ class EventStream:
         """
         metadata = exchange.metadata()
         request = await self._transcoder.request(exchange, metadata)
-        _resume(request, exchange.request)
+        go_on(request, exchange.request, self._form)
         exchange.end_with_client()
         self._streams.add()
         call = self._call(request, metadata=metadata)
@@ -100,7 +99,7 @@ class EventStream:
         try:
             event = await first
             while event is not None:
-                await response.write(self._event(event))
+                await response.write(self._form.write(self._transcoder.plain(event)))
                 event = await anext(events, None)
         except grpc.aio.AioRpcError as error:
             await response.write(b"event: error\ndata: %b\n\n" % http_error(error).body())
@@ -111,25 +110,3 @@ class EventStream:
         while True:
             await asyncio.sleep(self._keepalive_s)
             await response.write(b": keep-alive\n\n")
-
-    def _event(self, message: Any) -> bytes:
-        plain = self._transcoder.plain(message)
-        kind = plain["kind"]
-        # Without an id, a client that connects again still names the last event that has one.
-        number = b"" if kind in UNNUMBERED_EVENTS else b"id: %d\n" % plain["seq"]
-        named = str(kind).lower().encode()
-        # A result may come with line ends of its own; what follows one needs its name again.
-        data = _LINE_END.sub(b"\ndata: ", orjson.dumps(plain))
-        return b"%bevent: %b\ndata: %b\n\n" % (number, named, data)
-
-
-def _resume(message: Any, request: web.BaseRequest) -> None:
-    """Goes on after the last event that a client got; its word is newer than ``after``."""
-    query = request.rel_url.query
-    said = [(name, query.get(name)) for name in LAST_EVENT_PARAMETERS]
-    for name, number in [("Last-Event-ID", request.headers.get("Last-Event-ID")), *said]:
-        if number and not _EVENT_ID.fullmatch(number):
-            raise invalid(f"{name}: expected an event's number, got {show(number)}")
-        if number:
-            message.after_seq = int(number)
-            return

@@ -8,16 +8,21 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inferry.bridge.body import fill, read_body
 from inferry.bridge.config import BridgeConfig
-from inferry.bridge.contract import CALLBACK_RPC, LAST_EVENT_PARAMETERS, POLYFILL_PARAMETERS
+from inferry.bridge.contract import (
+    BATCH_RPC,
+    CALLBACK_RPC,
+    LAST_EVENT_PARAMETERS,
+    POLYFILL_PARAMETERS,
+)
 from inferry.bridge.errors import refusal
 from inferry.bridge.exchange import Exchange, Metadata
 from inferry.bridge.gate import Gate
 from inferry.bridge.routes import Route
 from inferry.v1.task_pb2 import ValueFormat
-from inferry.wire.decode import QuerySetter, decoder, query_setters
+from inferry.wire.decode import QuerySetter, decoder, query_maps, query_setters
 from inferry.wire.encode import encoder
 from inferry.wire.errors import FieldError
-from inferry.wire.limits import ENVELOPE_BYTES
+from inferry.wire.limits import BATCH_BYTES, ENVELOPE_BYTES
 from inferry.wire.members import members
 from inferry.wire.rules import chooses_format
 
@@ -34,14 +39,21 @@ class Transcoder:
         self._takes_body = route.verb != "GET"
         self._decode = decoder(route.body_type) if route.body_type else _refuse_fields
         self._query = _query(route)
+        known = query_maps(request)
+        self._maps = {
+            name: known[name]
+            for field in route.query_maps
+            for name in (field.name, field.json_name)
+        }
         #: The RPC that takes results reads their text itself: they are read as answers are.
         self._reports = route.rpc == CALLBACK_RPC
         self._other: QuerySetter = _ignore if self._reports else _refuse
         self._chooses_format = chooses_format(request)
         self._body_timeout_s = config.body_timeout_ms / 1_000
-        self._limit = config.request_limit_bytes
-        if self._reports:
-            self._limit = config.result_limit_bytes + ENVELOPE_BYTES
+        self._limit = {
+            CALLBACK_RPC: config.result_limit_bytes + ENVELOPE_BYTES,
+            BATCH_RPC: BATCH_BYTES,
+        }.get(route.rpc, config.request_limit_bytes)
         self._response_field = route.response_body
         self._encode = encoder(route.answer_type)
 
@@ -59,11 +71,7 @@ class Transcoder:
         if self._chooses_format:
             message.value_format = ValueFormat.JSON_TEXT
         if self._takes_body:
-            await self._gate.ask(exchange, metadata)
-            # Backends call their reports what they like: one must not be lost for its type.
-            body = await read_body(
-                exchange.request, self._limit, self._body_timeout_s, any_type=self._reports
-            )
+            body = await self.body(exchange, metadata)
             if self._reports:
                 message.update_json = body
             else:
@@ -75,6 +83,18 @@ class Transcoder:
             setattr(message, name, exchange.variables[name])
         return message
 
+    async def body(self, exchange: Exchange, metadata: Metadata) -> bytes:
+        """Reads the body of a request, once its sender may send one.
+
+        Raises:
+            BridgeError: The sender may not, or the body is none of its kind, or too large.
+        """
+        await self._gate.ask(exchange, metadata)
+        # Backends call their reports what they like: one must not be lost for its type.
+        return await read_body(
+            exchange.request, self._limit, self._body_timeout_s, any_type=self._reports
+        )
+
     def plain(self, response: Any) -> dict[str, Any]:
         """Prints what the answer shows of a response as plain JSON."""
         shown = getattr(response, self._response_field) if self._response_field else response
@@ -83,9 +103,12 @@ class Transcoder:
 
     def _read_query(self, message: Message, exchange: Exchange) -> None:
         for name, text in exchange.request.rel_url.query.items():
-            setter = self._query.get(name, self._other)
             try:
-                setter(message, text)
+                place, dot, key = name.partition(".")
+                if dot and key and place in self._maps:
+                    self._maps[place](message, key, text)
+                else:
+                    self._query.get(name, self._other)(message, text)
             except FieldError as error:
                 error.within(name)
                 raise refusal(error) from None
