@@ -89,15 +89,13 @@ def test_a_list_by_label_reads_the_index_of_labels_in_its_order(
     db: apsw.Connection, status: Status | None, labels: int
 ) -> None:
     pairs = tuple((f"key-{number}", "value") for number in range(labels))
-    first, second, *others = plan(db, list_query(TaskFilter("acme", status, labels=pairs)))
+    first, *others = plan(db, list_query(TaskFilter("acme", status, labels=pairs)))
     searched = "COVERING INDEX labels_tasks (tenant=? AND key=? AND value=? AND task_number<?)"
     assert first == f"SEARCH labels USING {searched}"
-    assert second == "SEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)"
-    looked_up = [
-        step.replace(" EXISTS", "") for step in others if "SEARCH" in step or "SCAN" in step
-    ]
+    looked_up = [step.replace(" EXISTS", "") for step in others if step[:4] in {"SEAR", "SCAN"}]
     one = "SEARCH more USING PRIMARY KEY (task_number=? AND key=?)"
-    assert looked_up == [one] * (labels - 1)
+    task = "SEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)"
+    assert sorted(looked_up) == [*[one] * (labels - 1), task]
 
 
 def test_a_list_of_everything_reads_backwards(db: apsw.Connection) -> None:
