@@ -59,6 +59,16 @@ class Feed:
         self.last = self._before = await store.last_position()
         self._base = store.epoch.number << POSITION_BITS
 
+    def place_of(self, cursor: str) -> int | None:
+        """Finds the position that a token goes on after; None if there is none any more.
+
+        Raises:
+            InvalidPayloadError: It is none that a watch returned.
+        """
+        position = self.cursors.read(cursor)
+        # A store that was brought back from a backup may not be there yet.
+        return None if position is None or position > max(self.last, self._base) else position
+
     def take(self, logged: Sequence[Logged]) -> None:
         """Takes what a commit logged: this is the store's ``listener``."""
         index, ring, size = self.index, self._ring, self._size

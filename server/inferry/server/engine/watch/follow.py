@@ -99,8 +99,8 @@ class Follow:
         self._watcher.drop(ask.remove)
         added = dict.fromkeys(ask.add)
         self._check(ask, len(self._watcher.tasks) + len(added))
-        start = self._feed.cursors.read(ask.cursor) if ask.cursor else None
-        if start is not None and start <= self._feed.last:
+        start = self._feed.place_of(ask.cursor) if ask.cursor else None
+        if start is not None:
             self._watcher.add(added)
             self._watcher.go_on(start)
         elif added or ask.cursor:

@@ -40,11 +40,11 @@ class ManyTasks:
             InvalidPayloadError: The cursor is none.
             UnavailableError: The gateway stops.
         """
-        start = self._feed.cursors.read(cursor) if cursor else None
+        start = self._feed.place_of(cursor) if cursor else None
         with self._watcher.listening() as watcher:
             watcher.add(self._ids)
-            restarted = bool(cursor) and (start is None or start > self._feed.last)
-            shows = restarted or start is None
+            restarted = bool(cursor) and start is None
+            shows = start is None
             if start is not None:
                 watcher.go_on(start)
             pace = Pace(watcher)
