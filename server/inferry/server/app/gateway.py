@@ -36,8 +36,8 @@ from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.task_service import TaskServicer
-from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.rpc.watches import Watches
+from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.wire.limits import ENVELOPE_BYTES
