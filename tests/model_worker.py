@@ -70,10 +70,9 @@ class Streamed:
         return found
 
     async def server(self, name: str = "gpu-1") -> Server:
-        """Reads a server by its name."""
+        """Reads a server by its name; an empty one if there is none."""
         answer = await self.servers.ListServers(ListServersRequest(), metadata=admin())
-        found: Server = next(one for one in answer.servers if one.name == name)
-        return found
+        return next((one for one in answer.servers if one.name == name), Server())
 
     async def until(self, wanted: Callable[[Server], bool], name: str = "gpu-1") -> Server:
         """Reads a server until it is as wanted; what no event announces."""
@@ -185,7 +184,6 @@ class ModelWorker:
         """Opens a stream and works on it until it ends."""
         self.received = self.granted = 0
         self.said = asyncio.Queue()
-        self.welcome = None
         async with grpc.aio.insecure_channel(self.address) as channel:
             metadata = (("authorization", f"Bearer {self.auth}"),)
             call = WorkerServiceStub(channel).Connect(self._outgoing(), metadata=metadata)
@@ -211,6 +209,7 @@ class ModelWorker:
 
     def start(self) -> None:
         """Opens a stream in the background."""
+        self.welcome = None
         self._running = asyncio.create_task(self.run())
 
     async def cut(self) -> None:

@@ -3,8 +3,8 @@
 A server holds the *lease* of all that it has, whatever brings it there. Each sign of life renews
 it: a connection that a probe can make, a heartbeat, a report, an answer. That its time is over is
 not enough, for silence is no death: an attempt is *doomed* when its server could not be reached
-twice in a row while it had it, and lost when, besides, the lease is over. The end of a worker's
-stream dooms all that it has: nobody else can reach it. (Design section 6.)
+twice in a row while it had it, and lost when, besides, the lease is over. What a worker has that is
+without a stream is lost when that is over: nobody but itself can reach it. (Design section 6.)
 """
 
 from collections.abc import Collection
@@ -43,11 +43,6 @@ class Lease:
         missed = frozenset(holding)
         self.doomed = self.missed & missed
         self.missed = missed
-
-    def sever(self, holding: Collection[AttemptKey], now_ms: int) -> None:
-        """Takes note that the server's stream ended: what it has is doomed, its time begins now."""
-        self.since_ms = now_ms
-        self.missed = self.doomed = frozenset(holding)
 
     def ends_ms(self, length_ms: int) -> int:
         """Tells when what is doomed is lost; 0 when nothing is doomed.

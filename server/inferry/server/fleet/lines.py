@@ -35,12 +35,12 @@ class Lines:
             self._changed(member)
 
     def cut(self, server_id: str, connection: Connection, now_ms: int) -> None:
-        """A worker's stream ended: all that it has is doomed, and lost when its lease is over."""
+        """A worker's stream ended: its lease counts from now on."""
         found = self._find(server_id)
         if found is not None:
             member, line = found
             line.begin(connection)
-            member.lease.sever(member.holding, now_ms)
+            member.lease.grant(now_ms)
             self._changed(member)
 
     def leave(self, server_id: str) -> None:

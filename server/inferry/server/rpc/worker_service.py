@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
 
+import structlog
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from inferry.server.access.tokens import Principal, TokenVerifier, Verified
@@ -35,6 +36,8 @@ CONNECT = "/inferry.v1.WorkerService/Connect"
 FEATURES_LIMIT = 64
 #: How long the hello may take to come.
 _HELLO_S = 10.0
+
+_log = structlog.get_logger(__name__)
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -112,9 +115,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         try:
             async for message in messages:
                 if not hello.done():
-                    if not message.HasField("hello"):
-                        raise InvalidPayloadError("hello: missing in the first message")
-                    hello.set_result(message.hello)
+                    hello.set_result(_hello_of(message))
                     session = await opened
                 else:
                     session = opened.result()
@@ -125,7 +126,11 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 await self._inbox.receive(session, message)
         except InferryError as refusal:
             error = refusal
-        _end(error, hello, opened)
+        except Exception:  # noqa: BLE001  # whatever it was, the stream must end
+            _log.exception("a worker's stream broke")
+            error = InferryError("internal error")
+        finally:
+            _end(error, hello, opened)
 
     async def _register(self, hello: WorkerHello, tenant: str) -> Member:
         if hello.protocol_version != PROTOCOL:
@@ -164,6 +169,12 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     def _ends_ms(self, verified: Verified) -> int:
         """Tells when a token ends by the gateway's time: it goes by the wall's itself."""
         return self._clock.now_ms() + int(verified.expires_ms) - self._wall.now_ms()
+
+
+def _hello_of(message: WorkerMessage) -> WorkerHello:
+    if not message.HasField("hello"):
+        raise InvalidPayloadError("hello: missing in the first message")
+    return message.hello
 
 
 async def _within(hello: "asyncio.Future[WorkerHello]", within_s: float) -> WorkerHello:

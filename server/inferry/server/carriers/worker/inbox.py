@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from inferry.server.carriers.worker.crew import Crew
 from inferry.server.carriers.worker.deeds import Writer
 from inferry.server.carriers.worker.holds import key
+from inferry.server.carriers.worker.reconcile import compare
 from inferry.server.carriers.worker.rules import REFS_LIMIT
 from inferry.server.carriers.worker.session import Session
 from inferry.server.carriers.worker.worker import Worker
@@ -64,21 +65,27 @@ class Inbox:
         if message.HasField("granted_total"):
             self._lines.grant(worker.server_id, message.granted_total)
         if message.HasField("heartbeat"):
-            self._load(worker, message.heartbeat)
-            worker.heard(message.heartbeat)
+            self._heard(worker, message.heartbeat)
         if message.HasField("goodbye"):
             worker.goodbye()
 
-    def _load(self, worker: Worker, heartbeat: WorkerHeartbeat) -> None:
+    def _heard(self, worker: Worker, heartbeat: WorkerHeartbeat) -> None:
         if heartbeat.HasField("load"):
             said = heartbeat.load
             load = load_of(said.cpu, said.memory, said.active_tasks, said.queue_length)
             self._lines.load(worker.server_id, load)
+        session = worker.session
+        if session is not None:
+            session.ready, session.lag_ms = heartbeat.ready, heartbeat.handler_lag_ms
+            worker.turn(session)
+            compare(worker, heartbeat)
 
     def _report(self, worker: Worker, session: Session, report: WorkerReport) -> None:
         attempt, update = key(report.attempt), report.update
         hold = worker.holds.get(attempt)
         final = update.status in _FINAL
+        # Who reports on it has it, whether or not it said so.
+        worker.acknowledged(attempt, reported=True)
         flaw: InferryError | None = None
         if report.chunked_bytes:
             try:

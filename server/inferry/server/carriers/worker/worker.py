@@ -7,26 +7,19 @@ means for tasks goes to ``deeds``, for routing to ``lines``, for the worker to i
 from collections.abc import Iterable
 
 from inferry.server.carriers.worker.deeds import Deeds
-from inferry.server.carriers.worker.holds import Hold, Holds, Phase, Stopped, arrived, key, ref
+from inferry.server.carriers.worker.holds import Hold, Holds, Phase, Stopped, ref
 from inferry.server.carriers.worker.outbox import Parcel
 from inferry.server.carriers.worker.rules import WorkerRules
 from inferry.server.carriers.worker.session import Session
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.line import Connection
 from inferry.server.fleet.lines import Lines
-from inferry.v1.worker_pb2 import (
-    Assignment,
-    AttemptCancel,
-    GatewayHeartbeat,
-    WorkerHeartbeat,
-)
+from inferry.v1.worker_pb2 import Assignment, AttemptCancel, GatewayHeartbeat
 
 _TOOK_BACK = "the worker did not acknowledge it in time"
 _NEVER_SENT = "the worker's stream ended before it got the task"
-_NEVER_GOT = "the worker never got it"
 _LEFT = "the worker left"
 _ANEW = "the worker began anew"
-_FORGOT = "the worker does not have it any more"
 _GONE = "the worker is gone: it did not connect again in time"
 
 
@@ -78,19 +71,14 @@ class Worker:
         self._lines.begin(self.server_id, session.connection, now_ms)
         if not resumed:
             self._lose_all(_ANEW)
-            return
         for attempt in held:
-            hold = self.holds.get(attempt)
-            if hold is None:
-                self._disown(session, attempt)
-            elif hold.phase in (Phase.GIVEN, Phase.UNSURE):
-                self._took(attempt)
+            self.acknowledged(attempt)
         for attempt, hold in self.holds:
             if hold.cancel is not None:
                 session.outbox.cancel(attempt, hold.cancel)
         if len(self.holds):
             # What it does not have, though no report of it is on its way, is told by its list.
-            self._beat(session, list_wanted=True)
+            self.beat(session, list_wanted=True)
 
     def cut(self, session: Session, now_ms: int) -> None:
         """Its stream ended; no error if it has another one by now."""
@@ -100,7 +88,7 @@ class Worker:
         self.session = None
         for attempt, hold in self.holds:
             if hold.number is None:
-                self._give_back(attempt, _NEVER_SENT)
+                self.give_back(attempt, _NEVER_SENT)
             else:
                 hold.number = 0
         if session.goodbye and not session.ends_ms and session.error is None:
@@ -112,12 +100,15 @@ class Worker:
     def clear(self) -> None:
         """Lets go of all that it holds: it was taken out of the list, and others end that."""
         for attempt, _ in self.holds:
-            self._forget(attempt)
+            self.forget(attempt)
 
     def assign(self, attempt: AttemptKey, assignment: Assignment, now_ms: int) -> None:
         """Gives an attempt to the stream, if there is one and it has credit left."""
         session = self.session
-        if not self._lines.assign(self.server_id, attempt) or session is None or session.over:
+        if session is not None:
+            # One that is to end may not have been turned yet.
+            self.turn(session)
+        if not self._lines.assign(self.server_id, attempt) or session is None:
             self._deeds.give_back(attempt, _NEVER_SENT)
             return
         due_ms = now_ms + self._rules.acknowledge_ms
@@ -131,7 +122,7 @@ class Worker:
         hold = self.holds.get(attempt)
         if hold is None or hold.phase is Phase.STOPPING:
             return
-        self._forget(attempt)
+        self.forget(attempt)
         if not hold.reporting:
             self._call_off(attempt, hold)
 
@@ -154,40 +145,28 @@ class Worker:
         if self.session is not None:
             self.session.outbox.cancel(attempt, cancel)
 
-    def acknowledged(self, attempt: AttemptKey, *, reported: bool) -> None:
+    def acknowledged(self, attempt: AttemptKey, *, reported: bool = False) -> None:
         """The worker took an attempt; ``reported`` says that it reports on it, too."""
         hold = self.holds.get(attempt)
         if hold is None:
-            self._disown(self.session, attempt)
+            if not reported:
+                self.disown(attempt)
         elif hold.phase in (Phase.GIVEN, Phase.UNSURE):
-            self._took(attempt, reported=reported)
+            self.holds.put(attempt, Phase.TAKEN)
+            if not reported:
+                self._deeds.accept(attempt)
 
     def stopped(self, attempt: AttemptKey) -> None:
         """The worker stopped an attempt, or has ended it."""
         hold = self.holds.get(attempt)
         if hold is not None and hold.phase is Phase.STOPPING:
-            self._forget(attempt)
+            self.forget(attempt)
 
     def goodbye(self) -> None:
         """The worker leaves: it gets no more."""
         if self.session is not None:
             self.session.goodbye = True
             self._lines.leave(self.server_id)
-
-    def heard(self, heartbeat: WorkerHeartbeat) -> None:
-        """The worker said what it holds: what differs is put right."""
-        session = self.session
-        if session is None:
-            return
-        session.ready, session.lag_ms = heartbeat.ready, heartbeat.handler_lag_ms
-        self.turn(session)
-        if heartbeat.listed:
-            session.listing = False
-            self._reconcile(session, {key(named) for named in heartbeat.held}, heartbeat)
-            return
-        said = heartbeat.held_count, heartbeat.held_hash
-        if said != self.holds.expected(heartbeat.received_total) and not session.listing:
-            self._beat(session, list_wanted=True)
 
     def turn(self, session: Session) -> None:
         """Tells routing how it stands with the stream."""
@@ -216,14 +195,14 @@ class Worker:
             draining: Whether the worker gets no more, on an operator's word.
         """
         for attempt in self.holds.overdue(Phase.GIVEN, now_ms):
-            hold = self._give_back(attempt, _TOOK_BACK)
+            hold = self.give_back(attempt, _TOOK_BACK)
             self._call_off(attempt, hold)
         for attempt in self.holds.overdue(Phase.STOPPING, now_ms):
-            self._forget(attempt)
+            self.forget(attempt)
         session = self.session
         if session is not None:
             if session.tick(now_ms):
-                self._beat(session, list_wanted=session.listing)
+                self.beat(session, list_wanted=session.listing)
             self.turn(session)
             if session.draining is not draining:
                 session.draining = draining
@@ -235,66 +214,27 @@ class Worker:
         times = (self.holds.due_ms(), session.due_ms if session else None, self._lost_ms or None)
         self.due_ms = min((at_ms for at_ms in times if at_ms is not None), default=2**63)
 
-    def _reconcile(
-        self, session: Session, held: set[AttemptKey], heartbeat: WorkerHeartbeat
-    ) -> None:
-        for attempt in held:
-            if self.holds.get(attempt) is None:
-                self._disown(session, attempt)
-        for attempt, hold in self.holds:
-            if attempt in held or hold.reporting or not arrived(hold, heartbeat.received_total):
-                continue
-            if hold.phase in (Phase.GIVEN, Phase.UNSURE):
-                self._give_back(attempt, _NEVER_GOT)
-            elif hold.phase is Phase.TAKEN:
-                self._lose(attempt, _FORGOT)
-            else:
-                self._forget(attempt)
-
-    def _took(self, attempt: AttemptKey, *, reported: bool = False) -> None:
-        self.holds.put(attempt, Phase.TAKEN)
-        if not reported:
-            self._deeds.accept(attempt)
-
-    def _lose_all(self, reason: str) -> None:
-        for attempt, hold in self.holds:
-            if hold.phase is Phase.GIVEN:
-                self._give_back(attempt, reason)
-            elif hold.phase is Phase.STOPPING:
-                self._forget(attempt)
-            else:
-                self._lose(attempt, reason)
-
-    def _give_back(self, attempt: AttemptKey, reason: str) -> Hold | None:
-        hold = self._forget(attempt)
+    def give_back(self, attempt: AttemptKey, reason: str) -> Hold | None:
+        """Gives an attempt up that the worker never took; returns what it had of it."""
+        hold = self.forget(attempt)
         self._deeds.give_back(attempt, reason)
         return hold
 
-    def _lose(self, attempt: AttemptKey, reason: str) -> None:
-        self._forget(attempt)
+    def lose(self, attempt: AttemptKey, reason: str) -> None:
+        """Gives an attempt up that the worker had taken."""
+        self.forget(attempt)
         self._deeds.lose(attempt, reason)
 
-    def _call_off(self, attempt: AttemptKey, hold: Hold | None) -> None:
-        """Has the worker let go of an attempt that is none of its own any more."""
-        if hold is not None and hold.number is None:
-            self._withdraw(attempt)
-        else:
-            self._disown(self.session, attempt)
-
-    def _withdraw(self, attempt: AttemptKey) -> None:
-        self.holds.remove(attempt)
-        if self.session is not None and self.session.outbox.withdraw(attempt):
-            self._lines.withdraw(self.server_id)
-            self._check_room(self.session)
-
-    def _disown(self, session: Session | None, attempt: AttemptKey) -> None:
-        if session is not None:
+    def disown(self, attempt: AttemptKey) -> None:
+        """Has the worker stop an attempt that is none of its own."""
+        if self.session is not None:
             reason, text = AttemptCancel.NOT_YOURS, "the gateway does not know that you have it"
-            session.outbox.cancel(
+            self.session.outbox.cancel(
                 attempt, AttemptCancel(attempt=ref(attempt), reason=reason, text=text)
             )
 
-    def _forget(self, attempt: AttemptKey) -> Hold | None:
+    def forget(self, attempt: AttemptKey) -> Hold | None:
+        """Lets go of an attempt: it is none of the worker's any more; returns what it had of it."""
         hold = self.holds.remove(attempt)
         if self.session is not None:
             self.session.chunks.discard(attempt)
@@ -303,10 +243,33 @@ class Worker:
             done()
         return hold
 
-    def _beat(self, session: Session, *, list_wanted: bool = False) -> None:
+    def beat(self, session: Session, *, list_wanted: bool = False) -> None:
+        """Sends a heartbeat, which may ask for a list of what the worker holds."""
         count, told = self.holds.told()
         session.listing = session.listing or list_wanted
         session.outbox.beat(GatewayHeartbeat(held_count=count, held_hash=told, list=list_wanted))
+
+    def _lose_all(self, reason: str) -> None:
+        for attempt, hold in self.holds:
+            if hold.phase is Phase.GIVEN:
+                self.give_back(attempt, reason)
+            elif hold.phase is Phase.STOPPING:
+                self.forget(attempt)
+            else:
+                self.lose(attempt, reason)
+
+    def _call_off(self, attempt: AttemptKey, hold: Hold | None) -> None:
+        """Has the worker let go of an attempt that is none of its own any more."""
+        if hold is not None and hold.number is None:
+            self._withdraw(attempt)
+        else:
+            self.disown(attempt)
+
+    def _withdraw(self, attempt: AttemptKey) -> None:
+        self.holds.remove(attempt)
+        if self.session is not None and self.session.outbox.withdraw(attempt):
+            self._lines.withdraw(self.server_id)
+            self._check_room(self.session)
 
     def _check_room(self, session: Session) -> None:
         clogged = session.outbox.unsent_bytes > self._rules.unsent_bytes

@@ -1,0 +1,48 @@
+"""Compares what a worker holds with what it should, and puts right what differs.
+
+Each heartbeat carries count and hash of it; when they differ, the worker is asked for the list.
+What the gateway does not know is called off. What the worker lacks that had reached it was never
+taken, or is lost. So neither a lost assignment nor a forgotten one lives longer than a heartbeat.
+"""
+
+from collections.abc import Set as AbstractSet
+
+from inferry.server.carriers.worker.holds import Phase, arrived, key
+from inferry.server.carriers.worker.rules import REFS_LIMIT
+from inferry.server.carriers.worker.worker import Worker
+from inferry.server.fleet.lease import AttemptKey
+from inferry.v1.worker_pb2 import WorkerHeartbeat
+
+_NEVER_GOT = "the worker never got it"
+_FORGOT = "the worker does not have it any more"
+
+
+def compare(worker: Worker, heartbeat: WorkerHeartbeat) -> None:
+    """Takes what a worker says that it holds."""
+    session = worker.session
+    if session is None:
+        return
+    received = heartbeat.received_total
+    if heartbeat.listed:
+        session.listing = False
+        put_right(worker, {key(named) for named in heartbeat.held[:REFS_LIMIT]}, received)
+        return
+    said = heartbeat.held_count, heartbeat.held_hash
+    if said != worker.holds.expected(received) and not session.listing:
+        worker.beat(session, list_wanted=True)
+
+
+def put_right(worker: Worker, held: AbstractSet[AttemptKey], received: int) -> None:
+    """Takes the list of what a worker holds that got so many assignments on its stream."""
+    for attempt in held:
+        if worker.holds.get(attempt) is None:
+            worker.disown(attempt)
+    for attempt, hold in worker.holds:
+        if attempt in held or hold.reporting or not arrived(hold, received):
+            continue
+        if hold.phase in (Phase.GIVEN, Phase.UNSURE):
+            worker.give_back(attempt, _NEVER_GOT)
+        elif hold.phase is Phase.TAKEN:
+            worker.lose(attempt, _FORGOT)
+        else:
+            worker.forget(attempt)
