@@ -15,6 +15,7 @@ from inferry.wire.structs import struct_from
 from inferry.wire.text import no_json, without_bom
 
 _FIELD = "requests"
+_NULL = b"null"
 _decode = decoder(pb.CreateTaskRequest.DESCRIPTOR)
 
 #: A request, or why it is none.
@@ -69,7 +70,8 @@ def _split(text: bytes) -> list[bytes]:
         error = FieldError(f"no such field; there are: {_FIELD}")
         error.within(unknown)
         raise error
-    found = elements(given.get(_FIELD, b"[]"))
+    listed = given.get(_FIELD, _NULL)
+    found = [] if listed == _NULL else elements(listed)
     if len(found) > BATCH_TASKS:
         raise FieldError(f"{_FIELD}: {len(found)}; right is 1 to {BATCH_TASKS}")
     return found

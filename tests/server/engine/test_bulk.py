@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inferry.server.access.tokens import Role
-from tests.backends import Backend, running_backend, say
+from tests.backends import ACCEPTED, Backend, running_backend, say
 from tests.gateways import Running, running_gateway, token
 
 
@@ -92,3 +92,89 @@ async def test_another_tenants_tasks_are_left_alone(gateway: Running, backend: B
 async def test_what_cannot_be_retried_is_refused(gateway: Running, said: dict[str, Any]) -> None:
     status, body = await gateway.call("POST", "/api/tasks/retry", said)
     assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
+
+
+async def cancel(gateway: Running, auth: str | None = None, **said: Any) -> dict[str, Any]:
+    status, body = await gateway.call("POST", "/api/tasks/cancel", said, auth)
+    assert status == 200, body
+    return dict(body)
+
+
+async def test_tasks_that_are_not_final_are_cancelled_newest_first(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = ACCEPTED
+    await gateway.register(backend, maxConcurrent=2)
+    made = [(await gateway.create())["id"] for _ in range(5)]
+    for task_id in made[:2]:
+        await gateway.eventually(f"/api/tasks/{task_id}", lambda one: one["status"] != "PENDING")
+    first = await cancel(gateway, type="echo", limit=2, reason="superseded")
+    assert await statuses(gateway, made) == ["PROCESSING"] * 2 + ["PENDING"] + ["CANCELLED"] * 2
+    rest = await cancel(gateway, type="echo", pageToken=first["nextPageToken"])
+    assert (first["cancelled"], rest["cancelled"], "nextPageToken" in rest) == (2, 3, False)
+    assert await statuses(gateway, made) == ["CANCELLED"] * 5
+    assert (await gateway.task(made[4]))["error"] == "superseded"
+    assert (await cancel(gateway, type="echo"))["cancelled"] == 0
+
+
+async def test_only_what_matches_is_cancelled(gateway: Running, backend: Backend) -> None:
+    backend.answer = ACCEPTED
+    server_id = await gateway.register(backend, maxConcurrent=1)
+    running = (await gateway.create())["id"]
+    await gateway.eventually(f"/api/tasks/{running}", lambda one: one["status"] == "PROCESSING")
+    labels = {"job": "7", "team": "a"}
+    made = [(await gateway.create(labels=one))["id"] for one in (labels, {"job": "7"}, {})]
+    for other in ({"type": "odd"}, {"serverId": "srv_0"}, {"labels": {"job": "8"}}):
+        assert (await cancel(gateway, **other))["cancelled"] == 0
+    assert (await cancel(gateway, labels=labels))["cancelled"] == 1
+    assert (await cancel(gateway, serverId=server_id))["cancelled"] == 1
+    assert await statuses(gateway, [running, made[0]]) == ["CANCELLED"] * 2
+    assert (await cancel(gateway, labels={"job": "7"}))["cancelled"] == 1
+    assert (await gateway.task(made[1]))["status"] == "CANCELLED"
+    assert (await gateway.task(made[2]))["status"] in {"PENDING", "PROCESSING"}
+
+
+async def test_nobody_cancels_another_tenants_tasks(gateway: Running) -> None:
+    made = (await gateway.create())["id"]
+    other = token(Role.CLIENT, tenant="other")
+    assert (await cancel(gateway, other, type="echo"))["cancelled"] == 0
+    assert await statuses(gateway, [made]) == ["PENDING"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"limit": 5, "reason": "all of them"},
+        {"status": "COMPLETED"},
+        {"type": "echo", "limit": 1_001},
+        {"labels": {str(number): "" for number in range(9)}},
+        {"type": "echo", "reason": "x" * 4_097},
+    ],
+)
+async def test_what_cannot_be_cancelled_is_refused(gateway: Running, said: dict[str, Any]) -> None:
+    status, body = await gateway.call("POST", "/api/tasks/cancel", said)
+    assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
+
+
+async def test_tasks_are_listed_and_started_again_by_their_labels(gateway: Running) -> None:
+    labels = {"job": "7", "team": "a"}
+    made = [(await gateway.create(labels=one))["id"] for one in (labels, {"job": "7"}, {})]
+
+    async def listed(query: str) -> list[str]:
+        status, page = await gateway.call("GET", f"/api/tasks?{query}")
+        assert status == 200, page
+        return [task["id"] for task in page["tasks"]]
+
+    assert await listed("labels.job=7") == [made[1], made[0]]
+    assert await listed("labels.job=7&labels.team=a&status=PENDING") == [made[0]]
+    assert await listed("labels.job=8") == []
+    await cancel(gateway, status="PENDING")
+    _, body = await gateway.call(
+        "POST", "/api/tasks/retry", {"status": "CANCELLED", "labels": {"team": "a"}}
+    )
+    assert body["retried"] == 1
+    assert await statuses(gateway, made) == ["PENDING", "CANCELLED", "CANCELLED"]
+    for wrong in ("labels=7", "labels.=7", "labels.job=7&labels.job=8", "type.a=b"):
+        status, body = await gateway.call("GET", f"/api/tasks?{wrong}")
+        assert (status, body["code"]) == (400, "INVALID_PAYLOAD"), wrong

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,7 +30,7 @@ from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.backends import Backend, say
 from tests.gateways import Running, running_gateway, token
 
-ROOM = {"queue_limit": 100_000, "queue_limit_per_tenant": 100_000}
+ROOM: dict[str, Any] = {"queue_limit": 100_000, "queue_limit_per_tenant": 100_000}
 CLIENT = token(Role.CLIENT)
 
 
@@ -90,6 +91,12 @@ class Seen:
 
     def seqs(self, task_id: str) -> list[int]:
         return [event.seq for event in self.events.get(task_id, [])]
+
+    def heard_of(self, tasks: set[str]) -> bool:
+        return set(self.events) >= tasks
+
+    def ended(self, tasks: set[str]) -> bool:
+        return self.final >= tasks
 
     async def until(self, responses: AsyncIterator[Any], enough: Callable[[], bool]) -> None:
         """Takes messages until there are enough."""
@@ -204,7 +211,7 @@ async def test_a_watch_hears_of_what_fits_and_of_nothing_else(gateway: Running) 
         (team,) = await create(stub, 1, labels={"job": "7", "team": "a", "more": "x"})
         fit = [{ocr, both}, {both, team}, {team}, {both}, {plain, ocr, both, team}]
         for one, call, wanted in zip(seen, calls, fit, strict=True):
-            await one.until(aiter(call), lambda one=one, wanted=wanted: set(one.events) >= wanted)
+            await one.until(aiter(call), partial(one.heard_of, wanted))
             assert set(one.events) == wanted
             call.cancel()
 
@@ -374,7 +381,7 @@ async def test_results_come_as_asked_or_as_text_or_not_at_all(
         await gateway.register(backend)
         (task_id,) = await create(stub, 1)
         for seen, call in zip((structs, none, texts), calls, strict=True):
-            await seen.until(aiter(call), lambda seen=seen: bool(seen.final))
+            await seen.until(aiter(call), partial(seen.ended, {task_id}))
             call.cancel()
         ends = [seen.events[task_id][-1].task for seen in (structs, none, texts)]
         # A double would round it: it comes as it is, and the stream goes on.

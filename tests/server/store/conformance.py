@@ -2,7 +2,9 @@
 
 from tests.server.store.promises.commits import CommitConformance
 from tests.server.store.promises.deadlines import DeadlineConformance
+from tests.server.store.promises.labels import LabelConformance
 from tests.server.store.promises.lists import ListConformance
+from tests.server.store.promises.positions import PositionConformance
 from tests.server.store.promises.purges import PurgeConformance
 from tests.server.store.promises.queue import QueueConformance
 from tests.server.store.promises.request_ids import RequestIdConformance
@@ -15,6 +17,8 @@ class StoreConformance(
     TaskConformance,
     QueueConformance,
     ListConformance,
+    LabelConformance,
+    PositionConformance,
     PurgeConformance,
     RequestIdConformance,
     DeadlineConformance,

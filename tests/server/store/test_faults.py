@@ -15,12 +15,21 @@ import apsw
 import pytest
 
 from inferry.server.store import StoreError
+from inferry.server.store.operations import Logged
 from inferry.server.store.sqlite import connections
 from inferry.server.store.sqlite import store as sqlite
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Progress
 from tests.server.store.aftermath import left_by_a_power_cut, restart, tasks_of
-from tests.server.store.faulty_disk import Action, FaultyDisk, failing, faulty_disk, full, healthy
+from tests.server.store.faulty_disk import (
+    Action,
+    Fault,
+    FaultyDisk,
+    failing,
+    faulty_disk,
+    full,
+    healthy,
+)
 from tests.server.store.opening import opened
 from tests.server.store.samples import change, dispatched, do, record_of, waiting
 
@@ -69,6 +78,31 @@ async def test_a_full_disk_refuses_a_batch_and_the_next_one_passes_when_there_is
     assert set(await tasks_of(store)) == {"task_1", "task_3"}
     assert (await record_of(store, "task_1")).progress == 70.0
     assert await left_by_a_power_cut(disk, path) == await tasks_of(store)
+
+
+@pytest.mark.parametrize(
+    "fault", [full, failing("sync", "-wal", apsw.SQLITE_IOERR_FSYNC)], ids=["full", "failing"]
+)
+async def test_positions_of_a_commit_that_failed_are_given_to_the_next_one(
+    store: SqliteStore, disk: FaultyDisk, fault: Fault
+) -> None:
+    told: list[Logged] = []
+    store.listener = told.extend
+    before = await store.last_position()
+    disk.fault = fault
+    with pytest.raises(StoreError):
+        await store.commit([waiting("task_2"), change("task_1", Progress(50.0, None))])
+    disk.fault = healthy
+    if store.failed.is_set():
+        await store.recover()
+    await do(store, waiting("task_3"), waiting("task_4"))
+    assert [(one.position, one.event.task_id) for one in told] == [
+        (before + 1, "task_3"),
+        (before + 2, "task_4"),
+    ]
+    assert [one.position for one in await store.logged(before, 10) or []] == [
+        one.position for one in told
+    ]
 
 
 async def test_a_full_log_goes_on_in_its_place_once_nobody_reads_its_beginning(

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import pytest
 
-from inferry.server.store import Store, StoreError, TaskFilter
+from inferry.server.store import EPOCHS_KEPT, Store, StoreError, TaskFilter
 from inferry.server.store.operations import Change, Insert, Purge
 from inferry.server.store.sqlite.connections import begin
 from inferry.server.store.sqlite.store import SqliteStore
@@ -52,6 +52,33 @@ async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
         assert await record_of(store, "task_1") == before
         await do(store, change("task_1", Accept()))
         assert [event.seq for event in await store.events("task_1", 0, 10)] == [1, 2, 3, 4]
+
+
+async def test_each_start_has_an_epoch_of_its_own_that_goes_on_after_the_last(path: Path) -> None:
+    epochs, last = [], 0
+    for number in range(3):
+        async with opened(path) as store:
+            await do(store, waiting(f"task_{number}"))
+            assert await store.last_position() > last
+            last = await store.last_position()
+            assert store.epoch not in epochs
+            epochs.append(store.epoch)
+    async with opened(path) as store:
+        assert await store.epochs() == epochs
+        found = await store.logged(0, 10)
+        assert [one.event.task_id for one in found or []] == ["task_0", "task_1", "task_2"]
+
+
+async def test_so_many_starts_are_kept_and_no_more(path: Path) -> None:
+    async with opened(path) as store:
+        await do(store, waiting("task_1"))
+        first = store.epoch
+        store._db.execute("UPDATE epochs SET number = number + ?", (EPOCHS_KEPT,))
+    async with opened(path) as store:
+        assert store.epoch.number == first.number + EPOCHS_KEPT + 1
+        store._db.execute("INSERT INTO epochs (number, tag) VALUES (2, 2), (3, 3)")
+        await do(store, waiting("task_2"))
+        assert [epoch.number for epoch in await store.epochs()] == [3, 1_001, 1_002]
 
 
 @pytest.mark.parametrize("task", [dispatched, waiting])

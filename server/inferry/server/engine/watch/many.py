@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from dataclasses import replace
 
 from inferry.server.engine.watch.feed import Feed
 from inferry.server.engine.watch.interest import Interest
@@ -69,7 +70,7 @@ class ManyTasks:
         What happens meanwhile may be in what is shown or not: it is told as far as it is not, and
         a place to go on from comes when all of it is past.
         """
-        watcher = self._watcher
+        watcher, created = self._watcher, set[str]()
         watcher.go_on(self._feed.last)
         async for page in self._pages():
             for record in page:
@@ -78,20 +79,51 @@ class ManyTasks:
             restarted = False
             # Others have their turn.
             await asyncio.sleep(0)
-        whole = await self._store.last_position()
-        await self._feed.reach(whole)
-        while watcher.position < whole:
-            events = await watcher.read()
-            if events is None:
-                # It took longer than events are kept: again, from the beginning.
-                async for news in self._show(restarted=True):
-                    yield news
-                return
-            if events:
-                yield News(events=tuple(events), restarted=restarted)
-                restarted = False
+        whole = False
+        while not whole:
+            last, whole = await self._store.last_position(), True
+            await self._feed.reach(last)
+            while watcher.position < last:
+                news = await self._meanwhile(created)
+                if news is None:
+                    # It took longer than events are kept: again, from the beginning.
+                    async for again in self._show(restarted=True):
+                        yield again
+                    return
+                # What is shown only now may have more in it than is past.
+                whole = whole and not news.tasks
+                if news.tasks or news.events:
+                    yield replace(news, restarted=restarted)
+                    restarted = False
         watcher.forget_shown()
         yield News(complete=True, restarted=restarted, position=watcher.position)
+
+    async def _meanwhile(self, created: set[str]) -> News | None:
+        """Reads what happened while tasks were shown; None if that is not kept any more.
+
+        A task that went from one page to another may have been in none of them.
+
+        Args:
+            created: Tasks that began meanwhile; more are added.
+        """
+        events = await self._watcher.read()
+        if events is None:
+            return None
+        created |= {one.event.task_id for one in events if one.event.seq == 1}
+        missed = {
+            one.event.task_id: None
+            for one in events
+            if one.event.task_id not in created and one.event.task_id not in self._watcher.tasks
+        }
+        found = [
+            await task_or_none(self._store, task_id, self._interest.tenant) for task_id in missed
+        ]
+        tasks = tuple(one for one in found if one is not None)
+        for record in tasks:
+            self._watcher.shown(record.spec.id, record.seq)
+        shown = {record.spec.id for record in tasks}
+        told = tuple(one for one in events if one.event.task_id not in shown)
+        return News(tasks=tasks, events=told)
 
     async def _pages(self) -> AsyncIterator[list[TaskRecord]]:
         if self._ids:

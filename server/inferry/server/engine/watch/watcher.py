@@ -60,7 +60,7 @@ class Watcher:
 
     @property
     def tasks(self) -> KeysView[str]:
-        """The tasks that were added."""
+        """The tasks that were added or shown."""
         return self._seen.keys()
 
     def add(self, task_ids: Iterable[str]) -> None:
