@@ -272,7 +272,7 @@ class BatchCreateTasksResult(_message.Message):
     """True when an earlier request with the same `request_id` created it."""
     @_builtins.property
     def task(self) -> _task_pb2.Task:
-        """The task, without its payload."""
+        """The task, without its payload and result."""
 
     @_builtins.property
     def refusal(self) -> Global___TaskRefusal:
@@ -576,7 +576,9 @@ class WatchTasksRequest(_message.Message):
     the tasks that are not final, and of those that `ids` names.
     """
     value_format: _task_pb2.ValueFormat.ValueType
-    """How results come with the events that ended tasks. Default: STRUCT."""
+    """How results come with the events that ended tasks; one that does not fit a STRUCT comes as
+    JSON_TEXT. Default: STRUCT.
+    """
     without_results: _builtins.bool
     """True leaves the results and details out. Default: false."""
     @_builtins.property
@@ -619,12 +621,16 @@ class WatchTasksResponse(_message.Message):
     snapshot_complete: _builtins.bool
     """True with the last part of a snapshot. Events of before it are in it."""
     cursor: _builtins.str
-    """Goes on after all of this. Opaque; empty while the snapshot is not complete."""
+    """Goes on after all of this. Opaque; empty while the snapshot is not complete. On a quiet stream
+    it comes alone, each 15 seconds, when it has changed.
+    """
     restarted: _builtins.bool
     """True when the cursor of the request is too old to go on from: what follows begins with a snapshot."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
-        """Tasks as they are, without payload: a part of the snapshot."""
+        """Tasks as they are, without payload: a part of the snapshot. One that changed meanwhile may come
+        again.
+        """
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskEvent]:
@@ -662,7 +668,9 @@ class FollowTasksRequest(_message.Message):
     there, without being shown. Default: from now on.
     """
     value_format: _task_pb2.ValueFormat.ValueType
-    """In the first message: how results come with the events that ended tasks. Default: STRUCT."""
+    """In the first message: how results come with the events that ended tasks; one that does not fit
+    a STRUCT comes as JSON_TEXT. Default: STRUCT.
+    """
     @_builtins.property
     def add_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tasks to follow from now on; each is shown as it is first. 100,000 at most in all."""
@@ -699,7 +707,9 @@ class FollowTasksResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     RESTARTED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Goes on after all of this. Opaque."""
+    """Goes on after all of this. Opaque; empty while more of what was asked for is to be shown: go on
+    after the last one then. On a quiet stream it comes alone, each 15 seconds, when it has changed.
+    """
     restarted: _builtins.bool
     """True when the cursor of the request is too old to go on from: its tasks are shown as they are."""
     @_builtins.property

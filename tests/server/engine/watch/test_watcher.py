@@ -220,3 +220,19 @@ async def test_a_snapshot_amid_commits_and_the_events_after_it_fit_without_gap_o
         all_names = [*names_, *(f"task_new_{step}" for step in range(200)), "task_last"]
         for name in all_names:
             assert seqs[name] == (await record_of(scene.store, name)).seq
+
+
+async def test_a_task_that_goes_from_one_list_to_another_while_they_are_shown_is_shown() -> None:
+    async with scene_in(":memory:") as scene:
+        await do(scene.store, waiting("task_1"), dispatched("task_2"))
+        await do(scene.store, change("task_2", Progress(1.0)), waiting("task_3"))
+        watch = ManyTasks(scene.feed, scene.store, MINE).watch("")
+        told = [await anext(watch)]
+        assert [record.spec.id for record in told[0].tasks] == ["task_3", "task_1"]
+        await do(scene.store, change("task_2", LOST), claim("task_1"), waiting("task_4"))
+        while not told[-1].complete:
+            told.append(await anext(watch))
+        assert await replay(told) == {"task_1": 2, "task_2": 4, "task_3": 1, "task_4": 1}
+        await do(scene.store, change("task_2", Cancel()))
+        told.append(await anext(watch))
+        assert await replay(told) == {"task_1": 2, "task_2": 5, "task_3": 1, "task_4": 1}
