@@ -8,8 +8,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inferry.v1.task_pb2 import Attempt, Task, TaskEvent
 from inferry.v1.task_service_pb2 import (
-    CancelTaskRequest,
-    CancelTaskResponse,
     GetTaskRequest,
     GetTaskResponse,
     ListAttemptsResponse,
@@ -72,7 +70,8 @@ def test_a_task_that_waits_is_shown_with_its_place_and_when_it_will_start(play: 
 
 
 def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
-    play.run("list", "--status", "failed", "--type", "t", "--server", "srv_1", "--limit", "501")
+    given = "--status failed --type t --server srv_1 --limit 501 --label job=7"
+    play.run("list", *given.split())
     first = play.answer(
         rpc("ListTasks"),
         ListTasksResponse(tasks=[TASK] * 500, next_page_token="more"),
@@ -84,19 +83,12 @@ def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
         ListTasksRequest,
     )
     assert (first.status, first.type, first.server_id) == (Task.FAILED, "t", "srv_1")
+    assert dict(first.labels) == {"job": "7"}
     assert (second.page_size, second.page_token) == (1, "more")
     lines = play.result().stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["ID", "TYPE", "STATUS"]
     assert lines[1].split("\t")[:3] == ["task_1", "test-processing", "PENDING"]
     assert len(lines) == 502
-
-
-def test_cancel_shows_the_task(play: Play) -> None:
-    play.run("cancel", "task_1", "--reason", "enough", "--json")
-    request = play.answer(rpc("CancelTask"), CancelTaskResponse(task=TASK), CancelTaskRequest)
-    assert (request.id, request.reason) == ("task_1", "enough")
-    assert play.result().exit_code == 0
-    assert json.loads(play.result().stdout)["id"] == "task_1"
 
 
 def test_attempts_are_a_line_each(play: Play) -> None:

@@ -45,13 +45,19 @@ def test_all_failed_tasks_are_started_again_page_after_page(play: Play) -> None:
 
 def test_what_is_started_again_can_be_narrowed_and_limited(play: Play) -> None:
     narrowed = "--status timeout --type t --server srv_1 --code INTERNAL_ERROR --limit 1001"
+    narrowed += " --label job=7 --label team=a"
     play.run("retry", "--all", *narrowed.split(), "--json")
     page = RetryTasksResponse(retried=1_000, next_page_token="more")
     first = play.answer(ALL, page, RetryTasksRequest)
     page = RetryTasksResponse(retried=1, next_page_token="even more")
     second = play.answer(ALL, page, RetryTasksRequest)
     assert first == RetryTasksRequest(
-        status=Task.TIMEOUT, type="t", server_id="srv_1", code="INTERNAL_ERROR", limit=1_000
+        status=Task.TIMEOUT,
+        type="t",
+        server_id="srv_1",
+        code="INTERNAL_ERROR",
+        labels={"job": "7", "team": "a"},
+        limit=1_000,
     )
     assert second.limit == 1
     assert json.loads(play.result().stdout) == {"retried": 1_001, "queueFull": False}

@@ -30,7 +30,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "get": _Command(_TASKS, "tasks", "get"),
     "list": _Command(_TASKS, "tasks", "list_tasks"),
     "watch": _Command(_TASKS, "tasks", "watch"),
-    "cancel": _Command(_TASKS, "tasks", "cancel"),
+    "cancel": _Command(_TASKS, "cancel", "cancel"),
     "retry": _Command(_TASKS, "retry", "retry"),
     "attempts": _Command(_TASKS, "tasks", "attempts"),
     "explain": _Command(_TASKS, "explain", "explain"),

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import grpc
 import typer
 
-from inferry.cli import output
+from inferry.cli import arguments, output
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.session import Session, connected
-from inferry.cli.tasks import AsJson, show
+from inferry.cli.tasks import AsJson, Labelled, show
 from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
@@ -44,6 +44,7 @@ def retry(  # noqa: PLR0913 - an option each
         str, typer.Option("--type", help="Only tasks of this type.", **_WITH_ALL)
     ] = "",
     server: Annotated[str, typer.Option(help="Only tasks of this server.", **_WITH_ALL)] = "",
+    label: Labelled = None,
     code: Annotated[
         str, typer.Option(help="Only tasks with this code, such as INTERNAL_ERROR.", **_WITH_ALL)
     ] = "",
@@ -54,7 +55,7 @@ def retry(  # noqa: PLR0913 - an option each
     as_json: AsJson = False,
 ) -> None:
     """Start a task again that failed, timed out or was cancelled; with --all, many."""
-    narrowed = bool(status or task_type or server or code or limit)
+    narrowed = bool(status or task_type or server or label or code or limit)
     if every == (task_id is not None) or (narrowed and not every):
         raise typer.BadParameter("give the ID of a task, or --all and what to pick from")
     if task_id is not None:
@@ -69,6 +70,7 @@ def retry(  # noqa: PLR0913 - an option each
         type=task_type,
         server_id=server,
         code=code,
+        labels=arguments.labels(label or ()),
     )
     if not yes and sys.stdin.isatty():
         typer.confirm(_question(request, limit), abort=True, err=True)
@@ -111,5 +113,6 @@ def _question(request: RetryTasksRequest, limit: int | None) -> str:
         f"of type {request.type}" if request.type else "",
         f"of server {request.server_id}" if request.server_id else "",
         f"with code {request.code}" if request.code else "",
+        *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
     ]
     return f"Start {' '.join(word for word in words if word)} again?"

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from inferry.cli import exit_codes, output, tables
+from inferry.cli import arguments, exit_codes, output, tables
 from inferry.cli.follow import follow
 from inferry.cli.follow import watch as events_of
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
-    CancelTaskRequest,
     GetTaskRequest,
     ListAttemptsRequest,
     ListTasksRequest,
@@ -21,6 +20,10 @@ from inferry.v1.task_service_pb2 import (
 _PAGE = 500
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task.", show_default=False)]
+Labelled = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="Only tasks with this label; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,6 +60,7 @@ def list_tasks(
     ] = None,
     task_type: Annotated[str, typer.Option("--type", help="Only tasks of this type.")] = "",
     server: Annotated[str, typer.Option(help="Only tasks of this server.")] = "",
+    label: Labelled = None,
     limit: Annotated[int, typer.Option(min=1, help="Tasks at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -65,6 +69,7 @@ def list_tasks(
         status=Task.Status.Value(status.value) if status else Task.STATUS_UNSPECIFIED,
         type=task_type,
         server_id=server,
+        labels=arguments.labels(label or ()),
     )
     with connected(context) as session:
         tasks = _pages(session, request, limit)
@@ -88,20 +93,6 @@ def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -
     if as_json:
         raise typer.Exit(exit_codes.of_task(task))
     end(task, as_json=False)
-
-
-def cancel(
-    context: typer.Context,
-    task_id: TaskId,
-    *,
-    reason: Annotated[str, typer.Option(help="Why, for a person.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Cancel a task that has not ended."""
-    with connected(context) as session:
-        request = CancelTaskRequest(id=task_id, reason=reason, value_format=JSON_TEXT)
-        task = session.call(session.tasks.CancelTask, request).task
-    show(task, as_json=as_json)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:

@@ -1,0 +1,100 @@
+"""The command that cancels tasks: one, or all that fit."""
+
+import sys
+from typing import Annotated, Any
+
+import grpc
+import typer
+
+from inferry.cli import arguments, output
+from inferry.cli.session import Session, connected
+from inferry.cli.tasks import AsJson, Labelled, TaskStatus, show
+from inferry.cli.terminal import say
+from inferry.v1.task_pb2 import JSON_TEXT, Task
+from inferry.v1.task_service_pb2 import CancelTaskRequest, CancelTasksRequest
+
+#: Tasks a call, at most.
+_PAGE = 1_000
+
+_MANY: Any = {"rich_help_panel": "Without an ID: many"}
+
+
+def cancel(  # noqa: PLR0913 - an option each
+    context: typer.Context,
+    task_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The task.", show_default=False)
+    ] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for a person.")] = "",
+    status: Annotated[
+        TaskStatus | None,
+        typer.Option(case_sensitive=False, help="Only PENDING or PROCESSING ones.", **_MANY),
+    ] = None,
+    task_type: Annotated[
+        str, typer.Option("--type", help="Only tasks of this type.", **_MANY)
+    ] = "",
+    server: Annotated[str, typer.Option(help="Only tasks of this server.", **_MANY)] = "",
+    label: Labelled = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at most, the newest.", **_MANY)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", **_MANY)] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a task that has not ended, or all that fit."""
+    fits = bool(status or task_type or server or label)
+    if fits == (task_id is not None):
+        raise typer.BadParameter("give the ID of a task, or what to pick from: --type, --label, …")
+    if task_id is not None:
+        with connected(context) as session:
+            one = CancelTaskRequest(id=task_id, reason=reason, value_format=JSON_TEXT)
+            task = session.call(session.tasks.CancelTask, one).task
+        show(task, as_json=as_json)
+        return
+    request = CancelTasksRequest(
+        status=Task.Status.Value(status.value) if status else Task.STATUS_UNSPECIFIED,
+        type=task_type,
+        server_id=server,
+        labels=arguments.labels(label or ()),
+        reason=reason,
+    )
+    if not yes and sys.stdin.isatty():
+        typer.confirm(_question(request, limit), abort=True, err=True)
+    with connected(context) as session:
+        _cancel_all(session, request, limit, as_json=as_json)
+
+
+def _cancel_all(
+    session: Session, request: CancelTasksRequest, limit: int | None, *, as_json: bool
+) -> None:
+    done = 0
+    try:
+        while limit is None or done < limit:
+            request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
+            answer = session.call(session.tasks.CancelTasks, request)
+            done += answer.cancelled
+            request.page_token = answer.next_page_token
+            if not answer.next_page_token:
+                break
+    except grpc.RpcError:
+        say(_said(done), err=True)
+        raise
+    if as_json:
+        output.print_json({"cancelled": done})
+    else:
+        say(_said(done))
+
+
+def _said(done: int) -> str:
+    return f"{done:,} {'task was' if done == 1 else 'tasks were'} cancelled"
+
+
+def _question(request: CancelTasksRequest, limit: int | None) -> str:
+    words = [
+        f"the newest {limit:,}" if limit else "all",
+        f"{Task.Status.Name(request.status)} tasks" if request.status else "open tasks",
+        f"of type {request.type}" if request.type else "",
+        f"of server {request.server_id}" if request.server_id else "",
+        *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
+    ]
+    return f"Cancel {' '.join(word for word in words if word)}?"
