@@ -58,4 +58,4 @@ async def ended(process: Process) -> Ran:
     async with asyncio.timeout(WITHIN_S):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return Ran(process.returncode, (out or b"").decode(), err.decode())

@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from inferry.cli.output import percent, place, plain
+from inferry.cli.patience import PAUSES_S, Patience
 from inferry.cli.session import Session
 from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
-
-#: Pauses before a watch goes on after the gateway went away; half a minute in all.
-PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 Draw = Callable[[TaskEvent], None]
 
@@ -31,20 +29,20 @@ def watch(
     Raises:
         RpcError: There is no such task, or the gateway is away for longer than all pauses.
     """
-    seen, pauses = 0, iter(pauses_s)
+    seen, patience = 0, Patience(pauses_s)
     while True:
         request = WatchTaskRequest(id=task_id, after_seq=seen, value_format=JSON_TEXT)
         call = session.tasks.WatchTask(request, metadata=session.metadata)
         try:
             for response in call:
                 if response.event.kind != TaskEvent.QUEUED:
-                    seen, pauses = response.event.seq, iter(pauses_s)
+                    seen = response.event.seq
+                    patience.renew()
                 yield response.event
         except grpc.RpcError as error:
-            pause = next(pauses, None)
-            if not seen or pause is None or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if not seen:
                 raise
-            time.sleep(pause)
+            patience.wait(error)
         else:
             return
         finally:

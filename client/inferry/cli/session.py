@@ -27,6 +27,8 @@ CALL_TIMEOUT_S = 30.0
 _MAX_MESSAGE_BYTES = 129 * 1024 * 1024
 
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+#: How streams end that somebody on the way cut, unless the gateway itself says so.
+_CUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ def connected(context: typer.Context) -> Iterator[Session]:
         raise typer.Exit(ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED) from None
     finally:
         channel.close()
+
+
+def passes(error: grpc.RpcError) -> bool:
+    """Whether the gateway, or the way to it, is away for now: the same may work later."""
+    cut = error.code() in _CUT and _reason(error) is None
+    return cut or error.code() in _UNREACHABLE
 
 
 def _explain(error: grpc.RpcError, address: str) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.batch.command import submit_lines
 from inferry.cli.follow import follow
 from inferry.cli.session import CALL_TIMEOUT_S, connected
 from inferry.cli.tasks import AsJson, end
@@ -37,11 +38,27 @@ Capabilities = Annotated[
 
 def submit(  # noqa: PLR0913 - an option each
     context: typer.Context,
-    task_type: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of work.")],
+    task_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="What kind of work.", show_default=False)
+    ] = "",
     payload: Annotated[
-        str, typer.Argument(metavar="JSON", help="The work: a JSON object, @FILE, or - for stdin.")
-    ] = "{}",
+        str | None,
+        typer.Argument(
+            metavar="JSON",
+            help="The work: a JSON object, @FILE, or - for stdin.",
+            show_default="{}",
+        ),
+    ] = None,
     *,
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Many tasks, a line of JSON each (- for stdin): a payload or, without TYPE, a "
+            "whole request.",
+        ),
+    ] = None,
     sync: Annotated[
         bool, typer.Option("--sync", help="Wait for the result in the call that creates it.")
     ] = False,
@@ -68,12 +85,19 @@ def submit(  # noqa: PLR0913 - an option each
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Create a task. Prints its id, or its result with --sync or --follow."""
+    """Create a task. Prints its id, or its result with --sync or --follow.
+
+    With --from, creates a task for each line of a file.
+    """
     if sync and to_follow:
         raise typer.BadParameter("--sync waits by itself: leave --follow away")
+    if from_file is None and not task_type:
+        raise typer.BadParameter("give the TYPE of the task, or --from FILE")
+    if from_file is not None and (sync or payload is not None):
+        raise typer.BadParameter("--from FILE has the payloads: leave JSON and --sync away")
     request = CreateTaskRequest(
         type=task_type,
-        payload_json=arguments.payload(payload),
+        payload_json=arguments.payload(payload or "{}"),
         value_format=JSON_TEXT,
         asynchronous=not sync,
         timeout_ms=timeout,
@@ -88,13 +112,22 @@ def submit(  # noqa: PLR0913 - an option each
         max_attempts=max_attempts,
         request_id=request_id,
     )
+    if from_file is not None:
+        submit_lines(context, from_file, request, follows=to_follow, as_json=as_json)
+    _submit(context, request, to_follow=to_follow, as_json=as_json)
+
+
+def _submit(
+    context: typer.Context, request: CreateTaskRequest, *, to_follow: bool, as_json: bool
+) -> None:
+    sync = not request.asynchronous
     with connected(context) as session:
         # A synchronous task takes as long as the gateway's own timeouts allow.
         limit_s = None if sync else CALL_TIMEOUT_S
         created = session.call(session.tasks.CreateTask, request, limit_s)
         task = created.task
         if created.replayed:
-            say(f"an earlier request {request_id} created {task.id}: replayed", err=True)
+            say(f"an earlier request {request.request_id} created {task.id}: replayed", err=True)
         if to_follow:
             task = follow(session, task.id)
     if sync or to_follow:

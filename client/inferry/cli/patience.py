@@ -1,0 +1,45 @@
+"""How long a command waits for a gateway that went away."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import grpc
+
+from inferry.cli.session import passes
+from inferry.cli.terminal import say
+
+#: Pauses before another try; half a minute in all.
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Waits for some seconds, or less if nobody waits any longer.
+Sleep = Callable[[float], object]
+
+
+class Patience:
+    """Pauses between tries, each longer than the one before; all of them again after a success.
+
+    Args:
+        pauses_s: The pauses, in seconds.
+        sleep: Waits for one of them.
+    """
+
+    def __init__(self, pauses_s: Sequence[float] = PAUSES_S, sleep: Sleep = time.sleep) -> None:
+        self._pauses_s = pauses_s
+        self._sleep = sleep
+        self._left: Iterator[float] = iter(pauses_s)
+
+    def renew(self) -> None:
+        """Notes that the gateway is there."""
+        self._left = iter(self._pauses_s)
+
+    def wait(self, error: grpc.RpcError) -> None:
+        """Waits before the next try, and says so on standard error.
+
+        Raises:
+            RpcError: The same again would do no better, or it has been waited for long enough.
+        """
+        pause_s = next(self._left, None) if passes(error) else None
+        if pause_s is None:
+            raise error
+        say(f"the gateway is away ({error.details()}): tries again in {pause_s:g} s", err=True)
+        self._sleep(pause_s)
