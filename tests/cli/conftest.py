@@ -1,10 +1,11 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.cli.play import Play
 from tests.cli.real import Inferry
+from tests.cli.scripted import Gateway, scripted_gateway
 from tests.processes import GatewayProcess
 
 
@@ -17,3 +18,9 @@ def play() -> Iterator[Play]:
 @pytest.fixture
 def inferry(gateway_process: GatewayProcess) -> Inferry:
     return Inferry(gateway_process)
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[Gateway]:
+    async with scripted_gateway() as gateway:
+        yield gateway

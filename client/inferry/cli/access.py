@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import grpc
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +13,5 @@ class Access:
     address: str
     #: None for one that the data directory of a gateway on this machine gives.
     token: str | None
-    #: Makes the channel to an address; None for a real one.
-    open_channel: Callable[[str], grpc.Channel] | None
+    #: Makes the channel to an address; None for a real one. It is of gRPC, which is not loaded yet.
+    open_channel: Callable[[str], Any] | None

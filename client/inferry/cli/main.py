@@ -1,5 +1,6 @@
 """The ``inferry`` command: what there is and how it is grouped."""
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module, metadata
@@ -29,7 +30,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "submit": _Command(_TASKS, "submit", "submit"),
     "get": _Command(_TASKS, "tasks", "get"),
     "list": _Command(_TASKS, "tasks", "list_tasks"),
-    "watch": _Command(_TASKS, "tasks", "watch"),
+    "watch": _Command(_TASKS, "live.watch", "watch"),
     "cancel": _Command(_TASKS, "cancel", "cancel"),
     "retry": _Command(_TASKS, "retry", "retry"),
     "attempts": _Command(_TASKS, "tasks", "attempts"),
@@ -38,6 +39,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "pause": _Command(_QUEUE, "queue", "pause"),
     "unpause": _Command(_QUEUE, "queue", "unpause"),
     "servers": _Command(_SERVERS, "servers", "list_servers"),
+    "top": _Command(_SERVERS, "live.top", "top"),
     "drain": _Command(_SERVERS, "servers", "drain"),
     "resume": _Command(_SERVERS, "servers", "resume"),
     "deregister": _Command(_SERVERS, "servers", "deregister"),
@@ -64,6 +66,10 @@ class _Commands(TyperGroup):
 
 def _read(name: str) -> Any:
     panel, module, function = _COMMANDS[name]
+    if panel != _GATEWAY:
+        # These say in sentences what goes wrong; gRPC's own log would go into tables and bars. It
+        # asks when it is loaded.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     alone = typer.Typer(add_completion=False)
     run = getattr(import_module(f"inferry.cli.{module}"), function)
     alone.command(name, rich_help_panel=panel)(run)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 
-from inferry.cli.session import passes
+from inferry.cli.session import passes, why
 from inferry.cli.terminal import say
 
 #: Pauses before another try; half a minute in all.
@@ -21,11 +21,19 @@ class Patience:
     Args:
         pauses_s: The pauses, in seconds.
         sleep: Waits for one of them.
+        quiet: Says nothing: somebody else does.
     """
 
-    def __init__(self, pauses_s: Sequence[float] = PAUSES_S, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        pauses_s: Sequence[float] = PAUSES_S,
+        sleep: Sleep = time.sleep,
+        *,
+        quiet: bool = False,
+    ) -> None:
         self._pauses_s = pauses_s
         self._sleep = sleep
+        self._quiet = quiet
         self._left: Iterator[float] = iter(pauses_s)
 
     def renew(self) -> None:
@@ -33,7 +41,7 @@ class Patience:
         self._left = iter(self._pauses_s)
 
     def wait(self, error: grpc.RpcError) -> None:
-        """Waits before the next try, and says so on standard error.
+        """Waits before the next try, and says so on standard error, unless it is to be quiet.
 
         Raises:
             RpcError: The same again would do no better, or it has been waited for long enough.
@@ -41,5 +49,6 @@ class Patience:
         pause_s = next(self._left, None) if passes(error) else None
         if pause_s is None:
             raise error
-        say(f"the gateway is away ({error.details()}): tries again in {pause_s:g} s", err=True)
+        if not self._quiet:
+            say(f"the gateway is away ({why(error)}): tries again in {pause_s:g} s", err=True)
         self._sleep(pause_s)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from inferry.cli import arguments, output, tables
-from inferry.cli.session import CALL_TIMEOUT_S, connected
+from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.cli.tasks import AsJson
 from inferry.cli.terminal import say
 from inferry.v1.server_pb2 import Server
@@ -24,19 +24,24 @@ ServerId = Annotated[str, typer.Argument(metavar="ID", help="The server.", show_
 
 def list_servers(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the servers with their state and load."""
-    found: list[Server] = []
     with connected(context) as session:
-        request = ListServersRequest(page_size=_PAGE)
-        while True:
-            page = session.call(session.servers.ListServers, request)
-            found.extend(page.servers)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = all_servers(session)
     if as_json:
         output.print_json([output.document(server) for server in found])
     else:
         tables.print_servers(found)
+
+
+def all_servers(session: Session) -> list[Server]:
+    """Asks for all servers, by name."""
+    found: list[Server] = []
+    request = ListServersRequest(page_size=_PAGE)
+    while True:
+        page = session.call(session.servers.ListServers, request)
+        found.extend(page.servers)
+        request.page_token = page.next_page_token
+        if not page.next_page_token:
+            return found
 
 
 def drain(context: typer.Context, server_id: ServerId, *, as_json: AsJson = False) -> None:

@@ -26,7 +26,12 @@ CALL_TIMEOUT_S = 30.0
 #: A task with the largest payload and the largest result that any setting allows.
 _MAX_MESSAGE_BYTES = 129 * 1024 * 1024
 
-_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+#: OK is the end of a stream that has none: somebody on the way closed it.
+_UNREACHABLE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.OK,
+}
 #: How streams end that somebody on the way cut, unless the gateway itself says so.
 _CUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
@@ -99,11 +104,16 @@ def passes(error: grpc.RpcError) -> bool:
     return cut or error.code() in _UNREACHABLE
 
 
+def why(error: grpc.RpcError) -> str:
+    """Says in a few words what ended a call."""
+    return error.details() or "it ended the stream"
+
+
 def _explain(error: grpc.RpcError, address: str) -> str:
     reason = _reason(error)
     if error.code() in _UNREACHABLE and reason is None:
         return (
-            f"cannot reach the gateway at {address} ({error.details()}): does `inferry serve` "
+            f"cannot reach the gateway at {address} ({why(error)}): does `inferry serve` "
             "run there? --address or INFERRY_ADDRESS says where"
         )
     return f"refused: {error.details()} ({reason or error.code().name})"

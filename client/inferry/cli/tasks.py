@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from inferry.cli import arguments, exit_codes, output, tables
-from inferry.cli.follow import follow
-from inferry.cli.follow import watch as events_of
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
@@ -77,22 +75,6 @@ def list_tasks(
         output.print_json([output.document(task) for task in tasks])
     else:
         tables.print_tasks(tasks)
-
-
-def watch(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
-    """Follow a task to its end and print its result. With --json: a line an event."""
-    with connected(context) as session:
-        if not as_json:
-            task = follow(session, task_id)
-        else:
-            for event in events_of(session, task_id):
-                output.print_json_line(output.document(event))
-            task = session.call(
-                session.tasks.GetTask, GetTaskRequest(id=task_id, value_format=JSON_TEXT)
-            ).task
-    if as_json:
-        raise typer.Exit(exit_codes.of_task(task))
-    end(task, as_json=False)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
+from typing import cast
 
 import grpc
 
@@ -104,27 +105,32 @@ class Follower:
         patience = Patience(sleep=self._stopped.wait)
         try:
             while not self._stopped.is_set():
-                try:
-                    self._stream(patience)
-                except grpc.RpcError as error:
-                    if self._stopped.is_set():
-                        return
+                error = self._stream(patience)
+                if not self._stopped.is_set():
                     patience.wait(error)
         except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
             with self._changed:
                 self._failure = failure
                 self._changed.notify_all()
 
-    def _stream(self, patience: Patience) -> None:
+    def _stream(self, patience: Patience) -> grpc.RpcError:
+        """Follows through one stream; gives what ended it."""
         with self._asking() as asks:
             call = self._session.tasks.FollowTasks(asks, metadata=self._session.metadata)
             with self._changed:
                 self._call = call
             if self._stopped.is_set():
                 call.cancel()
-            for response in call:
-                patience.renew()
-                self._take(response)
+            try:
+                for response in call:
+                    patience.renew()
+                    self._take(response)
+            except grpc.RpcError as error:
+                return error
+            finally:
+                call.cancel()
+            # Nobody said the last word: somebody on the way ended it.
+            return cast("grpc.RpcError", call)
 
     @contextmanager
     def _asking(self) -> Iterator[Iterator[FollowTasksRequest]]:
