@@ -95,7 +95,7 @@ async def test_all_tasks_of_a_label_are_watched_and_cancelled(
     watching = await inferry.start("watch", "--all", "--label", "run=7")
     for task_id in ids:
         assert "SHOWN\tPENDING" in await heard(watching, task_id)
-    ran = await inferry.run("cancel", "--all", "--label", "run=7", "--reason", "enough")
+    ran = await inferry.run("cancel", "--label", "run=7", "--reason", "enough")
     assert (ran.status, ran.out) == (0, "3 tasks were cancelled\n")
     for _ in ids:
         await heard(watching, "FINISHED\tCANCELLED")

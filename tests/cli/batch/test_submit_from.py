@@ -195,7 +195,7 @@ async def test_a_gateway_that_stays_away_ends_it_and_the_same_run_goes_on_later(
     assert (ran.status, len(ran.out.splitlines())) == (4, 1_000)
     assert "stopped at line 1,000: 1,000 tasks created." in ran.err
     assert "inferry watch --all --type t --label 'a=b c' " in ran.err
-    assert "inferry cancel --all --type t --label 'a=b c' " in ran.err
+    assert "inferry cancel --type t --label 'a=b c' " in ran.err
     assert "cannot reach the gateway" in ran.err
     name = ran.err.partition("--request-id ")[2].split()[0]
 

@@ -124,7 +124,7 @@ def _part(report: Report, pattern: Pattern) -> None:
     say(
         f"stopped at line {report.last_line:,}: {report.summary()}. What was created goes on:\n"
         f"  inferry watch --all{fits}    shows it\n"
-        f"  inferry cancel --all{fits or ' --status PENDING'}    ends all that fits this\n"
+        f"  inferry cancel{fits or ' --status PENDING'}    ends all that fits this\n"
         f"  --request-id {shlex.quote(pattern.run)}    and the same lines: goes on from here, "
         "no task is created twice",
         err=True,
