@@ -45,6 +45,12 @@ async def answered(
         writer.close()
 
 
+def _report(query: str, length: int, header: str = "") -> bytes:
+    """Begins a report whose body has yet to come."""
+    line = f"PUT /api/tasks/task_1{query} HTTP/1.1"
+    return f"{line}\r\nHost: a\r\nContent-Length: {length}\r\n{header}\r\n".encode()
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "method"),
     [
@@ -73,14 +79,27 @@ async def test_a_body_is_not_read_for_who_may_not_send_it(
 
 async def test_a_callback_is_asked_for_with_its_token(client: Client) -> None:
     client.upstream.stranger = STRANGER
-    nested = b'{"status":"COMPLETED","result":' + b"[" * 300 + b"]" * 300 + b"}"
     for query, token in (("?token=1.srv_1.abc", "1.srv_1.abc"), ("", "")):
-        status, content, _ = await client.call("PUT", f"/api/tasks/task_1{query}", data=nested)
-        assert (status, content["code"]) == (401, "UNAUTHENTICATED")
+        async with answered(client, _report(query, length=1_000_000)) as (head, _):
+            assert head.startswith(b"HTTP/1.1 401 ")
         assert client.upstream.checked.pop() == CheckAccessRequest(
             method="/inferry.v1.TaskService/UpdateTask", id="task_1", token=token
         )
     assert client.upstream.asked == []
+
+
+async def test_a_callback_that_is_here_whole_is_decided_about_by_the_rpc_itself(
+    client: Client,
+) -> None:
+    client.upstream.answers["UpdateTask"] = STRANGER
+    nested = b'{"status":"COMPLETED","result":' + b"[" * 300 + b"]" * 300 + b"}"
+    # Not even how it is packed comes before that.
+    for headers in ({}, {"Content-Encoding": "br"}):
+        status, content, _ = await client.call(
+            "PUT", "/api/tasks/task_1?token=1.srv_1.abc", data=nested, headers=headers
+        )
+        assert (status, content["code"]) == (401, "UNAUTHENTICATED")
+    assert client.upstream.checked == []
 
 
 async def test_a_stranger_that_sends_slowly_is_refused_at_once_and_hung_up_on(
@@ -122,9 +141,13 @@ async def test_who_might_send_a_body_a_moment_ago_is_not_asked_for_again(client:
         "UpdateTask": UpdateTaskResponse(id="task_1"),
         "CreateTask": CreateTaskResponse(task=Task(id="task_1")),
     }
+    said = b'{"status":"PROCESSING"}'
     for _ in range(3):
         for query in ("?token=1.srv_1.abc", "?token=2.srv_1.abc"):
-            await client.call("PUT", f"/api/tasks/task_1{query}", {"status": "PROCESSING"})
+            start = _report(query, len(said), "Expect: 100-continue\r\n")
+            async with answered(client, start, said) as (head, reader):
+                assert head == b"HTTP/1.1 100 Continue\r\n\r\n"
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         for token in ("one", "two"):
             await client.call(
                 "POST",

@@ -1,7 +1,6 @@
 """The endpoint that takes the reports of backends: the callback."""
 
-from contextlib import suppress
-
+import grpc
 import grpc.aio
 from aiohttp import web
 
@@ -12,6 +11,8 @@ from inferry.v1.task_service_pb2 import UpdateTaskRequest
 
 #: What a report is refused with whose sender may make it: no JSON in time, or too much of it.
 _UNREADABLE = frozenset({400, 408, 413, 415})
+#: What its sender is told who may not make it.
+_STRANGER = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 
 class Callback:
@@ -42,8 +43,15 @@ class Callback:
     async def _tell(
         self, task_id: str, token: str, refused: BridgeError, metadata: Metadata
     ) -> None:
-        """Tells the gateway of a report that comes no further: whoever asks finds it there."""
+        """Tells the gateway of a report that comes no further: whoever asks finds it there.
+
+        Raises:
+            AioRpcError: Its sender may not make it: that comes first.
+        """
         request = UpdateTaskRequest(id=task_id, token=token, unreadable=refused.message)
-        # Its answer is that it is refused, too.
-        with suppress(grpc.aio.AioRpcError):
+        try:
             await self._call(request, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            # Else its answer is that it is refused, too.
+            if error.code() in _STRANGER:
+                raise

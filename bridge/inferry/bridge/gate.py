@@ -30,26 +30,29 @@ class Gate:
     async def ask(self, exchange: Exchange, metadata: Metadata) -> None:
         """Returns if the request may be made. One that has no body need not be asked for.
 
+        Nor need a report that is here whole: the RPC decides before anybody reads it.
+
         Raises:
             BridgeError: It may not, as the RPC itself would say.
         """
-        if not has_body(exchange.request):
+        request = exchange.request
+        if not has_body(request) or (self._reports and request.content.is_eof()):
             return
-        asked = CheckAccessRequest(method=self._method)
+        task_id = token = ""
         if self._reports:
-            asked.id = exchange.variables["id"]
-            asked.token = exchange.request.rel_url.query.get("token", "")
+            task_id, token = exchange.variables["id"], request.rel_url.query.get("token", "")
         # Never the tokens themselves: a dump of this memory gives none away.
         caller = [value for key, value in metadata if key == "authorization"]
-        right = sha256(repr((asked.id, asked.token, caller)).encode()).digest()
+        right = sha256(repr((task_id, token, caller)).encode()).digest()
         if right in self._admitted:
             return
+        asked = CheckAccessRequest(method=self._method, id=task_id, token=token)
         try:
             await self._check(asked, metadata=metadata)
             self._admitted.add(right)
         except grpc.aio.AioRpcError as error:
             refused = http_error(error)
-            if not exchange.request.content.is_eof():
+            if not request.content.is_eof():
                 # The rest of the body is dropped for a while, but never looked at.
                 refused.headers = {**refused.headers, **CLOSE}
             raise refused from None
