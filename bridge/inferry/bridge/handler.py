@@ -1,5 +1,6 @@
 """Every request comes through here: finds who answers, and makes every failure an answer."""
 
+import logging
 import re
 from itertools import count
 from secrets import token_hex
@@ -39,6 +40,8 @@ class Handler:
         self._new_request_id = map(f"{token_hex(4)}{{:08x}}".format, count()).__next__
         # Bound once: a logger that is bound anew for each line costs more than the line.
         self._log = structlog.get_logger(__name__).bind()
+        #: Whether good answers have a line, too.
+        self._tells_all = self._log.is_enabled_for(logging.DEBUG)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request; only a client that goes away makes it raise."""
@@ -102,7 +105,8 @@ class Handler:
     def _note(
         self, request: web.BaseRequest, path: str, request_id: str, status: int, began: float
     ) -> None:
-        # Good answers are many: at the usual level they cost a call and no line.
+        if status < 400 and not self._tells_all:  # noqa: PLR2004
+            return
         log = self._log.debug
         if status >= 400:  # noqa: PLR2004
             log = self._log.warning if status >= 500 else self._log.info  # noqa: PLR2004
