@@ -9,6 +9,7 @@ import re
 #: Whatever stands before it (``token%3D1.srv_``, ``\\u00221.srv_``), and however short it was cut.
 _TOKEN = re.compile(rb"(\.srv_[0-9A-Za-z]{26}\.)[A-Za-z0-9_-]{1,24}")
 _MARK = b".srv_"
+_MARK_TEXT = _MARK.decode()
 #: The last part alone is secret.
 _REDACTED = rb"\1[callback token]"
 
@@ -16,3 +17,8 @@ _REDACTED = rb"\1[callback token]"
 def redact(text: bytes) -> bytes:
     """Takes the callback tokens out of what a backend said."""
     return _TOKEN.sub(_REDACTED, text) if _MARK in text else text
+
+
+def redact_text(text: str) -> str:
+    """Takes them out of a text that was read."""
+    return redact(text.encode()).decode() if _MARK_TEXT in text else text

@@ -66,7 +66,7 @@ def writable(text: str) -> str:
 
     JSON spells them, and Python has them for the bytes of a header that are no UTF-8.
     """
-    return text.encode(errors="replace").decode()
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _in_short(text: str) -> str:

@@ -5,7 +5,7 @@ all: whoever wants one checks it, and all others are passed over.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from inferry.wire.errors import FieldError, NoJsonError, expected, show
@@ -60,25 +60,27 @@ def members(text: bytes) -> dict[str, bytes]:
     return found
 
 
-def pick(text: bytes, names: Collection[str]) -> dict[str, bytes]:
-    """Picks members out of the text of a JSON object; of two with a name, the last one counts.
+def picker(names: Collection[str]) -> Callable[[bytes], dict[str, bytes]]:
+    """Makes what picks members out of the text of a JSON object.
 
-    What the names of the others are is not looked at.
-
-    Raises:
-        NoJsonError: It is no JSON.
-        FieldError: It is another value.
+    Of two with a name, the last one counts. What the names of the others are is not looked at. It
+    raises ``NoJsonError`` if the text is no JSON, and ``FieldError`` if it is another value.
     """
     plain = {name.encode(): name for name in names}
-    picked: dict[str, bytes] = {}
-    for member, value in _pieces(text, _OBJECT):
-        spelled = text[member.start("name") : member.end("name")]
-        name = plain.get(spelled)
-        if name is None and b"\\" in spelled:
-            name = _escaped(spelled, plain.values())
-        if name is not None:
-            picked[name] = value
-    return picked
+
+    def pick(text: bytes) -> dict[str, bytes]:
+        picked: dict[str, bytes] = {}
+        for member, value in _pieces(text, _OBJECT):
+            start, stop = member.span("name")
+            spelled = text[start:stop]
+            name = plain.get(spelled)
+            if name is None and b"\\" in spelled:
+                name = _escaped(spelled, names)
+            if name is not None:
+                picked[name] = value
+        return picked
+
+    return pick
 
 
 def elements(text: bytes) -> list[bytes]:

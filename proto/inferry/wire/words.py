@@ -14,7 +14,7 @@ from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.callback_token import redact
 from inferry.wire.errors import FieldError, show, writable
 from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
-from inferry.wire.members import pick
+from inferry.wire.members import picker
 from inferry.wire.text import parse, without_bom
 
 #: The guide has two sets of words, one for answers and one for callbacks; each is right in both.
@@ -37,10 +37,15 @@ class Words:
 
     #: As a message; its status is unset if the word was none of those known.
     update: TaskUpdate = field(default_factory=TaskUpdate)
-    #: The word for the status as it came, in short; empty without one.
-    status: str = ""
+    #: The word for the status as it came; None without one.
+    word: str | None = None
     #: What was left out or changed, a clause each.
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """The word for the status, in short; empty without one."""
+        return "" if self.word is None else show(self.word)
 
 
 def read_words(text: bytes) -> Words:
@@ -52,7 +57,7 @@ def read_words(text: bytes) -> Words:
         FieldError: It is no JSON object.
     """
     words = Words()
-    said = pick(redact(without_bom(text)), _NAMES)
+    said = _pick(redact(without_bom(text)))
     for name, read in _READERS.items():
         value = said.get(name, _NULL)
         if value != _NULL:
@@ -63,9 +68,8 @@ def read_words(text: bytes) -> Words:
 
 
 def _read_status(words: Words, value: bytes) -> None:
-    status = text_of(value, TEXT_CHARS)
-    words.status = show(status)
-    words.update.status = _STATUSES.get(status.strip().upper(), Task.STATUS_UNSPECIFIED)
+    words.word = text_of(value, TEXT_CHARS)
+    words.update.status = _STATUSES.get(words.word.strip().upper(), Task.STATUS_UNSPECIFIED)
 
 
 def _read_progress(words: Words, value: bytes) -> None:
@@ -129,7 +133,7 @@ _READERS: Mapping[str, Callable[[Words, bytes], None]] = {
     "loss": _read_loss,
     "details": _read_details,
 }
-_NAMES = (*_READERS, "result")
+_pick = picker((*_READERS, "result"))
 
 
 def text_of(value: bytes, longest: int) -> str:

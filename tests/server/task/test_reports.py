@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import orjson
 import pytest
 from google.protobuf.struct_pb2 import Value
@@ -82,7 +80,7 @@ def test_the_same_final_report_again_changes_nothing() -> None:
 def test_another_final_report_is_not_taken_for_the_same() -> None:
     record = finished(COMPLETED)
     for other in (
-        replace(COMPLETED, result=b'{"a":2}'),
+        COMPLETED._replace(result=b'{"a":2}'),
         Report(Status.FAILED, error="x"),
         Report(Status.CANCELLED),
     ):

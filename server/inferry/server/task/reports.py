@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import orjson
 
@@ -12,7 +13,7 @@ from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import STATUS_WORDS, AttemptOutcome, Status, TaskRecord
 from inferry.v1.task_pb2 import TaskUpdate
-from inferry.wire.callback_token import redact
+from inferry.wire.callback_token import redact, redact_text
 from inferry.wire.errors import FieldError
 from inferry.wire.limits import CODE_CHARS, EXTEND_MS, TEXT_CHARS
 from inferry.wire.structs import struct_text, value_text
@@ -33,8 +34,7 @@ class ReportRules:
     largest: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A backend's report on one attempt, as the guide's callback has it."""
 
     status: Status
@@ -116,7 +116,7 @@ def report_of(update: TaskUpdate, rules: ReportRules, notes: Sequence[str] = ())
 
 def bounded(said: str, longest: int) -> str:
     """Cuts a text of a backend, and takes our own tokens out of it."""
-    return redact(said[:longest].encode()).decode()
+    return redact_text(said[:longest])
 
 
 def _result_of(update: TaskUpdate, rules: ReportRules) -> bytes | None:
