@@ -1,7 +1,6 @@
 """The situations that a task can be in, and what leads there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from inferry.server.task.inputs import (
     Accept,
@@ -58,7 +57,7 @@ SITUATIONS: Mapping[str, tuple[Sequence[Input], frozenset[type[Input]]]] = {
     "timed out in the queue": ([EXPIRED], ENDED),
     "timed out in the queue again": ([CLAIM, LOST, EXPIRED], MAY_BE_LATE),
     "timed out by the gateway": ([CLAIM, Accept(), EXPIRED], MAY_BE_LATE),
-    "timed out by the backend": ([CLAIM, replace(EXPIRED, digest=b"report")], ENDED),
+    "timed out by the backend": ([CLAIM, EXPIRED._replace(digest=b"report")], ENDED),
     "timed out, late result kept": ([CLAIM, EXPIRED, Succeed(b"1", b"report")], ENDED),
     "cancelled": ([CLAIM, Cancel()], ENDED),
 }

@@ -45,9 +45,9 @@ INPUTS: Mapping[type[Input], st.SearchStrategy[Input]] = {
         Progress, st.none() | st.floats(), st.none() | TEXT, st.booleans(), EXTENSION_MS
     ),
     Succeed: st.builds(Succeed, st.just(b"42"), DIGEST),
-    Fail: st.builds(Fail, TEXT, TEXT, JSON, digest=DIGEST),
+    Fail: st.builds(Fail, TEXT, TEXT, JSON, st.just(AttemptOutcome.REJECTED), DIGEST),
     Release: st.builds(Release, TEXT, LOSS, st.integers(0, 2 * CREATED_MS), st.booleans()),
-    Expire: st.builds(Expire, TEXT, details=JSON, digest=DIGEST),
+    Expire: st.builds(Expire, TEXT, st.just("TIMEOUT"), JSON, DIGEST),
     Cancel: st.builds(Cancel, TEXT, DIGEST),
     Hold: st.builds(Hold, TEXT),
     Misreport: st.builds(Misreport, TEXT),

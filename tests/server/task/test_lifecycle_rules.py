@@ -1,7 +1,5 @@
 """What each input does to a task, example by example."""
 
-from dataclasses import replace
-
 import pytest
 
 from inferry.server.task.inputs import (
@@ -48,7 +46,7 @@ def test_a_delayed_task_waits_its_queue_time_from_its_delay_on() -> None:
 
 
 def test_a_refused_attempt_keeps_its_number_but_does_not_count() -> None:
-    refused = replace(LOST, counts=False, outcome=AttemptOutcome.REFUSED)
+    refused = LOST._replace(counts=False, outcome=AttemptOutcome.REFUSED)
     record = apply(lead_to("dispatched"), refused, CREATED_MS, RULES).record
     assert (record.attempt, record.attempts_counted) == (1, 0)
     lost = apply(lead_to("dispatched"), LOST, CREATED_MS, RULES).record

@@ -8,8 +8,8 @@ The token names the attempt and the server and proves that this gateway gave the
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from inferry.server.errors import UnauthenticatedError
 
@@ -23,8 +23,7 @@ _MAX_ATTEMPT_DIGITS = 9
 _REMEMBERED = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackRight:
+class CallbackRight(NamedTuple):
     """What a callback token allows: to report on one attempt."""
 
     attempt: int

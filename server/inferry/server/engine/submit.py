@@ -1,6 +1,6 @@
 """The use case of creating a task and, if its creator waits for it, seeing its end."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.reader import Reader
@@ -8,8 +8,7 @@ from inferry.server.store.operations import Replayed
 from inferry.server.task.record import Outcome, TaskRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(NamedTuple):
     """What became of a creation."""
 
     #: The task: new, or final if its creator waited.

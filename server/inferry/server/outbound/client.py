@@ -9,8 +9,8 @@ for the name of a header.
 import io
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import aiohttp
 import yarl
@@ -70,8 +70,7 @@ class AnswerTimeoutError(OutboundError):
     """The request was sent, and the answer was not there in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer, whatever its status."""
 
     status: int

@@ -45,8 +45,7 @@ class RequestKey(NamedTuple):
     until_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(NamedTuple):
     """Adds a task with its payload and its first events. Result: the record.
 
     With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, a
@@ -62,8 +61,7 @@ class Insert:
     refusal: InferryError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Changes one task as ``decide`` says. Result: the transition, or the record if it is None.
 
     ``decide`` gets the record as of all operations before this one. It is pure and may raise an

@@ -8,8 +8,8 @@ servers keep dying with it. A server may say itself that it lost an attempt: see
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import orjson
 
@@ -37,8 +37,7 @@ LOSSES: Mapping[Loss, AttemptOutcome] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """How an attempt went wrong."""
 
     #: REFUSED, AMBIGUOUS, LOST or REJECTED.

@@ -1,29 +1,27 @@
-"""What can happen to a task: the inputs of the lifecycle. Frozen records, no behaviour.
+"""What can happen to a task: the inputs of the lifecycle. Records, no behaviour.
 
 What each of them does to a task is for ``lifecycle.TRANSITIONS`` and ``lifecycle.apply`` to say.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inferry.server.task.record import AttemptOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A server's slot was given to the task: the next attempt."""
 
     server_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(NamedTuple):
     """The server took the task."""
 
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The server reported; None leaves what there is. ``working`` is False while it queues it."""
 
     progress: float | None = None
@@ -33,23 +31,20 @@ class Progress:
     extend_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Misreport:
+class Misreport(NamedTuple):
     """The server reported what cannot be read: that is kept, and nothing else changes."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Succeed:
+class Succeed(NamedTuple):
     """The server delivered a result: a JSON text."""
 
     result: bytes
     digest: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(NamedTuple):
     """The task failed for good; ``details`` is a JSON object's text."""
 
     error: str
@@ -59,8 +54,7 @@ class Fail:
     digest: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """The attempt ended without an answer that counts; the task waits for another."""
 
     reason: str
@@ -70,15 +64,13 @@ class Release:
     counts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """Its type is paused: the queue wait begins anew instead of ending it."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Expire:
+class Expire(NamedTuple):
     """A timeout ran out."""
 
     error: str
@@ -87,14 +79,14 @@ class Expire:
     digest: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Somebody who may cancelled it."""
 
     reason: str = ""
     digest: bytes = b""
 
 
+# No named tuple: an empty one counts as nothing.
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Somebody who may wants another round."""

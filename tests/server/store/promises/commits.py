@@ -1,7 +1,6 @@
 """What a commit promises."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -39,7 +38,7 @@ def overdo(record: TaskRecord) -> Transition:
 
 
 IMPOSSIBLE: dict[str, Operation] = {
-    "an id that is there": replace(dispatched("task_1"), key=KEY),
+    "an id that is there": dispatched("task_1")._replace(key=KEY),
     "an impossible row": Change("task_1", overdo),
     "a decision that breaks": Change("task_1", break_down),
 }
@@ -149,7 +148,7 @@ class CommitConformance:
         assert await store.events("task_1", 2, 10) == [first.event, third.event]
         assert await store.task("task_2") == second
         # Nor is its key kept.
-        (added,) = await store.commit([replace(dispatched("task_3"), key=KEY)])
+        (added,) = await store.commit([dispatched("task_3")._replace(key=KEY)])
         assert isinstance(added, TaskRecord)
 
     async def test_an_empty_batch_is_no_error(self, store: Store) -> None:

@@ -1,7 +1,5 @@
 """What a store promises of requests that have a name."""
 
-from dataclasses import replace
-
 from inferry.server.errors import PurgedError, QueueFullError, RequestReusedError
 from inferry.server.store import Store
 from inferry.server.store.operations import Insert, Purge, Replayed, RequestKey
@@ -44,7 +42,7 @@ class RequestIdConformance:
     ) -> None:
         full = QueueFullError("full")
         given = named(waiting("task_1"))
-        refused = replace(given, refusal=full)
+        refused = given._replace(refusal=full)
         assert await store.commit([refused, given, refused]) == [
             full, given.record, Replayed(given.record),
         ]  # fmt: skip

@@ -3,8 +3,6 @@
 What a backend says in it is read as in a callback; here is what HTTP adds.
 """
 
-from dataclasses import replace
-
 from inferry.server.errors import InferryError
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Accept, Input
@@ -66,7 +64,7 @@ def _end(words: Words, rules: ReportRules, retry_after_ms: int | None) -> Input 
         end = meaning(report_of(words.update, rules, words.notes))
     except InferryError as error:
         return Failure(AttemptOutcome.REJECTED, error.message, error.code)
-    return replace(end, retry_after_ms=retry_after_ms) if isinstance(end, Failure) else end
+    return end._replace(retry_after_ms=retry_after_ms) if isinstance(end, Failure) else end
 
 
 def _flaw(words: Words, *, asynchronous: bool) -> str:
