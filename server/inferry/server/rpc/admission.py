@@ -15,8 +15,11 @@ Metadata = Iterable[tuple[str, str | bytes]]
 
 Admit = Callable[[Metadata | None], Principal]
 
-#: Who made the call that runs here, or why nobody knows.
-CALLER: ContextVar[Principal | InferryError | None] = ContextVar("caller", default=None)
+#: Who made a call; or why nobody knows, or what tells that when it is asked for; or nothing.
+Caller = Principal | InferryError | Callable[[], InferryError] | None
+
+#: Who made the call that runs here.
+CALLER: ContextVar[Caller] = ContextVar("caller", default=None)
 
 
 def caller() -> Principal:
@@ -30,7 +33,7 @@ def caller() -> Principal:
     found = CALLER.get()
     if isinstance(found, Principal):
         return found
-    raise found or _no_token()
+    raise found if isinstance(found, InferryError) else (found or _no_token)()
 
 
 def visible_tenant() -> str | None:

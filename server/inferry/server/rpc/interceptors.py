@@ -14,9 +14,8 @@ import structlog
 from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
-from inferry.server.access.tokens import Principal
 from inferry.server.errors import InferryError
-from inferry.server.rpc.admission import CALLER, Admission, no_report
+from inferry.server.rpc.admission import CALLER, Admission, Caller, no_report
 from inferry.server.rpc.call_log import CallLog, Context
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
@@ -25,7 +24,6 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
 UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
-Caller = Principal | InferryError | None
 
 _HANDLERS: Mapping[tuple[bool, bool], Callable[..., Handler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -214,7 +212,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             # The token of a callback decides, whatever header comes with it.
             metadata = context.invocation_metadata() or ()
             if not any(key == "authorization" for key, _ in metadata):
-                return no_report()
+                # Nobody asks for it if the token holds.
+                return no_report
             try:
                 return admit(metadata)
             except InferryError as refusal:
