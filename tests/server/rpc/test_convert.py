@@ -272,4 +272,4 @@ def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
 
 def test_no_time_is_no_timestamp() -> None:
     assert timestamp(0) is None
-    assert timestamp(1) == Timestamp(nanos=1_000_000)
+    assert Timestamp(**timestamp(1)) == Timestamp(nanos=1_000_000)

@@ -11,7 +11,7 @@ from inferry.server.engine.creator import NewTask
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
-from inferry.server.task.record import TaskSpec
+from inferry.server.task.record import NO_LABELS, TaskSpec
 from inferry.v1 import task_service_pb2
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_text
@@ -185,7 +185,7 @@ def labels_of(given: Mapping[str, str]) -> bytes:
         InvalidPayloadError: There are too many, or one is too long.
     """
     if not given:
-        return b"{}"
+        return NO_LABELS
     labels = dict(given)
     within("labels", len(labels), 0, LABELS_LIMIT)
     check_labels(labels)

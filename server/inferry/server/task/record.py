@@ -62,6 +62,10 @@ class AttemptOutcome(IntEnum):
     LOST = 8
 
 
+#: The labels of most tasks.
+NO_LABELS = b"{}"
+
+
 class TaskSpec(NamedTuple):
     """What its creator said; never changes."""
 
