@@ -22,8 +22,9 @@ class Ulids:
 
     def new(self, now_ms: int) -> str:
         """Makes the next one; its time is ``now_ms``, or that of the last one if it is later."""
-        made = now_ms << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BYTES))
-        if made >> _RANDOM_BITS <= self._last >> _RANDOM_BITS:
+        if now_ms > self._last >> _RANDOM_BITS:
+            made = now_ms << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BYTES))
+        else:
             made = self._last + 1 + int.from_bytes(os.urandom(_STEP_BYTES))
         self._last = made
         return bytes_to_ulid(made.to_bytes(16))
