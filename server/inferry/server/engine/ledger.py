@@ -4,6 +4,7 @@ Slots, the count of the queue and the watchers' bells follow commits, never the 
 The engine calls in the order of the commits.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -63,6 +64,8 @@ class Ledger:
         self._signals = signals
         # Bound once: for each line, also one that goes nowhere, a lazy logger is looked up anew.
         self._log = _log.bind()
+        #: Whether each change has a line, too.
+        self._tells_all = self._log.is_enabled_for(logging.DEBUG)
         self._alarm = alarm
         self._clock = clock
         self._carrier: Carrier = NoCarrier()
@@ -224,15 +227,16 @@ class Ledger:
 
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         final = record.status.final
-        say = self._log.info if final else self._log.debug
-        say(
-            "task ended" if final else "task changed",
-            task_id=record.spec.id,
-            status=record.status.name,
-            seq=record.seq,
-            attempt=record.attempt,
-            server_id=record.server_id,
-            **({"code": record.code, "error": record.error} if record.code else {}),
-        )
+        if final or self._tells_all:
+            say = self._log.info if final else self._log.debug
+            say(
+                "task ended" if final else "task changed",
+                task_id=record.spec.id,
+                status=record.status.name,
+                seq=record.seq,
+                attempt=record.attempt,
+                server_id=record.server_id,
+                **({"code": record.code, "error": record.error} if record.code else {}),
+            )
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)
