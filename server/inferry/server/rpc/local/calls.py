@@ -109,7 +109,10 @@ class UnaryCall(_Call, grpc.aio.UnaryUnaryCall[Any, Any], grpc.aio.StreamUnaryCa
         if self._started or self._context.done():
             return self._result().__await__()
         self._started = True
-        return self._run(self._respond()).__await__()
+        responding = self._respond()
+        if self._context.deadline is not None:
+            responding = self._run(responding)
+        return responding.__await__()
 
     async def _result(self) -> Any:
         await self._ended()
@@ -118,10 +121,13 @@ class UnaryCall(_Call, grpc.aio.UnaryUnaryCall[Any, Any], grpc.aio.StreamUnaryCa
 
     async def _respond(self) -> Any:
         context = self._context
+        self._runner = asyncio.current_task()
         try:
             self._response = response = await self._behaviour(self._request, context)
         except BaseException as error:  # noqa: BLE001  # raised again
             raise context.end_by(error) from None
+        finally:
+            self._runner = None
         context.end()
         context.check()
         return response
