@@ -10,6 +10,9 @@ never looks inside.
 from enum import IntEnum
 from typing import NamedTuple
 
+#: The number of the first status that only a retry can change.
+_FIRST_FINAL = 3
+
 
 class Status(IntEnum):
     """Where a task stands; numbered as ``inferry.v1.Task.Status``."""
@@ -21,10 +24,10 @@ class Status(IntEnum):
     TIMEOUT = 5
     CANCELLED = 6
 
-    @property
-    def final(self) -> bool:
-        """Whether only a retry can change it."""
-        return self >= Status.COMPLETED
+    def __init__(self, number: int) -> None:
+        # Said once: it is asked for some twenty times on the way of each task.
+        #: Whether only a retry can change it.
+        self.final = number >= _FIRST_FINAL
 
 
 #: For errors about what is none of them.
@@ -152,12 +155,12 @@ class TaskRecord(NamedTuple):
     @property
     def waiting(self) -> bool:
         """Whether it waits in the queue for a server."""
-        return self.status is Status.PENDING and self.server_id is None
+        return self.server_id is None and self.status is Status.PENDING
 
     @property
     def running(self) -> bool:
         """Whether an attempt is open: a server's slot belongs to it."""
-        return not self.status.final and self.server_id is not None
+        return self.server_id is not None and not self.status.final
 
 
 class Attempt(NamedTuple):
