@@ -57,6 +57,16 @@ async def test_what_comes_while_a_commit_runs_shares_the_next_one(store: Countin
     assert store.batches == [BATCH_LIMIT, 10]
 
 
+async def test_what_the_loop_has_ready_joins_the_commit(store: CountingStore) -> None:
+    committer = Committer(store)
+    first = asyncio.create_task(committer.do(insert("task_1"), ignore))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await committer.do(insert("task_2"), ignore)
+    await first
+    assert store.batches == [2]
+
+
 async def test_a_refused_operation_does_not_fail_its_neighbours(store: CountingStore) -> None:
     committer = Committer(store)
     settled: list[object] = []

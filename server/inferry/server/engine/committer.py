@@ -79,6 +79,8 @@ class Committer:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                # Those whose commit is done go on first, and what else the loop has ready joins.
+                await asyncio.sleep(0)
                 size = min(len(self._waiting), BATCH_LIMIT)
                 batch = [self._waiting.popleft() for _ in range(size)]
                 await self._commit(batch)
