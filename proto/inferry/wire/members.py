@@ -112,10 +112,10 @@ def _pieces(text: bytes, kind: _Kind) -> Iterator[tuple[re.Match[bytes], bytes]]
         if start == stop:
             stop = _end_of(bare, start)
             after = _AFTER.match(bare, stop)
-        if after is None or after["next"] is None:
+        if after is None or (separator := after["next"]) is None:
             raise no_json(text, stop)
         yield found, text[start:stop]
-        at, separator = after.end(), after["next"]
+        at = after.end()
     if separator != kind.end or bare[at:].strip(b" \t\n\r"):
         raise no_json(text, at)
 
