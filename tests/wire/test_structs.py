@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from inferry.v1.task_service_pb2 import WatchTaskResponse
 from inferry.wire.errors import FieldError
 from inferry.wire.limits import MAX_INTEGER, STRUCT_DEPTH
+from inferry.wire.plain import plain_struct, plain_value
 from inferry.wire.structs import (
-    plain_struct,
-    plain_value,
     struct_from,
     struct_of,
     struct_text,

@@ -14,9 +14,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from inferry.wire.plain import plain_number, plain_struct, plain_value
 from inferry.wire.rules import PRINTED_WHEN_SET, TIMESTAMP, map_value, shown, value_field
 from inferry.wire.scalars import FLOATS, Printer, enum_printer, print_timestamp
-from inferry.wire.structs import plain_number, plain_struct, plain_value
 
 #: Prints a message as what orjson takes.
 Encoder = Callable[[Any], Any]

@@ -1,9 +1,8 @@
 """What is wrong with a JSON text, in words: where it is, what came and what is right."""
 
+import json
 from math import isfinite
 from typing import Any
-
-import orjson
 
 #: Characters of a value that an error shows.
 _SHOWN_CHARS = 60
@@ -58,7 +57,7 @@ def show(value: Any) -> str:
         return "a number beyond all doubles"
     if isinstance(value, str):
         value = writable(value[:_SHOWN_CHARS])
-    return _in_short(orjson.dumps(value, default=float).decode())
+    return _in_short(json.dumps(value, ensure_ascii=False))
 
 
 def writable(text: str) -> str:

@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 from inferry.wire.errors import FieldError, expected
 from inferry.wire.limits import MAX_INTEGER, STRUCT_DEPTH
+from inferry.wire.plain import plain_struct, plain_value, too_deep
 from inferry.wire.text import parse
 
 #: What may be an integer that the parser has rounded to a float already.
@@ -62,7 +63,7 @@ def struct_text(struct: Struct) -> bytes:
     Raises:
         FieldError: It holds what JSON has no word for, or is nested too deep.
     """
-    return orjson.dumps(_plain_struct(struct, STRUCT_DEPTH), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(plain_struct(struct), option=orjson.OPT_SORT_KEYS)
 
 
 def value_text(value: Value) -> bytes:
@@ -71,32 +72,7 @@ def value_text(value: Value) -> bytes:
     Raises:
         FieldError: It holds what JSON has no word for, or is nested too deep.
     """
-    return orjson.dumps(_plain(value, STRUCT_DEPTH), option=orjson.OPT_SORT_KEYS)
-
-
-def plain_struct(struct: Struct) -> dict[str, Any]:
-    """Reads a ``Struct`` as a dict; whole numbers become integers.
-
-    Raises:
-        FieldError: As ``struct_text``.
-    """
-    return _plain_struct(struct, STRUCT_DEPTH)
-
-
-def plain_value(value: Value) -> Any:
-    """Reads a ``Value`` as what JSON has for it.
-
-    Raises:
-        FieldError: As ``value_text``.
-    """
-    return _plain(value, STRUCT_DEPTH)
-
-
-def plain_number(number: float) -> float:
-    """Reads a double; a whole number comes without ``.0``."""
-    if number.is_integer() and -MAX_INTEGER <= number <= MAX_INTEGER:
-        return int(number)
-    return number
+    return orjson.dumps(plain_value(value), option=orjson.OPT_SORT_KEYS)
 
 
 def _exactly(text: bytes) -> Any:
@@ -147,7 +123,7 @@ def _fill(target: Value, plain: Any, room: int) -> None:
 
 def _fill_struct(target: Struct, plain: Mapping[str, Any], room: int) -> None:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     target.SetInParent()
     fields = target.fields
     for key, item in plain.items():
@@ -162,7 +138,7 @@ def _fill_struct(target: Struct, plain: Mapping[str, Any], room: int) -> None:
 
 def _fill_list(target: ListValue, plain: list[Any], room: int) -> None:
     if not room:
-        raise _too_deep()
+        raise too_deep()
     target.SetInParent()
     add = target.values.add
     for index, item in enumerate(plain):
@@ -173,34 +149,5 @@ def _fill_list(target: ListValue, plain: list[Any], room: int) -> None:
             raise
 
 
-def _plain(value: Value, room: int) -> Any:
-    # ListFields is twice as fast as WhichOneof and another look.
-    for _, content in value.ListFields():
-        kind = type(content)
-        if kind is str or kind is bool:
-            return content
-        if kind is float:
-            if not isfinite(content):
-                raise FieldError(f"JSON has no {content}: send null or a string")
-            return plain_number(content)
-        if kind is Struct:
-            return _plain_struct(content, room)
-        if kind is ListValue:
-            if not room:
-                raise _too_deep()
-            return [_plain(item, room - 1) for item in content.values]
-    return None
-
-
-def _plain_struct(struct: Struct, room: int) -> dict[str, Any]:
-    if not room:
-        raise _too_deep()
-    return {key: _plain(value, room - 1) for key, value in struct.fields.items()}
-
-
 def _half_a_pair() -> FieldError:
     return FieldError("a string holds half of a surrogate pair")
-
-
-def _too_deep() -> FieldError:
-    return FieldError(f"nested deeper than {STRUCT_DEPTH} levels")

@@ -14,7 +14,7 @@ from inferry.v1.task_pb2 import JSON_TEXT, STRUCT, Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest, WatchTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.wire.limits import MESSAGE_BYTES
-from inferry.wire.structs import plain_value
+from inferry.wire.plain import plain_value
 from tests.backends import Backend, running_backend, say
 from tests.gateways import Running, running_gateway, token
 
