@@ -9,7 +9,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 GEN    := .venv-proto
 PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
-.PHONY: demo test serve bench simulate crash proto lint check-proto unit format clean
+.PHONY: demo test serve bench simulate crash proto sync lint check-proto unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,7 @@ lint: $(VENV)/.dev .build/googleapis
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.unasync --check
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code proto
 
@@ -50,6 +51,10 @@ format: $(VENV)/.dev
 
 proto: $(GEN)/.ready
 	$(call generate,proto)
+
+# The synchronous client and its tests are made of the asynchronous ones.
+sync: $(VENV)/.dev
+	$(BIN)/python -m tools.unasync --write
 
 # The committed code is what the protos give: nothing more, nothing less.
 check-proto: $(GEN)/.ready

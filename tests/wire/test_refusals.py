@@ -30,7 +30,7 @@ def struct(**fields: Any) -> Struct:
 def test_code_details_and_the_time_to_wait_are_read() -> None:
     wait = RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000))
     info = ErrorInfo(reason="RESOURCE_LIMIT", domain="inferry")
-    metadata = [("other", "x"), trailer(info, struct(limit=3), wait)]
+    metadata: list[tuple[str, str | bytes]] = [("other", "x"), trailer(info, struct(limit=3), wait)]
     assert read_refusal(metadata) == Refusal("RESOURCE_LIMIT", {"limit": 3}, 1.5)
 
 

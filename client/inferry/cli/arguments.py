@@ -11,6 +11,7 @@ import typer
 
 from inferry.cli.terminal import is_text
 from inferry.wire.errors import FieldError
+from inferry.wire.hosts import is_host_port
 from inferry.wire.text import check_object, without_bom
 
 #: The longest time that a request can carry: what 31 bits hold.
@@ -18,8 +19,6 @@ _LONGEST_MS = 2**31 - 1
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):(\d{1,5})", re.ASCII)
-_LAST_PORT = 65_535
 _NO_TIME = frozenset({"0", *(f"0{unit}" for unit in _UNITS_MS)})
 
 
@@ -63,8 +62,7 @@ def host_port(text: str) -> str:
     Raises:
         BadParameter: It is something else.
     """
-    match = _HOST_PORT.fullmatch(text)
-    if match is None or not is_text(text) or not 0 < int(match[1]) <= _LAST_PORT:
+    if not is_host_port(text) or not is_text(text):
         raise typer.BadParameter(f"expected HOST:PORT, such as 127.0.0.1:50051, got {text!r}")
     return text
 

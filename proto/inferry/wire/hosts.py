@@ -3,11 +3,14 @@
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 from contextlib import suppress
 
 #: The name stands for both, whatever a hosts file says (RFC 6761, section 6.3): clients try either.
 _LOCALHOST = ("127.0.0.1", "::1")
+_HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):(\d{1,5})", re.ASCII)
+_LAST_PORT = 65_535
 
 
 async def addresses_of(host: str) -> list[str]:
@@ -86,6 +89,12 @@ def is_everywhere(host: str) -> bool:
 def with_port(address: str, port: int) -> str:
     """Writes an address and a port as ``HOST:PORT``."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def is_host_port(text: str) -> bool:
+    """Whether a text says where to connect to: ``HOST:PORT``, an IPv6 address in brackets."""
+    match = _HOST_PORT.fullmatch(text)
+    return match is not None and 0 < int(match[1]) <= _LAST_PORT
 
 
 def _is_address(host: str) -> bool:

@@ -1,0 +1,72 @@
+"""The client: runs tasks on an Inferry gateway, from threads or from coroutines.
+
+``Client`` is for threads, ``AsyncClient`` for coroutines; they do the same.
+"""
+
+from inferry.client.aio.client import AsyncClient
+from inferry.client.aio.function import AsyncFunction
+from inferry.client.aio.task import AsyncTask
+from inferry.client.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    InferryError,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    TaskCancelled,
+    TaskFailed,
+    TaskTimedOut,
+    Unavailable,
+    WaitTimedOut,
+)
+from inferry.client.records import (
+    Attempt,
+    Changes,
+    Explanation,
+    Load,
+    Queue,
+    Server,
+    ServerVerdict,
+    Status,
+    TaskEvent,
+    TaskState,
+    TypeQueue,
+)
+from inferry.client.requests import Options
+from inferry.client.sync.client import Client
+from inferry.client.sync.function import Function
+from inferry.client.sync.task import Task
+
+__all__ = [
+    "AsyncClient",
+    "AsyncFunction",
+    "AsyncTask",
+    "Attempt",
+    "Changes",
+    "Client",
+    "Conflict",
+    "Explanation",
+    "Forbidden",
+    "Function",
+    "Gone",
+    "InferryError",
+    "InvalidRequest",
+    "Load",
+    "NotFound",
+    "Options",
+    "Queue",
+    "QueueFull",
+    "Server",
+    "ServerVerdict",
+    "Status",
+    "Task",
+    "TaskCancelled",
+    "TaskEvent",
+    "TaskFailed",
+    "TaskState",
+    "TaskTimedOut",
+    "TypeQueue",
+    "Unavailable",
+    "WaitTimedOut",
+]

@@ -1,0 +1,116 @@
+"""What a caller wants created -> the request for it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+from uuid import uuid4
+
+from inferry.client.errors import InvalidRequest
+from inferry.client.payloads import Payload, payload_text
+from inferry.v1.task_pb2 import JSON_TEXT
+from inferry.v1.task_service_pb2 import CreateTaskRequest
+
+#: The longest time that a request can carry.
+_LONGEST_MS = 2**31 - 1
+
+_SPANS = {
+    "attempt_timeout": "timeout_ms",
+    "queue_timeout": "queue_timeout_ms",
+    "silence_timeout": "silence_timeout_ms",
+    "total_timeout": "total_timeout_ms",
+    "delay": "delay_ms",
+    "result_ttl": "result_ttl_ms",
+}
+_PLAIN = frozenset(
+    {"priority", "capabilities", "labels", "idempotent", "max_attempts", "request_id"}
+)
+
+
+class Options(TypedDict, total=False):
+    """What can be said about a task at its creation. All times are in seconds.
+
+    What is left out is as the gateway has it by default; ``timeout`` is none of these: it is how
+    long the caller waits.
+    """
+
+    #: How long one attempt may run.
+    attempt_timeout: float
+    #: How long it may wait for a server.
+    queue_timeout: float
+    #: How long its server may say nothing of it; 0 is for ever.
+    silence_timeout: float
+    #: From creation, or the end of its delay, to its end.
+    total_timeout: float
+    #: Not started before so long from now.
+    delay: float
+    #: Not started before this time, in place of ``delay``. It needs a time zone.
+    not_before: datetime
+    #: How long it is kept once it has ended.
+    result_ttl: float
+    #: 0 (last) to 9 (first).
+    priority: int
+    #: What the server must be capable of besides the type.
+    capabilities: Sequence[str]
+    #: The caller's own words about it.
+    labels: Mapping[str, str]
+    #: True when a second run does no harm, so that it may be repeated after an unclear failure.
+    idempotent: bool
+    #: Attempts at most.
+    max_attempts: int
+    #: The caller's name for this creation: again with it creates no second task. Default: a new one
+    #: for each call, which is what makes it safe to say a creation again when its answer is lost.
+    request_id: str
+
+
+def new_request(task_type: str, payload: Payload, options: Mapping[str, Any]) -> CreateTaskRequest:
+    """Makes the request to create a task, with a name of its own unless it is given one.
+
+    Args:
+        task_type: What kind of work.
+        payload: The work; None for none.
+        options: As ``Options`` has them.
+
+    Raises:
+        InvalidRequest: An option is out of its bounds.
+        TypeError: The payload is no JSON object, or an option is none.
+        ValueError: A number in the payload has no JSON.
+    """
+    request = CreateTaskRequest(
+        type=task_type,
+        payload_json=payload_text({} if payload is None else payload),
+        value_format=JSON_TEXT,
+        request_id=str(uuid4()),
+    )
+    for name, value in options.items():
+        try:
+            _set(request, name, value)
+        except ValueError as error:
+            raise InvalidRequest(f"{name}: {value!r:.60}; {error}") from None
+    return request
+
+
+def _set(request: CreateTaskRequest, name: str, value: Any) -> None:
+    if name in _SPANS:
+        setattr(request, _SPANS[name], _milliseconds(value))
+    elif name == "not_before":
+        if value.tzinfo is None:
+            raise ValueError("right is a time with a time zone, such as datetime.now(UTC)")
+        request.not_before.FromDatetime(value.astimezone(UTC))
+    elif name == "labels":
+        request.labels.update(value)
+    elif name == "capabilities":
+        request.capabilities.extend(value)
+    elif name in _PLAIN:
+        setattr(request, name, value)
+    else:
+        raise TypeError(f"a task has no option {name!r}; right are {', '.join(sorted(_OPTIONS))}")
+
+
+def _milliseconds(seconds: float) -> int:
+    if not 0 <= seconds <= _LONGEST_MS / 1_000:
+        raise ValueError("right is a number of seconds, 0 to 24 days")
+    # Whatever is more than nothing stays so.
+    return max(round(seconds * 1_000), 1 if seconds else 0)
+
+
+_OPTIONS = Options.__annotations__

@@ -1,0 +1,1 @@
+"""The synchronous client: made of ``inferry.client.aio``, but for ``machinery``."""

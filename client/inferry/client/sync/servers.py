@@ -1,0 +1,79 @@
+# Made of client/inferry/client/aio/servers.py by tools/unasync.py.
+"""What a client does with servers and the queue."""
+
+from inferry.client.reading import read
+from inferry.client.records import Queue, Server, TypeQueue
+from inferry.client.sync.calls import Calls
+from inferry.v1 import queue_service_pb2, server_service_pb2
+
+#: Servers a page, at most.
+_SERVERS = 500
+
+
+class Servers:
+    """The part of ``Client`` for those who run a gateway: servers and the queue."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def servers(self) -> list[Server]:
+        """Lists the servers and workers by name."""
+        request = server_service_pb2.ListServersRequest(page_size=_SERVERS)
+        found: list[Server] = []
+        while True:
+            page = self._calls.ask(lambda s: s.servers.ListServers, request)
+            found += [read(Server, server) for server in page.servers]
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    def server(self, server_id: str) -> Server:
+        """Reads a server.
+
+        Raises:
+            NotFound: There is none.
+        """
+        request = server_service_pb2.GetServerRequest(id=server_id)
+        return read(Server, (self._calls.ask(lambda s: s.servers.GetServer, request)).server)
+
+    def drain(self, server_id: str) -> Server:
+        """Sends a server no more tasks; those that it has go on."""
+        request = server_service_pb2.DrainServerRequest(id=server_id)
+        answer = self._calls.ask(lambda s: s.servers.DrainServer, request)
+        return read(Server, answer.server)
+
+    def resume(self, server_id: str) -> Server:
+        """Sends a server tasks again that was drained, or that rests."""
+        request = server_service_pb2.ResumeServerRequest(id=server_id)
+        answer = self._calls.ask(lambda s: s.servers.ResumeServer, request)
+        return read(Server, answer.server)
+
+    def deregister(self, server_id: str, grace: float = 30.0) -> None:
+        """Takes a server out of the list.
+
+        Args:
+            server_id: The server.
+            grace: Seconds that the tasks which it has may take to end; then they are lost to it.
+        """
+        request = server_service_pb2.DeregisterServerRequest(
+            id=server_id, grace_ms=round(grace * 1_000)
+        )
+        # The gateway may wait for the tasks before it answers.
+        patience = self._calls.patience(self._calls.settings.timeout_s + grace)
+        self._calls.ask(lambda s: s.servers.DeregisterServer, request, patience, safe=False)
+
+    def queue(self) -> Queue:
+        """Shows how many tasks wait, by type, and which types are paused."""
+        request = queue_service_pb2.GetQueueRequest()
+        answer = self._calls.ask(lambda s: s.queue.GetQueue, request)
+        return read(Queue, answer)
+
+    def pause(self, task_type: str, reason: str = "") -> TypeQueue:
+        """Starts no more tasks of a type; those that run go on."""
+        request = queue_service_pb2.PauseTypeRequest(type=task_type, reason=reason)
+        return read(TypeQueue, (self._calls.ask(lambda s: s.queue.PauseType, request)).queue)
+
+    def unpause(self, task_type: str) -> TypeQueue:
+        """Starts tasks of a paused type again."""
+        request = queue_service_pb2.ResumeTypeRequest(type=task_type)
+        return read(TypeQueue, (self._calls.ask(lambda s: s.queue.ResumeType, request)).queue)

@@ -1,0 +1,191 @@
+# Made of tests/client/aio/test_run.py by tools/unasync.py.
+import pytest
+from grpc import StatusCode
+
+from inferry.client import (
+    Client,
+    Forbidden,
+    InferryError,
+    InvalidRequest,
+    NotFound,
+    QueueFull,
+    Status,
+    TaskCancelled,
+    TaskFailed,
+    TaskTimedOut,
+    Unavailable,
+    WaitTimedOut,
+)
+from inferry.v1.task_pb2 import Task
+from tests.client.scripted import Refusal, Scripted
+
+
+def test_a_run_gives_the_result(client: Client, gateway: Scripted) -> None:
+    assert client.run("echo", {"n": 2**70, "é": None}) == {"n": 2**70, "é": None}
+    assert gateway.metadata["authorization"] == "Bearer secret"
+
+
+def test_payloads_travel_as_the_texts_that_they_are(client: Client, gateway: Scripted) -> None:
+    assert client.run("echo", b'{"b": 1.50, "a": 1}') == {"b": 1.5, "a": 1}
+    assert gateway.said("CreateTask")[0].payload_json == b'{"b": 1.50, "a": 1}'
+
+
+def test_a_task_is_submitted_and_waited_for_later(client: Client, gateway: Scripted) -> None:
+    task = client.submit("hold", {}, labels={"team": "vision"}, attempt_timeout=1.5)
+    assert task.state is not None
+    assert (task.state.status, task.state.labels) == (Status.PENDING, {"team": "vision"})
+    assert gateway.said("CreateTask")[0].timeout_ms == 1_500
+    gateway.end(task.id, Task.COMPLETED, result_json=b"[1]")
+    assert task.result() == [1]
+    assert (client.task(task.id).get()).result == [1]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (Task.FAILED, TaskFailed, "INVALID_FORMAT"),
+        (Task.TIMEOUT, TaskTimedOut, "TIMEOUT"),
+        (Task.CANCELLED, TaskCancelled, "CANCELLED"),
+    ],
+)
+def test_a_task_that_ends_badly_raises_what_it_ended_with(
+    client: Client,
+    gateway: Scripted,
+    status: Task.Status.ValueType,
+    error: type[InferryError],
+    code: str,
+) -> None:
+    task = client.submit("hold")
+    details = b'{"phase": "attempt"}'
+    gateway.end(task.id, status, error="why", code=code, details_json=details)
+    with pytest.raises(error, match=rf"^{task.id} {Task.Status.Name(status)}: why$") as caught:
+        task.result()
+    assert (caught.value.code, caught.value.details) == (code, {"phase": "attempt"})
+    assert caught.value.task is not None
+    assert (caught.value.task.id, caught.value.task.error) == (task.id, "why")
+    if isinstance(caught.value, TaskTimedOut):
+        assert caught.value.phase == "attempt"
+
+
+def test_a_wait_that_takes_too_long_leaves_the_task_alone(
+    client: Client, gateway: Scripted
+) -> None:
+    task = client.submit("hold")
+    with pytest.raises(WaitTimedOut, match=rf"^{task.id} has not ended within 0.05 s$") as caught:
+        task.result(timeout=0.05)
+    assert caught.value.task is not None
+    assert caught.value.task.id == task.id
+    assert not gateway.said("CancelTask")
+
+
+def test_a_run_that_takes_too_long_cancels_its_task(client: Client, gateway: Scripted) -> None:
+    with pytest.raises(WaitTimedOut) as caught:
+        client.run("hold", timeout=0.3)
+    assert caught.value.task is not None
+    assert gateway.tasks[caught.value.task.id].status == Task.CANCELLED
+
+
+def test_a_run_that_is_to_keep_its_task_leaves_it_alone(client: Client, gateway: Scripted) -> None:
+    with pytest.raises(WaitTimedOut) as caught:
+        client.run("hold", timeout=0.3, keep=True)
+    assert caught.value.task is not None
+    assert gateway.tasks[caught.value.task.id].status == Task.PENDING
+
+
+def test_a_task_that_is_not_there_is_not_found(client: Client) -> None:
+    with pytest.raises(NotFound, match="there is no task task_0"):
+        client.task("task_0").result()
+    with pytest.raises(NotFound):
+        client.task("task_0").get()
+
+
+def test_a_creation_is_repeated_with_its_key_until_it_is_answered(
+    client: Client, gateway: Scripted
+) -> None:
+    gone = Refusal(StatusCode.UNAVAILABLE)
+    gateway.on("CreateTask", gone, Refusal(StatusCode.INTERNAL, text="stream reset"))
+    task = client.submit("hold")
+    keys = {request.request_id for request in gateway.said("CreateTask")}
+    assert (len(gateway.said("CreateTask")), len(keys)) == (3, 1)
+    assert list(gateway.tasks) == [task.id]
+
+
+def test_a_full_queue_is_tried_again_when_it_says(client: Client, gateway: Scripted) -> None:
+    full = Refusal(StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_LIMIT", "the queue is full", 0.01)
+    gateway.on("CreateTask", full)
+    assert client.run("echo", {}) == {}
+
+
+def test_who_would_be_told_to_come_back_too_late_is_told_at_once(gateway: Scripted) -> None:
+    full = Refusal(StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_LIMIT", "the queue is full", 60)
+    gateway.on("CreateTask", full)
+    with Client(gateway.address, "secret", timeout=10) as client:
+        with pytest.raises(QueueFull, match=r"^the queue is full$") as caught:
+            client.submit("hold")
+    assert caught.value.retry_after == 60
+    assert caught.value.request_id == gateway.said("CreateTask")[0].request_id
+
+
+def test_what_is_wrong_is_not_repeated(client: Client, gateway: Scripted) -> None:
+    gateway.on("CreateTask", Refusal(StatusCode.INVALID_ARGUMENT, "INVALID_PAYLOAD", "type: no"))
+    with pytest.raises(InvalidRequest, match=r"^type: no$"):
+        client.submit("hold")
+    assert len(gateway.said("CreateTask")) == 1
+
+
+def test_a_retry_is_not_said_twice_when_it_may_have_been_heard(
+    client: Client, gateway: Scripted
+) -> None:
+    task = client.submit("hold")
+    gateway.on("RetryTask", Refusal(StatusCode.UNAVAILABLE))
+    with pytest.raises(Unavailable):
+        task.retry()
+    gateway.on("RetryTask", Refusal(StatusCode.UNAVAILABLE, "UNAVAILABLE", "stopping"))
+    assert (task.retry()).id == task.id
+
+
+def test_a_gateway_that_is_not_there_is_named() -> None:
+    with Client("127.0.0.1:1", "secret", retries=0) as client:
+        with pytest.raises(
+            Unavailable, match=r"cannot reach the gateway at 127\.0\.0\.1:1"
+        ) as caught:
+            client.submit("hold")
+    assert caught.value.request_id
+
+
+def test_a_call_that_is_not_answered_in_time_says_so(gateway: Scripted) -> None:
+    with Client(gateway.address, "secret", timeout=0.2) as client:
+        gateway.on("GetTask", lambda: gateway.until(lambda: bool(gateway.said("CancelTask"))))
+        with pytest.raises(Unavailable, match="did not answer in time") as caught:
+            client.task("task_1").get()
+        assert caught.value.code == "TIMEOUT"
+        with pytest.raises(NotFound):
+            client.task("task_1").cancel()
+
+
+def test_without_a_token_nothing_is_sent(
+    gateway: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INFERRY_TOKEN", raising=False)
+    with Client(gateway.address) as client:
+        with pytest.raises(Forbidden, match="no token"):
+            client.submit("hold")
+        with pytest.raises(Forbidden, match="no token"):
+            client.task("task_1").result()
+    assert not gateway.calls
+
+
+def test_a_token_source_is_asked_for_each_call(gateway: Scripted) -> None:
+    tokens = iter(["a", "b"])
+    with Client(gateway.address, lambda: next(tokens)) as client:
+        client.submit("hold")
+        assert gateway.metadata["authorization"] == "Bearer a"
+        client.submit("hold")
+        assert gateway.metadata["authorization"] == "Bearer b"
+
+
+def test_a_closed_client_says_so(gateway: Scripted) -> None:
+    client = Client(gateway.address, "secret")
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.submit("hold")
