@@ -63,6 +63,7 @@ class Scripted(TaskServiceServicer):
         self.address = ""
         self.tasks: dict[str, Task] = {}
         self._keys: dict[str, str] = {}
+        self._seqs: dict[str, int] = {}
         #: All events, in the order in which they happened: a cursor is a number of them.
         self._log: list[TaskEvent] = []
         #: What the next calls of a method meet: a refusal, None for nothing, or something to do.
@@ -72,6 +73,8 @@ class Scripted(TaskServiceServicer):
         #: The metadata of the last call.
         self.metadata: dict[str, str] = {}
         self.streams = 0
+        #: Tasks that a stream has shown.
+        self.shown: list[str] = []
         self._cuts = 0
 
     def on(self, method: str, *steps: Refusal | Callable[[], None] | None) -> None:
@@ -95,6 +98,13 @@ class Scripted(TaskServiceServicer):
         """Waits until something has come to be."""
         with self._changed:
             assert self._changed.wait_for(wanted, WITHIN_S)
+
+    @staticmethod
+    def beside(work: Callable[[], None]) -> threading.Thread:
+        """Does something while the caller waits."""
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
 
     def said(self, method: str) -> list[Any]:
         return self.calls.get(method, [])
@@ -237,7 +247,7 @@ class Scripted(TaskServiceServicer):
         return self.tasks[task_id]
 
     def _happen(self, task: Task, kind: TaskEvent.Kind.ValueType) -> None:
-        seq = 1 + sum(event.task_id == task.id for event in self._log)
+        seq = self._seqs[task.id] = self._seqs.get(task.id, 0) + 1
         event = TaskEvent(task_id=task.id, seq=seq, kind=kind, status=task.status)
         if task.status in _FINAL:
             event.task.CopyFrom(task)
@@ -307,6 +317,7 @@ class _Stream:
                 response.tasks.append(task)
         shown = [*response.tasks, *(event.task for event in response.events)]
         self._followed -= {task.id for task in shown if task.status in _FINAL}
+        self._gateway.shown += self._to_show
         self._to_show = []
         response.cursor = str(self._seen)
         return response if response.tasks or response.events or response.missing_ids else None
