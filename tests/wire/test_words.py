@@ -112,6 +112,15 @@ def test_half_of_a_surrogate_pair_in_a_text_is_replaced() -> None:
     assert read_words(b'{"error":"\xff"}').update.error == '"\ufffd"'
 
 
+def test_how_an_attempt_was_lost_is_read_and_what_is_no_loss_left_out() -> None:
+    assert read_words(b'{"status":"FAILED","loss":"interrupted"}').update.loss == (
+        TaskUpdate.INTERRUPTED
+    )
+    words = read_words(b'{"status":"FAILED","loss":"somehow"}')
+    assert words.update.loss == TaskUpdate.LOSS_UNSPECIFIED
+    assert words.notes == ['loss "somehow" is none that is known']
+
+
 def test_the_end_counts_whatever_stands_beside_it() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     text = (
