@@ -1,0 +1,69 @@
+"""Connects a backend to the gateway over gRPC: it dials in, and needs no address of its own."""
+
+from pathlib import Path
+
+import grpc
+
+from inferry.backend.app import Backend
+from inferry.backend.grpc.channel import Dial, Token
+from inferry.backend.grpc.transport import GrpcTransport
+from inferry.backend.host import Host
+from inferry.backend.signals import run_until_signal
+
+__all__ = ["Worker", "connect"]
+
+
+def connect(
+    app: Backend,
+    address: str = "127.0.0.1:50051",
+    *,
+    token: Token = None,
+    tls: bool | grpc.ChannelCredentials = False,
+    spool: Path | str | None = None,
+    drain_timeout: float = 600.0,
+) -> None:
+    """Works for a gateway until SIGTERM or SIGINT: running work ends first; a second one hurries.
+
+    Whatever ends the stream, another one is opened, and what runs goes on.
+
+    Args:
+        app: The backend.
+        address: ``HOST:PORT`` of the gateway's gRPC.
+        token: A token of role ``backend`` or ``admin``, or what gives one: it is asked again before
+            the last one ends.
+        tls: Whether to use TLS with the system's roots; or credentials of your own.
+        spool: A folder for reports that wait for their delivery, to outlive this process.
+        drain_timeout: Seconds that running work may take to end.
+
+    Raises:
+        SetupError: The setup failed.
+        RefusedError: The gateway refused five times in a row.
+    """
+    dial = Dial(address, token, tls)
+    run_until_signal(Worker(app, dial, spool=spool, drain_timeout=drain_timeout))
+
+
+class Worker(Host):
+    """A backend that dials in, to start and stop by hand.
+
+    Args:
+        app: The backend.
+        dial: The gateway.
+        spool: As for ``connect``.
+        drain_timeout: As for ``connect``.
+    """
+
+    def __init__(
+        self,
+        app: Backend,
+        dial: Dial,
+        *,
+        spool: Path | str | None = None,
+        drain_timeout: float = 600.0,
+    ) -> None:
+        super().__init__(
+            app,
+            lambda engine, lag: GrpcTransport(engine, lag, dial),
+            spool=None if spool is None else Path(spool),
+            drain_timeout=drain_timeout,
+        )

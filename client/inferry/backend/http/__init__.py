@@ -1,0 +1,129 @@
+"""Serves a backend over HTTP, as the development guide has it.
+
+The gateway calls ``POST /process``, ``POST /cancel`` and ``GET /health``; reports go to the
+callback URL. ``GET /ready`` is for whoever else asks whether it takes tasks.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from inferry.backend.app import Backend
+from inferry.backend.host import Host
+from inferry.backend.http.asgi import AsgiApp
+from inferry.backend.http.registration import Gateway, Token
+from inferry.backend.http.transport import HttpTransport, Place
+from inferry.backend.signals import run_until_signal
+
+__all__ = ["Gateway", "Place", "Server", "asgi", "serve"]
+
+
+def serve(
+    app: Backend,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    gateway: str | None = None,
+    token: Token = None,
+    url: str | None = None,
+    spool: Path | str | None = None,
+    drain_timeout: float = 600.0,
+) -> None:
+    """Serves a backend until SIGTERM or SIGINT: running work ends first; a second one hurries it.
+
+    Args:
+        app: The backend.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        gateway: REST of the gateway to register with, such as ``http://localhost:8787``; None
+            leaves that to others.
+        token: A token of role ``backend`` or ``admin``, or what gives one.
+        url: Where the gateway reaches this backend. Default: where it listens.
+        spool: A folder for reports that wait for their delivery, to outlive this process.
+        drain_timeout: Seconds that running work may take to end.
+
+    Raises:
+        OSError: It cannot listen there.
+        SetupError: The setup failed.
+        RefusedError: The gateway refuses the registration.
+    """
+    server = Server(
+        app,
+        Place(host, port, url),
+        gateway=_known(gateway, token),
+        spool=spool,
+        drain_timeout=drain_timeout,
+    )
+    run_until_signal(server)
+
+
+def asgi(
+    app: Backend,
+    *,
+    gateway: str | None = None,
+    token: Token = None,
+    url: str | None = None,
+    spool: Path | str | None = None,
+    drain_timeout: float = 600.0,
+) -> AsgiApp:
+    """Makes an ASGI application of a backend, for a server such as uvicorn.
+
+    It starts and drains with the server's lifespan. Arguments are those of ``serve``.
+
+    Raises:
+        ValueError: There is a gateway and no URL to register.
+    """
+    if gateway is not None and url is None:
+        raise ValueError("url: a gateway has to know where this backend is reached")
+    server = Server(
+        app,
+        Place(None, 0, url),
+        gateway=_known(gateway, token),
+        spool=spool,
+        drain_timeout=drain_timeout,
+    )
+    return AsgiApp(server)
+
+
+def _known(gateway: str | None, token: Token) -> Gateway | None:
+    return None if gateway is None else Gateway(gateway.rstrip("/"), token)
+
+
+class Server(Host):
+    """A backend that serves HTTP, to start and stop by hand.
+
+    Args:
+        app: The backend.
+        place: Where it is reached.
+        gateway: Where it registers; None leaves that to others.
+        spool: As for ``serve``.
+        drain_timeout: As for ``serve``.
+        on_ready: Called once with its URL and its id at the gateway, empty without one.
+    """
+
+    def __init__(
+        self,
+        app: Backend,
+        place: Place,
+        *,
+        gateway: Gateway | None = None,
+        spool: Path | str | None = None,
+        drain_timeout: float = 600.0,
+        on_ready: Callable[[str, str], None] | None = None,
+    ) -> None:
+        super().__init__(
+            app,
+            lambda engine, _lag: HttpTransport(engine, place, gateway, on_ready),
+            spool=None if spool is None else Path(spool),
+            drain_timeout=drain_timeout,
+        )
+
+    @property
+    def http(self) -> HttpTransport:
+        """The transport, once it has started."""
+        assert isinstance(self.transport, HttpTransport)  # noqa: S101 - made above
+        return self.transport
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, once it has started."""
+        return self.http.url

@@ -1,0 +1,102 @@
+"""A backend as an ASGI application: its requests come on the server's loop, its work does not."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from inferry.backend.http.routes import Answer
+from inferry.backend.http.transport import BODY_BYTES
+
+if TYPE_CHECKING:
+    from inferry.backend.http import Server
+
+_log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_TOO_LARGE = Answer(413, b'{"status":"error","error":"too large","code":"RESOURCE_LIMIT"}')
+
+
+class AsgiApp:
+    """The application; see ``asgi``."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serves one connection, or the server's life."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await asyncio.to_thread(self._server.start)
+        except OSError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._server.drain()
+        try:
+            await asyncio.to_thread(self._server.wait)
+        except Exception as error:  # noqa: BLE001 - the server says what it was
+            _log.exception("the backend failed")
+            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        answer = _TOO_LARGE
+        if body is not None:
+            found = await self._ask(scope["method"], scope["path"], body, receive)
+            if found is None:
+                return
+            answer = found
+        headers = {"Content-Type": "application/json", **answer.headers}
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _ask(self, method: str, path: str, body: bytes, receive: Receive) -> Answer | None:
+        """Has a call answered on the transport's loop; None if the caller hung up before."""
+        work = self._server.submit(self._server.http.answer(method, path, body))
+        answering = asyncio.wrap_future(work)
+        leaving = asyncio.ensure_future(_until_gone(receive))
+        both: set[asyncio.Future[Any]] = {answering, leaving}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return answering.result() if answering.done() else None
+        finally:
+            answering.cancel()
+            leaving.cancel()
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Reads a body; None if it is too large."""
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_BYTES:
+            return None
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,139 @@
+"""Registers a backend with the gateway, keeps it registered, and deregisters it."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from google.protobuf.json_format import MessageToDict
+
+from inferry.backend.engine import Engine
+from inferry.backend.errors import RefusedError
+from inferry.backend.http.delivery import AnswerRefusedError, NoAnswerError, ask, call
+from inferry.backend.load import LoadMeter
+
+_log = logging.getLogger(__name__)
+
+#: A token, or what gives one; None sends none.
+Token = str | Callable[[], str | None] | None
+
+#: Between two signs of life beside those that the gateway asks for.
+_HEARTBEAT_S = 30.0
+#: Refusals in a row after which the backend stops.
+_TRIES = 5
+_LONGEST_PAUSE_S = 30.0
+_NOT_FOUND = frozenset({404, 410})
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway to register with."""
+
+    #: Of its REST, without a slash at its end.
+    url: str
+    token: Token
+
+    async def headers(self) -> dict[str, str]:
+        """Gives the headers of a call; a token that is made takes its time elsewhere."""
+        token = self.token
+        if callable(token):
+            token = await asyncio.to_thread(token)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+class Registration:
+    """One backend at one gateway.
+
+    Args:
+        http: Carries the calls.
+        gateway: Where to register.
+        engine: What is registered.
+        url: Where the gateway reaches it.
+        load: Measured for each sign of life.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        gateway: Gateway,
+        engine: Engine,
+        url: str,
+        load: LoadMeter,
+    ) -> None:
+        self._http = http
+        self._gateway = gateway
+        self._engine = engine
+        self._url = url
+        self._load = load
+        #: The server's id; empty before the gateway gave it.
+        self.id = ""
+
+    async def register(self) -> None:
+        """Registers, however long the gateway takes to be there.
+
+        Raises:
+            RefusedError: The gateway refused five times.
+        """
+        # A gateway that starts for the first time makes its secret first: ask for it afterwards.
+        await call(self._http, "GET", f"{self._gateway.url}/health")
+        app = self._engine.app
+        body = {
+            "url": self._url,
+            "name": app.name,
+            "capabilities": app.capabilities,
+            "maxConcurrent": app.slots,
+            "metadata": app.metadata,
+        }
+        path = f"{self._gateway.url}/api/servers/register"
+        for tried in range(_TRIES):
+            try:
+                answer = await call(self._http, "POST", path, body, await self._gateway.headers())
+            except AnswerRefusedError as error:
+                if error.status == 0 or tried + 1 == _TRIES:
+                    raise RefusedError(str(error)) from None
+                _log.error("the gateway refuses the registration: %s", error)
+                await asyncio.sleep(_pause(tried))
+            else:
+                self.id = str(answer["id"])
+                return
+
+    async def keep(self) -> None:
+        """Gives signs of life until it is cancelled; registers anew where it was forgotten.
+
+        Raises:
+            RefusedError: As ``register``.
+        """
+        while True:
+            await asyncio.sleep(random.uniform(0.9, 1.1) * _HEARTBEAT_S)  # noqa: S311 - jitter
+            load = MessageToDict(self._load.measure(self._engine.active))
+            path = f"{self._gateway.url}/api/servers/{self.id}/heartbeat"
+            try:
+                headers = await self._gateway.headers()
+                await ask(self._http, "POST", path, {"load": load}, headers)
+            except NoAnswerError as error:
+                _log.info("no sign of life could be given: %s", error)
+            except AnswerRefusedError as error:
+                if error.status not in _NOT_FOUND:
+                    _log.warning("the gateway refuses a sign of life: %s", error)
+                    continue
+                await self.register()
+
+    async def end(self, grace_s: float) -> None:
+        """Deregisters; tasks that the backend has may end within a time of grace."""
+        if not self.id:
+            return
+        path = f"{self._gateway.url}/api/servers/{self.id}?grace={round(1_000 * grace_s)}"
+        timeout = aiohttp.ClientTimeout(total=grace_s + 10)
+        # Answered when the tasks have ended: it is sent once, and not waited for longer than those.
+        async with self._http.delete(
+            path, headers=await self._gateway.headers(), timeout=timeout
+        ) as answer:
+            await answer.read()
+
+
+def _pause(tried: int) -> float:
+    longest: Any = min(0.5 * 2**tried, _LONGEST_PAUSE_S)
+    return random.uniform(0, longest)  # noqa: S311 - jitter

@@ -1,0 +1,288 @@
+"""A gateway of tests over gRPC: it takes a worker's streams, sends attempts and takes reports."""
+
+import asyncio
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Self, TypeVar
+
+import grpc
+import orjson
+
+from inferry.backend.attempt import FINAL, Assignment, AttemptKey
+from inferry.backend.testing.gateway import Sent
+from inferry.v1.task_pb2 import TaskUpdate
+from inferry.v1.worker_pb2 import (
+    AttemptCancel,
+    AttemptRef,
+    GatewayMessage,
+    ReportAck,
+    WorkerHello,
+    WorkerMessage,
+    WorkerReport,
+    WorkerWelcome,
+)
+from inferry.v1.worker_service_pb2_grpc import (
+    WorkerServiceServicer,
+    add_WorkerServiceServicer_to_server,
+)
+
+Result = TypeVar("Result")
+
+_THREADS = 16
+_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a gateway ends a stream."""
+
+    code: grpc.StatusCode
+    details: str = ""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A stream of a worker."""
+
+    hello: WorkerHello
+    #: The worker's token.
+    token: str
+    outgoing: "SimpleQueue[GatewayMessage | Cut]" = field(default_factory=SimpleQueue)
+    #: Assignments that the worker can take in all.
+    granted: int = 0
+    #: Those that it got.
+    assigned: int = 0
+    #: What came in, but for the hello.
+    messages: list[WorkerMessage] = field(default_factory=list)
+    #: Set when the worker said goodbye.
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class GrpcGateway:
+    """A gateway in this process; use it with ``async with``.
+
+    It runs on threads of its own, and all that a test sees of it on the test's loop.
+
+    Args:
+        welcome: What it says to workers, but for the resume token.
+    """
+
+    def __init__(self, welcome: WorkerWelcome | None = None) -> None:
+        #: ``HOST:PORT``, once it runs.
+        self.address = ""
+        #: How the next streams end before their welcome.
+        self.refusals: deque[Cut] = deque()
+        #: Whether each last report that comes next is refused for now.
+        self.again: deque[bool] = deque()
+        #: Codes with which the next last reports are refused.
+        self.refused: deque[str] = deque()
+        #: Whether a resume token holds.
+        self.resumes = True
+        #: Each stream that had its welcome.
+        self.connections: asyncio.Queue[Connection] = asyncio.Queue()
+        #: The newest one.
+        self.connection: Connection | None = None
+        #: Tokens that came within streams.
+        self.tokens: asyncio.Queue[str] = asyncio.Queue()
+        #: How many streams there were, refused ones counted in.
+        self.streams = 0
+        self._welcome = welcome or WorkerWelcome(server_id="srv_test", protocol_version=1)
+        self._resume_tokens = (f"resume-{number}" for number in itertools.count(1))
+        self._sent: dict[AttemptKey, Sent] = {}
+        self._taken: dict[AttemptKey, asyncio.Event] = {}
+        self._parts: dict[AttemptKey, bytearray] = {}
+        self._numbers = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._server: grpc.Server
+
+    async def __aenter__(self) -> Self:
+        """Starts to listen on a free port of this machine."""
+        self._loop = asyncio.get_running_loop()
+        options = (
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+        )
+        self._server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
+        add_WorkerServiceServicer_to_server(_Servicer(self), self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stops."""
+        if self.connection is not None:
+            self.connection.outgoing.put(Cut(grpc.StatusCode.UNAVAILABLE, "the test is over"))
+        await asyncio.to_thread(self._server.stop(0.5).wait)
+
+    async def send(
+        self,
+        task_type: str,
+        payload: Any,
+        *,
+        task_id: str = "",
+        attempt: int = 1,
+        timeout: float = 30.0,  # noqa: ASYNC109 - the task's, not the caller's
+    ) -> Sent:
+        """Sends an attempt when the worker has credit; see ``Gateway.send``."""
+        task_id = task_id or f"task_{next(self._numbers)}"
+        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
+        sent = self._sent.setdefault(assignment.key, Sent(assignment))
+        connection = await self.until(self._with_credit)
+        connection.assigned += 1
+        await self.send_again(sent)
+        return sent
+
+    async def send_again(self, sent: Sent) -> None:
+        """Sends an attempt, credit or not; see ``Gateway.send_again``."""
+        assignment = sent.assignment
+        taken = self._taken[assignment.key] = asyncio.Event()
+        message = GatewayMessage()
+        message.assignments.add(
+            task_id=assignment.task_id,
+            attempt=assignment.attempt,
+            type=assignment.type,
+            payload_json=assignment.payload,
+            timeout_ms=round(1_000 * assignment.timeout_s),
+        )
+        self.say(message)
+        async with asyncio.timeout(_WITHIN_S):
+            await taken.wait()
+
+    async def cancel(self, sent: Sent) -> None:
+        """Tells the worker to stop an attempt."""
+        task_id, attempt = sent.key
+        message = GatewayMessage()
+        message.cancels.add(
+            attempt=AttemptRef(task_id=task_id, attempt=attempt), reason=AttemptCancel.CANCELLED
+        )
+        self.say(message)
+
+    def say(self, message: GatewayMessage | Cut) -> None:
+        """Says something on the newest stream, or ends it."""
+        assert self.connection is not None  # noqa: S101 - a test's mistake
+        self.connection.outgoing.put(message)
+
+    async def until(self, look: Callable[[], Connection | None]) -> Connection:
+        """Looks after each message until there is what is looked for.
+
+        Raises:
+            TimeoutError: It does not come.
+        """
+        async with asyncio.timeout(_WITHIN_S):
+            while (found := look()) is None:
+                self._changed.clear()
+                await self._changed.wait()
+        return found
+
+    def _with_credit(self) -> Connection | None:
+        connection = self.connection
+        if connection is None or connection.granted <= connection.assigned:
+            return None
+        return connection
+
+    # What follows runs on the test's loop, called from gRPC's threads.
+
+    def begin(self, hello: WorkerHello, token: str) -> Connection | Cut:
+        """Takes a stream in, or ends it."""
+        self.streams += 1
+        if self.refusals:
+            return self.refusals.popleft()
+        if self.connection is not None:
+            self.connection.outgoing.put(Cut(grpc.StatusCode.ABORTED, "REPLACED: a newer stream"))
+        connection = self.connection = Connection(hello, token)
+        welcome = WorkerWelcome()
+        welcome.CopyFrom(self._welcome)
+        welcome.resume_token = next(self._resume_tokens)
+        welcome.resumed = self.resumes and bool(hello.resume_token)
+        connection.outgoing.put(GatewayMessage(welcome=welcome))
+        self.connections.put_nowait(connection)
+        self._changed.set()
+        return connection
+
+    def hear(self, connection: Connection, message: WorkerMessage) -> None:
+        """Takes a worker's message in."""
+        connection.messages.append(message)
+        connection.granted = max(connection.granted, message.granted_total)
+        for taken in message.acknowledged:
+            self._taken[taken.task_id, taken.attempt].set()
+        for stopped in message.stopped:
+            sent = self._sent.get((stopped.task_id, stopped.attempt))
+            if sent is not None:
+                sent.stopped.set()
+        for chunk in message.result_chunks:
+            parts = self._parts.setdefault(
+                (chunk.attempt.task_id, chunk.attempt.attempt), bytearray()
+            )
+            del parts[chunk.offset :]
+            parts += chunk.data
+        acks = [self._ack(report) for report in message.reports]
+        if acks:
+            connection.outgoing.put(GatewayMessage(report_acks=acks))
+        if message.token:
+            self.tokens.put_nowait(message.token)
+        if message.HasField("goodbye"):
+            connection.left.set()
+        self._changed.set()
+
+    def _ack(self, report: WorkerReport) -> ReportAck:
+        key = report.attempt.task_id, report.attempt.attempt
+        update = TaskUpdate()
+        update.CopyFrom(report.update)
+        if report.chunked_bytes:
+            update.result_json = bytes(self._parts.pop(key, b""))
+        final = update.status in FINAL
+        ack = ReportAck(number=report.number, status=update.status)
+        if final and self.again and self.again.popleft():
+            ack.again, ack.code = True, "UNAVAILABLE"
+        elif final and self.refused:
+            ack.code, ack.error = self.refused.popleft(), "refused by the test"
+        elif key in self._sent:
+            self._sent[key].note(update)
+        return ack
+
+    def call(self, function: Callable[..., Result], *given: Any) -> Result:
+        """Calls something on the test's loop, from another thread."""
+
+        async def called() -> Result:
+            return function(*given)
+
+        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(_WITHIN_S)
+
+
+class _Servicer(WorkerServiceServicer):
+    def __init__(self, gateway: GrpcGateway) -> None:
+        self._gateway = gateway
+
+    def Connect(  # noqa: N802 - the RPC's name
+        self, request_iterator: Iterator[WorkerMessage], context: grpc.ServicerContext
+    ) -> Iterator[GatewayMessage]:
+        metadata = dict(context.invocation_metadata())
+        token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
+        connection = self._gateway.call(self._gateway.begin, next(request_iterator).hello, token)
+        if isinstance(connection, Cut):
+            context.abort(connection.code, connection.details)
+        threading.Thread(
+            target=self._hear, args=(connection, request_iterator), daemon=True
+        ).start()
+        while True:
+            said = connection.outgoing.get()
+            if isinstance(said, Cut):
+                if said.code is grpc.StatusCode.OK:
+                    return
+                context.abort(said.code, said.details)
+            yield said
+
+    def _hear(self, connection: Connection, requests: Iterator[WorkerMessage]) -> None:
+        try:
+            for message in requests:
+                self._gateway.call(self._gateway.hear, connection, message)
+        except grpc.RpcError:
+            pass
+        finally:
+            connection.outgoing.put(Cut(grpc.StatusCode.OK))

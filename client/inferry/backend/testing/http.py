@@ -1,0 +1,156 @@
+"""A gateway of tests over HTTP: it registers backends, calls them and takes callbacks."""
+
+import asyncio
+import itertools
+from collections import deque
+from typing import Any, Self
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from inferry.backend.attempt import Assignment, AttemptKey
+from inferry.backend.testing.gateway import Sent
+from inferry.wire.words import read_words
+
+_WITHIN = aiohttp.ClientTimeout(total=60)
+_REFUSED = 400
+
+
+class RefusedError(Exception):
+    """The backend did not take an attempt.
+
+    Args:
+        status: Of HTTP.
+        body: What it said.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(f"{status} {body}")
+        self.status = status
+        self.body = body
+
+
+class HttpGateway:
+    """A gateway in this process; use it with ``async with``."""
+
+    def __init__(self) -> None:
+        #: REST of it, once it runs.
+        self.url = ""
+        #: Statuses and bodies of the next answers to callbacks; 200 and ``{}`` after those.
+        #: A status of 0 hangs up without an answer.
+        self.answers: deque[tuple[int, dict[str, Any]]] = deque()
+        #: What backends said of themselves when they registered.
+        self.registered: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        #: Statuses of the next answers to registrations; 200 after those.
+        self.registrations: deque[int] = deque()
+        #: The path of each deregistration.
+        self.deregistered: asyncio.Queue[str] = asyncio.Queue()
+        #: Where attempts are sent to; a registration sets it.
+        self.backend_url = ""
+        self._sent: dict[AttemptKey, Sent] = {}
+        self._numbers = itertools.count(1)
+        self._runner: web.AppRunner | None = None
+        self._http: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        """Starts to listen on a free port of this machine."""
+        app = web.Application(client_max_size=8 * 1024 * 1024)
+        app.router.add_get("/health", self._answer_health)
+        app.router.add_post("/api/servers/register", self._register)
+        app.router.add_post("/api/servers/{id}/heartbeat", self._answer_health)
+        app.router.add_delete("/api/servers/{id}", self._deregister)
+        app.router.add_put("/api/tasks/{id}/{attempt}", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._http = aiohttp.ClientSession(timeout=_WITHIN)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stops."""
+        await self._http.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def send(
+        self,
+        task_type: str,
+        payload: Any,
+        *,
+        task_id: str = "",
+        attempt: int = 1,
+        timeout: float = 30.0,  # noqa: ASYNC109 - the task's, not the caller's
+    ) -> Sent:
+        """Sends an attempt; see ``Gateway.send``.
+
+        Raises:
+            RefusedError: The backend did not take it.
+        """
+        task_id = task_id or f"task_{next(self._numbers)}"
+        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
+        sent = self._sent.setdefault(assignment.key, Sent(assignment))
+        await self.send_again(sent)
+        return sent
+
+    async def send_again(self, sent: Sent) -> None:
+        """Sends an attempt once more; see ``Gateway.send_again``."""
+        task_id, attempt = sent.key
+        url = f"{self.url}/api/tasks/{task_id}/{attempt}"
+        await self.call("/process", body(sent.assignment, url))
+
+    async def cancel(self, sent: Sent) -> None:
+        """Tells the backend to stop an attempt, and waits until it has."""
+        task_id, attempt = sent.key
+        await self.call("/cancel", {"id": task_id, "attempt": attempt})
+        sent.stopped.set()
+
+    async def call(self, path: str, said: Any) -> dict[str, Any]:
+        """Calls the backend; gives its answer.
+
+        Raises:
+            RefusedError: Its status is none of success.
+        """
+        async with self._http.post(f"{self.backend_url}{path}", data=orjson.dumps(said)) as answer:
+            text = orjson.loads(await answer.read())
+            if answer.status >= _REFUSED:
+                raise RefusedError(answer.status, text)
+            return dict(text)
+
+    async def _answer_health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "healthy"})
+
+    async def _register(self, request: web.Request) -> web.Response:
+        said = await request.json()
+        status = self.registrations.popleft() if self.registrations else 200
+        if status < _REFUSED:
+            self.backend_url = said["url"]
+        self.registered.put_nowait(said)
+        return web.json_response({"id": "srv_test", "status": "active"}, status=status)
+
+    async def _deregister(self, request: web.Request) -> web.Response:
+        self.deregistered.put_nowait(request.path_qs)
+        return web.json_response({})
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        text = await request.read()
+        status, said = self.answers.popleft() if self.answers else (200, {})
+        if status == 0 and request.transport is not None:
+            request.transport.abort()
+        if status < _REFUSED and status:
+            key = request.match_info["id"], int(request.match_info["attempt"])
+            self._sent[key].note(read_words(text).update)
+        return web.json_response(said, status=status or 200)
+
+
+def body(assignment: Assignment, callback_url: str | None) -> dict[str, Any]:
+    """Writes the body of ``POST /process``."""
+    return {
+        "id": assignment.task_id,
+        "type": assignment.type,
+        "payload": orjson.Fragment(assignment.payload),
+        "callback_url": callback_url,
+        "timeout": round(1_000 * assignment.timeout_s),
+        "attempt": assignment.attempt,
+    }
