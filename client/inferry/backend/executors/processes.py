@@ -1,11 +1,13 @@
 """Handlers in child processes: one for each slot, started anew, never forked."""
 
 import asyncio
+import pickle
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from inferry.backend.attempt import AttemptKey
+from inferry.backend.errors import SetupError
 from inferry.backend.executors import Job
 from inferry.backend.executors.slot import Slot
 from inferry.backend.handler import Handler
@@ -21,6 +23,9 @@ class ProcessExecutor:
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each, in turn; none leaves it.
         grace_s: How long cancelled work may take to end before its process is killed.
         changed: Called when ``missing`` changes.
+
+    Raises:
+        SetupError: A handler or the setup cannot be imported by its name.
     """
 
     def __init__(
@@ -36,9 +41,10 @@ class ProcessExecutor:
         self._changed = changed
         #: Jobs that no process is free for: there are no more than slots.
         self._waiting: deque[Job] = deque()
+        work = _pickled(handlers, setup)
         self._slots = [
             Slot(
-                (dict(handlers), setup),
+                work,
                 devices[number % len(devices)] if devices else None,
                 grace_s,
                 self._next,
@@ -89,3 +95,11 @@ class ProcessExecutor:
                 return
             if slot.usable and slot.key is None:
                 slot.run(self._waiting.popleft())
+
+
+def _pickled(handlers: Mapping[str, Handler], setup: Callable[[], Any] | None) -> bytes:
+    try:
+        return pickle.dumps((dict(handlers), setup))
+    except (pickle.PicklingError, AttributeError, ImportError, TypeError) as error:
+        text = f"what runs in processes is imported by its name, from the top of a module: {error}"
+        raise SetupError(text) from None

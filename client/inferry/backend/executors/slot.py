@@ -1,8 +1,8 @@
 """One child process after the other: a slot of ``executor="process"``."""
 
 import asyncio
+import logging
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -18,6 +18,8 @@ from inferry.backend.errors import SetupError
 from inferry.backend.executors import Job, frames
 from inferry.v1.task_pb2 import TaskUpdate
 
+_log = logging.getLogger(__name__)
+
 _CHILD = "inferry.backend.executors.child"
 _VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 #: Before a process is started again that did not come as far as its first job.
@@ -29,14 +31,14 @@ class Slot:
     """Keeps one child process alive, and gives it one job at a time.
 
     Args:
-        work: Handlers by type, and the setup; pickled by their names.
+        work: Handlers by type, and the setup: pickled, which names them.
         device: For ``CUDA_VISIBLE_DEVICES``.
         grace_s: How long cancelled work may take to end before the process is killed.
         changed: Called when a process became usable, or ceased to be.
     """
 
     def __init__(
-        self, work: Any, device: str | None, grace_s: float, changed: Callable[[], None]
+        self, work: bytes, device: str | None, grace_s: float, changed: Callable[[], None]
     ) -> None:
         self._work = work
         self._device = device
@@ -98,7 +100,14 @@ class Slot:
     async def _keep(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
-            if await self._live():
+            try:
+                ready = await self._live()
+            except OSError as error:
+                # Such as too many processes or open files: there may be room later.
+                ready = False
+                self._note_start(SetupError(f"no process can be started: {error}"))
+                _log.error("no process can be started: %s", error)
+            if ready:
                 pause_s = _FIRST_PAUSE_S
             else:
                 await asyncio.sleep(pause_s)
@@ -112,7 +121,7 @@ class Slot:
             gone = self._spawn(theirs.fileno())
         ready = False
         try:
-            writer.write(frames.pack((_preparation(), pickle.dumps(self._work))))
+            writer.write(frames.pack((_preparation(), self._work)))
             message = await frames.receive(reader)
             ready = message == ("ready",)
             if ready:
@@ -129,6 +138,7 @@ class Slot:
             self._end(status)
         if not ready:
             why = message[1] if message else _how(status)
+            _log.error("a process of the backend cannot start: %s", why)
             self._note_start(SetupError(f"a process of the backend cannot start: {why}"))
         return ready
 
