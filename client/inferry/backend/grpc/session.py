@@ -26,6 +26,8 @@ _SILENT = 3
 _HEARTBEAT_S = 5.0
 #: How long the last words may take.
 _LAST_WORDS_S = 2.0
+#: Why a report is refused for what it says, not for what it speaks of.
+_UNFIT = frozenset({"INVALID_PAYLOAD", "PAYLOAD_TOO_LARGE", "RESOURCE_LIMIT", "VALUE_DOES_NOT_FIT"})
 #: Before a report is sent again that was refused for now.
 _AGAIN_S = 1.0
 
@@ -58,6 +60,8 @@ class Session:
         self._end: End | None = None
         #: Set when the stream has ended, or is to.
         self._over = asyncio.Event()
+        #: Set then, and when the gateway has said how often it is to hear of the worker.
+        self._turn = asyncio.Event()
         self._ended = asyncio.Event()
         #: Speaks, from the welcome on.
         self.speaker: Speaker | None = None
@@ -76,8 +80,11 @@ class Session:
     async def live(self) -> End:
         """Lives as long as the stream does; whatever happens, it has ended afterwards."""
         try:
-            while not await _within(self._over, self._jittered_s()):
-                self._beat()
+            while not self._over.is_set():
+                if await _within(self._turn, self._jittered_s()):
+                    self._turn.clear()
+                else:
+                    self._beat()
             if self._end is None:
                 await self.finish(self._interval_s)
         except TimeoutError:
@@ -124,6 +131,7 @@ class Session:
         if isinstance(message, End):
             self._end = message
             self._over.set()
+            self._turn.set()
             self._ended.set()
             return
         self._heard_at = self._loop.time()
@@ -147,11 +155,13 @@ class Session:
             self.reconnect_after_s = message.reconnect.after_ms / 1_000
             _log.info("another stream is wanted: %s", message.reconnect.reason)
             self._over.set()
+            self._turn.set()
         self.speaker.look()
 
     def _begin(self, welcome: WorkerWelcome, stream: Stream) -> None:
         if welcome.heartbeat_interval_ms:
             self._interval_s = welcome.heartbeat_interval_ms / 1_000
+        self._turn.set()
         self._engine.result_limit = welcome.result_limit_bytes or RESULT_BYTES
         self.speaker = self._make_speaker(stream.send, welcome)
         self._begun(welcome)
@@ -183,10 +193,14 @@ class Session:
             _log.warning("left out of a report: %s/%s: %s", *report.key, "; ".join(ack.notes))
         if ack.again:
             self._loop.call_later(_AGAIN_S, self._say_again, report)
-        elif ack.code and report.final:
+        elif ack.code in _UNFIT and report.final:
+            # Another end may be taken.
             self._engine.refused(report, f"{ack.code}: {ack.error}")
-        elif report.final:
-            self._engine.delivered(report.key)
+        else:
+            if ack.code:
+                _log.warning("report refused: %s/%s: %s: %s", *report.key, ack.code, ack.error)
+            if report.final:
+                self._engine.delivered(report.key)
         if ack.stop:
             self._engine.cancel(report.key)
 

@@ -81,6 +81,8 @@ class GrpcGateway:
         self.again: deque[bool] = deque()
         #: Codes with which the next last reports are refused.
         self.refused: deque[str] = deque()
+        #: Whether reports are neither taken nor acknowledged for now.
+        self.deaf = False
         #: Whether a resume token holds.
         self.resumes = True
         #: Each stream that had its welcome.
@@ -137,6 +139,21 @@ class GrpcGateway:
         connection.assigned += 1
         await self.send_again(sent)
         return sent
+
+    async def send_uninvited(self, task_type: str, payload: Any) -> Sent:
+        """Sends an attempt for which the worker has given no credit."""
+        task_id = f"task_{next(self._numbers)}"
+        sent = Sent(Assignment(task_id, 1, task_type, orjson.dumps(payload), _WITHIN_S))
+        self._sent[sent.key] = sent
+        await self.send_again(sent)
+        return sent
+
+    def hear_what_was_said(self) -> None:
+        """Takes and acknowledges the reports of the newest stream that it was deaf to."""
+        assert self.connection is not None  # noqa: S101 - a test's mistake
+        self.deaf = False
+        said = [report for message in self.connection.messages for report in message.reports]
+        self.say(GatewayMessage(report_acks=[self._ack(report) for report in said]))
 
     async def send_again(self, sent: Sent) -> None:
         """Sends an attempt, credit or not; see ``Gateway.send_again``."""
@@ -221,7 +238,7 @@ class GrpcGateway:
             )
             del parts[chunk.offset :]
             parts += chunk.data
-        acks = [self._ack(report) for report in message.reports]
+        acks = [] if self.deaf else [self._ack(report) for report in message.reports]
         if acks:
             connection.outgoing.put(GatewayMessage(report_acks=acks))
         if message.token:
