@@ -118,7 +118,7 @@ def test_how_an_attempt_was_lost_is_read_and_what_is_no_loss_left_out() -> None:
     )
     words = read_words(b'{"status":"FAILED","loss":"somehow"}')
     assert words.update.loss == TaskUpdate.LOSS_UNSPECIFIED
-    assert words.notes == ['loss "somehow" is none that is known']
+    assert words.notes == ['loss "somehow" is none of NOT_STARTED, INTERRUPTED, PROCESS_DIED']
 
 
 def test_the_end_counts_whatever_stands_beside_it() -> None:

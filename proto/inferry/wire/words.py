@@ -100,14 +100,6 @@ def _read_retryable(words: Words, value: bytes) -> None:
         words.update.retryable = retryable
 
 
-def _read_loss(words: Words, value: bytes) -> None:
-    loss = text_of(value, CODE_CHARS).strip().upper()
-    if loss in TaskUpdate.Loss.keys():  # noqa: SIM118 - an enum's wrapper is no mapping
-        words.update.loss = TaskUpdate.Loss.Value(loss)
-    else:
-        words.notes.append(f"loss {_quoted(value)} is none that is known")
-
-
 def _read_extend_ms(words: Words, value: bytes) -> None:
     milliseconds = _number_of(value)
     if milliseconds is None or milliseconds < 0:
@@ -136,7 +128,6 @@ _READERS: Mapping[str, Callable[[Words, bytes], None]] = {
     "error": _read_error,
     "code": _read_code,
     "retryable": _read_retryable,
-    "loss": _read_loss,
     "extend_ms": _read_extend_ms,
     "extendMs": _read_extend_ms,
     "loss": _read_loss,
