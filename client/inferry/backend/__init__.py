@@ -12,6 +12,7 @@ from inferry.backend.errors import (
     RegistrationError,
     SetupError,
     TaskError,
+    TaskTimeout,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "SetupError",
     "TaskContext",
     "TaskError",
+    "TaskTimeout",
 ]

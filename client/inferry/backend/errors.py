@@ -32,6 +32,10 @@ class TaskError(Exception):
         return f"{self.code}: {self.message}"
 
 
+class TaskTimeout(TaskError):  # noqa: N818 - it is called what the task ends as
+    """The work ran out of time by a clock of its own: the task ends as TIMEOUT, not as FAILED."""
+
+
 class Cancelled(BaseException):
     """Nobody wants the work any more; clean up and let it pass.
 

@@ -189,6 +189,8 @@ class Host:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
                     await event.wait()
+        # The gateway answers when it has let go of what this backend had.
+        await asyncio.wait({leaving}, timeout=_END_S)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from inferry.backend.errors import TaskError
+from inferry.backend.errors import TaskError, TaskTimeout
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.errors import FieldError, NoJsonError, writable
 from inferry.wire.limits import CODE_CHARS, TEXT_CHARS
@@ -71,6 +71,8 @@ def raised(error: BaseException) -> TaskUpdate:
         kind = type(error).__name__
         return failed(str(error) or kind, details={"exception": kind})
     update = failed(error.message, error.code)
+    if isinstance(error, TaskTimeout):
+        update.status = Task.TIMEOUT
     update.retryable = error.retryable
     if error.details is not None:
         try:

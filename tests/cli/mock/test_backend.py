@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from inferry.cli.mock.backend import MockBackend
-from inferry.cli.mock.delivery import RefusedError, call
+from inferry.backend.http import Place, Server
+from inferry.backend.http.delivery import AnswerRefusedError, call
+from inferry.cli.mock.backend import mock_backend
 
 WITHIN_S = 20
 ENDLESS = {"seconds": 3_600, "steps": 1}
@@ -88,14 +89,15 @@ async def mock() -> AsyncIterator[Mock]:
     await callbacks.server.start_server()
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        backend = MockBackend(http, ["test-processing"], max_concurrent=2)
-        server = TestServer(backend.application())
-        await server.start_server()
+        app = mock_backend("mock", ["test-processing"], max_concurrent=2)
+        server = Server(app, Place("127.0.0.1", 0, None), drain_timeout=0)
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(server.wait_ready, WITHIN_S)
         try:
-            yield Mock(str(server.make_url("")).rstrip("/"), http, callbacks)
+            yield Mock(server.url, http, callbacks)
         finally:
-            await backend.close()
-            await server.close()
+            server.hurry()
+            await asyncio.to_thread(server.wait, WITHIN_S)
             await callbacks.server.close()
 
 
@@ -184,11 +186,13 @@ async def test_hanging_up_stops_a_synchronous_task(mock: Mock) -> None:
     await mock.until_active(0)
 
 
-async def test_more_tasks_than_slots_wait_and_are_counted(mock: Mock) -> None:
-    for number in range(3):
+async def test_what_it_works_on_is_counted_and_more_than_its_slots_refused(mock: Mock) -> None:
+    for number in range(2):
         await mock.start(ENDLESS, f"task_{number}")
+    with pytest.raises(AssertionError, match="503"):
+        await mock.start(ENDLESS, "task_2")
     load = await mock.load()
-    assert (load["active_tasks"], load["queue_length"]) == (2, 1)
+    assert (load["active_tasks"], load["queue_length"]) == (2, 0)
     assert 0 <= load["cpu"] <= 100
     assert 0 <= load["memory"] <= 100
 
@@ -235,6 +239,6 @@ async def test_a_refusal_is_not_repeated() -> None:
     callbacks.answers = [(400, {"code": "INVALID_PAYLOAD"})]
     await callbacks.server.start_server()
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(RefusedError, match=r"400 .*INVALID_PAYLOAD"):
+        with pytest.raises(AnswerRefusedError, match=r"400 .*INVALID_PAYLOAD"):
             await call(http, "PUT", callbacks.url("task_1"), {})
     await callbacks.server.close()

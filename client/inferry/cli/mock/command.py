@@ -1,39 +1,21 @@
 """The command that runs the mock backend."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import aiohttp
 import typer
-import uvloop
-from aiohttp import web
 
+from inferry.backend import RefusedError
+from inferry.backend.http import Gateway, Place, Server
+from inferry.backend.signals import run_until_signal
 from inferry.cli.access import Access
 from inferry.cli.arguments import http_url
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.lifetime import stop_signal, url_of
-from inferry.cli.mock.backend import MockBackend
-from inferry.cli.mock.delivery import RefusedError, call
+from inferry.cli.mock.backend import mock_backend
 from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
 from inferry.server.logs import set_up_logs
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What the mock backend says of itself, and to whom."""
-
-    #: REST of the gateway, without a slash at its end.
-    gateway: str
-    #: None for one that the data directory of a gateway on this machine gives.
-    token: str | None
-    name: str
-    capabilities: list[str]
-    max_concurrent: int
 
 
 def mock(
@@ -65,9 +47,21 @@ def mock(
     access: Access = context.obj
     set_up_logs("auto", "info", sys.stderr)
     takes = [word.strip() for word in capabilities.split(",") if word.strip()]
-    registration = Registration(gateway, token or access.token, name, takes, max_concurrent)
+    given = token or access.token
+
+    def current_token() -> str | None:
+        return given or local_token(urlsplit(gateway).hostname or "")
+
+    server = Server(
+        mock_backend(name, takes, max_concurrent),
+        Place(host, port, None),
+        gateway=Gateway(gateway, current_token),
+        # It works for nobody in earnest: there is nothing to wait for.
+        drain_timeout=0,
+        on_ready=_say_ready,
+    )
     try:
-        uvloop.run(_run(host, port, registration))
+        run_until_signal(server)
     except RefusedError as error:
         say(f"the gateway at {gateway} refused the registration: {error}", err=True)
         raise typer.Exit(ExitCode.REFUSED) from None
@@ -76,49 +70,5 @@ def mock(
         raise typer.Exit(ExitCode.FAILED) from None
 
 
-async def _run(host: str, port: int, registration: Registration) -> None:
-    stopped = stop_signal()
-    async with aiohttp.ClientSession(trust_env=False) as http:
-        backend = MockBackend(http, registration.capabilities, registration.max_concurrent)
-        # The gateway hangs up on a synchronous task that was cancelled: the work is to stop.
-        runner = web.AppRunner(backend.application(), handler_cancellation=True, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            url = url_of(*runner.addresses[0][:2])
-            await _until(stopped, _register(http, url, registration))
-            await stopped.wait()
-        finally:
-            await backend.close()
-            await runner.cleanup()
-
-
-async def _until(stopped: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Waits for some work, or until the process is to stop."""
-    working = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(stopped.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if working.done():
-        await working
-    else:
-        working.cancel()
-
-
-async def _register(http: aiohttp.ClientSession, url: str, registration: Registration) -> None:
-    # A gateway that starts for the first time makes its secret first: look for it afterwards.
-    await call(http, "GET", f"{registration.gateway}/health")
-    token = registration.token or local_token(urlsplit(registration.gateway).hostname or "")
-    answer = await call(
-        http,
-        "POST",
-        f"{registration.gateway}/api/servers/register",
-        {
-            "url": url,
-            "name": registration.name,
-            "capabilities": registration.capabilities,
-            "maxConcurrent": registration.max_concurrent,
-        },
-        {"Authorization": f"Bearer {token}"} if token else {},
-    )
-    say(f"inferry mock ready {url} id={answer['id']}")
+def _say_ready(url: str, server_id: str) -> None:
+    say(f"inferry mock ready {url} id={server_id}")

@@ -21,7 +21,7 @@ class End(StrEnum):
 
     COMPLETE = "complete"
     FAIL = "fail"
-    #: Never answers and never calls back.
+    #: Works until its time is over, or somebody cancels it.
     HANG = "hang"
     #: The whole backend dies in the middle of the work.
     CRASH = "crash"
