@@ -47,6 +47,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "bridge": _Command(_GATEWAY, "bridge", "bridge"),
     "token": _Command(_GATEWAY, "tokens", "token"),
     "mock": _Command(_GATEWAY, "mock.command", "mock"),
+    "check": _Command(_GATEWAY, "check.command", "check_backend"),
 }
 
 
