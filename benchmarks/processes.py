@@ -12,6 +12,8 @@ from pathlib import Path
 #: Where ``python -m benchmarks.…`` finds its modules.
 _CHECKOUT = Path(__file__).parent.parent
 _READY = re.compile(rb"ready .*?(http://\S+)")
+#: Finds where gRPC of a gateway is.
+GRPC_READY = re.compile(rb"ready .*grpc=(\S+)")
 _READY_WITHIN_S = 30
 _STOPPED_WITHIN_S = 20
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -21,10 +23,13 @@ BIN = Path(sys.executable).parent
 
 
 @asynccontextmanager
-async def running(command: Sequence[str | Path], log: Path) -> AsyncIterator[tuple[Process, str]]:
+async def running(
+    command: Sequence[str | Path], log: Path, ready: re.Pattern[bytes] = _READY
+) -> AsyncIterator[tuple[Process, str]]:
     """Runs a command that prints ``ready … http://HOST:PORT``; gives its process and that URL.
 
-    Its standard error goes to ``log``, as it would in service.
+    Its standard error goes to ``log``, as it would in service. ``ready`` finds another word in
+    what it prints.
     """
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
@@ -32,7 +37,7 @@ async def running(command: Sequence[str | Path], log: Path) -> AsyncIterator[tup
         )
     try:
         async with asyncio.timeout(_READY_WITHIN_S):
-            url = await _ready(process, log)
+            url = await _ready(process, log, ready)
         yield process, url
     finally:
         if process.returncode is None:
@@ -41,10 +46,10 @@ async def running(command: Sequence[str | Path], log: Path) -> AsyncIterator[tup
             await process.wait()
 
 
-async def _ready(process: Process, log: Path) -> str:
+async def _ready(process: Process, log: Path, ready: re.Pattern[bytes]) -> str:
     assert process.stdout is not None
     async for line in process.stdout:
-        if found := _READY.search(line):
+        if found := ready.search(line):
             return found[1].decode()
     raise _not_ready(log)
 
