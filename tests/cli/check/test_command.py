@@ -5,11 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aiohttp
-from aiohttp.test_utils import TestServer
+from inferry.backend.http import Place, Server
+from inferry.cli.mock.backend import mock_backend
 
-from inferry.cli.mock.backend import MockBackend
-
+WITHIN_S = 20
 INFERRY = Path(sys.executable).parent / "inferry"
 
 
@@ -22,18 +21,22 @@ async def inferry(*arguments: str) -> tuple[int, str, str]:
 
 
 async def test_the_mock_backend_passes() -> None:
-    async with aiohttp.ClientSession() as http:
-        mock = MockBackend(http, ["t"], 4)
-        async with TestServer(mock.application()) as server:
-            status, out, err = await inferry(
-                "check",
-                str(server.make_url("")),
-                "--long-payload",
-                '{"seconds":1.5,"steps":3}',
-                "--bad-payload",
-                '{"end":"fail"}',
-            )
-            await mock.close()
+    mock = mock_backend("mock", ["t"], 4)
+    server = Server(mock, Place("127.0.0.1", 0, None), drain_timeout=0)
+    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(server.wait_ready, WITHIN_S)
+    try:
+        status, out, err = await inferry(
+            "check",
+            server.url,
+            "--long-payload",
+            '{"seconds":1.5,"steps":3}',
+            "--bad-payload",
+            '{"end":"fail"}',
+        )
+    finally:
+        server.hurry()
+        await asyncio.to_thread(server.wait, WITHIN_S)
     assert (status, err) == (0, "")
     assert out.splitlines()[-1] == "10 pass"
 
