@@ -62,7 +62,7 @@ def print_attempts(attempts: Sequence[Attempt]) -> None:
 def print_servers(servers: Sequence[Server]) -> None:
     """Prints a line a server."""
     print_rows(
-        ("ID", "NAME", "STATUS", "ACTIVE", "BREAKER", "URL", "CAPABILITIES", "LAST ERROR"),
+        ("ID", "NAME", "STATUS", "ACTIVE", "BREAKER", "REACHED AT", "CAPABILITIES", "LAST ERROR"),
         [
             (
                 server.id,
@@ -70,7 +70,7 @@ def print_servers(servers: Sequence[Server]) -> None:
                 _status(server),
                 f"{server.active}/{server.max_concurrent}",
                 _breaker(server),
-                server.url,
+                _way(server),
                 ", ".join(server.capabilities) or "any",
                 server.last_error or NOTHING,
             )
@@ -83,6 +83,13 @@ def _status(server: Server) -> str:
     """Tells whether a server gets tasks; of one that rests, until when."""
     word = Server.Status.Name(server.status).lower()
     return word + _until(server) if server.status == Server.RESTING else word
+
+
+def _way(server: Server) -> str:
+    """Tells how tasks reach a server: its URL or, of a worker, how it stands with its stream."""
+    if server.transport != Server.GRPC:
+        return server.url
+    return f"its stream: {Server.Connection.Name(server.connection).lower()}"
 
 
 def _breaker(server: Server) -> str:

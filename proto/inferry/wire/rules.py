@@ -3,11 +3,19 @@
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 #: Enums that are spelled in lower case over HTTP: ``"status": "active"``.
-LOWER_CASE_ENUMS = frozenset({"inferry.v1.Server.Status"})
+LOWER_CASE_ENUMS = frozenset(
+    {"inferry.v1.Server.Status", "inferry.v1.Server.Transport", "inferry.v1.Server.Connection"}
+)
 
 #: Fields that are printed only when they say something.
 PRINTED_WHEN_SET = frozenset(
-    {"inferry.v1.UpdateTaskResponse.cancelled", "inferry.v1.UpdateTaskResponse.notes"}
+    {
+        "inferry.v1.UpdateTaskResponse.cancelled",
+        "inferry.v1.UpdateTaskResponse.notes",
+        # Of a worker alone.
+        "inferry.v1.Server.connection",
+        "inferry.v1.Server.tenant",
+    }
 )
 
 #: How a message tells its reader's choice of a form for JSON values. In JSON there is none.

@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
+from inferry.server.fleet.lines import Lines
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
@@ -733,3 +734,18 @@ async def test_a_worker_may_run_in_the_process_of_the_gateway(gateway: Streamed)
         assert message.welcome.server_id.startswith("srv_")
         break
     call.cancel()
+
+
+async def test_a_scheduler_that_credit_does_not_wake_shows_as_an_idle_worker(
+    gateway: Streamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_of(gateway)
+    worker.grant = lambda: 0  # type: ignore[method-assign]
+    async with worker.connected():
+        await gateway.create()
+        server = await gateway.server()
+        with monkeypatch.context() as broken:
+            # The bug is planted: credit comes, and nobody looks.
+            broken.setattr(asyncio.Event, "set", lambda _event: None)
+            Lines(gateway.gateway._memory.fleet).grant(server.id, 4)
+        await gateway.until(lambda now: now.worker_idle_with_backlog_ms > 0)

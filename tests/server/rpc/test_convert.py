@@ -8,8 +8,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.breaker import Breaker, BreakerState
 from inferry.server.fleet.lease import Lease
+from inferry.server.fleet.line import Connection
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus
+from inferry.server.fleet.record import Health, Load, ServerRecord, ServerStatus, Transport
 from inferry.server.fleet.routing import Rule
 from inferry.server.rpc.convert import (
     add_values,
@@ -267,7 +268,23 @@ def test_a_server_shows_its_registration_and_what_is_known_of_it() -> None:
         "lastError": "refused",
         "breaker": "OPEN",
         "retryAt": "2024-01-01T00:00:04Z",
+        "transport": "HTTP",
     }
+
+
+def test_a_worker_shows_its_stream_and_its_credit() -> None:
+    record = replace(
+        SERVER, url="", transport=Transport.GRPC, tenant="acme", labels=b'{"zone":"a"}'
+    )
+    member = Member(record)
+    assert member.line is not None
+    member.line.begin(Connection.STALLED)
+    member.line.granted, member.line.idle_ms = 3, 17
+    member.renew()
+    message = server_to_proto(member)
+    shown = (message.connection, message.tenant, message.credit, dict(message.labels))
+    assert shown == (Server.STALLED, "acme", 3, {"zone": "a"})
+    assert message.worker_idle_with_backlog_ms == 17
 
 
 def test_no_time_is_no_timestamp() -> None:

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferry.server.task.failure import (
+    LOSSES,
     Failure,
+    Loss,
     backoff_ms,
     plan,
 )
@@ -105,3 +107,42 @@ def test_how_often_and_how_long_is_for_the_rules_to_say() -> None:
     losing = running(idempotent=True)._replace(losses=(1, 2))
     after = apply(losing, Release("lost", AttemptOutcome.LOST, 0), NOW, rules).record
     assert after.losses == (2, NOW)
+
+
+def told(loss: Loss, details: bytes | None = None) -> Failure:
+    return Failure(LOSSES[loss], "it broke", "BROKEN", details, digest=b"report", loss=loss)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+@pytest.mark.parametrize("counted", [1, 3])
+def test_what_a_server_gave_back_unstarted_goes_to_another_at_once_and_does_not_count(
+    counted: int, *, idempotent: bool
+) -> None:
+    record = running(idempotent=idempotent, counted=counted)
+    given = plan(record, told(Loss.NOT_STARTED), NOW, 0.5, RULES)
+    assert given == Release("it broke", AttemptOutcome.REFUSED, not_before_ms=0, counts=False)
+
+
+def test_what_a_server_broke_off_goes_again_uncounted_if_it_is_idempotent() -> None:
+    interrupted = told(Loss.INTERRUPTED)
+    given = plan(running(idempotent=True, counted=3), interrupted, NOW, 0.5, RULES)
+    assert given == Release("it broke", AttemptOutcome.AMBIGUOUS, not_before_ms=0, counts=False)
+    given = plan(running(idempotent=False), interrupted, NOW, 0.5, RULES)
+    details = b'{"reason":"interrupted","attempt":1,"serverId":"srv_1"}'
+    assert given == Fail("it broke", "BROKEN", details, AttemptOutcome.AMBIGUOUS, b"report")
+
+
+def test_a_process_that_died_counts_as_a_server_that_died() -> None:
+    died = told(Loss.PROCESS_DIED, b'{"signal":9}')
+    given = plan(lost_before(), died, NOW, 0.5, RULES)
+    assert given == Release("it broke", AttemptOutcome.LOST, not_before_ms=0, counts=False)
+    given = plan(lost_before(idempotent=False), died, NOW, 0.5, RULES)
+    assert isinstance(given, Fail)
+    assert given.details == (
+        b'{"reason":"process_died","attempt":1,"serverId":"srv_1","details":{"signal":9}}'
+    )
+    assert given.digest == b"report"
+    given = plan(lost_before(NOW - 2, NOW - 1), died, NOW, 0.5, RULES)
+    assert isinstance(given, Fail)
+    assert given.details is not None
+    assert b'"reason":"poison"' in given.details

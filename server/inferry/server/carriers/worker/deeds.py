@@ -43,6 +43,26 @@ class Deeds(Protocol):
         """The worker lost an attempt that it had taken."""
 
 
+class Clerk(Protocol):
+    """Takes the reports of workers."""
+
+    async def report(
+        self, server_id: str, attempt: AttemptKey, number: int, update: TaskUpdate
+    ) -> ReportAck:
+        """Takes a report of a worker on one of its attempts; tells what became of it."""
+        ...
+
+    async def misreport(
+        self, server_id: str, attempt: AttemptKey, number: int, error: InferryError
+    ) -> ReportAck:
+        """Keeps why a report was refused on its attempt; tells the worker."""
+        ...
+
+    def spawn(self, deed: Coroutine[Any, Any, None]) -> None:
+        """Runs something in the background."""
+        ...
+
+
 class Writer:
     """Writes it down through the use cases of tasks.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from inferry.server.carriers.worker.crew import Crew
-from inferry.server.carriers.worker.deeds import Writer
+from inferry.server.carriers.worker.deeds import Clerk
 from inferry.server.carriers.worker.holds import key
 from inferry.server.carriers.worker.reconcile import compare
 from inferry.server.carriers.worker.rules import REFS_LIMIT
@@ -26,14 +26,14 @@ class Inbox:
     Args:
         crew: The workers.
         lines: What routing knows of their streams.
-        writer: Writes reports down.
+        clerk: Takes their reports.
         clock: The time.
     """
 
-    def __init__(self, crew: Crew, lines: Lines, writer: Writer, clock: Clock) -> None:
+    def __init__(self, crew: Crew, lines: Lines, clerk: Clerk, clock: Clock) -> None:
         self._crew = crew
         self._lines = lines
-        self._writer = writer
+        self._clerk = clerk
         self._clock = clock
 
     async def receive(self, session: Session, message: WorkerMessage) -> None:
@@ -99,16 +99,16 @@ class Inbox:
         async def written() -> None:
             number = report.number
             if flaw is None:
-                ack = await self._writer.report(session.server_id, attempt, number, update)
+                ack = await self._clerk.report(session.server_id, attempt, number, update)
             else:
-                ack = await self._writer.misreport(session.server_id, attempt, number, flaw)
+                ack = await self._clerk.misreport(session.server_id, attempt, number, flaw)
             if hold is not None and final:
                 hold.reporting -= 1
             if final and not ack.again:
                 worker.stopped(attempt)
             session.outbox.acknowledge(ack)
 
-        self._writer.spawn(written())
+        self._clerk.spawn(written())
 
 
 def _keys(session: Session, named: Sequence[AttemptRef]) -> Iterator[AttemptKey]:
