@@ -57,6 +57,8 @@ def test_a_document_is_in_the_order_of_its_proto_and_has_the_words_of_rest() -> 
         "status",
         "active",
         "breaker",
+        "labels",
+        "workerIdleWithBacklogMs",
     ]
     assert (shown["status"], shown["breaker"]) == ("draining", "OPEN")
 

@@ -38,6 +38,14 @@ def test_drain_shows_the_server(play: Play) -> None:
     assert play.result().stdout.splitlines()[1].split("\t")[2] == "draining"
 
 
+def test_a_worker_shows_how_it_stands_with_its_stream(play: Play) -> None:
+    worker = Server(id="srv_1", transport=Server.GRPC, connection=Server.RECONNECTING)
+    play.run("servers")
+    play.answer(rpc("ListServers"), ListServersResponse(servers=[worker]), object)
+    row = play.result().stdout.splitlines()[1].split("\t")
+    assert row[5] == "its stream: reconnecting"
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "breaker"),
     [

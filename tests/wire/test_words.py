@@ -146,3 +146,14 @@ def test_whatever_comes_is_read_or_refused(text: bytes) -> None:
             read_words(one).update.SerializeToString()
         except FieldError:
             continue
+
+
+@pytest.mark.parametrize("word", ["process_died", "PROCESS_DIED", " Process_Died "])
+def test_how_an_attempt_was_lost_is_a_word_in_any_case(word: str) -> None:
+    assert said(status="FAILED", loss=word).update.loss == TaskUpdate.PROCESS_DIED
+
+
+def test_a_loss_that_is_none_is_left_out_with_a_note() -> None:
+    words = said(status="FAILED", loss="burnt")
+    assert words.update.loss == TaskUpdate.LOSS_UNSPECIFIED
+    assert words.notes == ["loss 'burnt' is none of NOT_STARTED, INTERRUPTED, PROCESS_DIED"]

@@ -13,7 +13,6 @@ PRINTED_WHEN_SET = frozenset(
         "inferry.v1.UpdateTaskResponse.cancelled",
         "inferry.v1.UpdateTaskResponse.notes",
         # Of a worker alone.
-        "inferry.v1.Server.connection",
         "inferry.v1.Server.tenant",
     }
 )

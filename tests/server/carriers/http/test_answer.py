@@ -196,3 +196,19 @@ def test_whatever_comes_has_a_defined_end(body: bytes, status: int, asynchronous
     for text in (body, b'{"status":"success","result":%b,"error":%b}' % (body, body)):
         given = read_answer(status, text, None, RULES, asynchronous=asynchronous)
         assert isinstance(given, Accept | Cancel | Expire | Succeed | Failure)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"),
+    [
+        ("not_started", AttemptOutcome.REFUSED),
+        ("interrupted", AttemptOutcome.AMBIGUOUS),
+        ("process_died", AttemptOutcome.LOST),
+    ],
+)
+def test_an_answer_says_how_the_attempt_was_lost(loss: str, outcome: AttemptOutcome) -> None:
+    failure = read(200, {"status": "FAILED", "loss": loss})
+    assert isinstance(failure, Failure)
+    assert failure.outcome is outcome
+    assert failure.loss is not None
+    assert failure.loss.name.lower() == loss
