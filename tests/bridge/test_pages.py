@@ -96,6 +96,32 @@ async def test_openapi_describes_every_route_and_leads_nowhere_else(client: Clie
     assert all(operation["summary"].endswith(".") for operation in operations)
 
 
+async def test_openapi_has_labels_as_parameters_of_their_own(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    for path in ("/api/tasks", "/api/watch"):
+        (labels,) = (
+            one for one in document["paths"][path]["get"]["parameters"] if one["name"] == "labels"
+        )
+        # As an object that is exploded: its properties are the parameters.
+        assert (labels["in"], labels["style"], labels["explode"]) == ("query", "form", True)
+        assert labels["schema"] == {
+            "type": "object",
+            "patternProperties": {"^labels\\..+$": {"type": "string"}},
+            "additionalProperties": False,
+        }
+
+
+async def test_openapi_tells_what_a_watch_of_many_tasks_goes_on_after(client: Client) -> None:
+    _, document, _ = await client.call("GET", "/openapi.json")
+    patterns = []
+    for path in ("/api/watch", "/api/tasks/{id}/events"):
+        operation = document["paths"][path]["get"]
+        assert set(operation["responses"]["200"]["content"]) == {"text/event-stream"}
+        (last,) = (one for one in operation["parameters"] if one["name"] == "Last-Event-ID")
+        patterns.append((last["schema"]["pattern"], "204" in operation["responses"]))
+    assert patterns == [("^[A-Za-z0-9_-]{1,2000}$", False), ("^[0-9]{1,18}$", True)]
+
+
 async def test_openapi_speaks_as_the_guide_does(client: Client) -> None:
     _, document, _ = await client.call("GET", "/openapi.json")
     schemas = document["components"]["schemas"]

@@ -12,6 +12,7 @@ def router() -> Router[str]:
     router.add("POST", "/api/tasks", "create")
     router.add("POST", "/api/tasks/{id}/retry", "retry")
     router.add("POST", "/api/tasks/retry", "retry many")
+    router.add("POST", "/api/tasks:batchCreate", "create many")
     router.add("GET", "/api/servers/{id}", "server")
     router.add("POST", "/api/servers/register", "register")
     return router
@@ -19,6 +20,15 @@ def router() -> Router[str]:
 
 def test_a_path_gives_its_endpoint_and_variables(router: Router[str]) -> None:
     assert router.find("PUT", "/api/tasks/task_1") == ("report", {"id": "task_1"})
+
+
+def test_a_verb_after_a_colon_is_part_of_a_literal_path(router: Router[str]) -> None:
+    assert router.find("POST", "/api/tasks:batchCreate") == ("create many", {})
+    assert router.find("POST", "/api/tasks%3AbatchCreate/") == ("create many", {})
+    assert router.find("GET", "/api/tasks/a%3Ab") == ("read", {"id": "a:b"})
+    with pytest.raises(BridgeError) as refused:
+        router.find("POST", "/api/tasks:other")
+    assert refused.value.status == 404
 
 
 def test_a_variable_is_decoded_after_the_path_is_split(router: Router[str]) -> None:

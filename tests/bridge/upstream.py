@@ -115,7 +115,7 @@ def _servicer(base: type[Any], upstream: Upstream) -> Any:
         async def answer(_self: Any, request: Any, context: Any) -> Any:
             return await upstream.answer(rpc, request, context)
 
-        return stream if rpc == "WatchTask" else answer
+        return stream if rpc in {"WatchTask", "WatchTasks"} else answer
 
     rpcs = [name for name in vars(base) if not name.startswith("_")]
     return type(base.__name__, (base,), {rpc: method(rpc) for rpc in rpcs})()

@@ -153,6 +153,18 @@ async def test_small_outcomes_stay_in_the_ring_and_large_ones_in_the_store() -> 
             assert (small.outcome.result, large.outcome) == (b"1", None)
 
 
+async def test_events_of_many_words_are_read_from_the_store_in_their_place() -> None:
+    async with scene_in(":memory:") as scene:
+        with scene.watcher().listening() as watcher:
+            for number in range(10):
+                labels = b'{"a":"%b"}' % (b"x" * (5_000 if number % 3 == 1 else 5))
+                await do(scene.store, waiting(f"task_{number}", labels=labels))
+            found = await all_new(watcher)
+            assert names(found) == [(f"task_{number}", 1) for number in range(10)]
+            watcher.go_on(found[0].position)
+            assert names(await all_new(watcher)) == names(found)[1:]
+
+
 async def test_a_watch_ends_when_the_gateway_stops() -> None:
     async with scene_in(":memory:") as scene:
         watch = ManyTasks(scene.feed, scene.store, Interest("acme")).watch("")

@@ -14,12 +14,14 @@ from inferry.server.engine.watch.index import Index
 from inferry.server.errors import UnavailableError
 from inferry.server.store import POSITION_BITS, Store
 from inferry.server.store.operations import Logged
-from inferry.server.task.record import EventKind
+from inferry.server.task.record import EventKind, Outcome
 
 #: Events in the ring.
 RING = 10_000
 #: What a task ended with stays in the ring if it has so few bytes; else the store has it.
 OUTCOME_BYTES = 1_024
+#: An event stays there if the words of its task are so few.
+WORDS_BYTES = 4_096
 #: When to ask a gateway again that stops: another one may be there by then.
 _AGAIN_S = 5
 
@@ -74,8 +76,7 @@ class Feed:
         index, ring, size = self.index, self._ring, self._size
         anybody = bool(index)
         for one in logged:
-            kept = one if one.outcome is None or _small(one) else one._replace(outcome=None)
-            ring[one.position % size] = kept
+            ring[one.position % size] = _kept(one)
             if anybody:
                 for watcher in index.watchers(one.record.spec):
                     watcher.note(one.position)
@@ -93,7 +94,7 @@ class Feed:
         return following
 
     def at(self, position: int) -> Logged | None:
-        """Gives the event at a position; None when it is not in the ring any more."""
+        """Gives the event at a position; None when it is not in the ring, or no more."""
         found = self._ring[position % self._size]
         return found if found is not None and found.position == position else None
 
@@ -141,8 +142,16 @@ class Feed:
             watcher.wake()
 
 
-def _small(one: Logged) -> bool:
-    """Whether an event has all of how its task ended, and that is little."""
-    if one.event.kind is not EventKind.FINISHED or one.outcome is None:
-        return False
-    return sum(len(text) for text in one.outcome if text) <= OUTCOME_BYTES
+def _kept(one: Logged) -> Logged | None:
+    """Gives what the ring keeps of an event: ten thousand times a little is enough."""
+    record = one.record
+    words = len(record.spec.labels) + len(record.message) + len(record.error)
+    if words + len(one.event.message) > WORDS_BYTES:
+        return None
+    if one.outcome is None or (one.event.kind is EventKind.FINISHED and _small(one.outcome)):
+        return one
+    return one._replace(outcome=None)
+
+
+def _small(outcome: Outcome) -> bool:
+    return sum(len(text) for text in outcome if text) <= OUTCOME_BYTES

@@ -134,17 +134,16 @@ class Watcher:
         """Looks for what it wants among all events."""
         feed = self._feed
         following = feed.next_after(self.position)
-        if following is None:
+        last = feed.last if following is None else min(feed.last, following + _LOOK - 1)
+        page = None if following is None else self._from_ring(range(following, last + 1))
+        if page is None:
             stored = await self._store.logged(self.position, STEP)
             if stored is None:
                 return None
             # What the feed has not told of yet it will.
             page = [one for one in stored if one.position <= feed.last]
-            self.position = page[-1].position if page else feed.last
-        else:
-            last = min(feed.last, following + _LOOK - 1)
-            page = self._from_ring(range(following, last + 1)) or []
-            self.position = max(self.position, last)
+            last = page[-1].position if page else feed.last
+        self.position = max(self.position, last)
         self._behind = self.position < feed.last
         return self._wanted(page)
 
