@@ -12,7 +12,7 @@ from tests.simulation.graves import KEPT
 
 _TASK, _EVENT, _ATTEMPT = map(", ".join, (rows.TASK, rows.EVENT, rows.ATTEMPT))
 #: Where a task has rows besides its own.
-_PARTS = ("payloads", "outcomes", "events", "attempts")
+_PARTS = ("payloads", "outcomes", "events", "attempts", "labels")
 
 
 @dataclass(slots=True)

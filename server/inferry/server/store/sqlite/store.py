@@ -68,7 +68,6 @@ class SqliteStore(SqliteReads):
 
     def __init__(self, path: Path | str, executor: Executor | None = None) -> None:
         super().__init__()
-        #: See ``Store`` for these two.
         self.failed = asyncio.Event()
         self.listener: Listener = len
         self._path = str(path)
