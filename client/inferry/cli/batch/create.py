@@ -15,8 +15,8 @@ from inferry.v1.task_service_pb2 import (
     BatchCreateTasksResult,
 )
 
-#: A pause that the gateway asks for is not shorter, and not longer at once.
-_SHORTEST_S, _LONGEST_S = 0.05, 60.0
+#: Pauses for a full queue. What the gateway asks for is a guess: a server may come any moment.
+_SHORTEST_S, _LONGEST_S = 0.05, 10.0
 
 
 class Answer(NamedTuple):
