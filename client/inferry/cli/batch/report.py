@@ -161,7 +161,8 @@ class Report:
             return
         self._total = count()
         columns = (
-            BarColumn(),
+            # So that all of it fits 80 columns.
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
