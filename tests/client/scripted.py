@@ -81,6 +81,11 @@ class Scripted(TaskServiceServicer):
         """Says what the next calls of a method meet."""
         self.script.setdefault(method, deque()).extend(steps)
 
+    def refuse(self, method: str, refusal: Refusal | None) -> None:
+        """Says what all further calls of a method meet; None ends that."""
+        # gRPC loses a status that comes while a message is being sent: the client asks once more.
+        self.script[method] = deque([refusal] * 100 if refusal else [])
+
     def end(self, task_id: str, status: Task.Status.ValueType, **fields: Any) -> None:
         """Ends a task."""
         with self._changed:
@@ -318,6 +323,7 @@ class _Stream:
         shown = [*response.tasks, *(event.task for event in response.events)]
         self._followed -= {task.id for task in shown if task.status in _FINAL}
         self._gateway.shown += self._to_show
+        self._changed.notify_all()
         self._to_show = []
         response.cursor = str(self._seen)
         return response if response.tasks or response.events or response.missing_ids else None

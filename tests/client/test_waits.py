@@ -19,6 +19,8 @@ class Stream:
     """What the gateway knows of one stream."""
 
     followed: set[str] = field(default_factory=set)
+    #: Whether it has heard anything: before, it says nothing.
+    begun: bool = False
     seen: int = 0
     #: On their way to the gateway, and to the client.
     asked: list[FollowTasksRequest] = field(default_factory=list)
@@ -58,6 +60,9 @@ class Model:
     def hear(self) -> None:
         """The gateway takes a message, and looks for what happened."""
         stream = self.stream
+        stream.begun |= bool(stream.asked)
+        if not stream.begun:
+            return
         response = FollowTasksResponse()
         if stream.asked:
             request = stream.asked.pop(0)

@@ -150,10 +150,15 @@ class FakeGateway:
         self.address, self.token = gateway.grpc_address, _token(secret)
         self._tasks = TaskServiceStub(gateway.channel)
         stack.push_async_callback(self._break_off)
+        if self._handlers:
+            # A server without capabilities would get tasks of every type.
+            await self._register(gateway.channel, url)
+
+    async def _register(self, channel: Any, url: str) -> None:
         request = RegisterServerRequest(
             url=url, name="handlers", capabilities=sorted(self._handlers), max_concurrent=1_000
         )
-        servers: Any = ServerServiceStub(gateway.channel)
+        servers: Any = ServerServiceStub(channel)
         await servers.RegisterServer(request, metadata=self._metadata)
 
     async def _start_backend(self, stack: AsyncExitStack) -> str:

@@ -55,9 +55,11 @@ async def test_a_stream_that_is_refused_ends_the_waits_with_what_was_said(
     client: AsyncClient, gateway: Scripted
 ) -> None:
     task = await client.submit("hold")
-    gateway.on("FollowTasks", Refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "no"))
+    no = Refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "no")
+    gateway.refuse("FollowTasks", no)
     with pytest.raises(Forbidden, match="no"):
         await task.result()
+    gateway.refuse("FollowTasks", None)
     gateway.end(task.id, Task.COMPLETED, result_json=b"1")
     assert await task.result() == 1
 
@@ -66,7 +68,7 @@ async def test_an_older_gateway_without_the_stream_is_named_and_never_polled(
     client: AsyncClient, gateway: Scripted
 ) -> None:
     task = await client.submit("hold")
-    gateway.on("FollowTasks", Refusal(StatusCode.UNIMPLEMENTED, text="Method not found!"))
+    gateway.refuse("FollowTasks", Refusal(StatusCode.UNIMPLEMENTED, text="Method not found!"))
     with pytest.raises(InferryError, match="older than this client") as caught:
         await task.result()
     assert caught.value.code == "UNIMPLEMENTED"

@@ -56,9 +56,11 @@ def test_a_stream_that_is_refused_ends_the_waits_with_what_was_said(
     client: Client, gateway: Scripted
 ) -> None:
     task = client.submit("hold")
-    gateway.on("FollowTasks", Refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "no"))
+    no = Refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", "no")
+    gateway.refuse("FollowTasks", no)
     with pytest.raises(Forbidden, match="no"):
         task.result()
+    gateway.refuse("FollowTasks", None)
     gateway.end(task.id, Task.COMPLETED, result_json=b"1")
     assert task.result() == 1
 
@@ -67,7 +69,7 @@ def test_an_older_gateway_without_the_stream_is_named_and_never_polled(
     client: Client, gateway: Scripted
 ) -> None:
     task = client.submit("hold")
-    gateway.on("FollowTasks", Refusal(StatusCode.UNIMPLEMENTED, text="Method not found!"))
+    gateway.refuse("FollowTasks", Refusal(StatusCode.UNIMPLEMENTED, text="Method not found!"))
     with pytest.raises(InferryError, match="older than this client") as caught:
         task.result()
     assert caught.value.code == "UNIMPLEMENTED"
