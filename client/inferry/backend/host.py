@@ -106,6 +106,11 @@ class Host:
         self._set(self._stop)
         self._set(self._hurry)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._living is not None and self._living.done()
+
     def wait(self, timeout: float | None = None) -> None:
         """Waits for its end.
 
@@ -128,7 +133,11 @@ class Host:
             self._transport_thread.loop.call_soon_threadsafe(event.set)
 
     def _note_end(self, living: Future[None]) -> None:
-        error = living.exception() or SetupError("it was stopped before it was ready")
+        error = living.exception()
+        if error is not None:
+            # Whoever runs it may ask much later, or never.
+            _log.error("the backend has ended: %s", error)
+        error = error or SetupError("it was stopped before it was ready")
         for waited in (self._opened, self._ready):
             if not waited.done():
                 waited.set_exception(error)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from inferry.backend.mailbox import Mailbox
+
 _INTERVAL_S = 1.0
 
 
@@ -13,8 +15,9 @@ class LagMeter:
     """
 
     def __init__(self, handlers: asyncio.AbstractEventLoop) -> None:
-        self._handlers = handlers
         self._loop = asyncio.get_running_loop()
+        self._questions = Mailbox[None](handlers, self._answer)
+        self._answers = Mailbox[None](self._loop, self._note)
         #: When the handlers' loop was asked what it has not answered.
         self._asked_at: float | None = None
         self._last_s = 0.0
@@ -30,13 +33,13 @@ class LagMeter:
         while True:
             if self._asked_at is None:
                 self._asked_at = self._loop.time()
-                self._handlers.call_soon_threadsafe(self._answer)
+                self._questions.put(None)
             await asyncio.sleep(_INTERVAL_S)
 
-    def _answer(self) -> None:
-        self._loop.call_soon_threadsafe(self._note)
+    def _answer(self, _question: None) -> None:
+        self._answers.put(None)
 
-    def _note(self) -> None:
+    def _note(self, _answer: None) -> None:
         if self._asked_at is not None:
             self._last_s = self._loop.time() - self._asked_at
             self._asked_at = None

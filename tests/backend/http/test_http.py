@@ -281,6 +281,20 @@ async def test_a_registration_is_repeated(gateway: HttpGateway, refusals: list[i
     await asyncio.to_thread(server.wait, WITHIN_S)
 
 
+async def test_who_was_forgotten_registers_anew(
+    gateway: HttpGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferry.backend.http.registration._HEARTBEAT_S", 0.01)
+    gateway.heartbeats.extend([200, 503, 404, 200, 410])
+    server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(WITHIN_S):
+        for _ in range(3):
+            await gateway.registered.get()
+    server.drain()
+    await asyncio.to_thread(server.wait, WITHIN_S)
+
+
 async def test_who_is_refused_five_times_stops_and_says_why(gateway: HttpGateway) -> None:
     gateway.registrations.extend([403] * 5)
     server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))

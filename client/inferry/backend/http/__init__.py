@@ -64,10 +64,13 @@ def asgi(
     url: str | None = None,
     spool: Path | str | None = None,
     drain_timeout: float = 600.0,
+    on_ready: Callable[[str, str], None] | None = None,
 ) -> AsgiApp:
     """Makes an ASGI application of a backend, for a server such as uvicorn.
 
-    It starts and drains with the server's lifespan. Arguments are those of ``serve``.
+    It starts and drains with the server's lifespan; an application that mounts it has its
+    ``lifespan`` for that. Arguments are those of ``serve``; ``on_ready`` is called once with the
+    URL and the id at the gateway, empty without one.
 
     Raises:
         ValueError: There is a gateway and no URL to register.
@@ -80,6 +83,7 @@ def asgi(
         gateway=_known(gateway, token),
         spool=spool,
         drain_timeout=drain_timeout,
+        on_ready=on_ready,
     )
     return AsgiApp(server)
 

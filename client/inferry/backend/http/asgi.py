@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from inferry.backend.http.routes import Answer
@@ -17,6 +18,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_ENDED = Answer(503, b'{"status":"error","error":"it has ended","code":"INTERNAL_ERROR"}')
 _TOO_LARGE = Answer(413, b'{"status":"error","error":"too large","code":"RESOURCE_LIMIT"}')
 
 
@@ -33,28 +35,36 @@ class AsgiApp:
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
 
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
+        """Starts the backend, and drains it at the end: for an application that mounts this one."""
+        await asyncio.to_thread(self._server.start)
+        try:
+            yield
+        finally:
+            self._server.drain()
+            await asyncio.to_thread(self._server.wait)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        told = "startup"
         try:
-            await asyncio.to_thread(self._server.start)
-        except OSError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self._server.drain()
-        try:
-            await asyncio.to_thread(self._server.wait)
+            async with self.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                told = "shutdown"
+                await receive()
         except Exception as error:  # noqa: BLE001 - the server says what it was
             _log.exception("the backend failed")
-            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
+            await send({"type": f"lifespan.{told}.failed", "message": str(error)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         answer = _TOO_LARGE
-        if body is not None:
+        if self._server.ended:
+            answer = _ENDED
+        elif body is not None:
             found = await self._ask(scope["method"], scope["path"], body, receive)
             if found is None:
                 return

@@ -20,8 +20,9 @@ _log = logging.getLogger(__name__)
 #: A token, or what gives one; None sends none.
 Token = str | Callable[[], str | None] | None
 
-#: Between two signs of life beside those that the gateway asks for.
-_HEARTBEAT_S = 30.0
+#: Between two signs of life beside those that the gateway asks for: it may not reach a backend
+#: whose server has stopped to listen while work ends.
+_HEARTBEAT_S = 5.0
 #: Refusals in a row after which the backend stops.
 _TRIES = 5
 _LONGEST_PAUSE_S = 30.0
@@ -118,8 +119,8 @@ class Registration:
             except AnswerRefusedError as error:
                 if error.status not in _NOT_FOUND:
                     _log.warning("the gateway refuses a sign of life: %s", error)
-                    continue
-                await self.register()
+                elif not self._engine.leaving:
+                    await self.register()
 
     async def end(self, grace_s: float) -> None:
         """Deregisters; tasks that the backend has may end within a time of grace."""

@@ -44,6 +44,8 @@ class HttpGateway:
         self.registered: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         #: Statuses of the next answers to registrations; 200 after those.
         self.registrations: deque[int] = deque()
+        #: Statuses of the next answers to signs of life; 200 after those.
+        self.heartbeats: deque[int] = deque()
         #: The path of each deregistration.
         self.deregistered: asyncio.Queue[str] = asyncio.Queue()
         #: Where attempts are sent to; a registration sets it.
@@ -58,7 +60,7 @@ class HttpGateway:
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_get("/health", self._answer_health)
         app.router.add_post("/api/servers/register", self._register)
-        app.router.add_post("/api/servers/{id}/heartbeat", self._answer_health)
+        app.router.add_post("/api/servers/{id}/heartbeat", self._answer_heartbeat)
         app.router.add_delete("/api/servers/{id}", self._deregister)
         app.router.add_put("/api/tasks/{id}/{attempt}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -120,6 +122,10 @@ class HttpGateway:
 
     async def _answer_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "healthy"})
+
+    async def _answer_heartbeat(self, _request: web.Request) -> web.Response:
+        status = self.heartbeats.popleft() if self.heartbeats else 200
+        return web.json_response({"id": "srv_test"}, status=status)
 
     async def _register(self, request: web.Request) -> web.Response:
         said = await request.json()
