@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from inferry.v1.task_pb2 import Task, TaskUpdate
 
@@ -49,3 +50,15 @@ class Report:
     def final(self) -> bool:
         """Tells whether it is the last one of its attempt."""
         return self.update.status in FINAL
+
+
+class Taking(Enum):
+    """What became of an assignment that came."""
+
+    TAKEN = auto()
+    #: It is here already, or was lately.
+    KNOWN = auto()
+    #: A newer attempt of its task was here.
+    STALE = auto()
+    #: There is no room, or the backend is not ready or leaves.
+    REFUSED = auto()

@@ -5,44 +5,25 @@ All of it lives on the transport's loop; what happens in executors comes in by m
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
-from enum import Enum, auto
 from functools import partial
 
 from inferry.backend import words
 from inferry.backend.app import Backend
-from inferry.backend.attempt import Assignment, AttemptKey, Report
+from inferry.backend.attempt import Assignment, AttemptKey, Report, Taking
 from inferry.backend.context import Latest
 from inferry.backend.executors import Executor, Job
-from inferry.backend.handler import ExecutorKind, Handler
+from inferry.backend.handler import Handler, Place
 from inferry.backend.held import Held
 from inferry.backend.mailbox import Mailbox
+from inferry.backend.newest import Newest
 from inferry.backend.outbox import Outbox
 from inferry.backend.states import TABLE, Event, State, Tell
 from inferry.backend.transport import Transport
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.limits import RESULT_BYTES
 
-#: Attempts that have gone and are still known: one that is sent again is not worked on again.
-_REMEMBERED = 4_096
-
 _log = logging.getLogger(__name__)
-
-#: Where a handler runs: its kind, and the devices of its processes.
-Place = tuple[ExecutorKind, tuple[str, ...]]
-
-
-class Taking(Enum):
-    """What became of an assignment that came."""
-
-    TAKEN = auto()
-    #: It is here already, or was lately.
-    KNOWN = auto()
-    #: A newer attempt of its task was here.
-    STALE = auto()
-    #: There is no room, or the backend is not ready or leaves.
-    REFUSED = auto()
 
 
 class Engine:
@@ -74,8 +55,7 @@ class Engine:
         self._executors = executors
         self._loop = asyncio.get_running_loop()
         self._held: dict[AttemptKey, Held] = {}
-        #: The newest attempt of each task here.
-        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._newest = Newest(app.slots, self.has)
         self._ends = Mailbox[tuple[Held, TaskUpdate | None]](self._loop, self._finish)
         self._words = Mailbox[Held](self._loop, self._hear)
 
@@ -114,7 +94,7 @@ class Engine:
             address: Where its reports go; see ``Report.address``.
         """
         task_id, attempt = assignment.key
-        newest = self._newest.get(task_id, 0)
+        newest = self._newest.of(task_id)
         if attempt <= newest:
             return Taking.KNOWN if attempt == newest else Taking.STALE
         if newest:
@@ -123,7 +103,7 @@ class Engine:
             self.delivered((task_id, newest))
         if self.free == 0:
             return Taking.REFUSED
-        self._remember(task_id, attempt)
+        self._newest.note(task_id, attempt)
         handler = self.app.handler_of(assignment.type)
         if handler is None:
             known = ", ".join(self.app.handlers)
@@ -147,12 +127,12 @@ class Engine:
 
     def newest(self, task_id: str) -> int:
         """Gives the number of the newest attempt of a task that was here; 0 if none was."""
-        return self._newest.get(task_id, 0)
+        return self._newest.of(task_id)
 
     def uncounted(self, task_id: str) -> int:
         """Gives a number to an attempt that came without: that of the one here, or a new one."""
         newest = self.newest(task_id)
-        return newest if (task_id, newest) in self._held else newest + 1
+        return newest if self.has((task_id, newest)) else newest + 1
 
     def why_not(self) -> str:
         """Says why it takes nothing."""
@@ -196,19 +176,8 @@ class Engine:
         else:
             self.empty.set()
 
-    def _remember(self, task_id: str, attempt: int) -> None:
-        self._newest[task_id] = attempt
-        self._newest.move_to_end(task_id)
-        # Those that are held are at most as many as there are slots, and never forgotten.
-        while len(self._newest) > _REMEMBERED + self.app.slots:
-            oldest, number = next(iter(self._newest.items()))
-            if (oldest, number) in self._held:
-                self._newest.move_to_end(oldest)
-            else:
-                del self._newest[oldest]
-
     def _start(self, assignment: Assignment, handler: Handler, address: str | None) -> None:
-        held = Held(assignment, self._executors[place_of(handler)], address, self._loop)
+        held = Held(assignment, self._executors[handler.place], address, self._loop)
         held.job = Job(
             assignment,
             handler,
@@ -273,8 +242,3 @@ class Engine:
                 _log.error("the spool cannot be written: %s", error)
             self._note_outbox()
         self.transport.report(report)
-
-
-def place_of(handler: Handler) -> Place:
-    """Tells where a handler runs."""
-    return handler.executor, handler.devices

@@ -27,6 +27,10 @@ class ExecutorKind(StrEnum):
     SERIAL = "serial"
 
 
+#: Where a handler runs: its kind, and the devices of its processes.
+Place = tuple[ExecutorKind, tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """A registered function."""
@@ -42,6 +46,11 @@ class Handler:
     is_async: bool
     #: Whether it takes the task beside the payload.
     wants_task: bool
+
+    @property
+    def place(self) -> Place:
+        """Where it runs."""
+        return self.executor, self.devices
 
     def call(self, payload: Any, task: Any) -> Any:
         """Calls it: gives the result, or a coroutine that does."""

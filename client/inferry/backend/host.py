@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inferry.backend.app import Backend, run_setup
-from inferry.backend.engine import Engine, Place, place_of
+from inferry.backend.engine import Engine
 from inferry.backend.errors import SetupError
 from inferry.backend.executors import Executor
 from inferry.backend.executors.loop import LoopExecutor
 from inferry.backend.executors.processes import ProcessExecutor
 from inferry.backend.executors.threads import ThreadExecutor
-from inferry.backend.handler import ExecutorKind
+from inferry.backend.handler import ExecutorKind, Place
 from inferry.backend.lag import LagMeter
 from inferry.backend.outbox import Outbox
 from inferry.backend.threads import LoopThread
 from inferry.backend.transport import Transport
+from inferry.backend.waits import first, until
 
 Result = TypeVar("Result")
 
@@ -158,7 +159,7 @@ class Host:
             self._opened.set_result(None)
             helping = [asyncio.create_task(lag.watch()), asyncio.create_task(transport.run())]
             setting_up = asyncio.create_task(self._set_up(engine, executors))
-            await _until(self._stop, {*helping, setting_up})
+            await until(self._stop, {*helping, setting_up})
             setting_up.cancel()
             await self._drain(engine)
         finally:
@@ -189,7 +190,7 @@ class Host:
         leaving = asyncio.create_task(engine.transport.leave())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_timeout):
-                await _first(engine.idle, self._hurry)
+                await first(engine.idle, self._hurry)
         if not engine.idle.is_set():
             _log.warning("%d attempts are broken off: they were not done in time", engine.active)
             engine.interrupt()
@@ -204,7 +205,7 @@ class Host:
         await asyncio.gather(leaving, return_exceptions=True)
 
     def _executors(self) -> dict[Place, Executor]:
-        places = {place_of(handler) for handler in self._app.handlers.values()}
+        places = {handler.place for handler in self._app.handlers.values()}
         return {place: self._executor(place) for place in places}
 
     def _executor(self, place: Place) -> Executor:
@@ -217,9 +218,7 @@ class Host:
             case ExecutorKind.SERIAL:
                 return ThreadExecutor(1, "inferry-serial")
         handlers = {
-            name: handler
-            for name, handler in self._app.handlers.items()
-            if place_of(handler) == place
+            name: handler for name, handler in self._app.handlers.items() if handler.place == place
         }
         return ProcessExecutor(
             self._app.slots,
@@ -229,26 +228,3 @@ class Host:
             grace_s=self._app.cancel_grace,
             changed=self._note_change,
         )
-
-
-async def _until(event: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
-    """Waits for an event while tasks run; the first one that fails raises here."""
-    waiting = asyncio.ensure_future(event.wait())
-    running: set[asyncio.Future[Any]] = {waiting, *tasks}
-    try:
-        while not waiting.done():
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        waiting.cancel()
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Waits until one of some events is set."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()

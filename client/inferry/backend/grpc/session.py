@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import grpc
 
-from inferry.backend.attempt import Assignment, Report
-from inferry.backend.engine import Engine, Taking
+from inferry.backend.attempt import Assignment, Report, Taking
+from inferry.backend.engine import Engine
 from inferry.backend.grpc import messages
 from inferry.backend.grpc.reports import Reports
 from inferry.backend.grpc.speaker import Send, Speaker

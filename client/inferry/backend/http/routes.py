@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from inferry.backend.attempt import AttemptKey, Report
-from inferry.backend.engine import Engine, Taking
+from inferry.backend.attempt import AttemptKey, Report, Taking
+from inferry.backend.engine import Engine
 from inferry.backend.http import bodies
 from inferry.backend.http.bodies import Json
 from inferry.backend.load import LoadMeter

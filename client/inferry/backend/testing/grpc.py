@@ -2,12 +2,10 @@
 
 import asyncio
 import itertools
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from queue import SimpleQueue
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -15,6 +13,7 @@ import orjson
 
 from inferry.backend.attempt import FINAL, Assignment, AttemptKey
 from inferry.backend.testing.gateway import Sent
+from inferry.backend.testing.streams import Connection, Cut, Streams
 from inferry.v1.task_pb2 import TaskUpdate
 from inferry.v1.worker_pb2 import (
     AttemptCancel,
@@ -27,7 +26,6 @@ from inferry.v1.worker_pb2 import (
     WorkerWelcome,
 )
 from inferry.v1.worker_service_pb2_grpc import (
-    WorkerServiceServicer,
     add_WorkerServiceServicer_to_server,
 )
 
@@ -35,32 +33,6 @@ Result = TypeVar("Result")
 
 _THREADS = 16
 _WITHIN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How a gateway ends a stream."""
-
-    code: grpc.StatusCode
-    details: str = ""
-
-
-@dataclass(slots=True)
-class Connection:
-    """A stream of a worker."""
-
-    hello: WorkerHello
-    #: The worker's token.
-    token: str
-    outgoing: "SimpleQueue[GatewayMessage | Cut]" = field(default_factory=SimpleQueue)
-    #: Assignments that the worker can take in all.
-    granted: int = 0
-    #: Those that it got.
-    assigned: int = 0
-    #: What came in, but for the hello.
-    messages: list[WorkerMessage] = field(default_factory=list)
-    #: Set when the worker said goodbye.
-    left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class GrpcGateway:
@@ -111,7 +83,9 @@ class GrpcGateway:
             ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
         )
         self._server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
-        add_WorkerServiceServicer_to_server(_Servicer(self), self._server)
+        add_WorkerServiceServicer_to_server(
+            Streams(partial(self._call, self._begin), partial(self._call, self._hear)), self._server
+        )
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
         return self
@@ -205,7 +179,7 @@ class GrpcGateway:
 
     # What follows runs on the test's loop, called from gRPC's threads.
 
-    def begin(self, hello: WorkerHello, token: str) -> Connection | Cut:
+    def _begin(self, hello: WorkerHello, token: str) -> Connection | Cut:
         """Takes a stream in, or ends it."""
         self.streams += 1
         if self.refusals:
@@ -222,7 +196,7 @@ class GrpcGateway:
         self._changed.set()
         return connection
 
-    def hear(self, connection: Connection, message: WorkerMessage) -> None:
+    def _hear(self, connection: Connection, message: WorkerMessage) -> None:
         """Takes a worker's message in."""
         connection.messages.append(message)
         connection.granted = max(connection.granted, message.granted_total)
@@ -263,43 +237,10 @@ class GrpcGateway:
             self._sent[key].note(update)
         return ack
 
-    def call(self, function: Callable[..., Result], *given: Any) -> Result:
+    def _call(self, function: Callable[..., Result], *given: Any) -> Result:
         """Calls something on the test's loop, from another thread."""
 
         async def called() -> Result:
             return function(*given)
 
         return asyncio.run_coroutine_threadsafe(called(), self._loop).result(_WITHIN_S)
-
-
-class _Servicer(WorkerServiceServicer):
-    def __init__(self, gateway: GrpcGateway) -> None:
-        self._gateway = gateway
-
-    def Connect(  # noqa: N802 - the RPC's name
-        self, request_iterator: Iterator[WorkerMessage], context: grpc.ServicerContext
-    ) -> Iterator[GatewayMessage]:
-        metadata = dict(context.invocation_metadata())
-        token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
-        connection = self._gateway.call(self._gateway.begin, next(request_iterator).hello, token)
-        if isinstance(connection, Cut):
-            context.abort(connection.code, connection.details)
-        threading.Thread(
-            target=self._hear, args=(connection, request_iterator), daemon=True
-        ).start()
-        while True:
-            said = connection.outgoing.get()
-            if isinstance(said, Cut):
-                if said.code is grpc.StatusCode.OK:
-                    return
-                context.abort(said.code, said.details)
-            yield said
-
-    def _hear(self, connection: Connection, requests: Iterator[WorkerMessage]) -> None:
-        try:
-            for message in requests:
-                self._gateway.call(self._gateway.hear, connection, message)
-        except grpc.RpcError:
-            pass
-        finally:
-            connection.outgoing.put(Cut(grpc.StatusCode.OK))

@@ -1,0 +1,83 @@
+"""The streams of a gateway of tests, on gRPC's threads."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+import grpc
+
+from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello, WorkerMessage
+from inferry.v1.worker_service_pb2_grpc import WorkerServiceServicer
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a gateway ends a stream."""
+
+    code: grpc.StatusCode
+    details: str = ""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A stream of a worker."""
+
+    hello: WorkerHello
+    #: The worker's token.
+    token: str
+    outgoing: "SimpleQueue[GatewayMessage | Cut]" = field(default_factory=SimpleQueue)
+    #: Assignments that the worker can take in all.
+    granted: int = 0
+    #: Those that it got.
+    assigned: int = 0
+    #: What came in, but for the hello.
+    messages: list[WorkerMessage] = field(default_factory=list)
+    #: Set when the worker said goodbye.
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Streams(WorkerServiceServicer):
+    """Takes streams.
+
+    Args:
+        begin: Takes a stream in by its hello and token, or says how it ends.
+        hear: Takes a message of a stream in.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[WorkerHello, str], Connection | Cut],
+        hear: Callable[[Connection, WorkerMessage], None],
+    ) -> None:
+        self._begin = begin
+        self._hear_one = hear
+
+    def Connect(  # noqa: N802 - the RPC's name
+        self, request_iterator: Iterator[WorkerMessage], context: grpc.ServicerContext
+    ) -> Iterator[GatewayMessage]:
+        metadata = dict(context.invocation_metadata())
+        token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
+        connection = self._begin(next(request_iterator).hello, token)
+        if isinstance(connection, Cut):
+            context.abort(connection.code, connection.details)
+        threading.Thread(
+            target=self._hear, args=(connection, request_iterator), daemon=True
+        ).start()
+        while True:
+            said = connection.outgoing.get()
+            if isinstance(said, Cut):
+                if said.code is grpc.StatusCode.OK:
+                    return
+                context.abort(said.code, said.details)
+            yield said
+
+    def _hear(self, connection: Connection, requests: Iterator[WorkerMessage]) -> None:
+        try:
+            for message in requests:
+                self._hear_one(connection, message)
+        except grpc.RpcError:
+            pass
+        finally:
+            connection.outgoing.put(Cut(grpc.StatusCode.OK))
