@@ -71,7 +71,13 @@ def test_every_file_below_the_namespaces_is_in_the_wheel(wheel: set[str]) -> Non
 
 def test_every_portion_is_typed(wheel: set[str]) -> None:
     portions = {"/".join(name.split("/")[:2]) for name in wheel if name.startswith("inferry/")}
-    assert portions >= {"inferry/v1", "inferry/server", "inferry/bridge", "inferry/cli"}
+    assert portions >= {
+        "inferry/v1",
+        "inferry/server",
+        "inferry/bridge",
+        "inferry/backend",
+        "inferry/cli",
+    }
     assert {f"{portion}/py.typed" for portion in portions} <= wheel
 
 

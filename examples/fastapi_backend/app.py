@@ -38,7 +38,6 @@ def application(url: str) -> FastAPI:
         backend,
         # Without a gateway in the environment somebody else registers it.
         gateway=os.environ.get("GATEWAY_URL"),
-        token=os.environ.get("INFERRY_TOKEN"),
         url=url,
         on_ready=lambda url, _id: print(f"backend ready url={url}", flush=True),  # noqa: T201
     )

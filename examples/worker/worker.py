@@ -1,6 +1,5 @@
 """A worker: it dials in, and needs no address of its own. Put your work into `infer`."""
 
-import os
 import time
 from typing import Any
 
@@ -32,8 +31,5 @@ def infer(payload: dict[str, Any], task: TaskContext) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    connect(
-        app,
-        os.environ.get("INFERRY_ADDRESS", "127.0.0.1:50051"),
-        token=os.environ.get("INFERRY_TOKEN"),
-    )
+    # Where to, and as whom: INFERRY_ADDRESS and INFERRY_TOKEN.
+    connect(app)

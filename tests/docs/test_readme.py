@@ -15,10 +15,21 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
+def blocks(language: str) -> list[str]:
+    """The blocks of code in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
 def block(language: str) -> str:
     """The only block of code in a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return str(found)
+    (found,) = blocks(language)
+    return found
+
+
+def client_code() -> str:
+    """The Python code that is a client; the backend's is tested with its page."""
+    (found,) = (code for code in blocks("python") if "Backend(" not in code)
+    return found
 
 
 async def run(*command: str) -> str:
@@ -58,7 +69,7 @@ async def test_the_python_code_works(
     gateway_process: GatewayProcess, mock_process: MockProcess
 ) -> None:
     assert mock_process.id
-    code = block("python").replace("127.0.0.1:50051", gateway_process.grpc)
+    code = client_code().replace("127.0.0.1:50051", gateway_process.grpc)
     code = code.replace('"seconds": 3', '"seconds": 0.2')
     printed = await run(sys.executable, "-c", f"TOKEN = {gateway_process.token!r}\n{code}")
     assert len(printed.splitlines()) > 10

@@ -13,9 +13,10 @@ import pytest
 from inferry.backend import RefusedError
 from inferry.backend.attempt import Report
 from inferry.backend.grpc import Worker
-from inferry.backend.grpc.channel import Dial, Token, expiry_of
+from inferry.backend.grpc.channel import Dial, expiry_of
 from inferry.backend.outbox import Outbox
-from inferry.backend.testing.grpc import Connection, Cut, GrpcGateway
+from inferry.backend.testing.grpc import GrpcGateway
+from inferry.backend.testing.streams import Connection, Cut
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.v1.worker_pb2 import (
     GatewayHeartbeat,
@@ -441,6 +442,11 @@ async def test_no_more_reports_are_unacknowledged_than_the_gateway_allows() -> N
         await stop(worker)
 
 
-def test_a_static_token_is_one() -> None:
-    token: Token = "fixed"
-    assert asyncio.run(Dial("host:1", token).current_token()) == "fixed"
+async def test_a_token_that_no_header_can_carry_stops_the_worker_at_once(
+    gateway: GrpcGateway,
+) -> None:
+    worker = Worker(backend("loop"), Dial(gateway.address, "t\u00f6ken"))
+    worker.start()
+    with pytest.raises(RefusedError, match="the token holds what no token does"):
+        await asyncio.to_thread(worker.wait, WITHIN_S)
+    assert gateway.streams == 0

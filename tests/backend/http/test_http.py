@@ -304,6 +304,14 @@ async def test_who_is_refused_five_times_stops_and_says_why(gateway: HttpGateway
     assert gateway.registered.qsize() == 5
 
 
+async def test_a_token_that_no_header_can_carry_stops_the_backend(gateway: HttpGateway) -> None:
+    known = Gateway(gateway.url, "t\u00f6ken")
+    server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=known)
+    await asyncio.to_thread(server.start)
+    with pytest.raises(RefusedError, match="the token holds what no token does"):
+        await asyncio.to_thread(server.wait, WITHIN_S)
+
+
 async def test_a_backend_that_cannot_listen_says_so() -> None:
     server = Server(Backend("b"), Place("127.0.0.1", 0, None))
     server.start()

@@ -1,21 +1,25 @@
 """Connects a backend to the gateway over gRPC: it dials in, and needs no address of its own."""
 
+import os
 from pathlib import Path
 
 import grpc
 
 from inferry.backend.app import Backend
-from inferry.backend.grpc.channel import Dial, Token
+from inferry.backend.grpc.channel import Dial
 from inferry.backend.grpc.transport import GrpcTransport
 from inferry.backend.host import Host
 from inferry.backend.signals import run_until_signal
+from inferry.backend.token import Token, token_or_variable
+
+_ADDRESS = "127.0.0.1:50051"
 
 __all__ = ["Worker", "connect"]
 
 
 def connect(
     app: Backend,
-    address: str = "127.0.0.1:50051",
+    address: str | None = None,
     *,
     token: Token = None,
     tls: bool | grpc.ChannelCredentials = False,
@@ -28,9 +32,10 @@ def connect(
 
     Args:
         app: The backend.
-        address: ``HOST:PORT`` of the gateway's gRPC.
+        address: ``HOST:PORT`` of the gateway's gRPC. Default: ``INFERRY_ADDRESS``, or else
+            ``127.0.0.1:50051``.
         token: A token of role ``backend`` or ``admin``, or what gives one: it is asked again before
-            the last one ends.
+            the last one ends. Default: ``INFERRY_TOKEN``.
         tls: Whether to use TLS with the system's roots; or credentials of your own.
         spool: A folder for reports that wait for their delivery, to outlive this process.
         drain_timeout: Seconds that running work may take to end.
@@ -39,7 +44,8 @@ def connect(
         SetupError: The setup failed.
         RefusedError: The gateway refused five times in a row.
     """
-    dial = Dial(address, token, tls)
+    where = address or os.environ.get("INFERRY_ADDRESS") or _ADDRESS
+    dial = Dial(where, token_or_variable(token), tls)
     run_until_signal(Worker(app, dial, spool=spool, drain_timeout=drain_timeout))
 
 

@@ -1,15 +1,12 @@
 """The channel to the gateway, and the token that opens a stream on it."""
 
-import asyncio
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 import orjson
 
-#: A token, or what gives one; None sends none.
-Token = str | Callable[[], str | None] | None
+from inferry.backend.token import Token
 
 #: A server grants pings that often only to those it was told of: the gateway is.
 _OPTIONS = (
@@ -41,12 +38,6 @@ class Dial:
             return grpc.insecure_channel(self.address, _OPTIONS)
         credentials = grpc.ssl_channel_credentials() if self.tls is True else self.tls
         return grpc.secure_channel(self.address, credentials, _OPTIONS)
-
-    async def current_token(self) -> str | None:
-        """Gives the token of now; one that is made takes its time on another thread."""
-        if callable(self.token):
-            return await asyncio.to_thread(self.token)
-        return self.token
 
 
 def expiry_of(token: str) -> float | None:

@@ -18,6 +18,7 @@ from inferry.backend.grpc.speaker import Send, Speaker
 from inferry.backend.grpc.stream import End
 from inferry.backend.lag import LagMeter
 from inferry.backend.load import LoadMeter
+from inferry.backend.token import current_token
 from inferry.v1.worker_pb2 import WorkerWelcome
 
 _log = logging.getLogger(__name__)
@@ -86,7 +87,9 @@ class GrpcTransport:
 
     async def _live(self, session: Session) -> End:
         try:
-            self._token = await self._dial.current_token() or ""
+            self._token = await current_token(self._dial.token)
+        except RefusedError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             return End(grpc.StatusCode.CANCELLED, f"no token could be had: {error}")
         try:
@@ -150,7 +153,7 @@ class GrpcTransport:
             left_s = ends_at - time.time()
             await asyncio.sleep(max(1.0, left_s - min(_RENEWED_S, left_s / 2)))
             try:
-                token = await self._dial.current_token()
+                token = await current_token(self._dial.token)
             except Exception as error:  # noqa: BLE001 - the next try may do better
                 _log.warning("no token could be had: %s", error)
                 continue

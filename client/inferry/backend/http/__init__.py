@@ -10,9 +10,10 @@ from pathlib import Path
 from inferry.backend.app import Backend
 from inferry.backend.host import Host
 from inferry.backend.http.asgi import AsgiApp
-from inferry.backend.http.registration import Gateway, Token
+from inferry.backend.http.registration import Gateway
 from inferry.backend.http.transport import HttpTransport, Place
 from inferry.backend.signals import run_until_signal
+from inferry.backend.token import Token, token_or_variable
 
 __all__ = ["Gateway", "Place", "Server", "asgi", "serve"]
 
@@ -36,7 +37,8 @@ def serve(
         port: The port to listen on; 0 takes a free one.
         gateway: REST of the gateway to register with, such as ``http://localhost:8787``; None
             leaves that to others.
-        token: A token of role ``backend`` or ``admin``, or what gives one.
+        token: A token of role ``backend`` or ``admin``, or what gives one. Default:
+            ``INFERRY_TOKEN``.
         url: Where the gateway reaches this backend. Default: where it listens.
         spool: A folder for reports that wait for their delivery, to outlive this process.
         drain_timeout: Seconds that running work may take to end.
@@ -89,7 +91,7 @@ def asgi(
 
 
 def _known(gateway: str | None, token: Token) -> Gateway | None:
-    return None if gateway is None else Gateway(gateway.rstrip("/"), token)
+    return None if gateway is None else Gateway(gateway.rstrip("/"), token_or_variable(token))
 
 
 class Server(Host):

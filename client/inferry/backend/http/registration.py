@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,9 @@ from inferry.backend.engine import Engine
 from inferry.backend.errors import RefusedError
 from inferry.backend.http.delivery import AnswerRefusedError, NoAnswerError, ask, call
 from inferry.backend.load import LoadMeter
+from inferry.backend.token import Token, current_token
 
 _log = logging.getLogger(__name__)
-
-#: A token, or what gives one; None sends none.
-Token = str | Callable[[], str | None] | None
 
 #: Between two signs of life beside those that the gateway asks for: it may not reach a backend
 #: whose server has stopped to listen while work ends.
@@ -38,10 +35,12 @@ class Gateway:
     token: Token
 
     async def headers(self) -> dict[str, str]:
-        """Gives the headers of a call; a token that is made takes its time elsewhere."""
-        token = self.token
-        if callable(token):
-            token = await asyncio.to_thread(token)
+        """Gives the headers of a call.
+
+        Raises:
+            RefusedError: No header can carry the token.
+        """
+        token = await current_token(self.token)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 

@@ -57,6 +57,7 @@ class Streams(WorkerServiceServicer):
     def Connect(  # noqa: N802 - the RPC's name
         self, request_iterator: Iterator[WorkerMessage], context: grpc.ServicerContext
     ) -> Iterator[GatewayMessage]:
+        """Serves a stream."""
         metadata = dict(context.invocation_metadata())
         token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
         connection = self._begin(next(request_iterator).hello, token)
