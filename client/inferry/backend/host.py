@@ -108,9 +108,10 @@ class Host:
         self._set(self._hurry)
 
     @property
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self._living is not None and self._living.done()
+    def ending(self) -> Future[None]:
+        """Done when it has ended, with why if it did not end in order; once it has started."""
+        assert self._living is not None  # noqa: S101 - a mistake of whoever asks
+        return self._living
 
     def wait(self, timeout: float | None = None) -> None:
         """Waits for its end.
@@ -134,11 +135,7 @@ class Host:
             self._transport_thread.loop.call_soon_threadsafe(event.set)
 
     def _note_end(self, living: Future[None]) -> None:
-        error = living.exception()
-        if error is not None:
-            # Whoever runs it may ask much later, or never.
-            _log.error("the backend has ended: %s", error)
-        error = error or SetupError("it was stopped before it was ready")
+        error = living.exception() or SetupError("it was stopped before it was ready")
         for waited in (self._opened, self._ready):
             if not waited.done():
                 waited.set_exception(error)

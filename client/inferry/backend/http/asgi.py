@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from inferry.backend.errors import RefusedError, SetupError
 from inferry.backend.http.routes import Answer
 from inferry.backend.http.transport import BODY_BYTES
 
@@ -39,11 +40,20 @@ class AsgiApp:
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
         """Starts the backend, and drains it at the end: for an application that mounts this one."""
         await asyncio.to_thread(self._server.start)
+        watching = asyncio.create_task(self._tell_of_its_end())
         try:
             yield
         finally:
             self._server.drain()
             await asyncio.to_thread(self._server.wait)
+            await watching
+
+    async def _tell_of_its_end(self) -> None:
+        """Logs why the backend has ended: its server asks no earlier than it ends itself."""
+        try:
+            await asyncio.wrap_future(self._server.ending)
+        except (SetupError, RefusedError, OSError) as error:
+            _log.error("the backend has ended: %s", error)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -62,7 +72,7 @@ class AsgiApp:
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         answer = _TOO_LARGE
-        if self._server.ended:
+        if self._server.ending.done():
             answer = _ENDED
         elif body is not None:
             found = await self._ask(scope["method"], scope["path"], body, receive)
