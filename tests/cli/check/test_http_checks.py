@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestServer
 from inferry.cli.check.backend import Backend
 from inferry.cli.check.callbacks import listening
 from inferry.cli.check.finding import Finding, Verdict
-from inferry.cli.check.http_checks import Patience, Work, check
+from inferry.cli.check.http_checks import check
+from inferry.cli.check.work import Patience, Work
 from tests.cli.check.scripted import BAD, LONG, QUICK, ScriptedBackend
 
 #: The long work takes 0.4 s.

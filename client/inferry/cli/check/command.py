@@ -12,7 +12,8 @@ from inferry.cli.arguments import payload as json_object
 from inferry.cli.check.backend import Backend
 from inferry.cli.check.callbacks import listening
 from inferry.cli.check.finding import Finding, Verdict
-from inferry.cli.check.http_checks import Patience, Work, check
+from inferry.cli.check.http_checks import check
+from inferry.cli.check.work import Patience, Work
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.output import plain
 from inferry.cli.terminal import say

@@ -1,50 +1,16 @@
 """The checks of an HTTP backend, in the order of its table (guide: "Backend Integration")."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
-from inferry.cli.check.backend import Backend, Dispatch
+from inferry.cli.check.backend import Backend
+from inferry.cli.check.ends import end_of, expect_acceptance, long_payload, result_of
 from inferry.cli.check.finding import BrokenContractError, Finding, Verdict
+from inferry.cli.check.work import SkippedError, Work
 from inferry.server.carriers.http.health import read_health
 from inferry.server.task.failure import Failure
-from inferry.server.task.inputs import Accept, Input, Succeed
+from inferry.server.task.inputs import Succeed
 from inferry.server.task.record import Status
-from inferry.server.task.reports import Report
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a backend is waited for, in seconds."""
-
-    #: Of one task.
-    task_s: float = 30.0
-    #: A timeout that the long work does not meet.
-    short_s: float = 1.0
-    #: How much later than its timeout a backend may report an end.
-    grace_s: float = 2.0
-    #: For a callback to come again that was refused with 503.
-    repeated_s: float = 30.0
-    #: For what should not come: a second end, the end of what was cancelled.
-    listened_s: float = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a backend is to do in the checks: JSON objects."""
-
-    #: Ends well, soon.
-    payload: bytes
-    #: Takes several seconds and tells its progress; None skips what needs it.
-    long_payload: bytes | None
-    #: Ends with an error; None skips that.
-    bad_payload: bytes | None
-    patience: Patience = Patience()
-
-
-class _SkippedError(Exception):
-    """A check was not made; says what it needs."""
-
 
 Check = Callable[[Backend, Work], Awaitable[str | Finding]]
 
@@ -56,7 +22,7 @@ async def check(backend: Backend, work: Work) -> AsyncIterator[Finding]:
             seen = await one(backend, work)
         except BrokenContractError as broken:
             yield Finding(name, Verdict.FAIL, str(broken), broken.remedy)
-        except _SkippedError as needs:
+        except SkippedError as needs:
             yield Finding(name, Verdict.SKIP, "not made", str(needs))
         else:
             yield seen if isinstance(seen, Finding) else Finding(name, Verdict.PASS, seen)
@@ -75,14 +41,14 @@ async def _health(backend: Backend, _work: Work) -> str | Finding:
 
 async def _sync(backend: Backend, work: Work) -> str:
     end = await backend.run(work.payload, work.patience.task_s)
-    return f"a result of {len(_result(end)):,} bytes"
+    return f"a result of {len(result_of(end)):,} bytes"
 
 
 async def _async(backend: Backend, work: Work) -> str:
     dispatch = await backend.start(work.payload, work.patience.task_s)
     if isinstance(dispatch.meaning, Succeed):
         return "answered with the result at once"
-    report = await _end_of(dispatch, work.patience)
+    report = await end_of(dispatch, work.patience)
     if report.status is not Status.COMPLETED:
         raise BrokenContractError(
             f"the task ended as {report.status.name}: {report.error or 'without an error'}",
@@ -92,8 +58,8 @@ async def _async(backend: Backend, work: Work) -> str:
 
 
 async def _progress(backend: Backend, work: Work) -> str | Finding:
-    dispatch = await backend.start(_long(work), work.patience.task_s)
-    await _end_of(dispatch, work.patience)
+    dispatch = await backend.start(long_payload(work), work.patience.task_s)
+    await end_of(dispatch, work.patience)
     told = [one.progress for one in dispatch.attempt.reports if one.progress is not None]
     under_way = [one for one in dispatch.attempt.reports if not one.status.final]
     if not under_way:
@@ -113,7 +79,7 @@ async def _progress(backend: Backend, work: Work) -> str | Finding:
 
 async def _error(backend: Backend, work: Work) -> str:
     if work.bad_payload is None:
-        raise _SkippedError("give --bad-payload work that ends with an error")
+        raise SkippedError("give --bad-payload work that ends with an error")
     end = await backend.run(work.bad_payload, work.patience.task_s)
     if not isinstance(end, Failure):
         raise BrokenContractError(
@@ -141,13 +107,13 @@ async def _bad_json(backend: Backend, _work: Work) -> str:
 
 
 async def _duplicate(backend: Backend, work: Work) -> str:
-    dispatch, again = await backend.twice(_long(work), work.patience.task_s)
+    dispatch, again = await backend.twice(long_payload(work), work.patience.task_s)
     if again.status >= 500:  # noqa: PLR2004  # the 5xx class
         raise BrokenContractError(
             f"the same attempt came again and was answered with {again.status}",
             "answer the second like the first: the call that brought the first may have broken off",
         )
-    await _end_of(dispatch, work.patience)
+    await end_of(dispatch, work.patience)
     # A second run would end about now.
     await dispatch.attempt.ends(2, work.patience.listened_s)
     if len({report.digest for report in dispatch.attempt.finals}) > 1:
@@ -161,8 +127,8 @@ async def _duplicate(backend: Backend, work: Work) -> str:
 async def _repeat(backend: Backend, work: Work) -> str:
     dispatch = await backend.start(work.payload, work.patience.task_s, refusals=1)
     if isinstance(dispatch.meaning, Succeed):
-        raise _SkippedError("it answers with the result at once: there is no callback to repeat")
-    _accepted(dispatch)
+        raise SkippedError("it answers with the result at once: there is no callback to repeat")
+    expect_acceptance(dispatch)
     await dispatch.attempt.end(work.patience.task_s + work.patience.repeated_s)
     if not dispatch.attempt.refused:
         raise BrokenContractError("no final report came", "report the end to the callback URL")
@@ -177,7 +143,7 @@ async def _repeat(backend: Backend, work: Work) -> str:
 
 async def _timeout(backend: Backend, work: Work) -> str | Finding:
     short_s = work.patience.short_s
-    dispatch = await backend.start(_long(work), short_s)
+    dispatch = await backend.start(long_payload(work), short_s)
     if isinstance(dispatch.meaning, Failure):
         return "refused: not enough time"
     report = await dispatch.attempt.end(short_s + work.patience.grace_s)
@@ -195,8 +161,8 @@ async def _timeout(backend: Backend, work: Work) -> str | Finding:
 
 
 async def _cancel(backend: Backend, work: Work) -> str | Finding:
-    dispatch = await backend.start(_long(work), work.patience.task_s)
-    _accepted(dispatch)
+    dispatch = await backend.start(long_payload(work), work.patience.task_s)
+    expect_acceptance(dispatch)
     await dispatch.attempt.begun(work.patience.short_s)
     answer = await backend.cancel(dispatch.task_id)
     if answer.status in (404, 405, 501):
@@ -226,46 +192,3 @@ _CHECKS: Mapping[str, Check] = {
     "timeout": _timeout,
     "cancel": _cancel,
 }
-
-
-def _long(work: Work) -> bytes:
-    if work.long_payload is None:
-        raise _SkippedError("give --long-payload work of some seconds that tells its progress")
-    return work.long_payload
-
-
-def _result(end: Input | Failure) -> bytes:
-    if isinstance(end, Succeed):
-        return end.result
-    if isinstance(end, Failure):
-        raise BrokenContractError(f"the task failed: {end.error}", "give --payload what it can do")
-    raise BrokenContractError("there is no result", 'answer {"status":"success","result":…}')
-
-
-def _accepted(dispatch: Dispatch) -> None:
-    if isinstance(dispatch.meaning, Failure):
-        raise BrokenContractError(
-            dispatch.meaning.error, 'answer {"status":"accepted"} to a task with a callback_url'
-        )
-    if not isinstance(dispatch.meaning, Accept):
-        raise BrokenContractError(
-            "the work ended before it could be looked at",
-            "give --long-payload work of some seconds",
-        )
-
-
-async def _end_of(dispatch: Dispatch, patience: Patience) -> Report:
-    _accepted(dispatch)
-    within_s = patience.task_s + patience.grace_s
-    report = await dispatch.attempt.end(within_s)
-    if dispatch.attempt.flaws:
-        raise BrokenContractError(
-            f"a callback cannot be read: {dispatch.attempt.flaws[0]}",
-            'send {"status":"PROCESSING|COMPLETED|FAILED", …} as a JSON object',
-        )
-    if report is None:
-        raise BrokenContractError(
-            f"no final report came within {within_s:g} s",
-            "PUT the end to the callback_url as it came, its query included",
-        )
-    return report
