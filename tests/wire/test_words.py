@@ -156,4 +156,4 @@ def test_how_an_attempt_was_lost_is_a_word_in_any_case(word: str) -> None:
 def test_a_loss_that_is_none_is_left_out_with_a_note() -> None:
     words = said(status="FAILED", loss="burnt")
     assert words.update.loss == TaskUpdate.LOSS_UNSPECIFIED
-    assert words.notes == ["loss 'burnt' is none of NOT_STARTED, INTERRUPTED, PROCESS_DIED"]
+    assert words.notes == ['loss "burnt" is none of NOT_STARTED, INTERRUPTED, PROCESS_DIED']
