@@ -579,19 +579,19 @@ async def test_a_stream_ends_with_its_token_unless_another_one_comes(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("renewed", "code"),
+    ("tenant", "role", "code"),
     [
-        (short_token(tenant="umbrella"), StatusCode.PERMISSION_DENIED),
-        (short_token(role=Role.CLIENT), StatusCode.PERMISSION_DENIED),
-        ("no token", StatusCode.UNAUTHENTICATED),
+        ("umbrella", Role.BACKEND, StatusCode.PERMISSION_DENIED),
+        ("acme", Role.CLIENT, StatusCode.PERMISSION_DENIED),
+        ("acme", None, StatusCode.UNAUTHENTICATED),
     ],
 )
 async def test_a_token_of_somebody_else_ends_the_stream(
-    gateway: Streamed, renewed: str, code: StatusCode
+    gateway: Streamed, tenant: str, role: Role | None, code: StatusCode
 ) -> None:
     worker = worker_of(gateway)
     async with worker.connected():
-        worker.say(token=renewed)
+        worker.say(token="no token" if role is None else short_token(tenant, role))
         await worker.ended()
         assert worker.code == code
 
