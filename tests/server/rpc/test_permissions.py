@@ -8,18 +8,18 @@ from inferry.v1 import (
     worker_service_pb2,
 )
 
+_MODULES = (
+    task_service_pb2,
+    server_service_pb2,
+    queue_service_pb2,
+    access_service_pb2,
+    worker_service_pb2,
+)
+
 
 def test_every_rpc_of_the_protos_is_in_the_table_and_nothing_else() -> None:
     services = [
-        service
-        for module in (
-            task_service_pb2,
-            server_service_pb2,
-            queue_service_pb2,
-            access_service_pb2,
-            worker_service_pb2,
-        )
-        for service in module.DESCRIPTOR.services_by_name.values()
+        service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values()
     ]
     rpcs = {f"/{service.full_name}/{rpc.name}" for service in services for rpc in service.methods}
     assert set(PERMISSIONS) == rpcs
