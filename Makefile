@@ -75,14 +75,15 @@ $(GEN)/bin/python -m grpc_tools.protoc -I proto -I $(GEN)/site-packages \
 	$(PROTOS)
 endef
 
-$(VENV)/.run: pyproject.toml constraints.txt
+# Both wheels come from this checkout: `inferry` depends on `inferry-client`.
+$(VENV)/.run: pyproject.toml client/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --constraint constraints.txt --editable .
+	$(PIP) --constraint constraints.txt --editable ./client --editable .
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt
+$(VENV)/.dev: pyproject.toml client/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable ./client --editable '.[dev]'
 	touch $@ $(VENV)/.run
 
 $(GEN)/.ready: constraints-proto.txt

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sysconfig
 import tomllib
+import venv
 from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
@@ -12,11 +14,18 @@ from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.client.scripted import running
+
 ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-NAMESPACES = [
-    ROOT / path for path in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-]
+#: The folder of each wheel's project.
+PROJECTS = {"inferry": ROOT, "inferry_client": ROOT / "client"}
+PYPROJECTS = {
+    name: tomllib.loads((folder / "pyproject.toml").read_text())
+    for name, folder in PROJECTS.items()
+}
+NAMESPACES = [ROOT / name / "inferry" for name in ("proto", "server", "client", "bridge")]
+#: What of the interpreter's own packages the client may need.
+CLIENT_NEEDS = {"google", "grpc", "typing_extensions.py"}
 #: Homes of people and machines, and addresses that packages are downloaded from.
 NOT_OURS = re.compile(
     rb"(?<![\w.])/(?:home|root|work|Users|opt)/\w|\b(?:pypi|pythonhosted|npmjs)\.(?:org|com)\b"
@@ -24,13 +33,23 @@ NOT_OURS = re.compile(
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Builds the wheel; the names in it."""
-    built = WheelBuilder(str(ROOT)).build(
-        directory=str(tmp_path_factory.mktemp("wheel")), versions=["standard"]
-    )
-    with ZipFile(next(iter(built))) as archive:
-        return set(archive.namelist())
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Builds the wheels."""
+    folder = str(tmp_path_factory.mktemp("wheels"))
+    return {
+        name: Path(next(WheelBuilder(str(root)).build(directory=folder, versions=["standard"])))
+        for name, root in PROJECTS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def wheels(built: dict[str, Path]) -> dict[str, set[str]]:
+    """The names in each wheel."""
+    found = {}
+    for name, path in built.items():
+        with ZipFile(path) as archive:
+            found[name] = set(archive.namelist())
+    return found
 
 
 def git_files() -> list[Path]:
@@ -52,33 +71,89 @@ def test_inferry_is_a_namespace_in_every_root(namespace: Path) -> None:
     assert not (namespace / "__init__.py").exists()
 
 
-def test_the_wheel_holds_inferry_and_its_metadata_and_nothing_else(wheel: set[str]) -> None:
-    version = PYPROJECT["project"]["version"]
-    assert {name.split("/")[0] for name in wheel} == {"inferry", f"inferry-{version}.dist-info"}
-    assert not [name for name in wheel if name.endswith((".pyc", ".db", ".log"))]
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_wheel_holds_inferry_and_its_metadata_and_nothing_else(
+    wheels: dict[str, set[str]], project: str
+) -> None:
+    version = PYPROJECTS[project]["project"]["version"]
+    tops = {name.split("/")[0] for name in wheels[project]}
+    assert tops == {"inferry", f"{project}-{version}.dist-info"}
+    assert not [name for name in wheels[project] if name.endswith((".pyc", ".db", ".log"))]
+    assert f"{project}-{version}.dist-info/licenses/LICENSE" in wheels[project]
 
 
-def test_every_file_below_the_namespaces_is_in_the_wheel(wheel: set[str]) -> None:
+def test_every_file_below_the_namespaces_is_in_one_wheel(wheels: dict[str, set[str]]) -> None:
     ours = {
         path.relative_to(namespace.parent).as_posix()
         for path in git_files()
         for namespace in NAMESPACES
         if path.is_relative_to(namespace)
     }
-    assert ours <= wheel
+    assert ours <= wheels["inferry"] | wheels["inferry_client"]
+    assert not wheels["inferry"] & wheels["inferry_client"]
     assert {Path(name).suffix for name in ours} >= {".py", ".pyi", ".proto", ".binpb", ".sql"}
 
 
-def test_every_portion_is_typed(wheel: set[str]) -> None:
-    portions = {"/".join(name.split("/")[:2]) for name in wheel if name.startswith("inferry/")}
-    assert portions >= {
-        "inferry/v1",
-        "inferry/server",
-        "inferry/bridge",
-        "inferry/backend",
-        "inferry/cli",
+def test_every_portion_is_typed_and_in_its_wheel(wheels: dict[str, set[str]]) -> None:
+    portions = {
+        project: {"/".join(name.split("/")[:2]) for name in names if name.startswith("inferry/")}
+        for project, names in wheels.items()
     }
-    assert {f"{portion}/py.typed" for portion in portions} <= wheel
+    assert portions["inferry"] == {"inferry/server", "inferry/bridge", "inferry/cli"}
+    assert portions["inferry_client"] >= {
+        "inferry/v1",
+        "inferry/wire",
+        "inferry/client",
+        "inferry/backend",
+    }
+    for project, names in wheels.items():
+        assert {f"{portion}/py.typed" for portion in portions[project]} <= names
+
+
+def test_an_editable_install_reads_everything_where_it_is(tmp_path: Path) -> None:
+    for root in PROJECTS.values():
+        path = next(WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["editable"]))
+        with ZipFile(path) as archive:
+            assert not [name for name in archive.namelist() if name.startswith("inferry/")]
+
+
+def test_the_wheels_have_one_version_and_one_depends_on_the_other() -> None:
+    projects = [project["project"] for project in PYPROJECTS.values()]
+    assert len({project["version"] for project in projects}) == 1
+    own = f"inferry-client=={projects[0]['version']}"
+    assert own in projects[0]["dependencies"]
+    shared = set(projects[1]["dependencies"])
+    assert {canonicalize_name(Requirement(one).name) for one in shared} == {
+        "googleapis-common-protos",
+        "grpcio",
+        "protobuf",
+    }
+    assert shared <= set(projects[0]["dependencies"])
+
+
+def test_the_client_works_in_an_empty_environment(built: dict[str, Path], tmp_path: Path) -> None:
+    """With its own wheel and what that needs; to whatever else it might import it has no way."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv/bin/python"
+    install = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([python, *install, built["inferry_client"]], check=True)
+    needed = tmp_path / "needed"
+    needed.mkdir()
+    packages = Path(sysconfig.get_path("purelib"))
+    for name in CLIENT_NEEDS:
+        (needed / name).symlink_to(packages / name)
+    with running() as gateway:
+        code = f"""
+import importlib.metadata, inferry.client
+with inferry.client.Client({gateway.address!r}, "secret") as client:
+    print(client.run("echo", {{"n": 1}}), importlib.metadata.version("inferry-client"))
+"""
+        environment = {"PYTHONPATH": str(needed)}
+        printed = subprocess.run(
+            [python, "-c", code], check=True, env=environment, stdout=subprocess.PIPE, text=True
+        )
+    version = PYPROJECTS["inferry_client"]["project"]["version"]
+    assert printed.stdout == f"{{'n': 1}} {version}\n"
 
 
 def test_the_repository_names_no_machine_and_no_place_of_download() -> None:
@@ -96,11 +171,18 @@ def test_no_lock_file_with_addresses_is_kept() -> None:
 
 
 def test_the_constraints_name_every_dependency_and_lie_within_its_range() -> None:
-    project = PYPROJECT["project"]
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     texts = [text for line in lines if (text := line.partition("#")[0].strip())]
     pinned = {canonicalize_name(name): version for name, version in (t.split("==") for t in texts)}
-    asked = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    projects = [project["project"] for project in PYPROJECTS.values()]
+    asked = [
+        requirement
+        for project in projects
+        for requirement in (
+            *project["dependencies"],
+            *chain(*project["optional-dependencies"].values()),
+        )
+    ]
     for requirement in map(Requirement, asked):
         version = pinned.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in constraints.txt"

@@ -55,6 +55,11 @@ def test_one_file_holds_the_settings_of_server_and_bridge(tmp_path: Path) -> Non
     assert (bridge.port, bridge.cors_origins) == (4711, ("https://a.example",))
 
 
+def test_what_clients_read_may_stand_in_the_file_of_a_gateway(tmp_path: Path) -> None:
+    file = written(tmp_path, "address = 'gateway.example:50051'\ntoken = 'mine'\nport = 4711\n")
+    assert load_settings(BridgeConfig, file, {}).port == 4711
+
+
 def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_right_one(tmp_path: Path) -> None:
     file = written(tmp_path, "max_attemps = 3")
     with pytest.raises(SettingsError, match=r"max_attemps; the nearest is max_attempts"):

@@ -15,21 +15,11 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """The blocks of code in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def block(language: str) -> str:
-    """The only block of code in a language."""
-    (found,) = blocks(language)
-    return found
-
-
-def client_code() -> str:
-    """The Python code that is a client; the backend's is tested with its page."""
-    (found,) = (code for code in blocks("python") if "Backend(" not in code)
-    return found
+def block(language: str, section: str) -> str:
+    """The only block of code in a language of a section."""
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    (found,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return str(found)
 
 
 async def run(*command: str) -> str:
@@ -49,7 +39,7 @@ async def test_the_curl_lines_work(
     gateway_process: GatewayProcess, mock_process: MockProcess
 ) -> None:
     lines = (
-        block("bash")
+        block("bash", "Use it over REST")
         .replace("http://localhost:8787", gateway_process.rest)
         .replace("http://localhost:8080", mock_process.url)
         .replace("$(inferry token)", gateway_process.token)
@@ -65,11 +55,21 @@ async def test_the_curl_lines_work(
     assert "event: finished" in watched
 
 
-async def test_the_python_code_works(
+async def test_a_client_has_five_lines(
     gateway_process: GatewayProcess, mock_process: MockProcess
 ) -> None:
     assert mock_process.id
-    code = client_code().replace("127.0.0.1:50051", gateway_process.grpc)
+    code = block("python", "In Python").replace("127.0.0.1:50051", gateway_process.grpc)
+    assert len([line for line in code.splitlines() if line]) <= 5
+    printed = await run(sys.executable, "-c", f"TOKEN = {gateway_process.token!r}\n{code}")
+    assert len(printed.splitlines()) == 2
+
+
+async def test_the_code_over_grpc_works(
+    gateway_process: GatewayProcess, mock_process: MockProcess
+) -> None:
+    assert mock_process.id
+    code = block("python", "Use it over gRPC").replace("127.0.0.1:50051", gateway_process.grpc)
     code = code.replace('"seconds": 3', '"seconds": 0.2')
     printed = await run(sys.executable, "-c", f"TOKEN = {gateway_process.token!r}\n{code}")
     assert len(printed.splitlines()) > 10

@@ -1,7 +1,7 @@
 """Settings for the commands: flags before environment before file before defaults.
 
-One TOML file may hold the settings of the server and of the bridge; names that both have, such as
-``port``, go to both.
+One TOML file may hold the settings of the server, of the bridge and of clients; names that the
+first two have, such as ``port``, go to both.
 """
 
 import difflib
@@ -17,14 +17,12 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from inferry.bridge.config import BridgeConfig
+from inferry.client.config import FILE_SETTINGS, FILE_VARIABLE
 from inferry.server.config import Config
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 _LINK = re.compile(r"(?:tcp|udp|sctp)://[^/]+:\d{1,5}", re.ASCII)
-
-#: Names the settings file when there is no ``--config``.
-FILE_VARIABLE = "INFERRY_CONFIG"
 
 
 class SettingsError(Exception):
@@ -92,7 +90,7 @@ def read_file(file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"cannot read the settings file {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is no TOML: {error}") from None
-    known = Config.model_fields.keys() | BridgeConfig.model_fields.keys()
+    known = Config.model_fields.keys() | BridgeConfig.model_fields.keys() | FILE_SETTINGS
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -78,16 +78,15 @@ def read_settings(
     Raises:
         InvalidRequest: The address is none, or the file cannot be used.
     """
-    environment = os.environ
-    file: Mapping[str, Any] = {}
-    if (address or environment.get(ADDRESS_VARIABLE)) is None or token is None:
-        file = _read_file(environment.get(FILE_VARIABLE))
-    where = address or environment.get(ADDRESS_VARIABLE) or file.get("address") or DEFAULT_ADDRESS
+    address = address or os.environ.get(ADDRESS_VARIABLE)
+    token = token or os.environ.get(TOKEN_VARIABLE)
+    file = {} if address and token else _read_file(os.environ.get(FILE_VARIABLE))
+    where = address or file.get("address") or DEFAULT_ADDRESS
     if not is_host_port(str(where)):
         raise InvalidRequest(f"address: {where!r}; right is HOST:PORT, such as {DEFAULT_ADDRESS}")
     return Settings(
         address=str(where),
-        token=token or environment.get(TOKEN_VARIABLE) or file.get("token"),
+        token=token or file.get("token"),
         credentials=_credentials(tls),
         timeout_s=timeout_s,
         retries=retries,
