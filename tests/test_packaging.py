@@ -25,7 +25,7 @@ PYPROJECTS = {
 }
 NAMESPACES = [ROOT / name / "inferry" for name in ("proto", "server", "client", "bridge")]
 #: What of the interpreter's own packages the client may need.
-CLIENT_NEEDS = {"google", "grpc", "typing_extensions.py"}
+CLIENT_NEEDS = {"google", "grpc", "orjson", "typing_extensions.py"}
 #: Homes of people and machines, and addresses that packages are downloaded from.
 NOT_OURS = re.compile(
     rb"(?<![\w.])/(?:home|root|work|Users|opt)/\w|\b(?:pypi|pythonhosted|npmjs)\.(?:org|com)\b"
@@ -126,6 +126,7 @@ def test_the_wheels_have_one_version_and_one_depends_on_the_other() -> None:
     assert {canonicalize_name(Requirement(one).name) for one in shared} == {
         "googleapis-common-protos",
         "grpcio",
+        "orjson",
         "protobuf",
     }
     assert shared <= set(projects[0]["dependencies"])
@@ -144,7 +145,7 @@ def test_the_client_works_in_an_empty_environment(built: dict[str, Path], tmp_pa
         (needed / name).symlink_to(packages / name)
     with running() as gateway:
         code = f"""
-import importlib.metadata, inferry.client
+import importlib.metadata, inferry.backend.grpc, inferry.client
 with inferry.client.Client({gateway.address!r}, "secret") as client:
     print(client.run("echo", {{"n": 1}}), importlib.metadata.version("inferry-client"))
 """
