@@ -128,9 +128,10 @@ async def _full_speed(place: Place, worker: Process, watch: Watch, seconds: floa
     async def client() -> None:
         nonlocal created
         while time.perf_counter() < began_s + seconds:
-            # What waits is bounded: the figure is that of whole lives.
+            # What is under way is bounded: the figure is that of whole lives.
+            created += BATCH
             await watch.until(created - SLOTS)
-            created += len(await _create(place, BATCH))
+            await _create(place, BATCH)
 
     async with asyncio.TaskGroup() as clients:
         for _ in range(CALLS):
