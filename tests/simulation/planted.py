@@ -25,9 +25,10 @@ class Bug:
 BUGS = (
     Bug(
         "a creation is acknowledged before its commit",
-        "engine.committer:Committer.do",
-        "return await future",
-        "return operation.record if hasattr(operation, 'payload') else await future",
+        "engine.committer:Committer.do_all",
+        "return await group.future",
+        "return await group.future if not hasattr(orders[0][0], 'payload') else "
+        "[operation.record for operation, _ in orders]",
     ),
     Bug(
         "a commit that failed is acknowledged",
@@ -204,7 +205,7 @@ BUGS = (
         "what follows from a commit depends on the caller's patience",
         "engine.committer:Committer._commit",
         "settle(result)",
-        "future.done() or settle(result)",
+        "group.future.done() or settle(result)",
     ),
     Bug(
         "a registration is taken note of by who waits for it",

@@ -25,7 +25,27 @@ _log = structlog.get_logger(__name__)
 
 #: Gets an operation's result, or the error that refused it.
 Settle = Callable[[Any], None]
-_Waiting = tuple[Operation, Settle, asyncio.Future[Any]]
+#: What is to be done, and what follows from it.
+Order = tuple[Operation, Settle]
+
+
+class _Group:
+    """Orders that were given together, and who waits for all of them."""
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self._results: list[Any] = []
+        self.future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def take(self, result: Result) -> None:
+        """Takes the next result."""
+        self._results.append(result)
+        self._missing -= 1
+        if not self._missing and not self.future.done():
+            self.future.set_result(self._results)
+
+
+_Waiting = tuple[Operation, Settle, _Group]
 
 
 class Committer:
@@ -47,24 +67,29 @@ class Committer:
             InferryError: The operation was refused.
             UnavailableError: The store could not commit, or too many operations wait.
         """
-        future = self.put(operation, settle)
-        return await future
+        (result,) = await self.do_all([(operation, settle)])
+        if isinstance(result, InferryError):
+            raise result
+        return result
 
-    def put(self, operation: Operation, settle: Settle) -> asyncio.Future[Any]:
-        """Does the same for who puts many in at once: gives what has the result in the end.
+    async def do_all(self, orders: Sequence[Order]) -> list[Any]:
+        """Does the same with many operations at once, in their order.
 
-        Raises:
-            UnavailableError: Too many operations wait.
+        Returns:
+            For each its result, or the error that refused it; the others go on.
         """
-        if len(self._waiting) >= WAITING_LIMIT:
+        if len(self._waiting) + len(orders) > WAITING_LIMIT:
             refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
-            settle(refusal)
-            raise refusal
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((operation, settle, future))
+            for _, settle in orders:
+                settle(refusal)
+            return [refusal] * len(orders)
+        if not orders:
+            return []
+        group = _Group(len(orders))
+        self._waiting.extend((operation, settle, group) for operation, settle in orders)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="committer")
-        return future
+        return await group.future
 
     @property
     def idle(self) -> bool:
@@ -98,17 +123,12 @@ class Committer:
             # Whatever broke: none of the batch is on disk, and nobody may wait for ever.
             _log.exception("commit broke", operations=len(batch))
             results = [InferryError("internal error") for _ in batch]
-        for (operation, settle, future), result in zip(batch, results, strict=True):
+        for (operation, settle, group), result in zip(batch, results, strict=True):
             try:
                 settle(result)
             except Exception:  # noqa: BLE001  # the next in the batch are not to wait for ever
                 _log.exception("what follows a commit broke", operation=type(operation).__name__)
-            if future.done():
-                continue
-            if isinstance(result, InferryError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+            group.take(result)
 
 
 def _cannot_write() -> UnavailableError:

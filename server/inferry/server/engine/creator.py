@@ -1,6 +1,5 @@
 """The use case of creating tasks, one or many. A free server gets a task in the same commit."""
 
-import asyncio
 from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
@@ -8,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from inferry.server.engine.allocator import Allocator
-from inferry.server.engine.committer import Committer, Settle
+from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import Insert, Replayed, RequestKey
@@ -53,7 +52,11 @@ class Creator:
             RequestReusedError: The key stands for another request.
             GoneError: The task that the key stands for is gone.
         """
-        return await self._begin(new)
+        begun = self._begin(new)
+        if isinstance(begun, InferryError):
+            raise begun
+        created: TaskRecord | Replayed = await self._committer.do(*begun)
+        return created
 
     async def create_all(
         self, many: Iterable[NewTask | InferryError]
@@ -63,30 +66,20 @@ class Creator:
         Args:
             many: The tasks; what was refused before keeps its place.
         """
-        begun = [
-            _refused(one) if isinstance(one, InferryError) else self._begin_or_refuse(one)
-            for one in many
-        ]
-        answers = await asyncio.gather(*begun, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, InferryError):
-                raise answer
-        return answers  # type: ignore[return-value]  # as just looked at
+        begun = [one if isinstance(one, InferryError) else self._begin(one) for one in many]
+        orders = [one for one in begun if not isinstance(one, InferryError)]
+        results = iter(await self._committer.do_all(orders))
+        return [one if isinstance(one, InferryError) else next(results) for one in begun]
 
-    def _begin_or_refuse(self, new: NewTask) -> "asyncio.Future[TaskRecord | Replayed]":
-        try:
-            return self._begin(new)
-        except InferryError as refusal:
-            return _refused(refusal)
-
-    def _begin(self, new: NewTask) -> "asyncio.Future[TaskRecord | Replayed]":
+    def _begin(self, new: NewTask) -> Order | InferryError:
+        """Finds a slot for a task, or room in the queue; tells what is to be committed."""
         spec = new.spec
         record, created = create(spec, new.not_before_ms)
         server_id = self._allocator.free_server(record, spec.created_ms)
         if server_id is None:
             refusal = self._ledger.refusal(spec.tenant)
             if refusal is not None and new.key is None:
-                raise refusal
+                return refusal
             self._ledger.expect(spec.tenant)
             operation = Insert(record, new.payload, (created,), new.key, refusal)
             settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
@@ -98,10 +91,4 @@ class Creator:
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload
             )
         self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
-        return self._committer.put(operation, settle)
-
-
-def _refused(refusal: InferryError) -> "asyncio.Future[TaskRecord | Replayed]":
-    future: asyncio.Future[TaskRecord | Replayed] = asyncio.get_running_loop().create_future()
-    future.set_exception(refusal)
-    return future
+        return operation, settle

@@ -14,7 +14,7 @@ from random import Random
 import structlog
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer, Settle
+from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import InferryError, PurgedError, TaskNotFoundError
 from inferry.server.fleet.lease import AttemptKey
@@ -79,11 +79,27 @@ class Engine:
             StaleAttemptError: The attempt has ended, or is another server's.
             IllegalTransitionError: The task has ended otherwise.
         """
-
-        def decide(record: TaskRecord) -> Input | Failure | None:
-            return interpret(record, attempt, report, server_id)
-
+        decide = _reported(attempt, report, server_id)
         return await self._change(task_id, decide, self._ledger.reported, tenant)
+
+    async def report_all(
+        self, reports: Sequence[tuple[AttemptKey, Report | str]], server_id: str
+    ) -> list[TaskRecord | InferryError]:
+        """Takes what a server reports on its attempts, in its order: all in one go.
+
+        Args:
+            reports: Attempts, each with a report or with why the one that came was refused.
+            server_id: The server.
+
+        Returns:
+            For each the task after it, or the error that refused it.
+        """
+        orders: list[Order] = []
+        for (task_id, attempt), report in reports:
+            decide = _reported(attempt, report, server_id)
+            orders.append((self._operation(task_id, decide, None), self._ledger.reported))
+        results = await self._committer.do_all(orders)
+        return [one.record if isinstance(one, Transition) else one for one in results]
 
     async def misreport(
         self,
@@ -94,12 +110,7 @@ class Engine:
         server_id: str | None = None,
     ) -> None:
         """Keeps why a report was refused on the attempt that it was about, if that is open."""
-
-        def decide(record: TaskRecord) -> Input | None:
-            theirs = server_id in (None, record.server_id)
-            concerned = record.running and attempt in (None, record.attempt) and theirs
-            return Misreport(reason) if concerned and record.flaw != reason else None
-
+        decide = _reported(attempt, reason, server_id)
         # Of no task of ours there is nothing to tell: its id is whatever its caller made up.
         with suppress(InferryError):
             await self._change(task_id, decide, self._ledger.reported, tenant)
@@ -202,6 +213,11 @@ class Engine:
     async def _change(
         self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
     ) -> TaskRecord:
+        result = await self._committer.do(self._operation(task_id, decide, tenant), settle)
+        record: TaskRecord = result.record if isinstance(result, Transition) else result
+        return record
+
+    def _operation(self, task_id: str, decide: Decide, tenant: str | None) -> Change:
         def change(record: TaskRecord) -> Transition | None:
             cause = decide(record)
             now = self._clock.now_ms()
@@ -209,6 +225,17 @@ class Engine:
                 cause = plan(record, cause, now, self._random.random(), self._rules)
             return None if cause is None else apply(record, cause, now, self._rules)
 
-        result = await self._committer.do(Change(task_id, change, tenant), settle)
-        record: TaskRecord = result.record if isinstance(result, Transition) else result
-        return record
+        return Change(task_id, change, tenant)
+
+
+def _reported(attempt: int | None, report: Report | str, server_id: str | None) -> Decide:
+    """Tells what a report does to a task as it is found, or why one was refused that came."""
+
+    def decide(record: TaskRecord) -> Input | Failure | None:
+        if isinstance(report, Report):
+            return interpret(record, attempt, report, server_id)
+        theirs = server_id in (None, record.server_id)
+        concerned = record.running and attempt in (None, record.attempt) and theirs
+        return Misreport(report) if concerned and record.flaw != report else None
+
+    return decide

@@ -1,12 +1,13 @@
 """A crew with a fleet and a book of tasks, in one place and without a socket."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from random import Random
 from typing import Any
 
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.carriers.worker.carrier import WorkerCarrier
 from inferry.server.carriers.worker.crew import Crew
+from inferry.server.carriers.worker.deeds import Word
 from inferry.server.carriers.worker.inbox import Inbox
 from inferry.server.carriers.worker.rules import WorkerRules
 from inferry.server.carriers.worker.session import Session
@@ -20,7 +21,7 @@ from inferry.server.task.inputs import Cancel, Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 from inferry.server.task.reports import ReportRules
-from inferry.v1.task_pb2 import Task, TaskUpdate
+from inferry.v1.task_pb2 import Task
 from inferry.v1.worker_pb2 import GatewayMessage, ReportAck, WorkerHello, WorkerMessage
 from tests.server.fleets import START_MS, HandClock, new_fleet
 from tests.server.rules import TASK_RULES
@@ -121,9 +122,14 @@ class Docks:
     def spawn(self, deed: Coroutine[Any, Any, None]) -> None:
         run(deed)
 
-    async def report(
-        self, server_id: str, attempt: AttemptKey, number: int, update: TaskUpdate
-    ) -> ReportAck:
+    async def report(self, server_id: str, words: Sequence[Word]) -> list[ReportAck]:
+        return [self._report(server_id, word) for word in words]
+
+    def _report(self, server_id: str, word: Word) -> ReportAck:
+        attempt, number, update = word.attempt, word.number, word.update
+        if word.flaw is not None:
+            self.deeds.append(("misreport", attempt))
+            return ReportAck(number=number, code=word.flaw.code, error=word.flaw.message)
         record = self.open.get(attempt[0])
         if record is None or (record.server_id, record.attempt) != (server_id, attempt[1]):
             return ReportAck(number=number, code="STALE_ATTEMPT", stop=True)
@@ -131,13 +137,6 @@ class Docks:
             self.deeds.append(("complete", attempt))
             self._close(attempt, AttemptOutcome.SUCCEEDED)
         return ReportAck(number=number, status=update.status)
-
-    async def misreport(
-        self, server_id: str, attempt: AttemptKey, number: int, error: InferryError
-    ) -> ReportAck:
-        assert server_id
-        self.deeds.append(("misreport", attempt))
-        return ReportAck(number=number, code=error.code, error=error.message)
 
     # What others do.
 

@@ -1,11 +1,12 @@
 """What a worker's words do to tasks, written down in the background, in the order of the words."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from inferry.server.carriers.worker.holds import Hold
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import (
     InferryError,
@@ -30,6 +31,22 @@ _CLOSE_S = 0.5
 _log = structlog.get_logger(__name__)
 
 
+#: What is kept of a report: what it says, or why it was refused.
+_KEPT = (Report, InvalidPayloadError, PayloadTooLargeError)
+
+
+class Word(NamedTuple):
+    """A report as it came."""
+
+    attempt: AttemptKey
+    number: int
+    update: TaskUpdate
+    #: What the worker has of the attempt; None if that is nothing, or the report does not end it.
+    hold: Hold | None
+    #: Why it is refused, whatever it says.
+    flaw: InferryError | None = None
+
+
 class Deeds(Protocol):
     """What follows from a worker's words."""
 
@@ -46,16 +63,8 @@ class Deeds(Protocol):
 class Clerk(Protocol):
     """Takes the reports of workers."""
 
-    async def report(
-        self, server_id: str, attempt: AttemptKey, number: int, update: TaskUpdate
-    ) -> ReportAck:
-        """Takes a report of a worker on one of its attempts; tells what became of it."""
-        ...
-
-    async def misreport(
-        self, server_id: str, attempt: AttemptKey, number: int, error: InferryError
-    ) -> ReportAck:
-        """Keeps why a report was refused on its attempt; tells the worker."""
+    async def report(self, server_id: str, words: Sequence[Word]) -> list[ReportAck]:
+        """Takes what a worker reports on its attempts, in its order; tells what became of each."""
         ...
 
     def spawn(self, deed: Coroutine[Any, Any, None]) -> None:
@@ -94,32 +103,27 @@ class Writer:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def report(
-        self, server_id: str, attempt: AttemptKey, number: int, update: TaskUpdate
-    ) -> ReportAck:
-        """Takes a report of a worker on one of its attempts; tells what became of it."""
-        task_id, attempt_number = attempt
-        ack = ReportAck(number=number)
-        try:
-            report = await self._read(server_id, attempt, update)
-            record = await self._engine.report(
-                task_id, attempt_number, report, None, server_id=server_id
-            )
-        except InferryError as error:
-            return refusal(number, error)
-        except Exception as error:  # noqa: BLE001  # whatever it was, the worker must hear of it
-            _log.exception("a report broke", task_id=task_id, attempt=attempt_number)
-            return refusal(number, InferryError(f"internal error: {type(error).__name__}"))
-        _fill(ack, record, report)
-        return ack
-
-    async def misreport(
-        self, server_id: str, attempt: AttemptKey, number: int, error: InferryError
-    ) -> ReportAck:
-        """Keeps why a report was refused on its attempt; tells the worker."""
-        if not isinstance(error, UnavailableError):
-            await self._engine.misreport(*attempt, error.message, None, server_id=server_id)
-        return refusal(number, error)
+    async def report(self, server_id: str, words: Sequence[Word]) -> list[ReportAck]:
+        """Takes what a worker reports on its attempts, in its order; tells what became of each."""
+        read = [self._read(word) for word in words]
+        kept = [
+            (word.attempt, said if isinstance(said, Report) else said.message)
+            for word, said in zip(words, read, strict=True)
+            if isinstance(said, _KEPT)
+        ]
+        results = iter(await self._engine.report_all(kept, server_id))
+        acks = []
+        for word, said in zip(words, read, strict=True):
+            result = next(results) if isinstance(said, _KEPT) else said
+            if isinstance(said, InferryError):
+                task_id, attempt = word.attempt
+                _log.warning("report refused", task_id=task_id, attempt=attempt, error=said.message)
+                acks.append(refusal(word.number, said))
+            elif isinstance(result, InferryError):
+                acks.append(refusal(word.number, result))
+            else:
+                acks.append(_taken(word.number, said, result))
+        return acks
 
     async def close(self, within_s: float = _CLOSE_S) -> None:
         """Lets what is being written end, and gives up when the time is over."""
@@ -129,12 +133,16 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _read(self, server_id: str, attempt: AttemptKey, update: TaskUpdate) -> Report:
+    def _read(self, word: Word) -> Report | InferryError:
+        if word.flaw is not None:
+            return word.flaw
         try:
-            return report_of(update, self._rules)
-        except (InvalidPayloadError, PayloadTooLargeError) as error:
-            await self._engine.misreport(*attempt, error.message, None, server_id=server_id)
-            raise
+            return report_of(word.update, self._rules)
+        except InferryError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # whatever it was, the worker must hear of it
+            _log.exception("a report broke", task_id=word.attempt[0], attempt=word.attempt[1])
+            return InferryError(f"internal error: {type(error).__name__}")
 
     async def _accept(self, attempt: AttemptKey) -> None:
         try:
@@ -168,7 +176,11 @@ def refusal(number: int, error: InferryError) -> ReportAck:
     return ack
 
 
-def _fill(ack: ReportAck, record: TaskRecord, report: Report) -> None:
-    ack.status = Task.Status.ValueType(record.status)
-    ack.stop = record.status in STOPPED and not record.digest
-    ack.notes.extend(report.notes)
+def _taken(number: int, report: Report, record: TaskRecord) -> ReportAck:
+    """Tells a worker that a report was taken, and how the task is after it."""
+    return ReportAck(
+        number=number,
+        status=Task.Status.ValueType(record.status),
+        stop=record.status in STOPPED and not record.digest,
+        notes=report.notes,
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from inferry.server.carriers.worker.crew import Crew
-from inferry.server.carriers.worker.deeds import Clerk
+from inferry.server.carriers.worker.deeds import Clerk, Word
 from inferry.server.carriers.worker.holds import key
 from inferry.server.carriers.worker.reconcile import compare
 from inferry.server.carriers.worker.rules import REFS_LIMIT
@@ -51,11 +51,16 @@ class Inbox:
         reported = {key(report.attempt) for report in message.reports}
         for attempt in _keys(session, message.acknowledged):
             worker.acknowledged(attempt, reported=attempt in reported)
+        words: list[Word] = []
         for report in message.reports:
-            await session.room()
-            if worker.session is not session:
-                return
-            self._report(worker, session, report)
+            if session.full:
+                self._write(worker, session, words)
+                words = []
+                await session.room()
+                if worker.session is not session:
+                    return
+            words.append(self._word(worker, session, report))
+        self._write(worker, session, words)
         for attempt in _keys(session, message.stopped):
             worker.stopped(attempt)
         self._state(worker, message)
@@ -80,35 +85,36 @@ class Inbox:
             worker.turn(session)
             compare(worker, heartbeat)
 
-    def _report(self, worker: Worker, session: Session, report: WorkerReport) -> None:
+    def _word(self, worker: Worker, session: Session, report: WorkerReport) -> Word:
+        """Takes a report, which is yet to be written."""
         attempt, update = key(report.attempt), report.update
-        hold = worker.holds.get(attempt)
-        final = update.status in _FINAL
         # Who reports on it has it, whether or not it said so.
         worker.acknowledged(attempt, reported=True)
-        flaw: InferryError | None = None
+        session.begin_report()
+        hold = worker.holds.get(attempt) if update.status in _FINAL else None
+        if hold is not None:
+            hold.reporting += 1
         if report.chunked_bytes:
             try:
                 update.result_json = session.chunks.take(attempt, report.chunked_bytes)
-            except InferryError as error:
-                flaw = error
-        session.begin_report()
-        if hold is not None and final:
-            hold.reporting += 1
+            except InferryError as flaw:
+                return Word(attempt, report.number, update, hold, flaw)
+        return Word(attempt, report.number, update, hold)
+
+    def _write(self, worker: Worker, session: Session, words: Sequence[Word]) -> None:
+        """Has reports written, all in one go, and then acknowledged."""
 
         async def written() -> None:
-            number = report.number
-            if flaw is None:
-                ack = await self._clerk.report(session.server_id, attempt, number, update)
-            else:
-                ack = await self._clerk.misreport(session.server_id, attempt, number, flaw)
-            if hold is not None and final:
-                hold.reporting -= 1
-            if final and not ack.again:
-                worker.stopped(attempt)
-            session.outbox.acknowledge(ack)
+            acks = await self._clerk.report(worker.server_id, words)
+            for word, ack in zip(words, acks, strict=True):
+                if word.hold is not None:
+                    word.hold.reporting -= 1
+                if word.update.status in _FINAL and not ack.again:
+                    worker.stopped(word.attempt)
+                session.outbox.acknowledge(ack)
 
-        self._clerk.spawn(written())
+        if words:
+            self._clerk.spawn(written())
 
 
 def _keys(session: Session, named: Sequence[AttemptRef]) -> Iterator[AttemptKey]:

@@ -138,6 +138,11 @@ class Session:
         if self.unacknowledged < self._rules.reports:
             self._room.set()
 
+    @property
+    def full(self) -> bool:
+        """Whether another report has to wait."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Waits until there is room for another report: who sends more is slowed."""
         await self._room.wait()
