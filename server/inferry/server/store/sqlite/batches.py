@@ -38,7 +38,9 @@ class SqliteBatches:
         if data_version != self._data_version:
             self._writes.forget()
             self._data_version = data_version
-        return [self._do(operation) for operation in operations]
+        results = [self._do(operation) for operation in operations]
+        self._finish()
+        return results
 
     def run_apart(self, operations: Sequence[Operation]) -> list[Result]:
         """Does so and refuses each operation that cannot be done; what it wrote is taken back.
@@ -51,7 +53,9 @@ class SqliteBatches:
             self._db.execute("SAVEPOINT apart")
             before = len(self._journal)
             try:
-                results.append(self._do(operation))
+                result = self._do(operation)
+                self._finish()
+                results.append(result)
             except BrokenOperationError:
                 _log.exception("an operation broke", operation=type(operation).__name__)
                 self._db.execute("ROLLBACK TO apart")
@@ -71,8 +75,16 @@ class SqliteBatches:
             return self._writes.do(operation)
         except InferryError as refusal:
             return refusal
+        except apsw.ConstraintError as error:
+            raise BrokenOperationError from error
+        except apsw.Error:
+            # All others are the disk's, and the whole batch's.
+            raise
         except Exception as error:
-            # SQLite's other errors are the disk's, and the whole batch's.
-            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
-                raise
+            raise BrokenOperationError from error
+
+    def _finish(self) -> None:
+        try:
+            self._writes.finish()
+        except apsw.ConstraintError as error:
             raise BrokenOperationError from error

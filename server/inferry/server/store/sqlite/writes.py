@@ -29,10 +29,7 @@ from inferry.server.store.operations import (
 from inferry.server.store.rows import (
     Row,
     attempt_row,
-    ending_row,
     event_row,
-    placing_row,
-    report_row,
     spec_row,
     state_row,
     task_of,
@@ -41,6 +38,7 @@ from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge
+from inferry.server.store.sqlite.task_rows import TaskRows
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -49,16 +47,9 @@ _INSERT_PAYLOAD = QUERIES["insert_payload"]
 _INSERT_EVENT = QUERIES["insert_event"]
 _INSERT_LABEL = QUERIES["insert_label"]
 _INSERT_ATTEMPT = QUERIES["insert_attempt"]
-_UPDATE_REPORT = QUERIES["update_report"]
-_UPDATE_STATUS = QUERIES["update_status"]
-_UPDATE_ENDING = QUERIES["update_ending"]
-_UPDATE_STATE = QUERIES["update_state"]
-_TASK = QUERIES["task"]
 _TASK_AND_PAYLOAD = QUERIES["task_and_payload"]
 
 _NO_LABELS = b"{}"
-#: Records kept in memory at most; the oldest go first.
-_RUNNING_KEPT = 10_000
 #: The latest time is kept anew when it is so much later.
 _TIME_STEP_MS = 1_000
 
@@ -71,9 +62,7 @@ class SqliteWrites:
         self._journal = journal
         # One cursor for all statements: making one costs as much as a small statement.
         self._cursor = db.cursor()
-        #: Tasks with an open attempt and their numbers, as this connection left them: nearly all
-        #: changes are to these, and reading a row takes as long as writing its change.
-        self._running: dict[str, tuple[int, TaskRecord]] = {}
+        self._rows = TaskRows(self._cursor)
         #: The latest time that was kept.
         self._noted_ms = 0
         #: Whether this start of the gateway is.
@@ -102,15 +91,21 @@ class SqliteWrites:
                 self._cursor.execute(QUERIES["resume_type"], (operation.type,))
             case Purge():
                 self._note_time(operation.now_ms)
+                self._rows.write()
                 return purge(self._cursor, operation)
             case Postpone():
-                self._running.clear()
+                self._rows.write()
+                self._rows.forget()
                 return postpone(self._cursor, operation)
         return None
 
+    def finish(self) -> None:
+        """Writes what operations left to be written: to be called before the commit."""
+        self._rows.write()
+
     def forget(self) -> None:
         """Has to be called when a transaction was rolled back."""
-        self._running.clear()
+        self._rows.forget()
         self._noted_ms = 0
         self._epoch_noted = False
 
@@ -132,7 +127,7 @@ class SqliteWrites:
                 execute(_INSERT_LABEL, (number, label, value, record.spec.tenant))
         for event in operation.events:
             self._log(number, event, record, None)
-        self._remember(number, record)
+        self._rows.remember(number, record)
         self._note_time(record.updated_ms)
         return record
 
@@ -145,73 +140,34 @@ class SqliteWrites:
             if digest != key.digest:
                 raise RequestReusedError(key.request_id, task_id)
             try:
-                _, earlier = self._find(task_id, tenant)
+                _, earlier = self._rows.find(task_id, tenant)
             except TaskNotFoundError:
                 raise PurgedError(task_id) from None
             return Replayed(earlier)
         return None
 
     def _change(self, operation: Change) -> Transition | TaskRecord:
-        number, record = self._find(operation.task_id, operation.tenant)
+        number, record = self._rows.find(operation.task_id, operation.tenant)
         transition = operation.decide(record)
         if transition is None:
             return record
         self._write(number, record, transition)
         return transition
 
-    def _find(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
-        running = self._running.get(task_id)
-        if running is not None and tenant in {None, running[1].spec.tenant}:
-            return running
-        # Another tenant's, too, is looked up: it takes as long as one that is not there.
-        return self._read(task_id, tenant)
-
-    def _read(self, task_id: str, tenant: str | None) -> tuple[int, TaskRecord]:
-        # All rows are fetched, always: a statement that is not at its end would keep the
-        # connection's view of the database, and with it the WAL.
-        rows: list[Row] = self._cursor.execute(_TASK, (task_id, tenant)).fetchall()
-        for row in rows:
-            return row[0], task_of(row)
-        if self._cursor.execute(QUERIES["tombstone"], (task_id, tenant)).fetchall():
-            raise PurgedError(task_id)
-        raise TaskNotFoundError(task_id)
-
-    def _remember(self, number: int, record: TaskRecord) -> None:
-        task_id = record.spec.id
-        if not record.running:
-            self._running.pop(task_id, None)
-            return
-        self._running[task_id] = (number, record)
-        if len(self._running) > _RUNNING_KEPT:
-            del self._running[next(iter(self._running))]
-
     def _write(self, number: int, before: TaskRecord, transition: Transition) -> None:
         after = transition.record
-        self._update(number, before, after)
+        self._rows.change(number, before, after)
         self._log(number, transition.event, after, transition.outcome)
         if transition.closed is not None:
             self._cursor.execute(_INSERT_ATTEMPT, (number, *attempt_row(transition.closed)))
         if transition.outcome is not None:
             self._keep(number, transition.outcome)
-        self._remember(number, after)
         self._note_time(after.updated_ms)
 
     def _note_time(self, at_ms: int) -> None:
         if at_ms >= self._noted_ms + _TIME_STEP_MS:
             self._cursor.execute(QUERIES["note_time"], (at_ms,))
             self._noted_ms = at_ms
-
-    def _update(self, number: int, before: TaskRecord, after: TaskRecord) -> None:
-        """Writes no more than what may differ."""
-        report, ending = report_row(after), ending_row(after)
-        if placing_row(after) != placing_row(before):
-            self._cursor.execute(_UPDATE_STATE, (*state_row(after), number))
-        elif ending != ending_row(before):
-            self._cursor.execute(_UPDATE_ENDING, (*report, after.status, *ending, number))
-        elif after.status is not before.status:
-            self._cursor.execute(_UPDATE_STATUS, (*report, after.status, number))
-        else:
-            self._cursor.execute(_UPDATE_REPORT, (*report, number))
 
     def _log(self, number: int, event: Event, record: TaskRecord, outcome: Outcome | None) -> None:
         if not self._epoch_noted:
@@ -238,6 +194,7 @@ class SqliteWrites:
 
     def _claim(self, operation: ClaimTasks) -> list[Claimed]:
         chosen: list[tuple[Row, TaskRecord, Transition]] = []
+        self._rows.write()
         for task_id in operation.task_ids:
             for row in self._cursor.execute(_TASK_AND_PAYLOAD, (task_id,)).fetchall():
                 record = task_of(row)
