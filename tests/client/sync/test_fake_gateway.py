@@ -45,6 +45,19 @@ def test_handlers_run_what_a_client_asks_for() -> None:
         assert caught.value.code == "HANDLER_FAILED"
 
 
+def test_only_a_handler_that_asks_for_the_task_gets_it() -> None:
+    handlers: dict[str, Any] = {
+        "plain": dict,
+        "spare": lambda payload, factor=3: factor * payload["n"],
+    }
+    with (
+        FakeGateway(handlers) as gateway,
+        Client(gateway.address, gateway.token) as client,
+    ):
+        assert client.run("plain", {"n": 1}) == {"n": 1}
+        assert client.run("spare", {"n": 1}) == 3
+
+
 def test_progress_is_seen_as_it_is_reported() -> None:
     def report(_: Any, task: RunningTask) -> str:
         task.progress(50, "half")
