@@ -472,6 +472,34 @@ async def test_a_result_comes_in_chunks(tmp_path: Path) -> None:
         assert (task.status, task.result.string_value) == (Task.COMPLETED, "x" * 10_000)
 
 
+async def test_a_large_result_whose_acknowledgement_was_lost_is_taken_once_more(
+    tmp_path: Path,
+) -> None:
+    result = b'"%b"' % (b"x" * 2_000)
+
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        named = AttemptRef(task_id=assignment.task_id, attempt=assignment.attempt)
+        update = TaskUpdate(status=Task.COMPLETED)
+        for number in (1, 2):
+            for offset in (0, 1_024):
+                part = result[offset : offset + 1_024]
+                worker.say(result_chunks=[ResultChunk(attempt=named, offset=offset, data=part)])
+            report = WorkerReport(
+                attempt=named, number=number, update=update, chunked_bytes=len(result)
+            )
+            worker.reports[number] = report
+            worker.say(reports=[report])
+            await worker.until(lambda: len(worker.acks) == number)  # noqa: B023
+
+    async with (
+        streamed_gateway(tmp_path, worker_chunk_bytes=1_024, **QUICK) as gateway,
+        worker_of(gateway, work=work).connected() as worker,
+    ):
+        await gateway.task(await gateway.create())
+        await worker.until(lambda: len(worker.acks) == 2)
+        assert [(one.status, one.code) for one in worker.acks] == [(Task.COMPLETED, "")] * 2
+
+
 async def test_an_attempt_of_another_server_is_not_to_be_reported_on(gateway: Streamed) -> None:
     worker = worker_of(gateway, work=for_ever)
     async with worker.connected():

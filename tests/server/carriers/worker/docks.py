@@ -191,7 +191,7 @@ class Docks:
 
     def say(self, session: Session) -> GatewayMessage | None:
         """Gives the next message of a stream; None if there is none."""
-        parcel = self.crew.get(session.server_id).take(session)
+        parcel = self.crew.get(session.server_id).take(session, self.clock.now_ms())
         return None if parcel is None else parcel.message
 
     def said(self, session: Session) -> GatewayMessage:

@@ -114,6 +114,18 @@ def test_what_left_and_was_not_acknowledged_is_taken_back_in_time_through_a_cut(
     assert docks.deeds == [("give back", ONE)]
 
 
+def test_the_time_to_acknowledge_begins_when_an_assignment_leaves() -> None:
+    docks = Docks()
+    session = docks.connect()
+    docks.give("task_1")
+    docks.pass_time(RULES.acknowledge_ms - 1)
+    assert docks.said(session).assignments
+    docks.pass_time(RULES.acknowledge_ms - 1)
+    assert docks.deeds == []
+    docks.pass_time(1)
+    assert docks.deeds == [("give back", ONE)]
+
+
 def test_what_is_taken_back_before_it_left_costs_no_credit() -> None:
     docks = Docks()
     session = docks.connect(granted=1)
@@ -415,6 +427,28 @@ def test_chunks_of_all_streams_have_one_bound_and_are_let_go_with_their_stream()
     docks.hear(session, chunk(("task_4", 1), 0, b"1"))
     docks.hear(session, final(("task_4", 1), chunked=1))
     assert docks.ended["task_4"] == "SUCCEEDED"
+
+
+def test_a_result_in_chunks_that_is_sent_once_more_is_judged_by_its_attempt() -> None:
+    docks = Docks()
+    session = docks.connect()
+    taken(docks, session, "task_1")
+    for _ in range(2):
+        docks.hear(session, chunk(ONE, 0, b"12"))
+        docks.hear(session, chunk(ONE, 2, b"34"))
+        docks.hear(session, final(ONE, chunked=4))
+    assert [one.code for one in docks.said(session).report_acks] == ["", "STALE_ATTEMPT"]
+
+
+def test_no_more_results_are_under_way_on_a_stream_than_may() -> None:
+    docks = Docks()
+    session = docks.connect()
+    taken(docks, session, "task_1")
+    for number in range(1_000):
+        docks.hear(session, chunk((f"task_{number + 2}", 1), 0, b""))
+    docks.hear(session, chunk(ONE, 0, b"1"))
+    docks.hear(session, final(ONE, chunked=1))
+    assert docks.said(session).report_acks[0].code == InvalidPayloadError.code
 
 
 def test_what_a_worker_says_twice_is_heard_once() -> None:

@@ -13,6 +13,8 @@ from inferry.server.fleet.lease import AttemptKey
 
 #: When to send a result again for which there was no room.
 _AGAIN_S = 1
+#: Results of one stream that may be under way at once; parts of others are passed over.
+_RESULTS_LIMIT = 1_000
 
 
 class Budget:
@@ -65,7 +67,8 @@ class Chunks:
         """Takes a part; what is wrong with it is told when its report comes."""
         if not offset:
             self.discard(attempt)
-        if attempt in self._flaws:
+        begun = len(self._parts) + len(self._flaws)
+        if attempt in self._flaws or (attempt not in self._parts and begun >= _RESULTS_LIMIT):
             return
         parts = self._parts.setdefault(attempt, bytearray())
         flaw = self._flaw(len(parts), offset, len(data))

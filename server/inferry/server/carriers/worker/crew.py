@@ -155,7 +155,7 @@ class Crew:
         """
         worker = self.get(session.server_id)
         while session.error is None:
-            parcel = worker.take(session)
+            parcel = worker.take(session, self._clock.now_ms())
             if parcel is not None:
                 yield parcel.message
             elif session.over:

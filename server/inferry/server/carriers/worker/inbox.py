@@ -45,9 +45,8 @@ class Inbox:
         session.hear(now)
         self._lines.seen(session.server_id, now)
         for chunk in message.result_chunks:
-            attempt = key(chunk.attempt)
-            if worker.holds.get(attempt) is not None:
-                session.chunks.add(attempt, chunk.offset, chunk.data)
+            # Whose attempt it is shows with the report: its end may be sent once more.
+            session.chunks.add(key(chunk.attempt), chunk.offset, chunk.data)
         reported = {key(report.attempt) for report in message.reports}
         for attempt in _keys(session, message.acknowledged):
             worker.acknowledged(attempt, reported=attempt in reported)

@@ -173,7 +173,7 @@ class Worker:
         if self.session is session:
             self._lines.turn(self.server_id, session.connection)
 
-    def take(self, session: Session) -> Parcel | None:
+    def take(self, session: Session, now_ms: int) -> Parcel | None:
         """Gives the next message of a stream: what is in it has left when this is called again."""
         parcel = session.outbox.take()
         if parcel is not None:
@@ -182,6 +182,9 @@ class Worker:
                 hold = self.holds.get(attempt)
                 if hold is not None:
                     hold.number = session.sent
+                if hold is not None and hold.phase is Phase.GIVEN:
+                    # Until now the worker could not acknowledge it.
+                    self.holds.put(attempt, Phase.GIVEN, now_ms + self._rules.acknowledge_ms)
             session.end_reports(parcel.acknowledged)
         if self.session is session:
             self._check_room(session)
