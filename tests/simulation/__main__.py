@@ -8,8 +8,8 @@ import sys
 from hashlib import blake2b
 from time import perf_counter
 
+from tests.simulation.pool import PLANTED_SEEDS, hunt_bugs, run_seeds
 from tests.simulation.run import Verdict, simulator
-from tests.simulation.workers import PLANTED_SEEDS, hunt_bugs, run_seeds
 
 
 def main() -> int:

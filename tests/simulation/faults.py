@@ -37,7 +37,7 @@ class Faults:
         plan = [
             *((self._crash, weather.crash_n), (self._stop, weather.stop_n)),
             *((self._jump, weather.jump_n), (self._fill, weather.full_n)),
-            (self._operate, weather.operator_n),
+            (self._operate, weather.operator_n if self.backends else 0),
         ]
         harm = [self._later(random.uniform(0, within_s), act) for act, n in plan for _ in range(n)]
         for backend in self.backends:

@@ -100,6 +100,9 @@ class History:
     events: dict[tuple[str, int], Fact] = field(default_factory=dict)
     #: Attempts that servers were told to stop, and do.
     told_to_stop: set[tuple[str, int]] = field(default_factory=set)
+    #: Servers that are workers, and attempts that left for them.
+    workers: set[str] = field(default_factory=set)
+    streamed: set[tuple[str, int]] = field(default_factory=set)
     #: When a report on each attempt last came to a gateway, by its clock.
     heard_ms: dict[tuple[str, int], int] = field(default_factory=dict)
     #: Retries asked for, answered or not, by task.

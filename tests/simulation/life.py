@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from inferry.server.app import gateway as gateways
-from inferry.server.app import use_cases
+from inferry.server.app import use_cases, workers
 from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
@@ -24,6 +24,7 @@ from inferry.server.task import ids
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.loop import SimulatedLoop, SimulatedTask
 from tests.simulation.network import Network, SimulatedOutbound
@@ -96,6 +97,7 @@ class Life:
         self.task_stub: Any = TaskServiceStub(self.gateway.channel)
         self.server_stub: Any = ServerServiceStub(self.gateway.channel)
         self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
+        self.worker_stub: Any = WorkerServiceStub(self.gateway.channel)
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs something in this process."""
@@ -141,6 +143,7 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
     with (
         edges,
         patch.object(use_cases, "Random", chance),
+        patch.object(workers, "Random", chance),
         patch.object(grpc.aio, "server", lambda **_options: _NoServer()),
     ):
         yield

@@ -12,6 +12,7 @@ import orjson
 from inferry.server.config import Config
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import ServerStatus
+from tests.simulation.crew.overseer import Overseer
 from tests.simulation.host import Host
 from tests.simulation.life import Life
 from tests.simulation.world import World
@@ -59,7 +60,8 @@ _EXACT_MS = 100
 class Observer:
     """Reads the file beside the gateway, and the gateway's books."""
 
-    def __init__(self, world: World, host: Host, config: Config) -> None:
+    def __init__(self, world: World, host: Host, config: Config, overseer: Overseer) -> None:
+        self._overseer = overseer
         self.world = world
         self.host = host
         self._noticed_s = config.lease_ms / 1_000 + _LEASE_LATE_S
@@ -84,8 +86,12 @@ class Observer:
         if urlsplit(url).path != "/process":
             return
         said = orjson.loads(body)
-        if not self._db.execute(_CLAIMED, (said["id"], said["attempt"])).fetchall():
-            self.world.violate(f"{said['id']} was dispatched before its claim was on disk")
+        self.left(said["id"], said["attempt"])
+
+    def left(self, task_id: str, attempt: int) -> None:
+        """An attempt leaves the gateway for its server."""
+        if not self._db.execute(_CLAIMED, (task_id, attempt)).fetchall():
+            self.world.violate(f"{task_id} was dispatched before its claim was on disk")
         self._look_at_slots()
 
     def _look_at_slots(self) -> None:
@@ -98,7 +104,8 @@ class Observer:
         for task_id, number, server_id, ended_ms in self._rows(_STOPPED, since_ms):
             attempt = task_id, number
             heard = history.heard_ms.get(attempt, 0) > ended_ms - _HEARD_MS
-            if not heard and attempt not in history.told_to_stop:
+            left = server_id not in history.workers or attempt in history.streamed
+            if left and not heard and attempt not in history.told_to_stop:
                 held[server_id] += 1
         for server_id, slots in self._rows(_SLOTS):
             if held[server_id] > slots:
@@ -127,6 +134,7 @@ class Observer:
         fleet = life.gateway._memory.fleet
         self._look_at_the_dead(fleet, now)
         self._look_at_rests(fleet, now)
+        self._overseer.look(self._db, life, self._able_s)
         before, self._idle = self._idle, {}
         queue = life.gateway._memory.queue
         for row in self._db.execute(_WAITING, (now,)).fetchall():

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from pydantic import SecretStr
@@ -17,6 +18,11 @@ from inferry.server.store.sqlite.store import SqliteStore
 from tests.simulation import checker, graves, stored
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
+from tests.simulation.crew.afterwards import check_given, taken_back
+from tests.simulation.crew.books import Books
+from tests.simulation.crew.harm import Harm
+from tests.simulation.crew.overseer import Overseer
+from tests.simulation.crew.worker import Worker
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Metadata
 from tests.simulation.host import Host
@@ -75,6 +81,10 @@ class Simulator:
             forget_after_ms=5_000,
             rest_longest_ms=6_000,
             shutdown_grace_ms=1_000,
+            worker_heartbeat_ms=1_000,
+            worker_acknowledge_ms=1_500,
+            worker_stalled_ms=1_000,
+            worker_chunk_bytes=1_024,
         )
 
     def run(self, seed: int, *, show: bool = False) -> Verdict:
@@ -110,21 +120,43 @@ class _Scene:
             update={
                 "queue_limit": 4 if small else config.queue_limit,
                 "tombstone_ms": random.choice((0, 3_000, config.tombstone_ms)),
+                **_worker_settings(world.random("scene/worker settings")),
             }
         )
         self._config = config
         self._host = host = Host(world, Network(world), disk, config)
         self._backends = []
+        dialling = world.random("scene/workers")
+        workers, only = dialling.choice(((0, False), (0, False), (1, False), (1, True), (2, True)))
         for number in range(random.choice((1, 2, 2, 3))):
             types = () if random.random() < 0.3 else tuple(random.sample(TYPES, 2))
             capabilities = (*types, "gpu") if types and random.random() < 0.5 else types
             name, slots = f"backend-{number}", random.choice((1, 2, 10))
             backend = Backend(world, host, name, capabilities, slots)
-            host.network.backends[name] = backend
-            self._backends.append(backend)
+            if not only:
+                host.network.backends[name] = backend
+                self._backends.append(backend)
         admin = _bearer(Role.ADMIN, "operator")
         self._faults = Faults(world, host, self._backends, admin)
-        self._observer = Observer(world, host, config)
+        self._workers: list[Worker] = []
+        overseer = Overseer(world, self._workers, config)
+        self._observer = Observer(world, host, config, overseer)
+        self._books = Books(world, self._observer.left)
+        for number in range(workers):
+            types = () if dialling.random() < 0.3 else tuple(dialling.sample(TYPES, 2))
+            self._workers.append(
+                Worker(
+                    world,
+                    host,
+                    f"worker-{number}",
+                    (*types, "gpu") if types and dialling.random() < 0.5 else types,
+                    dialling.choice((1, 2, 10)),
+                    metadata=_bearer(Role.BACKEND, "tenant-0"),
+                    books=self._books,
+                    config=config,
+                )
+            )
+        self._harm = Harm(world, host, self._workers, admin)
         self._onlooker = Onlooker(world, host, admin)
         self._clients = [
             Client(world, host, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
@@ -157,7 +189,9 @@ class _Scene:
         config = self._config
         slack_ms = int(world.excused_s * 1_000)
         allowance = Allowance(config.grace_ms, slack_ms, config.restart_grace_ms)
-        broken = checker.check(tasks, world.history, allowance)
+        excused = taken_back(tasks, self._books)
+        broken = checker.check(tasks, world.history, allowance, excused)
+        broken += check_given(tasks, world.history, self._books, config.worker_acknowledge_ms)
         broken += stored.leftovers(self._host.disk.path)
         if broken:
             raise ViolationError("; ".join(broken))
@@ -177,15 +211,19 @@ class _Scene:
         self._sessions = [spawn(client.run(self._each, _CHAOS_S * 0.8)) for client in self._clients]
         for backend in self._backends:
             spawn(self._faults.register(backend))
+        for worker in self._workers:
+            worker.start()
         harm = spawn(self._faults.run(_CHAOS_S))
+        hurt = spawn(self._harm.run(_CHAOS_S))
         looks = spawn(self._onlooker.run(_CHAOS_S * 0.8))
         await asyncio.sleep(_CHAOS_S)
-        await asyncio.gather(harm, looks)
+        await asyncio.gather(harm, hurt, looks)
 
     async def _calm(self) -> None:
         for backend in self._backends:
             backend.revive()
             await self._faults.restore(backend)
+        await self._harm.restore()
         for paused in TYPES:
             await self._onlooker.resume(paused)
         await asyncio.gather(*self._sessions)
@@ -201,6 +239,16 @@ class _Scene:
             task.cancel()
         if pending:
             loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+
+
+def _worker_settings(random: Random) -> dict[str, int]:
+    """Draws how little fits into a message, or how soon a stream is opened anew."""
+    return {
+        "worker_message_items": random.choice((1, 2, 64)),
+        "worker_unsent_bytes": random.choice((1_024, 1_024 * 1_024)),
+        "worker_reports": random.choice((1, 3, 256)),
+        "worker_reconnect_ms": random.choice((3_000, 3_600_000, 3_600_000)),
+    }
 
 
 async def _make(path: Path) -> None:

@@ -63,6 +63,28 @@ class Weather:
     #: A backend reports by a stream.
     stream_p: float
 
+    #: Of each message on a worker's stream: with it the stream is cut, or dead and nobody notices.
+    sever_p: float
+    hush_p: float
+    #: Deaths, freezes, stalls and goodbyes of each worker; others that come under its name.
+    worker_death_n: int
+    freeze_n: int
+    stall_n: int
+    leave_n: int
+    twin_n: int
+    #: A worker's models load for so long.
+    load_s: float
+    #: A worker opens another stream while it has one.
+    impatient_p: float
+    #: A worker forgets to acknowledge an assignment; mislays it; gives it back.
+    forget_p: float
+    mislay_p: float
+    deny_p: float
+    #: A worker's list of what it holds is wrong.
+    mislist_p: float
+    #: A worker never stops what it is told to stop.
+    deaf_p: float
+
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Draws the weather of a world."""
@@ -104,4 +126,18 @@ class Weather:
             purge_ms=random.choice((1_000, 3_000, 60_000)),
             reuse_p=seldom(0.8, 0.3),
             stream_p=seldom(0.6),
+            sever_p=seldom(0.05),
+            hush_p=seldom(0.03, 0.25),
+            worker_death_n=few(3, 0.4),
+            freeze_n=few(3, 0.35),
+            stall_n=few(2, 0.25),
+            leave_n=few(2, 0.35),
+            twin_n=few(2, 0.25),
+            load_s=seldom(3.0),
+            impatient_p=seldom(0.1, 0.25),
+            forget_p=seldom(0.3, 0.25),
+            mislay_p=seldom(0.3, 0.25),
+            deny_p=seldom(0.3, 0.25),
+            mislist_p=seldom(0.3, 0.25),
+            deaf_p=seldom(0.5),
         )

@@ -1,0 +1,117 @@
+"""Looks at workers and at what gateways take them to have: it differs for as long as it may."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from inferry.server.config import Config
+from tests.simulation.crew.process import Process
+from tests.simulation.crew.worker import Worker
+from tests.simulation.life import Life
+from tests.simulation.world import World
+
+#: Intervals between heartbeats without a word after which a stream is given up.
+_SILENT = 3
+#: Between a worker's heartbeats at most, in intervals.
+_LONGEST_BEAT = 1.2
+#: A look may come so much later, and what was seen be so much older.
+_LATE_S = 2.0
+#: How long after all is well a gateway may take to give work to whoever can take it.
+_SETTLED_S = 4.0
+_OPEN = (
+    "SELECT tasks.id, attempt, started_ms FROM tasks JOIN servers ON servers.id = server_id "
+    "WHERE status < 3 AND servers.url = '' AND servers.name = ?"
+)
+_MESSAGES = 6
+
+
+class Overseer:
+    """Looks.
+
+    Args:
+        world: The world.
+        workers: All of them.
+        config: The gateway's settings.
+    """
+
+    def __init__(self, world: World, workers: Sequence[Worker], config: Config) -> None:
+        self.world = world
+        self.workers = workers
+        self._beat_s = config.worker_heartbeat_ms / 1_000
+        weather = world.weather
+        held_up_s = min(2.0, weather.straggle_s) if weather.straggle_p else 0.0
+        self._way_s = _MESSAGES * (weather.latency_s + held_up_s)
+        #: How long what a worker has may differ from what the gateway takes it to have.
+        self._differs_s = _LONGEST_BEAT * self._beat_s + self._way_s + _LATE_S
+        self._lost_s = (
+            (_SILENT * self._beat_s) + config.lease_ms / 1_000 + weather.latency_s + _LATE_S
+        )
+        #: For how long each worker was idle though work waited, at the last look.
+        self._idle: tuple[Life | None, dict[str, int]] = (None, {})
+
+    def look(self, db: apsw.Connection, life: Life, able_s: float) -> None:
+        """Looks once.
+
+        Args:
+            db: What is on disk.
+            life: The gateway.
+            able_s: Since when it can do its work.
+        """
+        now_s, now_ms = self.world.loop.time(), life.clock.now_ms()
+        for worker in self.workers:
+            worker.look()
+            open_ = _open(db, worker)
+            if worker.dead_s is not None:
+                since_s = max(worker.dead_s, able_s)
+                if now_s - since_s > self._lost_s:
+                    for task_id, _, started_ms in open_:
+                        if now_ms - started_ms > self._lost_s * 1_000:
+                            self.world.violate(f"{task_id} is held by {worker.name}, which is dead")
+                continue
+            process = worker.process
+            if process is not None and self._steady(process, able_s):
+                self._compare(process, open_, now_s, now_ms)
+        self._look_at_the_idle(life, now_s - able_s)
+
+    def _steady(self, process: Process, able_s: float) -> bool:
+        """Whether nothing went wrong for long enough that both must be of one mind."""
+        wire = process.wire
+        if wire is None or not process.welcome_s or wire.dead or not process.awake.is_set():
+            return False
+        since_s = max(process.welcome_s, process.wronged_s, able_s)
+        return self.world.loop.time() - since_s > self._differs_s
+
+    def _compare(
+        self, process: Process, open_: Sequence[tuple[str, int, int]], now_s: float, now_ms: int
+    ) -> None:
+        held = process.holds()
+        for task_id, attempt, started_ms in open_:
+            if (task_id, attempt) not in held and now_ms - started_ms > self._differs_s * 1_000:
+                self.world.violate(
+                    f"attempt {attempt} of {task_id} is not at {process.name}, and nobody knows"
+                )
+        known = {(task_id, attempt) for task_id, attempt, _ in open_}
+        for key, work in process.works.items():
+            old = now_s - process.since_s[key] > self._differs_s
+            if key not in known and old and not work.cancelled:
+                self.world.violate(
+                    f"{process.name} works on attempt {key[1]} of {key[0]} for nobody"
+                )
+
+    def _look_at_the_idle(self, life: Life, able_s: float) -> None:
+        fleet = life.gateway._memory.fleet
+        idle = {one.record.id: one.line.idle_ms for one in fleet if one.line is not None}
+        before_life, before = self._idle
+        self._idle = life, idle
+        if before_life is not life or able_s < _SETTLED_S:
+            return
+        for server_id, idle_ms in idle.items():
+            if idle_ms > before.get(server_id, 0):
+                self.world.violate(f"{server_id} idled while work waited that it could have done")
+
+
+def _open(db: apsw.Connection, worker: Worker) -> list[tuple[str, int, int]]:
+    """Lists the attempts that a worker has by what is on disk, and when each began."""
+    rows: Any = db.execute(_OPEN, (worker.name,))
+    return [(task_id, attempt, started_ms) for task_id, attempt, started_ms in rows]
