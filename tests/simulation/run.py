@@ -139,9 +139,10 @@ class _Scene:
         admin = _bearer(Role.ADMIN, "operator")
         self._faults = Faults(world, host, self._backends, admin)
         self._workers: list[Worker] = []
-        overseer = Overseer(world, self._workers, config)
+        self._books = Books(world)
+        overseer = Overseer(world, self._workers, self._books, config)
         self._observer = Observer(world, host, config, overseer)
-        self._books = Books(world, self._observer.left)
+        self._books.look = self._observer.left
         for number in range(workers):
             types = () if dialling.random() < 0.3 else tuple(dialling.sample(TYPES, 2))
             self._workers.append(

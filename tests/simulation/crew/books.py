@@ -43,12 +43,12 @@ class Books:
 
     Args:
         world: The world.
-        look: Looks at what is on disk of an attempt that leaves a gateway.
     """
 
-    def __init__(self, world: World, look: Callable[[str, int], None]) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self._look = look
+        #: Looks at what is on disk of an attempt that leaves a gateway.
+        self.look: Callable[[str, int], None] = lambda _task_id, _attempt: None
         #: All that left for workers.
         self.given: dict[Key, Given] = {}
         #: The newest stream of each worker, by its id.
@@ -67,7 +67,7 @@ class Books:
         for assignment in message.assignments:
             key = assignment.task_id, assignment.attempt
             self.world.trace(wire.name, "is given", *key)
-            self._look(*key)
+            self.look(*key)
             if key in self.given:
                 self.world.violate(f"attempt {key[1]} of {key[0]} was given away twice")
             self.given[key] = Given(now_s, wire.life.clock.now_ms())

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from inferry.server.config import Config
+from tests.simulation.crew.books import Books
 from tests.simulation.crew.process import Process
 from tests.simulation.crew.worker import Worker
 from tests.simulation.life import Life
@@ -32,11 +33,16 @@ class Overseer:
     Args:
         world: The world.
         workers: All of them.
+        books: What left for them.
         config: The gateway's settings.
     """
 
-    def __init__(self, world: World, workers: Sequence[Worker], config: Config) -> None:
+    def __init__(
+        self, world: World, workers: Sequence[Worker], books: Books, config: Config
+    ) -> None:
         self.world = world
+        self._books = books
+        self._acknowledge_ms = config.worker_acknowledge_ms
         self.workers = workers
         self._beat_s = config.worker_heartbeat_ms / 1_000
         weather = world.weather
@@ -62,6 +68,7 @@ class Overseer:
         for worker in self.workers:
             worker.look()
             open_ = _open(db, worker)
+            self._look_at_the_unacknowledged(open_, now_ms, now_s, able_s)
             if worker.dead_s is not None:
                 since_s = max(worker.dead_s, able_s)
                 if now_s - since_s > self._lost_s:
@@ -73,6 +80,19 @@ class Overseer:
             if process is not None and self._steady(process, able_s):
                 self._compare(process, open_, now_s, now_ms)
         self._look_at_the_idle(life, now_s - able_s)
+
+    def _look_at_the_unacknowledged(
+        self, open_: Sequence[tuple[str, int, int]], now_ms: int, now_s: float, able_s: float
+    ) -> None:
+        """What nobody acknowledged is taken back in time, whatever became of the stream."""
+        for task_id, attempt, _ in open_:
+            given = self._books.given.get((task_id, attempt))
+            if given is None or given.taken_ms is not None:
+                continue
+            patient = now_ms - given.left_ms > self._acknowledge_ms + _LATE_S * 1_000
+            able = now_s - able_s > self._acknowledge_ms / 1_000 + _LATE_S
+            if patient and able and self.world.history.starts_s[-1] < given.left_s:
+                self.world.violate(f"attempt {attempt} of {task_id} is waited for in vain")
 
     def _steady(self, process: Process, able_s: float) -> bool:
         """Whether nothing went wrong for long enough that both must be of one mind."""
