@@ -9,10 +9,10 @@ import structlog
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
-from inferry.server.app.rules import dispatch_rules, report_rules, server_defaults
+from inferry.server.app.rules import dispatch_rules, server_defaults
+from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.cancel import Stopper
@@ -30,14 +30,9 @@ from inferry.server.engine.sweeper import Sweeper
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
-from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
-from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.server_service import ServerServicer
-from inferry.server.rpc.task_service import TaskServicer
-from inferry.server.rpc.watches import Watches
-from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.store import Store
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.wire.limits import ENVELOPE_BYTES
@@ -85,10 +80,10 @@ class Gateway:
             config,
             verifier,
             signer,
-            self._new_task_servicer(signer),
+            new_task_servicer(config, self._clock, self._store, self._memory, self._cases, signer),
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
-            self._new_worker_servicer(verifier),
+            new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
         )
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
@@ -177,44 +172,6 @@ class Gateway:
             clock=self._clock,
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
             rules=dispatch_rules(config),
-        )
-
-    def _new_task_servicer(self, signer: CallbackSigner) -> TaskServicer:
-        cases, memory, config = self._cases, self._memory, self._config
-        creating = Creating(
-            creator=cases.creator,
-            reader=cases.reader,
-            queue=memory.queue,
-            clock=self._clock,
-            config=config,
-        )
-        watches = Watches(
-            reader=cases.reader,
-            queue=memory.queue,
-            feed=memory.feed,
-            store=self._store,
-            largest=config.message_limit_bytes,
-        )
-        return TaskServicer(
-            creating=creating,
-            engine=cases.engine,
-            reader=cases.reader,
-            watches=watches,
-            queue=memory.queue,
-            explainer=cases.explainer,
-            reports=ReportDoor(cases.engine, signer, report_rules(config)),
-            largest=config.message_limit_bytes,
-        )
-
-    def _new_worker_servicer(self, verifier: TokenVerifier) -> WorkerServicer:
-        return WorkerServicer(
-            registry=self._cases.registry,
-            crew=self._workers.crew,
-            inbox=self._workers.inbox,
-            verifier=verifier,
-            clock=self._clock,
-            wall=self._clock.wall,
-            usual_slots=self._config.max_concurrent,
         )
 
     def _new_loops(self) -> list[Loop]:
