@@ -9,7 +9,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 GEN    := .venv-proto
 PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
-.PHONY: demo test serve bench simulate crash proto sync lint check-proto unit format clean
+.PHONY: demo test serve bench simulate crash soak proto sync lint check-proto unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -25,10 +25,15 @@ SEEDS ?= 1000
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-# A real gateway, killed again and again: make crash N=500
+# A real gateway and its workers, killed, frozen and cut off again and again: make crash N=500
 N ?= 100
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.crash --runs $(N)
+
+# Whether memory or descriptors grow at a steady load: make soak SECONDS=3600
+SECONDS ?= 600
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
 test: lint check-proto unit
 

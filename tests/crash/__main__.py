@@ -1,4 +1,7 @@
-"""Kills a gateway under load, again and again: ``python -m tests.crash --runs 500``."""
+"""Kills a gateway and its workers under load, again and again.
+
+python -m tests.crash --runs 500
+"""
 
 # ruff: noqa: T201 - it prints what it found
 

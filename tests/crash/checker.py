@@ -179,7 +179,16 @@ def _may_run_again(history: History, remains: Remains, times: int) -> bool:
     wish = history.wishes.get(_number(remains))
     if wish is None or wish.idempotent:
         return True
-    return wish.plan is Plan.AGAIN and times == 2
+    # A worker that died may have begun what it had not acknowledged yet: nobody can know.
+    began = {
+        run.attempt for run in history.runs if run.streamed and run.task_id == remains.task["id"]
+    }
+    untaken = sum(
+        attempt["outcome"] == "REFUSED" and attempt["number"] in began
+        for attempt in remains.attempts
+    )
+    more: int = untaken + (wish.plan is Plan.AGAIN)
+    return times <= 1 + more
 
 
 def _ends(remains: Remains) -> int:

@@ -67,6 +67,8 @@ class Run(NamedTuple):
     worker: str
     #: The worker said that it had no room: nothing ran.
     refused: bool
+    #: It came on a stream.
+    streamed: bool = False
 
 
 class Told(NamedTuple):

@@ -1,4 +1,4 @@
-"""Kills a gateway under load and starts it again, again and again."""
+"""Kills a gateway and its workers under load and starts them again, again and again."""
 
 import asyncio
 import time
@@ -21,12 +21,22 @@ _AIM_S = 0.008
 _RECOVERY_S = 0.05
 #: What a kill lost on its way to a worker ends by this clock.
 _TIMEOUT_MS = 5_000
+#: Between heartbeats of workers, and how long what they have is kept for them.
+_BEAT_MS, _LEASE_MS = 300, 1_000
+_SETTINGS = {
+    "INFERRY_WORKER_HEARTBEAT_MS": str(_BEAT_MS),
+    "INFERRY_LEASE_MS": str(_LEASE_MS),
+}
+#: Three silent intervals, the lease, and more.
+_FROZEN_S = (3 * _BEAT_MS + _LEASE_MS) / 1_000 + 0.5
+#: The share of rounds in which something is done to a worker, not to the gateway.
+_HARM = 0.5
 #: Holds the id of the process that has the data open.
 _LOCK = "inferry.db.lock"
 
 
 class Killer:
-    """Kills a gateway at the moments that hurt."""
+    """Kills a gateway at the moments that hurt, and harms its workers."""
 
     def __init__(self, gateway: GatewayProcess, load: Load, random: Random) -> None:
         self._gateway = gateway
@@ -47,6 +57,11 @@ class Killer:
         await self._gateway.restart()
         self._load.history.restarts_s.append(time.monotonic() - began_s)
         self._load.open_gates()
+
+    async def harm_a_worker(self) -> None:
+        """Lets all work for a while, and does something to a worker."""
+        await asyncio.sleep(self._random.uniform(*_SERVES_S))
+        self._load.history.kills.append(await self._load.crew.harm(_FROZEN_S))
 
     async def _await(self, moment: Moment) -> None:
         """Waits for a moment and a little longer, but not for ever."""
@@ -78,7 +93,7 @@ class Killer:
 
 
 async def run(directory: Path, kills: int, seed: int) -> Verdict:
-    """Kills a gateway so many times under load, lets everything end, and judges.
+    """Kills a gateway or a worker so many times under load, lets everything end, and judges.
 
     Args:
         directory: For its data and logs.
@@ -87,12 +102,15 @@ async def run(directory: Path, kills: int, seed: int) -> Verdict:
             the machine.
     """
     random = Random(seed)
-    gateway = await start_gateway(directory, *fixed_ports(random))
+    gateway = await start_gateway(directory, *fixed_ports(random), settings=_SETTINGS)
     try:
         async with under_load(gateway, random, _TIMEOUT_MS) as load:
             killer = Killer(gateway, load, random)
             for _ in range(kills):
-                await killer.kill_and_restart()
+                if random.random() < _HARM:
+                    await killer.harm_a_worker()
+                else:
+                    await killer.kill_and_restart()
             return await load.settle()
     finally:
         await gateway.stop()

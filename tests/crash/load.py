@@ -1,4 +1,4 @@
-"""Workers and clients around one gateway: the load under which it is killed or restarted."""
+"""Backends, workers and clients around one gateway: the load under which it is killed."""
 
 import asyncio
 import socket
@@ -10,6 +10,7 @@ from random import Random
 from tests.crash.aftermath import collect
 from tests.crash.checker import check
 from tests.crash.clients import Client
+from tests.crash.crew import Crew, running_crew
 from tests.crash.history import History
 from tests.crash.moments import Moments
 from tests.crash.rest import Rest, running_rest
@@ -18,7 +19,8 @@ from tests.crash.verdict import Verdict
 from tests.crash.workers import Worker, running_worker
 from tests.processes import GatewayProcess
 
-WORKERS = 3
+WORKERS = 2
+STREAMED = 2
 CLIENTS = 12
 #: Attempts that a worker takes at once: more than what kills leave hanging until they time out.
 _SLOTS = 200
@@ -29,8 +31,12 @@ _PORTS = range(10_000, 32_000)
 class Load:
     """What is around the gateway."""
 
-    def __init__(self, history: History, rest: Rest, rpc: Rpc, moments: Moments) -> None:
+    def __init__(
+        self, history: History, rest: Rest, rpc: Rpc, moments: Moments, crew: Crew
+    ) -> None:
         self.history = history
+        #: The workers that dial in.
+        self.crew = crew
         self.moments = moments
         self._rest = rest
         self._rpc = rpc
@@ -65,8 +71,10 @@ class Load:
         for client in self._clients:
             client.stopped = True
         self.open_gates(for_good=True)
+        await self.crew.restore()
         await asyncio.gather(*self._living)
         aftermath = await collect(self._rest)
+        self.history.runs += self.crew.runs()
         ends = Counter(remains.task["status"] for remains in aftermath.values())
         return Verdict(check(self.history, aftermath), self.history, ends)
 
@@ -87,7 +95,10 @@ async def under_load(
         where = gateway.token, history
         rest = await stack.enter_async_context(running_rest(gateway.rest, *where))
         rpc = await stack.enter_async_context(running_rpc(gateway.grpc, *where))
-        load = Load(history, rest, rpc, moments)
+        crew = await stack.enter_async_context(
+            running_crew(gateway, STREAMED, Random(random.random()))
+        )
+        load = Load(history, rest, rpc, moments, crew)
         await load.begin(stack, random, timeout_ms)
         yield load
 

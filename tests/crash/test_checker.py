@@ -207,6 +207,19 @@ def test_an_idempotent_task_may_run_again() -> None:
     assert check(history, aftermath) == []
 
 
+def test_what_a_worker_had_not_acknowledged_may_run_again_though_it_may_have_begun() -> None:
+    history, aftermath = good()
+    history.runs[:] = [
+        Run(ID, 1, "streamed-0", refused=False, streamed=True),
+        Run(ID, 2, "worker-1", refused=False),
+    ]
+    attempts = [{"number": 1, "outcome": "REFUSED"}, {"number": 2, "outcome": "SUCCEEDED"}]
+    aftermath[ID] = replace(REMAINS, attempts=attempts)
+    assert check(history, aftermath) == []
+    history.runs[0] = history.runs[0]._replace(streamed=False)
+    assert "is not idempotent" in "\n".join(check(history, aftermath))
+
+
 def test_a_late_result_may_come_after_the_end() -> None:
     history, aftermath = good()
     del history.seen[1:], history.told[1:], history.watched[:]

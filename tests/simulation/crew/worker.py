@@ -95,7 +95,7 @@ class Worker:
                 process.wire.hush()
             process.die()
         self.look()
-        await asyncio.sleep(self._random.choice((1, 5, 10)) * self._random.random())
+        await asyncio.sleep(self._random.choice((1, 5, 20)) * self._random.uniform(0.5, 1))
         self._start_again()
 
     async def freeze(self) -> None:
