@@ -132,18 +132,24 @@ def attempt_to_proto(attempt: Attempt) -> task_pb2.Attempt:
 
 def event_to_proto(event: Event, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
     """Converts an event; ``task`` comes with the one that ended it."""
-    return task_pb2.TaskEvent(
-        task_id=event.task_id,
-        seq=event.seq,
-        kind=task_pb2.TaskEvent.Kind.ValueType(event.kind),
-        status=task_pb2.Task.Status.ValueType(event.status),
-        progress=event.progress,
-        message=event.message,
-        attempt=event.attempt,
-        server_id=event.server_id or "",
-        time=timestamp(event.at_ms),
-        task=task,
-    )
+    return task_pb2.TaskEvent(**event_fields(event, task))
+
+
+def event_fields(event: Event, task: task_pb2.Task | None) -> dict[str, Any]:
+    """Does so for who makes it where it is to be: a message that is put into another is copied."""
+    _, seq, at_ms, kind, status, progress, message, attempt, server_id = event
+    return {
+        "task_id": event.task_id,
+        "seq": seq,
+        "kind": kind,
+        "status": status,
+        "progress": progress,
+        "message": message,
+        "attempt": attempt,
+        "server_id": server_id,
+        "time": timestamp(at_ms),
+        "task": task,
+    }
 
 
 def place_to_proto(seq: int, task_id: str, place: Place) -> task_pb2.TaskEvent:

@@ -51,7 +51,9 @@ class Creating:
         many = [self._new(one, tenant, now_ms) for one in request.requests]
         del request
         answers = await self._creator.create_all(many)
-        response = pb.BatchCreateTasksResponse(results=map(self._result, answers))
+        response = pb.BatchCreateTasksResponse()
+        for answer in answers:
+            self._add(response, answer)
         if response.ByteSize() > MESSAGE_BYTES - ENVELOPE_BYTES:
             # Only what the requests did not bring can be too much: words on tasks of before.
             for result in response.results:
@@ -71,11 +73,15 @@ class Creating:
             return InvalidPayloadError("async: false; a batch waits for the end of no task")
         return new
 
-    def _result(self, answer: TaskRecord | Replayed | InferryError) -> pb.BatchCreateTasksResult:
+    def _add(
+        self, response: pb.BatchCreateTasksResponse, answer: TaskRecord | Replayed | InferryError
+    ) -> None:
+        """Makes an answer where it is to be: a message that is put into another one is copied."""
+        results = response.results
         if isinstance(answer, InferryError):
-            return pb.BatchCreateTasksResult(refusal=to_refusal(answer))
-        if isinstance(answer, Replayed):
+            results.add(refusal=to_refusal(answer))
+        elif isinstance(answer, Replayed):
             record = answer.record
-            task = task_to_proto(record, self._queue.place_of(record))
-            return pb.BatchCreateTasksResult(task=task, replayed=True)
-        return pb.BatchCreateTasksResult(task=task_to_proto(answer))
+            results.add(task=task_to_proto(record, self._queue.place_of(record)), replayed=True)
+        else:
+            results.add(task=task_to_proto(answer))

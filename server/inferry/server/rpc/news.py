@@ -9,14 +9,15 @@ from inferry.server.engine.signals import Place
 from inferry.server.engine.watch.cursors import Cursors
 from inferry.server.engine.watch.news import News
 from inferry.server.errors import UnfitValueError
-from inferry.server.rpc.convert import ValueFormat, add_values, event_to_proto, task_to_proto
-from inferry.server.store.operations import Logged
+from inferry.server.rpc.convert import ValueFormat, add_values, event_fields, task_to_proto
 from inferry.server.task.record import Outcome, TaskRecord
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 
 #: Bytes of a message, unless one task alone has more.
 MESSAGE_BYTES = 1024 * 1024
+#: Bytes of an event at most, besides its message and its task.
+_EVENT_BYTES = 256
 #: Events of a message.
 EVENTS_LIMIT = 256
 
@@ -55,27 +56,26 @@ class NewsWriter:
                 response, size = kind(), task.ByteSize()
             response.tasks.append(task)
         for one in news.events:
-            event = await self._event(one)
-            size += event.ByteSize()
+            final = one.event.status.final
+            ended = await self._task(one.record, one.outcome) if final else None
+            added = _EVENT_BYTES + len(one.event.message.encode())
+            if ended is not None:
+                added += ended.ByteSize()
+            size += added
             full = size > MESSAGE_BYTES or len(response.events) == EVENTS_LIMIT
             if full and (response.events or response.tasks):
                 # Before all that was shown with it has been told there is no place to go on from.
                 if passed is not None and news.position is not None and not news.tasks:
                     response.cursor = self._cursors.write(passed)
                 yield response
-                response, size = kind(), event.ByteSize()
-            response.events.append(event)
+                response, size = kind(), added
+            response.events.add(**event_fields(one.event, ended))
             passed = one.position
         if isinstance(response, pb.WatchTasksResponse):
             response.snapshot_complete = news.complete
         if news.position is not None:
             response.cursor = self._cursors.write(news.position)
         yield response
-
-    async def _event(self, one: Logged) -> task_pb2.TaskEvent:
-        if not one.event.status.final:
-            return event_to_proto(one.event, None)
-        return event_to_proto(one.event, await self._task(one.record, one.outcome))
 
     async def _task(
         self, record: TaskRecord, outcome: Outcome | None, place: Place | None = None
