@@ -9,7 +9,6 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, TextIO
 
 import orjson
@@ -85,14 +84,18 @@ class _Lossy:
 
     def write(self, text: str) -> int:
         """Writes if it can."""
-        with suppress(OSError):
+        try:  # noqa: SIM105  # ``suppress`` takes as long as all else
             self._stream.write(text)
+        except OSError:
+            pass
         return len(text)
 
     def flush(self) -> None:
         """Flushes if it can."""
-        with suppress(OSError):
+        try:  # noqa: SIM105  # likewise
             self._stream.flush()
+        except OSError:
+            pass
 
 
 def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:

@@ -116,6 +116,10 @@ def apply(  # noqa: PLR0911  # a return for each kind of step
             return steps.claim(record, cause, now_ms, rules)
         case Accept() | Progress():
             return steps.report(record, target, cause, now_ms, rules)
+        case Succeed() if target is Status.TIMEOUT:
+            return steps.keep_late(record, cause, now_ms)
+        case Succeed() | Fail() | Expire() | Cancel():
+            return steps.finish(record, target, cause, now_ms, rules)
         case Misreport():
             return steps.misreport(record, cause, now_ms)
         case Release():
@@ -124,10 +128,6 @@ def apply(  # noqa: PLR0911  # a return for each kind of step
             return steps.hold(record, cause, now_ms)
         case Retry():
             return steps.retry(record, now_ms)
-        case Succeed() if target is Status.TIMEOUT:
-            return steps.keep_late(record, cause, now_ms)
-        case Succeed() | Fail() | Expire() | Cancel():
-            return steps.finish(record, target, cause, now_ms, rules)
 
 
 def _admits(record: TaskRecord, kind: type[Input]) -> bool:

@@ -63,7 +63,7 @@ class Report(NamedTuple):
         parts = [self.result or b"", self.error.encode(), self.code.encode(), self.details or b""]
         if self.loss is not None:
             parts.append(b"%d" % self.loss)
-        framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+        framed = b"".join([b"%d:%b" % (len(part), part) for part in parts])
         return blake2b(b"%d;%b" % (self.status, framed), digest_size=16).digest()
 
 

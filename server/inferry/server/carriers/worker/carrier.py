@@ -7,7 +7,7 @@ import orjson
 from inferry.server.carriers.worker.crew import Crew
 from inferry.server.clock import Clock
 from inferry.server.task.lifecycle import STOPPED
-from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
+from inferry.server.task.record import NO_LABELS, Attempt, AttemptOutcome, TaskRecord
 from inferry.v1.worker_pb2 import Assignment, AttemptCancel, AttemptRef
 
 
@@ -35,7 +35,7 @@ class WorkerCarrier:
             payload_json=payload,
             timeout_ms=min(spec.timeout_ms, max(1, record.total_deadline_ms - now)),
             idempotent=spec.idempotent,
-            labels=orjson.loads(spec.labels),
+            labels=None if spec.labels == NO_LABELS else orjson.loads(spec.labels),
             tenant=spec.tenant,
             silence_timeout_ms=spec.silence_timeout_ms,
         )

@@ -182,5 +182,5 @@ def _taken(number: int, report: Report, record: TaskRecord) -> ReportAck:
         number=number,
         status=Task.Status.ValueType(record.status),
         stop=record.status in STOPPED and not record.digest,
-        notes=report.notes,
+        notes=report.notes or None,
     )
