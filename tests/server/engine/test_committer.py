@@ -80,6 +80,39 @@ async def test_a_refused_operation_does_not_fail_its_neighbours(store: CountingS
     assert settled == list(results)
 
 
+async def test_what_is_given_together_has_each_its_result_in_its_place(
+    store: CountingStore,
+) -> None:
+    committer = Committer(store)
+    settled: list[object] = []
+    refused = Change("task_none", lambda _: None)
+    operations: list[Operation] = [insert("task_1"), refused, insert("task_2")]
+    results = await committer.do_all([(one, settled.append) for one in operations])
+    assert [type(one) for one in results] == [TaskRecord, TaskNotFoundError, TaskRecord]
+    assert settled == results
+    assert store.batches == [3]
+    assert await committer.do_all([]) == []
+
+
+async def test_what_is_given_together_may_take_more_than_one_commit(store: CountingStore) -> None:
+    names = [f"task_{n}" for n in range(2 * BATCH_LIMIT + 10)]
+    results = await Committer(store).do_all([(insert(name), ignore) for name in names])
+    assert [record.spec.id for record in results] == names
+    assert store.batches == [BATCH_LIMIT, BATCH_LIMIT, 10]
+
+
+async def test_what_is_given_together_is_refused_together_when_too_many_wait(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferry.server.engine.committer.WAITING_LIMIT", 1)
+    settled: list[object] = []
+    orders = [(insert("task_1"), settled.append), (insert("task_2"), settled.append)]
+    results = await Committer(store).do_all(orders)
+    assert [type(one) for one in results] == [UnavailableError] * 2
+    assert settled == results
+    assert await store.task("task_1") is None
+
+
 async def test_an_operation_settles_even_if_its_caller_has_gone(store: CountingStore) -> None:
     committer = Committer(store)
     settled = asyncio.get_running_loop().create_future()

@@ -37,9 +37,16 @@ def overdo(record: TaskRecord) -> Transition:
     return step._replace(event=step.event._replace(progress=101.0))
 
 
+def overreach(record: TaskRecord) -> Transition:
+    """Makes a task that no store takes, of an event that any does."""
+    step = apply(record, Progress(40.0), NOW, RULES)
+    return step._replace(record=step.record._replace(progress=101.0))
+
+
 IMPOSSIBLE: dict[str, Operation] = {
     "an id that is there": dispatched("task_1")._replace(key=KEY),
-    "an impossible row": Change("task_1", overdo),
+    "an impossible event": Change("task_1", overdo),
+    "an impossible task": Change("task_1", overreach),
     "a decision that breaks": Change("task_1", break_down),
 }
 
@@ -75,6 +82,19 @@ class CommitConformance:
         assert events == [transition.event for transition in transitions]
         closed = [transition.closed for transition in transitions if transition.closed]
         assert await store.attempts("task_1") == closed
+
+    @pytest.mark.parametrize("situation", SITUATIONS)
+    async def test_all_that_happens_to_a_task_in_one_batch_reads_back(
+        self, store: Store, situation: str
+    ) -> None:
+        steps = [change("task_1", step) for step in SITUATIONS[situation][0]]
+        _, *results = await store.commit([waiting("task_1"), *steps])
+        transitions = [one for one in results if isinstance(one, Transition)]
+        assert len(transitions) == len(steps)
+        last = transitions[-1].record if transitions else waiting("task_1").record
+        assert await store.task("task_1") == last
+        events = await store.events("task_1", 1, 100)
+        assert events == [transition.event for transition in transitions]
 
     async def test_what_is_not_there_is_not_found(self, store: Store) -> None:
         assert await store.task("task_1") is None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from inferry.server.engine.watch.cursors import Cursors
-from inferry.server.engine.watch.index import Index
+from inferry.server.engine.watch.index import Index, Listening
 from inferry.server.errors import UnavailableError
 from inferry.server.store import POSITION_BITS, Store
 from inferry.server.store.operations import Logged
@@ -74,11 +74,16 @@ class Feed:
     def take(self, logged: Sequence[Logged]) -> None:
         """Takes what a commit logged: this is the store's ``listener``."""
         index, ring, size = self.index, self._ring, self._size
-        anybody = bool(index)
+        anybody, spec = bool(index), None
+        listening: Sequence[Listening] = ()
         for one in logged:
             ring[one.position % size] = _kept(one)
             if anybody:
-                for watcher in index.watchers(one.record.spec):
+                # Events of one task come together.
+                if one.record.spec is not spec:
+                    spec = one.record.spec
+                    listening = tuple(index.watchers(spec))
+                for watcher in listening:
                     watcher.note(one.position)
         if logged:
             self.last = logged[-1].position
