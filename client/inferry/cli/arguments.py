@@ -119,3 +119,22 @@ def _payload_bytes(text: str) -> bytes:
     if text == "-":
         return sys.stdin.buffer.read()
     return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+
+
+def only_for(use: str, context: typer.Context, *names: str) -> None:
+    """Refuses options that say nothing for what is wanted.
+
+    Args:
+        use: What they are for.
+        context: Of the command.
+        names: Of its parameters.
+
+    Raises:
+        BadParameter: One was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        # By its name: typer has a click of its own.
+        if source is not None and source.name == "COMMANDLINE":
+            option = next(one for one in context.command.params if one.name == name)
+            raise typer.BadParameter(f"it is for {use} alone", param_hint=option.opts[0])

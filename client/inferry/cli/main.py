@@ -46,6 +46,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "serve": _Command(_GATEWAY, "serve", "serve"),
     "bridge": _Command(_GATEWAY, "bridge", "bridge"),
     "token": _Command(_GATEWAY, "tokens", "token"),
+    "worker": _Command(_GATEWAY, "worker.command", "worker"),
     "mock": _Command(_GATEWAY, "mock.command", "mock"),
     "check": _Command(_GATEWAY, "check.command", "check_backend"),
 }

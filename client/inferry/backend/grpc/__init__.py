@@ -1,6 +1,7 @@
 """Connects a backend to the gateway over gRPC: it dials in, and needs no address of its own."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -57,6 +58,7 @@ class Worker(Host):
         dial: The gateway.
         spool: As for ``connect``.
         drain_timeout: As for ``connect``.
+        on_ready: Called once with its id at the gateway: it is connected, and its setup is done.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Worker(Host):
         *,
         spool: Path | str | None = None,
         drain_timeout: float = 600.0,
+        on_ready: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(
             app,
-            lambda engine, lag: GrpcTransport(engine, lag, dial),
+            lambda engine, lag: GrpcTransport(engine, lag, dial, on_ready),
             spool=None if spool is None else Path(spool),
             drain_timeout=drain_timeout,
         )

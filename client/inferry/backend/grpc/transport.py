@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import grpc
 
@@ -51,12 +52,22 @@ class GrpcTransport:
         engine: Takes the tasks.
         lag: Of the handlers' loop.
         dial: The gateway.
+        on_ready: Called once with the server's id: it is connected, and its setup is done.
     """
 
-    def __init__(self, engine: Engine, lag: LagMeter, dial: Dial) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        lag: LagMeter,
+        dial: Dial,
+        on_ready: Callable[[str], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._lag = lag
         self._dial = dial
+        self._on_ready = on_ready
+        #: The server's id, once the gateway has given it.
+        self._id = ""
         self._load = LoadMeter()
         self._reports = Reports([r for r in engine.outbox.reports() if r.address == ""])
         self._channel: grpc.Channel
@@ -113,6 +124,7 @@ class GrpcTransport:
         """Has what changed said."""
         if self._session is not None and self._session.speaker is not None:
             self._session.speaker.look()
+        self._tell_ready()
 
     async def leave(self) -> None:
         """Says goodbye, now and on each stream to come."""
@@ -137,12 +149,19 @@ class GrpcTransport:
             # They run elsewhere by now, or have been given up.
             for key in self._engine.working():
                 self._engine.cancel(key)
+        self._id = welcome.server_id
+        self._tell_ready()
         self._resume_token = welcome.resume_token
         spool = self._engine.outbox.spool
         if spool is not None:
             spool.resume_token = welcome.resume_token
         if callable(self._dial.token):
             self._renewing = asyncio.create_task(self._renew(welcome))
+
+    def _tell_ready(self) -> None:
+        if self._on_ready is not None and self._id and self._engine.available:
+            self._on_ready(self._id)
+            self._on_ready = None
 
     async def _renew(self, welcome: WorkerWelcome) -> None:
         """Gives the gateway another token each time before the last one ends."""

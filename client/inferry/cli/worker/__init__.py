@@ -1,0 +1,1 @@
+"""Runs a backend that somebody wrote with the SDK."""
