@@ -459,8 +459,8 @@ BUGS = (
     Bug(
         "a report is acknowledged that could not be written",
         "carriers.worker.deeds:Writer.report",
-        "return refusal(number, error)",
-        "return ReportAck(number=number, status=update.status)",
+        "acks.append(refusal(word.number, result))",
+        "acks.append(ReportAck(number=word.number, status=word.update.status))",
     ),
     Bug(
         "the result of a large report that is sent once more is thrown away",

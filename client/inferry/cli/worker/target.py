@@ -59,7 +59,7 @@ def _imported(name: str) -> ModuleType:
             text = f"there is no module {error.name}, neither in {Path.cwd()} nor installed"
             raise TargetError(text) from None
         raise _broken(name, error) from None
-    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a module does when it is imported
         raise _broken(name, error) from None
 
 
