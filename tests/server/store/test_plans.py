@@ -20,6 +20,7 @@ INDEXES = {
     "task_and_payload": "sqlite_autoindex_tasks_1 (id=?)",
     "first_deadline": "COVERING INDEX tasks_deadline (deadline_ms>?)",
     "postpone": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
+    "postpone_queue": "tasks_deadline (deadline_ms>?)",
     "expired": "tasks_deadline (deadline_ms>? AND deadline_ms<?)",
     "running": "tasks_deadline (deadline_ms>?)",
     "waiting": "tasks_deadline (deadline_ms>?)",

@@ -149,7 +149,7 @@ class Postpone:
     """Puts off to ``until_ms`` what would end open tasks before. Result: how many tasks.
 
     ``deadline_ms`` is moved, and the deadlines of queue, attempt and total as far as they are
-    nearer than that.
+    nearer than that; so is that of the queue of what runs: its server may give it back.
     """
 
     until_ms: int

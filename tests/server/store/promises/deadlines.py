@@ -79,6 +79,14 @@ class DeadlineConformance:
         await do(store, claim("task_1", now_ms=late_ms), change("task_1", REFUSED, late_ms))
         assert (await record_of(store, "task_1")).deadline_ms == until_ms
 
+    async def test_the_wait_of_what_runs_is_put_off_for_when_its_server_gives_it_back(
+        self, store: Store
+    ) -> None:
+        until_ms = NOW + QUEUE_MS + 1_000
+        await do(store, dispatched("task_1"), Postpone(until_ms))
+        await do(store, change("task_1", REFUSED, until_ms - 1))
+        assert (await record_of(store, "task_1")).deadline_ms == until_ms
+
     async def test_what_has_ended_has_nothing_to_put_off(self, store: Store) -> None:
         await do(store, waiting("task_1"), change("task_1", Cancel()))
         before = await record_of(store, "task_1")

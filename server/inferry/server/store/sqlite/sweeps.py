@@ -39,5 +39,7 @@ def purge(cursor: apsw.Cursor, operation: Purge) -> int:
 
 def postpone(cursor: apsw.Cursor, operation: Postpone) -> int:
     """Puts deadlines off; returns of how many tasks."""
-    cursor.execute(QUERIES["postpone"], {"until_ms": operation.until_ms})
+    until = {"until_ms": operation.until_ms}
+    cursor.execute(QUERIES["postpone_queue"], until)
+    cursor.execute(QUERIES["postpone"], until)
     return cursor.connection.changes()

@@ -208,6 +208,11 @@ UPDATE tasks SET
     total_deadline_ms = max(total_deadline_ms, :until_ms)
 WHERE deadline_ms > 0 AND deadline_ms < :until_ms;
 
+-- name: postpone_queue
+-- A wait that goes on when the server gives its task back; it walks over what is open alone.
+UPDATE tasks SET queue_deadline_ms = :until_ms
+WHERE deadline_ms > 0 AND server_id IS NOT NULL AND queue_deadline_ms < :until_ms;
+
 -- name: note_time
 INSERT INTO clock (one, latest_ms) VALUES (1, ?)
 ON CONFLICT (one) DO UPDATE SET latest_ms = max(latest_ms, excluded.latest_ms);
