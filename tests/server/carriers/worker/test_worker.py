@@ -317,6 +317,30 @@ def test_a_stream_is_given_up_after_three_silent_intervals() -> None:
     assert isinstance(session.error, UnavailableError)
 
 
+def test_what_a_gateway_did_not_read_for_it_stood_still_is_no_silence_and_not_late() -> None:
+    docks = Docks()
+    session = docks.connect()
+    docks.pass_time(1)
+    docks.give("task_1")
+    docks.said(session)
+    docks.pass_time(60_000)
+    assert not session.over
+    assert docks.deeds == []
+    docks.hear(session, named("acknowledged", ONE))
+    assert docks.deeds == [("accept", ONE)]
+
+
+def test_a_lease_does_not_end_while_the_gateway_stands_still() -> None:
+    docks = Docks()
+    session = docks.connect()
+    token = taken(docks, session, "task_1")
+    docks.crew.disconnect(session)
+    docks.pass_time(1)
+    docks.pass_time(60_000)
+    docks.connect(token=token, held=(ONE,))
+    assert ("lose", ONE) not in docks.deeds
+
+
 def test_a_stream_that_does_not_end_by_itself_is_given_up() -> None:
     docks = Docks()
     session = docks.connect()

@@ -71,6 +71,8 @@ class Crew:
         self._streams: dict[Session, Callable[[], object]] = {}
         #: When the streams are given up that are to end.
         self._ending: dict[Session, int] = {}
+        #: When time was last let pass; 0 before.
+        self._ticked_ms = 0
         self._emptied = asyncio.Event()
         self._closing = False
 
@@ -175,6 +177,7 @@ class Crew:
         turned = self._fleet.turned.is_set()
         self._fleet.turned.clear()
         now = self._clock.now_ms()
+        self._pass_over(now)
         for server_id, worker in list(self._workers.items()):
             member = self._fleet.get(server_id)
             if member is None:
@@ -197,6 +200,17 @@ class Crew:
             await wait_for(self._emptied, _CLOSE_S)
         for give_up in list(self._streams.values()):
             give_up()
+
+    def _pass_over(self, now_ms: int) -> None:
+        """Takes out of account that the gateway stood still, or its clock was put forward.
+
+        What workers said meanwhile has not been read yet: nobody was silent, and nothing is late.
+        """
+        gap_ms = now_ms - self._ticked_ms
+        if self._ticked_ms and gap_ms > self._rules.beat_ms:
+            for worker in self._workers.values():
+                worker.pass_over(gap_ms)
+        self._ticked_ms = now_ms
 
     def _retire(self, worker: Worker) -> None:
         """Lets go of a worker that was taken out of the list."""

@@ -91,6 +91,12 @@ class Holds:
             found.append(attempt)
         return found
 
+    def put_off(self, phase: Phase, by_ms: int) -> None:
+        """Puts off the time by which attempts have to leave a phase."""
+        due = self._due[phase]
+        for attempt in due:
+            due[attempt] += by_ms
+
     def due_ms(self) -> int | None:
         """Tells when the first time is over; None when there is none."""
         firsts = (next(iter(due.values()), None) for due in self._due.values())

@@ -217,6 +217,15 @@ class Worker:
         times = (self.holds.due_ms(), session.due_ms if session else None, self._lost_ms or None)
         self.due_ms = min((at_ms for at_ms in times if at_ms is not None), default=2**63)
 
+    def pass_over(self, gap_ms: int) -> None:
+        """Takes a time out of account in which nobody listened to the worker."""
+        if self.session is not None:
+            self.session.heard_ms += gap_ms
+        self.holds.put_off(Phase.GIVEN, gap_ms)
+        if self._lost_ms:
+            self._lost_ms += gap_ms
+        self.due_ms = 0
+
     def give_back(self, attempt: AttemptKey, reason: str) -> Hold | None:
         """Gives an attempt up that the worker never took; returns what it had of it."""
         hold = self.forget(attempt)
