@@ -63,6 +63,8 @@ class Books:
             if older is not None:
                 self.ended(older)
             self.streams[wire.server_id] = wire
+            for key in wire.claimed:
+                self._taken(wire, key)
         now_s = self.world.loop.time()
         for assignment in message.assignments:
             key = assignment.task_id, assignment.attempt
@@ -93,7 +95,9 @@ class Books:
             self._taken(wire, key)
             if report.update.status in FINAL:
                 self._over(wire, key)
-        for named in (*message.acknowledged, *message.hello.held):
+        wire.heard_s = self.world.loop.time()
+        wire.claimed += [(named.task_id, named.attempt) for named in message.hello.held]
+        for named in message.acknowledged:
             self._taken(wire, (named.task_id, named.attempt))
         for named in message.stopped:
             self._over(wire, (named.task_id, named.attempt))

@@ -16,6 +16,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 #: Messages that the network takes before the worker has read them.
 _WINDOW = 4
+#: How a gateway says that it heard nothing, and how long that must have been at least.
+_SILENT = "the worker said nothing"
+_SILENT_S = 2.5
 #: A message that is held up is held up for so long at most, and all that follow with it.
 _STRAGGLE_S = 2.0
 
@@ -58,6 +61,9 @@ class Wire:
         self.server_id = ""
         self.granted = self.assigned = 0
         self.given: list[tuple[str, int]] = []
+        #: What the worker said with its hello that it has, which counts once it is welcome.
+        self.claimed: list[tuple[str, int]] = []
+        self.heard_s = world.loop.time()
         self.goodbye = False
         self.closed_since_s: float | None = None
         self._session: Session | None = None
@@ -158,6 +164,8 @@ class Wire:
         if end.code in (StatusCode.INTERNAL, StatusCode.UNKNOWN) and not self.life.dead:
             self.world.violate(f"a stream ended with {end}")
         self.world.trace(self.name, "stream ends at the gateway:", end)
+        if _SILENT in end.details and self.world.loop.time() - self.heard_s < _SILENT_S:
+            self.world.violate(f"{self.name} is taken for silent, which it was not: {end}")
         if not self._hushed:
             self._down.put(end)
 
