@@ -180,9 +180,10 @@ class Process:
         if life is None or not life.serving:
             return None
         if self.wire is not None:
-            if self.random.random() < 0.5:
-                self.wire.hush()
-            self.wire.drop()
+            older = self.wire
+            if self.random.random() < 0.3:
+                older.hush()
+            older.drop() if self.random.random() < 0.5 else older.abandon()
         wire = worker.wire(life, self.name)
         self.wire, self.welcome_s = wire, 0.0
         self._received = self._granted = 0

@@ -106,6 +106,10 @@ class Wire:
         if not self._hushed:
             self.world.spawn(self._cut())
 
+    def abandon(self) -> None:
+        """Is not read any more; what was said on it is still on its way."""
+        self._down.put(EndError(StatusCode.CANCELLED, "abandoned"))
+
     def hush(self) -> None:
         """Lets nothing arrive any more, and nobody notice."""
         self.world.trace(self.name, "loses its network")
