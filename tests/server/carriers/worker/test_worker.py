@@ -1,5 +1,7 @@
 """The rules of one worker's stream, step by step."""
 
+from dataclasses import replace
+
 import pytest
 
 from inferry.server.carriers.worker.session import Session
@@ -328,6 +330,19 @@ def test_what_a_gateway_did_not_read_for_it_stood_still_is_no_silence_and_not_la
     assert docks.deeds == []
     docks.hear(session, named("acknowledged", ONE))
     assert docks.deeds == [("accept", ONE)]
+
+
+def test_who_is_slowed_for_its_reports_are_not_written_yet_is_not_silent() -> None:
+    docks = Docks(replace(RULES, reports=1))
+    session = docks.connect()
+    session.begin_report()
+    for _ in range(10):
+        docks.pass_time(RULES.beat_ms)
+    assert not session.over
+    session.end_reports(1)
+    for _ in range(3):
+        docks.pass_time(RULES.beat_ms)
+    assert session.over
 
 
 def test_a_lease_does_not_end_while_the_gateway_stands_still() -> None:

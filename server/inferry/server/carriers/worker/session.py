@@ -99,6 +99,9 @@ class Session:
 
     def tick(self, now_ms: int) -> bool:
         """Lets time pass: ends what is over; tells whether a heartbeat is due."""
+        if not self._room.is_set():
+            # Who is slowed is not silent: what it says is not read.
+            self.heard_ms = now_ms
         if self.token_ends_ms <= now_ms:
             self.end(UnauthenticatedError("the token has expired: send a new one before it does"))
         elif self._silent_ms <= now_ms:
