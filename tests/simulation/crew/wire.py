@@ -16,9 +16,10 @@ Metadata = tuple[tuple[str, str], ...]
 
 #: Messages that the network takes before the worker has read them.
 _WINDOW = 4
-#: How a gateway says that it heard nothing, and how long that must have been at least.
+#: How a gateway says that it heard nothing, and how long that must have been at least: a clock that
+#: is put forward may take one interval of three away.
 _SILENT = "the worker said nothing"
-_SILENT_S = 2.5
+_SILENT_S = 1.9
 #: A message that is held up is held up for so long at most, and all that follow with it.
 _STRAGGLE_S = 2.0
 
