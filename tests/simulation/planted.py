@@ -391,6 +391,12 @@ BUGS = (
         "return True",
     ),
     Bug(
+        "a resume token of before a restart does not hold",
+        "access.resume:ResumeSigner.token",
+        "hmac.digest(self._key, server_id.encode(), hashlib.sha256)",
+        "hmac.digest(self._key, f'{server_id}{id(self)}'.encode(), hashlib.sha256)",
+    ),
+    Bug(
         "what a stream said is taken that another one replaced",
         "carriers.worker.inbox:Inbox.receive",
         "if worker is None or worker.session is not session or session.over:",

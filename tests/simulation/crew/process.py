@@ -68,7 +68,7 @@ class Process:
         self.wronged_s = 0.0
         self.desk = Desk(self)
         self._newest: dict[str, int] = {}
-        self._resume_token = ""
+        self._resume_token = self._server_id = ""
         self._received = self._granted = 0
         self._heard_s = 0.0
         self._running: dict[asyncio.Task[Any], None] = {}
@@ -253,6 +253,10 @@ class Process:
     def _welcomed(self, welcome: WorkerWelcome) -> None:
         self.world.trace(self.name, "is welcome, goes on" if welcome.resumed else "is welcome")
         self.welcome_s = self.world.loop.time()
+        known = bool(self._resume_token) and welcome.server_id == self._server_id
+        if welcome.resumed is not known:
+            self.world.violate(f"{self.name} has a token: {known}, goes on: {welcome.resumed}")
+        self._server_id = welcome.server_id
         if self._resume_token and not welcome.resumed:
             for work in list(self.works.values()):
                 work.cancel()
