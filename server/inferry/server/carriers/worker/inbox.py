@@ -47,18 +47,19 @@ class Inbox:
         for chunk in message.result_chunks:
             # Whose attempt it is shows with the report: its end may be sent once more.
             session.chunks.add(key(chunk.attempt), chunk.offset, chunk.data)
-        reported = {key(report.attempt) for report in message.reports}
+        attempts = [key(report.attempt) for report in message.reports]
+        reported = frozenset(attempts)
         for attempt in _keys(session, message.acknowledged):
             worker.acknowledged(attempt, reported=attempt in reported)
         words: list[Word] = []
-        for report in message.reports:
+        for attempt, report in zip(attempts, message.reports, strict=True):
             if session.full:
                 self._write(worker, session, words)
                 words = []
                 await session.room()
                 if worker.session is not session:
                     return
-            words.append(self._word(worker, session, report))
+            words.append(self._word(worker, session, attempt, report))
         self._write(worker, session, words)
         for attempt in _keys(session, message.stopped):
             worker.stopped(attempt)
@@ -84,9 +85,11 @@ class Inbox:
             worker.turn(session)
             compare(worker, heartbeat)
 
-    def _word(self, worker: Worker, session: Session, report: WorkerReport) -> Word:
+    def _word(
+        self, worker: Worker, session: Session, attempt: AttemptKey, report: WorkerReport
+    ) -> Word:
         """Takes a report, which is yet to be written."""
-        attempt, update = key(report.attempt), report.update
+        update = report.update
         # Who reports on it has it, whether or not it said so.
         worker.acknowledged(attempt, reported=True)
         session.begin_report()
