@@ -67,6 +67,20 @@ def host_port(text: str) -> str:
     return text
 
 
+def listen_address(text: str) -> str:
+    """Reads where to listen: as ``host_port``, port 0 for a free one.
+
+    Raises:
+        BadParameter: It is something else.
+    """
+    host, _, port = text.rpartition(":")
+    if port == "0":
+        # Any other port says whether the rest is right.
+        host_port(f"{host}:1")
+        return text
+    return host_port(text)
+
+
 def http_url(text: str) -> str:
     """Reads where REST is: an http or https URL; a slash at its end is left out.
 
@@ -137,4 +151,4 @@ def only_for(use: str, context: typer.Context, *names: str) -> None:
         # By its name: typer has a click of its own.
         if source is not None and source.name == "COMMANDLINE":
             option = next(one for one in context.command.params if one.name == name)
-            raise typer.BadParameter(f"it is for {use} alone", param_hint=option.opts[0])
+            raise typer.BadParameter(f"it is for {use} alone", param_hint=option.opts[-1])

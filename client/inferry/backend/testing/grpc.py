@@ -1,6 +1,7 @@
 """A gateway of tests over gRPC: it takes a worker's streams, sends attempts and takes reports."""
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable
@@ -11,50 +12,48 @@ from typing import Any, Self, TypeVar
 import grpc
 import orjson
 
-from inferry.backend.attempt import FINAL, Assignment, AttemptKey
+from inferry.backend.attempt import Assignment
 from inferry.backend.testing.gateway import Sent
+from inferry.backend.testing.intake import Intake
 from inferry.backend.testing.streams import Connection, Cut, Streams
-from inferry.v1.task_pb2 import TaskUpdate
 from inferry.v1.worker_pb2 import (
     AttemptCancel,
     AttemptRef,
     GatewayMessage,
-    ReportAck,
     WorkerHello,
     WorkerMessage,
-    WorkerReport,
     WorkerWelcome,
 )
 from inferry.v1.worker_service_pb2_grpc import (
     add_WorkerServiceServicer_to_server,
 )
+from inferry.wire.hosts import take_port
 
 Result = TypeVar("Result")
+Found = TypeVar("Found")
 
 _THREADS = 16
 _WITHIN_S = 30.0
 
 
-class GrpcGateway:
+class GrpcGateway(Intake):
     """A gateway in this process; use it with ``async with``.
 
     It runs on threads of its own, and all that a test sees of it on the test's loop.
 
     Args:
         welcome: What it says to workers, but for the resume token.
+        listen: ``HOST:PORT``; port 0 takes a free one.
     """
 
-    def __init__(self, welcome: WorkerWelcome | None = None) -> None:
+    def __init__(
+        self, welcome: WorkerWelcome | None = None, *, listen: str = "127.0.0.1:0"
+    ) -> None:
+        super().__init__()
         #: ``HOST:PORT``, once it runs.
         self.address = ""
         #: How the next streams end before their welcome.
         self.refusals: deque[Cut] = deque()
-        #: Whether each last report that comes next is refused for now.
-        self.again: deque[bool] = deque()
-        #: Codes with which the next last reports are refused.
-        self.refused: deque[str] = deque()
-        #: Whether reports are neither taken nor acknowledged for now.
-        self.deaf = False
         #: Whether a resume token holds.
         self.resumes = True
         #: Each stream that had its welcome.
@@ -65,28 +64,35 @@ class GrpcGateway:
         self.tokens: asyncio.Queue[str] = asyncio.Queue()
         #: How many streams there were, refused ones counted in.
         self.streams = 0
-        self._welcome = welcome or WorkerWelcome(server_id="srv_test", protocol_version=1)
+        #: What it says to the next workers, but for the resume token.
+        self.welcome = welcome or WorkerWelcome(server_id="srv_test", protocol_version=1)
+        #: The resume token of the newest stream.
+        self.resume_token = ""
+        self._listen = listen
         self._resume_tokens = (f"resume-{number}" for number in itertools.count(1))
-        self._sent: dict[AttemptKey, Sent] = {}
-        self._taken: dict[AttemptKey, asyncio.Event] = {}
-        self._parts: dict[AttemptKey, bytearray] = {}
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop
         self._server: grpc.Server
 
     async def __aenter__(self) -> Self:
-        """Starts to listen on a free port of this machine."""
+        """Starts to listen.
+
+        Raises:
+            OSError: It cannot be listened there.
+        """
         self._loop = asyncio.get_running_loop()
         options = (
             ("grpc.so_reuseport", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
         )
+        host, _, port = self._listen.rpartition(":")
+        # gRPC does not say why it cannot listen; whoever tries before it is told.
+        take_port(host.strip("[]"), int(port)).close()
         self._server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
-        add_WorkerServiceServicer_to_server(
-            Streams(partial(self._call, self._begin), partial(self._call, self._hear)), self._server
-        )
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        begin, hear = partial(self._call, self._begin), partial(self._call, self._hear)
+        add_WorkerServiceServicer_to_server(Streams(begin, hear, self._note_end), self._server)
+        self.address = f"{host}:{self._server.add_insecure_port(self._listen)}"
         self._server.start()
         return self
 
@@ -108,7 +114,7 @@ class GrpcGateway:
         """Sends an attempt when the worker has credit; see ``Gateway.send``."""
         task_id = task_id or f"task_{next(self._numbers)}"
         assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
-        sent = self._sent.setdefault(assignment.key, Sent(assignment))
+        sent = self.sent.setdefault(assignment.key, Sent(assignment))
         connection = await self.until(self._with_credit)
         connection.assigned += 1
         await self.send_again(sent)
@@ -116,9 +122,7 @@ class GrpcGateway:
 
     async def send_uninvited(self, task_type: str, payload: Any) -> Sent:
         """Sends an attempt for which the worker has given no credit."""
-        task_id = f"task_{next(self._numbers)}"
-        sent = Sent(Assignment(task_id, 1, task_type, orjson.dumps(payload), _WITHIN_S))
-        self._sent[sent.key] = sent
+        sent = self.expect(task_type, orjson.dumps(payload), _WITHIN_S)
         await self.send_again(sent)
         return sent
 
@@ -127,12 +131,25 @@ class GrpcGateway:
         assert self.connection is not None  # noqa: S101 - a test's mistake
         self.deaf = False
         said = [report for message in self.connection.messages for report in message.reports]
-        self.say(GatewayMessage(report_acks=[self._ack(report) for report in said]))
+        self.say(GatewayMessage(report_acks=[self.answer(report) for report in said]))
 
     async def send_again(self, sent: Sent) -> None:
         """Sends an attempt, credit or not; see ``Gateway.send_again``."""
+        taken = self.assign(sent)
+        async with asyncio.timeout(_WITHIN_S):
+            await taken.wait()
+
+    def expect(self, task_type: str, payload: bytes, timeout_s: float) -> Sent:
+        """Makes an attempt of a JSON text, to be assigned."""
+        task_id = f"task_{next(self._numbers)}"
+        sent = Sent(Assignment(task_id, 1, task_type, payload, timeout_s))
+        self.sent[sent.key] = sent
+        return sent
+
+    def assign(self, sent: Sent) -> asyncio.Event:
+        """Sends an attempt, credit or not; gives what is set when it was acknowledged."""
         assignment = sent.assignment
-        taken = self._taken[assignment.key] = asyncio.Event()
+        taken = self.taken[assignment.key] = asyncio.Event()
         message = GatewayMessage()
         message.assignments.add(
             task_id=assignment.task_id,
@@ -142,8 +159,7 @@ class GrpcGateway:
             timeout_ms=round(1_000 * assignment.timeout_s),
         )
         self.say(message)
-        async with asyncio.timeout(_WITHIN_S):
-            await taken.wait()
+        return taken
 
     async def cancel(self, sent: Sent) -> None:
         """Tells the worker to stop an attempt."""
@@ -159,13 +175,15 @@ class GrpcGateway:
         assert self.connection is not None  # noqa: S101 - a test's mistake
         self.connection.outgoing.put(message)
 
-    async def until(self, look: Callable[[], Connection | None]) -> Connection:
+    async def until(
+        self, look: Callable[[], Found | None], within: float | None = _WITHIN_S
+    ) -> Found:
         """Looks after each message until there is what is looked for.
 
         Raises:
-            TimeoutError: It does not come.
+            TimeoutError: It does not come, in so many seconds; None waits for ever.
         """
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(within):
             while (found := look()) is None:
                 self._changed.clear()
                 await self._changed.wait()
@@ -188,8 +206,8 @@ class GrpcGateway:
             self.connection.outgoing.put(Cut(grpc.StatusCode.ABORTED, "REPLACED: a newer stream"))
         connection = self.connection = Connection(hello, token)
         welcome = WorkerWelcome()
-        welcome.CopyFrom(self._welcome)
-        welcome.resume_token = next(self._resume_tokens)
+        welcome.CopyFrom(self.welcome)
+        welcome.resume_token = self.resume_token = next(self._resume_tokens)
         welcome.resumed = self.resumes and bool(hello.resume_token)
         connection.outgoing.put(GatewayMessage(welcome=welcome))
         self.connections.put_nowait(connection)
@@ -198,44 +216,26 @@ class GrpcGateway:
 
     def _hear(self, connection: Connection, message: WorkerMessage) -> None:
         """Takes a worker's message in."""
+        self._changed.set()
         connection.messages.append(message)
         connection.granted = max(connection.granted, message.granted_total)
-        for taken in message.acknowledged:
-            self._taken[taken.task_id, taken.attempt].set()
-        for stopped in message.stopped:
-            sent = self._sent.get((stopped.task_id, stopped.attempt))
-            if sent is not None:
-                sent.stopped.set()
-        for chunk in message.result_chunks:
-            parts = self._parts.setdefault(
-                (chunk.attempt.task_id, chunk.attempt.attempt), bytearray()
-            )
-            del parts[chunk.offset :]
-            parts += chunk.data
-        acks = [] if self.deaf else [self._ack(report) for report in message.reports]
+        acks = self.take_in(message)
         if acks:
             connection.outgoing.put(GatewayMessage(report_acks=acks))
         if message.token:
             self.tokens.put_nowait(message.token)
         if message.HasField("goodbye"):
             connection.left.set()
-        self._changed.set()
 
-    def _ack(self, report: WorkerReport) -> ReportAck:
-        key = report.attempt.task_id, report.attempt.attempt
-        update = TaskUpdate()
-        update.CopyFrom(report.update)
-        if report.chunked_bytes:
-            update.result_json = bytes(self._parts.pop(key, b""))
-        final = update.status in FINAL
-        ack = ReportAck(number=report.number, status=update.status)
-        if final and self.again and self.again.popleft():
-            ack.again, ack.code = True, "UNAVAILABLE"
-        elif final and self.refused:
-            ack.code, ack.error = self.refused.popleft(), "refused by the test"
-        elif key in self._sent:
-            self._sent[key].note(update)
-        return ack
+    def _note_end(self, connection: Connection) -> None:
+        """Notes the end of a stream, from another thread."""
+
+        def note() -> None:
+            connection.ended.set()
+            self._changed.set()
+
+        with contextlib.suppress(RuntimeError):  # the test is over
+            self._loop.call_soon_threadsafe(note)
 
     def _call(self, function: Callable[..., Result], *given: Any) -> Result:
         """Calls something on the test's loop, from another thread."""

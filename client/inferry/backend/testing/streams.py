@@ -34,8 +34,16 @@ class Connection:
     assigned: int = 0
     #: What came in, but for the hello.
     messages: list[WorkerMessage] = field(default_factory=list)
+    #: Whether what the worker says is read; it may say more all the same.
+    reading: threading.Event = field(default_factory=threading.Event)
     #: Set when the worker said goodbye.
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set when nothing more comes from the worker.
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Begins to read."""
+        self.reading.set()
 
 
 class Streams(WorkerServiceServicer):
@@ -44,15 +52,18 @@ class Streams(WorkerServiceServicer):
     Args:
         begin: Takes a stream in by its hello and token, or says how it ends.
         hear: Takes a message of a stream in.
+        end: Hears that no more of them come.
     """
 
     def __init__(
         self,
         begin: Callable[[WorkerHello, str], Connection | Cut],
         hear: Callable[[Connection, WorkerMessage], None],
+        end: Callable[[Connection], None],
     ) -> None:
         self._begin = begin
         self._hear_one = hear
+        self._end = end
 
     def Connect(  # noqa: N802 - the RPC's name
         self, request_iterator: Iterator[WorkerMessage], context: grpc.ServicerContext
@@ -60,7 +71,8 @@ class Streams(WorkerServiceServicer):
         """Serves a stream."""
         metadata = dict(context.invocation_metadata())
         token = str(metadata.get("authorization", "")).removeprefix("Bearer ")
-        connection = self._begin(next(request_iterator).hello, token)
+        first = next(request_iterator, WorkerMessage())
+        connection = self._begin(first.hello, token)
         if isinstance(connection, Cut):
             context.abort(connection.code, connection.details)
         threading.Thread(
@@ -77,8 +89,10 @@ class Streams(WorkerServiceServicer):
     def _hear(self, connection: Connection, requests: Iterator[WorkerMessage]) -> None:
         try:
             for message in requests:
+                connection.reading.wait()
                 self._hear_one(connection, message)
         except grpc.RpcError:
             pass
         finally:
+            self._end(connection)
             connection.outgoing.put(Cut(grpc.StatusCode.OK))

@@ -2,25 +2,49 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import aiohttp
 import typer
 
-from inferry.cli.arguments import duration_ms, http_url
+from inferry.cli.arguments import duration_ms, http_url, listen_address, only_for
 from inferry.cli.arguments import payload as json_object
 from inferry.cli.check.backend import Backend
 from inferry.cli.check.callbacks import listening
 from inferry.cli.check.finding import Finding, Verdict
 from inferry.cli.check.http_checks import check
 from inferry.cli.check.work import Patience, Work
+from inferry.cli.check.worker.limits import Limits
+from inferry.cli.check.worker.run import check_worker
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.output import plain
 from inferry.cli.terminal import say
 
+#: The word in place of a URL.
+_WORKER = "worker"
+_HTTP, _STREAM = "Of an HTTP backend", "Of a worker"
+
 
 def check_backend(  # noqa: PLR0913  # an option each
-    url: Annotated[str, typer.Argument(parser=http_url, metavar="URL", help="The backend.")],
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            parser=lambda text: text if text == _WORKER else http_url(text),
+            metavar="URL|worker",
+            help="An HTTP backend, or the word worker: one that dials in over gRPC.",
+        ),
+    ],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- COMMAND...]",
+            help="Starts the worker, and is stopped at the end. Without, it tells what a worker "
+            "needs to connect, and waits for one.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     task_type: Annotated[
         str, typer.Option("--type", help="The type of the tasks that it gets.")
@@ -30,7 +54,7 @@ def check_backend(  # noqa: PLR0913  # an option each
     ] = "{}",
     long_payload: Annotated[
         str | None,
-        typer.Option(help="Work of some seconds that tells its progress; for four of the checks."),
+        typer.Option(help="Work of some seconds that tells its progress; for some of the checks."),
     ] = None,
     bad_payload: Annotated[
         str | None, typer.Option(help="Work that ends with an error; for one of the checks.")
@@ -39,11 +63,22 @@ def check_backend(  # noqa: PLR0913  # an option each
         int, typer.Option(parser=duration_ms, metavar="TIME", help="How long a task may take.")
     ] = "30s",  # type: ignore[assignment]  # what the parser reads
     host: Annotated[
-        str, typer.Option("--callback-host", help="Address to listen on for callbacks.")
+        str,
+        typer.Option(
+            "--callback-host",
+            help="Address to listen on for callbacks.",
+            rich_help_panel=_HTTP,
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--callback-port", min=0, max=65_535, help="Its port; 0 takes a free one."),
+        typer.Option(
+            "--callback-port",
+            min=0,
+            max=65_535,
+            help="Its port; 0 takes a free one.",
+            rich_help_panel=_HTTP,
+        ),
     ] = 0,
     public_url: Annotated[
         str | None,
@@ -52,13 +87,24 @@ def check_backend(  # noqa: PLR0913  # an option each
             parser=http_url,
             metavar="URL",
             help="How the backend reaches that address, if by another one.",
+            rich_help_panel=_HTTP,
         ),
     ] = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            parser=listen_address,
+            metavar="HOST:PORT",
+            help="Where to listen for its stream; port 0 takes a free one.",
+            rich_help_panel=_STREAM,
+        ),
+    ] = "127.0.0.1:0",
 ) -> None:
     """Check whether a backend keeps its contract, in whatever language it is written.
 
-    Calls it as a gateway does, and takes its callbacks: no gateway is needed. Exit status 1 says
-    that a check failed.
+    Calls it as a gateway does, and takes its callbacks; or takes a worker's stream, and runs
+    through all that can happen on one: no gateway is needed. Exit status 1 says that a check
+    failed.
     """
     work = Work(
         json_object(payload),
@@ -66,28 +112,43 @@ def check_backend(  # noqa: PLR0913  # an option each
         None if bad_payload is None else json_object(bad_payload),
         Patience(timeout / 1_000),
     )
+    if target == _WORKER:
+        only_for("a URL", context, "host", "port", "public_url")
+        found = check_worker(listen, command or (), task_type, work, _say_listening, Limits())
+    else:
+        only_for(_WORKER, context, "command", "listen")
+        found = _over_http(target, task_type, work, (host, port, public_url))
     try:
-        count = asyncio.run(_check(url, task_type, work, (host, port, public_url)))
+        count = asyncio.run(_shown(found))
     except OSError as error:
-        say(f"cannot listen for callbacks: {error}", err=True)
+        say(f"cannot check: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from None
     say(", ".join(f"{count[verdict]} {verdict.lower()}" for verdict in Verdict if count[verdict]))
     if count[Verdict.FAIL]:
         raise typer.Exit(ExitCode.FAILED)
 
 
-async def _check(
+async def _over_http(
     url: str, task_type: str, work: Work, place: tuple[str, int, str | None]
-) -> Counter[Verdict]:
-    verdicts: Counter[Verdict] = Counter()
+) -> AsyncIterator[Finding]:
     async with (
         listening(*place) as callbacks,
         aiohttp.ClientSession(trust_env=False) as http,
     ):
         async for finding in check(Backend(http, url, callbacks, task_type), work):
-            _show(finding)
-            verdicts[finding.verdict] += 1
+            yield finding
+
+
+async def _shown(found: AsyncIterator[Finding]) -> Counter[Verdict]:
+    verdicts: Counter[Verdict] = Counter()
+    async for finding in found:
+        _show(finding)
+        verdicts[finding.verdict] += 1
     return verdicts
+
+
+def _say_listening(address: str, token: str) -> None:
+    say(f"inferry check listens: INFERRY_ADDRESS={address} INFERRY_TOKEN={token}")
 
 
 def _show(finding: Finding) -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from inferry.cli.check.backend import Backend
 from inferry.cli.check.ends import end_of, expect_acceptance, long_payload, result_of
 from inferry.cli.check.finding import BrokenContractError, Finding, Verdict
+from inferry.cli.check.table import findings
 from inferry.cli.check.work import SkippedError, Work
 from inferry.server.carriers.http.health import read_health
 from inferry.server.task.failure import Failure
@@ -15,17 +16,9 @@ from inferry.server.task.record import Status
 Check = Callable[[Backend, Work], Awaitable[str | Finding]]
 
 
-async def check(backend: Backend, work: Work) -> AsyncIterator[Finding]:
-    """Makes all checks; each has a line, whatever comes of the others."""
-    for name, one in _CHECKS.items():
-        try:
-            seen = await one(backend, work)
-        except BrokenContractError as broken:
-            yield Finding(name, Verdict.FAIL, str(broken), broken.remedy)
-        except SkippedError as needs:
-            yield Finding(name, Verdict.SKIP, "not made", str(needs))
-        else:
-            yield seen if isinstance(seen, Finding) else Finding(name, Verdict.PASS, seen)
+def check(backend: Backend, work: Work) -> AsyncIterator[Finding]:
+    """Makes all checks."""
+    return findings(_CHECKS, backend, work)
 
 
 async def _health(backend: Backend, _work: Work) -> str | Finding:
