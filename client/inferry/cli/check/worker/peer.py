@@ -113,7 +113,8 @@ class Peer:
             "granted_total is what came on this stream plus what can be taken now: state it after "
             "the welcome, and again whenever a slot is free",
         )
-        sent = self.gateway.expect(self._type, payload, timeout_s, connection)
+        sent = self.gateway.expect(self._type, payload, timeout_s)
+        connection.assigned += 1
         self._given.append(sent)
         self.gateway.assign(sent)
         return sent
