@@ -41,7 +41,7 @@ class Play:
     def run(self, *arguments: str) -> None:
         given = ["--address", "gateway.example:1", "--token", "secret", *arguments]
         self._run = self._pool.submit(
-            lambda: CliRunner().invoke(app, given, obj=lambda _address: self._channel)
+            lambda: CliRunner().invoke(app, given, obj=lambda _settings: self._channel)
         )
 
     def answer(self, method: MethodDescriptor, response: Any, _kind: type[Request]) -> Request:

@@ -22,6 +22,8 @@ from inferry.v1.task_service_pb2 import (
     CreateTaskRequest,
     FollowTasksRequest,
     FollowTasksResponse,
+    WatchTaskRequest,
+    WatchTaskResponse,
     WatchTasksRequest,
     WatchTasksResponse,
 )
@@ -30,6 +32,7 @@ from tests.processes import INFERRY
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Follow = Callable[["Tasks", AsyncIterator[FollowTasksRequest]], AsyncIterator[FollowTasksResponse]]
+Events = Callable[[WatchTaskRequest, Context], AsyncIterator[WatchTaskResponse]]
 Watch = Callable[[WatchTasksRequest, Context], AsyncIterator[WatchTasksResponse]]
 
 
@@ -51,6 +54,8 @@ class Tasks:
         self.shown = asyncio.Event()
         #: What a stream ends with that a ``ConnectionResetError`` breaks off.
         self.break_with = grpc.StatusCode.UNAVAILABLE
+        #: Watches one task.
+        self.events: Events | None = None
         self.watch: Watch | None = None
         self.watched: list[WatchTasksRequest] = []
 
@@ -91,6 +96,13 @@ class Tasks:
                 self.shown.set()
         except ConnectionResetError:
             await context.abort(self.break_with, "broken off")
+
+    async def WatchTask(
+        self, request: WatchTaskRequest, context: Context
+    ) -> AsyncIterator[WatchTaskResponse]:
+        assert self.events is not None
+        async for response in self.events(request, context):
+            yield response
 
     async def WatchTasks(
         self, request: WatchTasksRequest, context: Context
@@ -141,6 +153,8 @@ class Gateway:
         self.queue = GetQueueResponse()
         #: How often the servers were asked for.
         self.looks = 0
+        #: With what right they were.
+        self.tokens: list[str | bytes | None] = []
         self.port = 0
         self._server: grpc.aio.Server | None = None
 
@@ -164,6 +178,11 @@ class Gateway:
                 FollowTasksRequest.FromString,
                 FollowTasksResponse.SerializeToString,
             ),
+            "WatchTask": grpc.unary_stream_rpc_method_handler(
+                self.tasks.WatchTask,
+                WatchTaskRequest.FromString,
+                WatchTaskResponse.SerializeToString,
+            ),
             "WatchTasks": grpc.unary_stream_rpc_method_handler(
                 self.tasks.WatchTasks,
                 WatchTasksRequest.FromString,
@@ -186,8 +205,9 @@ class Gateway:
         make = grpc.method_handlers_generic_handler
         return [make(f"inferry.v1.{name}", methods) for name, methods in named.items()]
 
-    async def _list_servers(self, _: ListServersRequest, __: Context) -> ListServersResponse:
+    async def _list_servers(self, _: ListServersRequest, context: Context) -> ListServersResponse:
         self.looks += 1
+        self.tokens.append(dict(context.invocation_metadata() or ()).get("authorization"))
         return self.servers
 
     async def _get_queue(self, _: GetQueueRequest, __: Context) -> GetQueueResponse:

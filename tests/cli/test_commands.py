@@ -106,7 +106,7 @@ def test_attempts_are_a_line_each(play: Play) -> None:
         (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", 4, "refused: no (UNAVAILABLE)"),
         (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 5, "refused: no (UNAUTHENTICATED)"),
         (grpc.StatusCode.NOT_FOUND, "GONE", 5, "refused: no (GONE)"),
-        (grpc.StatusCode.INTERNAL, None, 5, "refused: no (INTERNAL)"),
+        (grpc.StatusCode.INTERNAL, None, 4, "cannot reach the gateway at gateway.example:1"),
     ],
 )
 def test_a_refusal_says_why_and_sets_the_exit_status(

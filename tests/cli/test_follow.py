@@ -1,98 +1,15 @@
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 
-from inferry.cli.follow import line, watch
-from inferry.cli.session import session_on
+from inferry.cli.follow import line
 from inferry.v1.task_pb2 import Task, TaskEvent
-from inferry.v1.task_service_pb2 import WatchTaskResponse
-from tests.cli.play import TASKS, open_channel
+from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
+from tests.cli.scripted import Context, Gateway, finished
 
-WITHIN_S = 20
 CREATED = TaskEvent(seq=1, kind=TaskEvent.CREATED, status=Task.PENDING)
 QUEUED = TaskEvent(seq=1, kind=TaskEvent.QUEUED, status=Task.PENDING, queue_position=3)
-FINISHED = TaskEvent(seq=2, kind=TaskEvent.FINISHED, status=Task.COMPLETED)
-
-
-class Watching:
-    """A watch, read an event at a time in a thread, and the gateway's side of it."""
-
-    def __init__(self, pool: ThreadPoolExecutor, pauses_s: list[float]) -> None:
-        self._pool = pool
-        self._channel = open_channel()
-        self._events = watch(session_on(self._channel, ()), "task_1", pauses_s)
-
-    def next(self) -> "Future[TaskEvent | None]":
-        return self._pool.submit(next, self._events, None)
-
-    def asked(self) -> tuple[int, Any]:
-        """Takes the call; gives the number that it asks to go on after, and the stream."""
-        method = TASKS.methods_by_name["WatchTask"]
-        _, request, stream = self._channel.take_unary_stream(method)
-        return request.after_seq, stream
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-def test_a_watch_goes_on_where_it_was_when_the_gateway_comes_back(pool: ThreadPoolExecutor) -> None:
-    watching = Watching(pool, [0.0])
-    first = watching.next()
-    after, stream = watching.asked()
-    stream.send_response(WatchTaskResponse(event=CREATED))
-    assert (after, first.result(WITHIN_S)) == (0, CREATED)
-
-    second = watching.next()
-    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone")
-    after, stream = watching.asked()
-    stream.send_response(WatchTaskResponse(event=FINISHED))
-    assert (after, second.result(WITHIN_S)) == (1, FINISHED)
-
-    end = watching.next()
-    stream.terminate((), grpc.StatusCode.OK, "")
-    assert end.result(WITHIN_S) is None
-
-
-def test_a_watch_gives_up_when_the_gateway_stays_away(pool: ThreadPoolExecutor) -> None:
-    watching = Watching(pool, [0.0])
-    first = watching.next()
-    _, stream = watching.asked()
-    stream.send_response(WatchTaskResponse(event=CREATED))
-    assert first.result(WITHIN_S) == CREATED
-
-    second = watching.next()
-    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone")
-    _, stream = watching.asked()
-    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "still gone")
-    with pytest.raises(grpc.RpcError):
-        second.result(WITHIN_S)
-
-
-def test_a_new_place_in_the_queue_is_shown_but_is_no_progress(pool: ThreadPoolExecutor) -> None:
-    """A gateway that goes away after each place is given up like one that says nothing."""
-    watching = Watching(pool, [0.0])
-    first = watching.next()
-    _, stream = watching.asked()
-    stream.send_response(WatchTaskResponse(event=CREATED))
-    assert first.result(WITHIN_S) == CREATED
-
-    second = watching.next()
-    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone")
-    after, stream = watching.asked()
-    # Whatever number it carries: the watch goes on after the last numbered event.
-    stream.send_response(WatchTaskResponse(event=QUEUED))
-    assert (after, second.result(WITHIN_S)) == (1, QUEUED)
-
-    third = watching.next()
-    stream.terminate((), grpc.StatusCode.UNAVAILABLE, "gone again")
-    with pytest.raises(grpc.RpcError):
-        third.result(WITHIN_S)
 
 
 def test_a_line_tells_the_place_in_the_queue() -> None:
@@ -100,13 +17,42 @@ def test_a_line_tells_the_place_in_the_queue() -> None:
     assert line(CREATED, 0) == "1 CREATED PENDING 0%"
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])
-def test_a_watch_that_never_began_is_not_repeated(
-    pool: ThreadPoolExecutor, code: grpc.StatusCode
+async def test_a_watch_says_that_the_gateway_went_away_and_goes_on(scripted: Gateway) -> None:
+    after: list[int] = []
+
+    async def events(
+        request: WatchTaskRequest, context: Context
+    ) -> AsyncIterator[WatchTaskResponse]:
+        after.append(request.after_seq)
+        if len(after) == 1:
+            yield WatchTaskResponse(event=CREATED)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        yield WatchTaskResponse(event=finished("task_1"))
+
+    scripted.tasks.events = events
+    ran = await scripted.run("watch", "task_1")
+    assert (ran.status, ran.out, after) == (0, '"done"\n', [0, 1])
+    created, away, ended = ran.err.splitlines()
+    assert (created[:9], ended[:10]) == ("1 CREATED", "2 FINISHED")
+    assert away.startswith("the gateway is away, tries again in 0.")
+    assert "(gone)" in away
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(grpc.StatusCode.UNAVAILABLE, 4), (grpc.StatusCode.NOT_FOUND, 5)]
+)
+async def test_a_watch_that_never_began_is_not_repeated(
+    scripted: Gateway, code: grpc.StatusCode, status: int
 ) -> None:
-    watching = Watching(pool, [0.0])
-    first = watching.next()
-    _, stream = watching.asked()
-    stream.terminate((), code, "no")
-    with pytest.raises(grpc.RpcError):
-        first.result(WITHIN_S)
+    watched, nothing = 0, list[WatchTaskResponse]()
+
+    async def events(_: WatchTaskRequest, context: Context) -> AsyncIterator[WatchTaskResponse]:
+        nonlocal watched
+        watched += 1
+        for response in nothing:
+            yield response
+        await context.abort(code, "no")
+
+    scripted.tasks.events = events
+    ran = await scripted.run("watch", "task_1", "--json")
+    assert (ran.status, ran.out, watched) == (status, "", 1)

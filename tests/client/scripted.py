@@ -93,6 +93,13 @@ class Scripted(TaskServiceServicer):
             task.MergeFrom(Task(status=status, **fields))
             self._happen(task, TaskEvent.FINISHED)
 
+    def place(self, task_id: str, position: int) -> None:
+        """Tells the place of a task in the queue, under a number that nobody may go on after."""
+        event = TaskEvent(task_id=task_id, seq=99, kind=TaskEvent.QUEUED, queue_position=position)
+        with self._changed:
+            self._log.append(event)
+            self._changed.notify_all()
+
     def cut(self) -> None:
         """Ends all streams as a gateway does that goes away."""
         with self._changed:

@@ -54,6 +54,17 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         Client(address)
 
 
+@pytest.mark.parametrize("written", ["7", "'tök'", '"a\\nb"'])
+def test_what_is_no_token_is_refused_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    file = tmp_path / "inferry.toml"
+    file.write_text(f"token = {written}\n")
+    monkeypatch.setenv("INFERRY_CONFIG", str(file))
+    with pytest.raises(InvalidRequest, match=r"^token: it holds what no token does$"):
+        Client()
+
+
 def certificate() -> tuple[bytes, bytes]:
     """Makes a key and a certificate for localhost."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -9,9 +9,10 @@ from typing import Any
 class Access:
     """Where the gateway is and with what right to go there."""
 
-    #: ``HOST:PORT`` of the gateway's gRPC.
-    address: str
-    #: None for one that the data directory of a gateway on this machine gives.
+    #: ``HOST:PORT`` of the gateway's gRPC; None for that of the settings file, or the default.
+    address: str | None
+    #: None for that of the settings file, or one that a gateway's data directory here gives.
     token: str | None
-    #: Makes the channel to an address; None for a real one. It is of gRPC, which is not loaded yet.
-    open_channel: Callable[[str], Any] | None
+    #: Opens the channel that the client's settings ask for; None for a real one. Both need gRPC,
+    #: which is not loaded yet.
+    open_channel: Callable[[Any], Any] | None

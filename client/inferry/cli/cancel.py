@@ -3,13 +3,13 @@
 import sys
 from typing import Annotated, Any
 
-import grpc
 import typer
 
 from inferry.cli import arguments, output
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, Labelled, TaskStatus, show
 from inferry.cli.terminal import say
+from inferry.client.errors import InferryError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import CancelTaskRequest, CancelTasksRequest
 
@@ -76,7 +76,7 @@ def _cancel_all(
             request.page_token = answer.next_page_token
             if not answer.next_page_token:
                 break
-    except grpc.RpcError:
+    except InferryError:
         say(_said(done), err=True)
         raise
     if as_json:

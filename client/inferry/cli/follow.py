@@ -1,52 +1,20 @@
 """Follows a task to its end: a progress bar on a terminal, a line an event elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import grpc
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from inferry.cli.output import percent, place, plain
-from inferry.cli.patience import PAUSES_S, Patience
-from inferry.cli.session import Session
+from inferry.cli.session import Session, say_away
 from inferry.cli.terminal import say
+from inferry.client.sync.watching import events_of
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
-from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTaskRequest
+from inferry.v1.task_service_pb2 import GetTaskRequest
 
 Draw = Callable[[TaskEvent], None]
-
-
-def watch(
-    session: Session, task_id: str, pauses_s: Sequence[float] = PAUSES_S
-) -> Iterator[TaskEvent]:
-    """Gives the task's events up to its end, each once, even if the gateway restarts meanwhile.
-
-    Between them it gives ``QUEUED`` events, which have no number of their own: the task's place in
-    the queue changed.
-
-    Raises:
-        RpcError: There is no such task, or the gateway is away for longer than all pauses.
-    """
-    seen, patience = 0, Patience(pauses_s)
-    while True:
-        request = WatchTaskRequest(id=task_id, after_seq=seen, value_format=JSON_TEXT)
-        call = session.tasks.WatchTask(request, metadata=session.metadata)
-        try:
-            for response in call:
-                if response.event.kind != TaskEvent.QUEUED:
-                    seen = response.event.seq
-                    patience.renew()
-                yield response.event
-        except grpc.RpcError as error:
-            if not seen:
-                raise
-            patience.wait(error)
-        else:
-            return
-        finally:
-            call.cancel()
 
 
 def follow(session: Session, task_id: str) -> Task:
@@ -55,7 +23,7 @@ def follow(session: Session, task_id: str) -> Task:
     drawing = _bar(console, task_id) if console.is_terminal else _lines()
     last = TaskEvent()
     with drawing as draw:
-        for last in watch(session, task_id):
+        for last in events_of(session.calls, task_id, 0, say_away):
             draw(last)
     if last.HasField("task"):
         return last.task

@@ -101,14 +101,15 @@ def entry(
     context: typer.Context,
     *,
     address: Annotated[
-        str,
+        str | None,
         typer.Option(
             envvar="INFERRY_ADDRESS",
             parser=host_port,
             metavar="HOST:PORT",
             help="gRPC of the gateway.",
+            show_default="127.0.0.1:50051",
         ),
-    ] = "127.0.0.1:50051",
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(

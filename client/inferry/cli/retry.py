@@ -4,7 +4,6 @@ import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
-import grpc
 import typer
 
 from inferry.cli import arguments, output
@@ -12,6 +11,7 @@ from inferry.cli.exit_codes import ExitCode
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, Labelled, show
 from inferry.cli.terminal import say
+from inferry.client.errors import InferryError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
 
@@ -90,7 +90,7 @@ def _retry_all(
             full, request.page_token = answer.queue_full, answer.next_page_token
             if full or not answer.next_page_token:
                 break
-    except grpc.RpcError:
+    except InferryError:
         say(_said(done), err=True)
         raise
     if as_json:

@@ -1,19 +1,22 @@
-"""A command's way to the gateway: synchronous stubs on one channel, and what its refusals mean."""
+"""A command's way to the gateway: that of the client, and what its refusals mean."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import grpc
 import typer
-from google.rpc.error_details_pb2 import ErrorInfo
-from grpc_status import rpc_status
 
 from inferry.cli.access import Access
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
+from inferry.client.config import Settings, read_settings
+from inferry.client.errors import InferryError, InvalidRequest, Unavailable
+from inferry.client.patience import Absence, Patience
+from inferry.client.sync.calls import Calls
+from inferry.client.sync.machinery import open_channel
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
@@ -23,27 +26,28 @@ Answered = TypeVar("Answered")
 
 #: How long an answer that needs no waiting may take.
 CALL_TIMEOUT_S = 30.0
-#: A task with the largest payload and the largest result that any setting allows.
-_MAX_MESSAGE_BYTES = 129 * 1024 * 1024
-
-#: OK is the end of a stream that has none: somebody on the way closed it.
-_UNREACHABLE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.OK,
-}
-#: How streams end that somebody on the way cut, unless the gateway itself says so.
-_CUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Stubs, and the metadata that each call carries."""
+    """The stubs, and the way that calls go. A person sees at once what is: nothing is repeated."""
 
-    tasks: TaskServiceStub
-    servers: ServerServiceStub
-    queue: QueueServiceStub
-    metadata: tuple[tuple[str, str], ...]
+    calls: Calls
+
+    @property
+    def tasks(self) -> TaskServiceStub:
+        """The tasks."""
+        return self.calls.here().stubs.tasks
+
+    @property
+    def servers(self) -> ServerServiceStub:
+        """The servers."""
+        return self.calls.here().stubs.servers
+
+    @property
+    def queue(self) -> QueueServiceStub:
+        """The queue."""
+        return self.calls.here().stubs.queue
 
     def call(
         self,
@@ -54,32 +58,63 @@ class Session:
         """Calls a method of one answer; ``timeout_s`` None waits as long as it takes.
 
         Raises:
-            RpcError: The gateway refused or cannot be reached.
+            InferryError: The gateway refused or cannot be reached.
         """
-        return method(request, timeout=timeout_s, metadata=self.metadata)
-
-
-def open_channel(address: str) -> grpc.Channel:
-    """Opens a channel to a gateway."""
-    options = [
-        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-        # The address is the gateway's own: http_proxy is for browsers.
-        ("grpc.enable_http_proxy", 0),
-    ]
-    return grpc.insecure_channel(address, options=options)
-
-
-def session_on(channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> Session:
-    """Makes the stubs on a channel."""
-    stubs = TaskServiceStub(channel), ServerServiceStub(channel), QueueServiceStub(channel)
-    return Session(*stubs, metadata)
+        return self.calls.ask(lambda _: method, request, Patience(timeout_s, 0))
 
 
 @contextmanager
 def connected(context: typer.Context) -> Iterator[Session]:
     """Gives a command its session, and turns the gateway's refusals into exit statuses."""
     access: Access = context.obj
-    token = access.token or local_token(access.address.rpartition(":")[0])
+    session = Session(Calls(_settings(access), access.open_channel or open_channel))
+    try:
+        yield session
+    except InferryError as error:
+        say(_explain(error), err=True)
+        unreachable = isinstance(error, Unavailable)
+        raise typer.Exit(ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED) from None
+    finally:
+        session.calls.close()
+
+
+def say_away(error: InferryError, pause_s: float) -> None:
+    """Says on standard error that the gateway is away, and when it is tried again."""
+    say(f"the gateway is away, tries again in {pause_s:.1f} s: {error}", err=True)
+
+
+def wait_for_gateway(
+    absence: Absence, error: InferryError, sleep: Callable[[float], object]
+) -> None:
+    """Waits before the next try, and says so.
+
+    Args:
+        absence: How long the gateway is away.
+        error: What the last try ended with.
+        sleep: Waits for some seconds, or less if nobody waits any longer.
+
+    Raises:
+        InferryError: The same again would do no better, or the gateway is away for too long.
+    """
+    pause_s = absence.pause_s(error)
+    if pause_s is None:
+        raise error
+    say_away(error, pause_s)
+    sleep(pause_s)
+
+
+def _settings(access: Access) -> Settings:
+    """Finds where the gateway is, and a token for it.
+
+    Raises:
+        BadParameter: The settings file cannot be used.
+        Exit: There is no token.
+    """
+    try:
+        settings = read_settings(access.address, access.token, False, CALL_TIMEOUT_S, 0)
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error)) from None
+    token = settings.token or local_token(settings.address.rpartition(":")[0])
     if token is None:
         say(
             "no token: give --token or INFERRY_TOKEN; `inferry token` makes one on the "
@@ -87,42 +122,10 @@ def connected(context: typer.Context) -> Iterator[Session]:
             err=True,
         )
         raise typer.Exit(ExitCode.REFUSED)
-    channel = (access.open_channel or open_channel)(access.address)
-    try:
-        yield session_on(channel, (("authorization", f"Bearer {token}"),))
-    except grpc.RpcError as error:
-        say(_explain(error, access.address), err=True)
-        unreachable = error.code() in _UNREACHABLE
-        raise typer.Exit(ExitCode.UNREACHABLE if unreachable else ExitCode.REFUSED) from None
-    finally:
-        channel.close()
+    return replace(settings, token=token)
 
 
-def passes(error: grpc.RpcError) -> bool:
-    """Whether the gateway, or the way to it, is away for now: the same may work later."""
-    cut = error.code() in _CUT and _reason(error) is None
-    return cut or error.code() in _UNREACHABLE
-
-
-def why(error: grpc.RpcError) -> str:
-    """Says in a few words what ended a call."""
-    return error.details() or "it ended the stream"
-
-
-def _explain(error: grpc.RpcError, address: str) -> str:
-    reason = _reason(error)
-    if error.code() in _UNREACHABLE and reason is None:
-        return (
-            f"cannot reach the gateway at {address} ({why(error)}): does `inferry serve` "
-            "run there? --address or INFERRY_ADDRESS says where"
-        )
-    return f"refused: {error.details()} ({reason or error.code().name})"
-
-
-def _reason(error: grpc.RpcError) -> str | None:
-    """Finds the gateway's own code for the error; None when it did not come from a gateway."""
-    status = rpc_status.from_call(cast("grpc.Call", error))
-    info = ErrorInfo()
-    if status is not None and any(detail.Unpack(info) for detail in status.details):
-        return str(info.reason)
-    return None
+def _explain(error: InferryError) -> str:
+    if isinstance(error, Unavailable) and not error.refused:
+        return f"{error} --address or INFERRY_ADDRESS says where"
+    return f"refused: {error} ({error.code})"

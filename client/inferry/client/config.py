@@ -76,21 +76,28 @@ def read_settings(
     """Takes each setting from its argument, else from the environment, else from the file.
 
     Raises:
-        InvalidRequest: The address is none, or the file cannot be used.
+        InvalidRequest: The address or the token is none, or the file cannot be used.
     """
     address = address or os.environ.get(ADDRESS_VARIABLE)
-    token = token or os.environ.get(TOKEN_VARIABLE)
+    token = token or os.environ.get(TOKEN_VARIABLE) or None
     file = {} if address and token else _read_file(os.environ.get(FILE_VARIABLE))
     where = address or file.get("address") or DEFAULT_ADDRESS
     if not is_host_port(str(where)):
         raise InvalidRequest(f"address: {where!r}; right is HOST:PORT, such as {DEFAULT_ADDRESS}")
+    token = token or file.get("token")
+    if not (token is None or callable(token) or _is_token(token)):
+        raise InvalidRequest("token: it holds what no token does")
     return Settings(
         address=str(where),
-        token=token or file.get("token"),
+        token=token,
         credentials=_credentials(tls),
         timeout_s=timeout_s,
         retries=retries,
     )
+
+
+def _is_token(given: object) -> bool:
+    return isinstance(given, str) and given.isascii() and given.isprintable()
 
 
 def _read_file(name: str | None) -> Mapping[str, Any]:

@@ -70,6 +70,11 @@ def call_error(call: grpc.Call, address: str, request_id: str | None = None) -> 
     return _with_pause(error, refusal.retry_after_s)
 
 
+def cut_error(address: str) -> Unavailable:
+    """Makes the error of a stream that has no end of its own: somebody on the way made one."""
+    return _unreachable(address, "it ended the stream", None)
+
+
 def refusal_error(refusal: TaskRefusal, request_id: str) -> InferryError:
     """Makes the error of one creation of a batch."""
     kind = _BY_CODE.get(refusal.code, InferryError)
@@ -106,11 +111,15 @@ def _no_answer(
         text = f"the gateway at {address} did not answer in time"
         return Unavailable(text, code="TIMEOUT", request_id=request_id)
     if status in _BROKEN:
-        text = f"cannot reach the gateway at {address} ({said}): does `inferry serve` run there?"
-        return Unavailable(text, request_id=request_id)
+        return _unreachable(address, said, request_id)
     # gRPC refuses a message that is too large in the words of a limit.
     kind = errors.InvalidRequest if status is Code.RESOURCE_EXHAUSTED else _BY_STATUS.get(status)
     return (kind or InferryError)(said, code=status.name, request_id=request_id)
+
+
+def _unreachable(address: str, said: str, request_id: str | None) -> Unavailable:
+    text = f"cannot reach the gateway at {address} ({said}): does `inferry serve` run there?"
+    return Unavailable(text, request_id=request_id)
 
 
 def _with_pause(error: InferryError, pause_s: float | None) -> InferryError:

@@ -6,6 +6,9 @@ from time import monotonic
 
 from inferry.client.errors import InferryError, QueueFull, Unavailable
 
+#: Told that the gateway is away: why, and in how many seconds it is tried again.
+Away = Callable[[InferryError, float], object]
+
 #: The first pause, at most; each is up to twice as long as the one before.
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 4.0
@@ -27,6 +30,10 @@ def jitter_s(number: int, share: Callable[[], float] = random.random) -> float:
         share: Gives 0 to 1.
     """
     return share() * min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * (1 << min(number, _STEPS)))
+
+
+def in_silence(_error: InferryError, _pause_s: float) -> None:
+    """Tells nobody that the gateway is away."""
 
 
 class Patience:
@@ -76,15 +83,19 @@ class Patience:
 
 
 class Absence:
-    """Of the gateway, as a stream that is to go on notices it.
+    """Of the gateway, as something that is to go on notices it: a stream, or call after call.
 
     Args:
+        patience: For the time before it was there at all; None treats that as any other absence.
         now_s: A clock that never goes back.
     """
 
-    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, patience: Patience | None = None, now_s: Callable[[], float] = monotonic
+    ) -> None:
+        self._patience = patience
         self._now_s = now_s
-        self._tried_s = 0.0
+        self._tried_s: float | None = None
         self._since_s: float | None = None
         self._pauses = 0
 
@@ -94,13 +105,18 @@ class Absence:
 
     def over(self) -> None:
         """The gateway is there."""
+        self._patience = None
         self._since_s, self._pauses = None, 0
 
     def pause_s(self, error: InferryError) -> float | None:
-        """Tells how long to wait before the next stream; None when there is no sense in another."""
+        """Tells how long to wait before the next try; None when there is no sense in another."""
         now_s = self._now_s()
-        if self._since_s is None or now_s - self._tried_s > _STOOD_S:
-            self._since_s, self._pauses = now_s, 0
+        if self._tried_s is not None and now_s - self._tried_s > _STOOD_S:
+            self.over()
+        if self._patience is not None:
+            return self._patience.pause_s(error, safe=True)
+        if self._since_s is None:
+            self._since_s = now_s
         if not isinstance(error, Unavailable | QueueFull) or now_s - self._since_s > AWAY_S:
             return None
         self._pauses += 1

@@ -10,7 +10,7 @@ from typing import TextIO
 import grpc
 import pytest
 
-from inferry.cli import patience
+from inferry.client import patience
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import BatchCreateTasksResult, CreateTaskRequest, TaskRefusal
 from tests.cli.real import WITHIN_S, Ran, ended
@@ -175,16 +175,16 @@ async def test_a_call_that_broke_is_made_again_and_creates_nothing_twice(
     assert (ran.status, ran.out) == (0, "task_1\ntask_2\ntask_3\n")
     first, second = scripted.tasks.batches
     assert first == second
-    assert ran.err.splitlines() == [
-        "the gateway is away (gone): tries again in 0.5 s",
-        "3 tasks created, 3 by an earlier run",
-    ]
+    away, summary = ran.err.splitlines()
+    assert away.startswith("the gateway is away, tries again in 0.")
+    assert "(gone)" in away
+    assert summary == "3 tasks created, 3 by an earlier run"
 
 
 async def test_a_gateway_that_stays_away_ends_it_and_the_same_run_goes_on_later(
     scripted: Gateway, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience.Patience.__init__, "__defaults__", ((0.0,), lambda _s: None))
+    monkeypatch.setattr(patience, "AWAY_S", 0.0)
 
     async def breaks(context: Context) -> None:
         if len(scripted.tasks.batches) > 1:

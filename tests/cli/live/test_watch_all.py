@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from inferry.cli import patience
+from inferry.client import patience
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTasksRequest, WatchTasksResponse
 from tests.cli.real import WITHIN_S, ended
@@ -54,8 +54,8 @@ def telling(*streams: tuple[WatchTasksResponse, ...]) -> Watch:
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience.Patience.__init__, "__defaults__", ((0.0,) * 3, lambda _s: None))
+def a_second_try_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "AWAY_S", 0.0)
 
 
 async def test_in_a_pipe_each_change_is_a_line_with_tabs(scripted: Gateway) -> None:

@@ -102,6 +102,32 @@ def test_events_come_once_each_up_to_the_end(client: Client, gateway: Scripted) 
     assert [event.task.result for event in last if event.task] == [7]
 
 
+def test_events_and_watches_of_a_gateway_that_was_never_there_end_as_calls_do() -> None:
+    with Client("127.0.0.1:1", "secret", retries=0) as client:
+        with pytest.raises(Unavailable, match="cannot reach the gateway"):
+            for _ in client.task("task_1").events():
+                pass
+        with pytest.raises(Unavailable, match="cannot reach the gateway"):
+            for _ in client.watch():
+                pass
+
+
+def test_a_new_place_in_the_queue_has_no_number_to_go_on_after(
+    client: Client, gateway: Scripted
+) -> None:
+    task = client.submit("hold")
+    gateway.place(task.id, 3)
+    kinds = []
+    for event in task.events():
+        kinds.append((event.kind, event.queue_position))
+        if len(kinds) == 2:
+            gateway.cut()
+            gateway.end(task.id, Task.COMPLETED, result_json=b"7")
+    queued = ("QUEUED", 3)
+    assert kinds == [("CREATED", None), queued, queued, ("FINISHED", None)]
+    assert [request.after_seq for request in gateway.said("WatchTask")] == [0, 1]
+
+
 def test_tasks_come_page_by_page(client: Client, gateway: Scripted) -> None:
     for number in range(5):
         client.submit("hold", labels={"odd": str(number % 2)})

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from io import FileIO
 from typing import NoReturn
 
-import grpc
 import typer
 
 from inferry.cli.batch.create import Answer, Creator
@@ -18,9 +17,9 @@ from inferry.cli.batch.follow import Follower
 from inferry.cli.batch.lines import lines
 from inferry.cli.batch.report import Report
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.patience import Patience
 from inferry.cli.session import Session, connected
 from inferry.cli.terminal import say
+from inferry.client.errors import InferryError
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 
 #: Names standard input.
@@ -64,7 +63,7 @@ def submit_lines(
 def _run(
     session: Session, source: FileIO, pattern: Pattern, report: Report, *, follows: bool
 ) -> None:
-    creator = Creator(session, Patience(), report.full)
+    creator = Creator(session, report.full)
     follower = Follower(session, ended=report.end, gone=report.lose, moved=report.paint)
     try:
         with report.painted(lambda: _count(source), lambda: follower.done):
@@ -110,7 +109,7 @@ def _parting(report: Report, pattern: Pattern) -> Iterator[None]:
     """Says what becomes of the tasks when the command ends before they do, and how to go on."""
     try:
         yield
-    except (KeyboardInterrupt, grpc.RpcError, BrokenPipeError):
+    except (KeyboardInterrupt, InferryError, BrokenPipeError):
         _part(report, pattern)
         raise
     except OSError as error:

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import grpc
-
 from inferry.cli.batch.creations import Creation
-from inferry.cli.patience import Patience, Sleep
-from inferry.cli.session import Session
+from inferry.cli.session import Session, wait_for_gateway
+from inferry.client.errors import InferryError
+from inferry.client.patience import Absence
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
     BatchCreateTasksResponse,
@@ -34,20 +33,18 @@ class Creator:
 
     Args:
         session: The way to the gateway.
-        patience: For a gateway that goes away.
         full: Told how many tasks wait for room in the queue, and for how many seconds.
-        sleep: Waits for room.
+        sleep: Waits for room, and for a gateway that is away.
     """
 
     def __init__(
         self,
         session: Session,
-        patience: Patience,
         full: Callable[[int, float], None],
-        sleep: Sleep = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._session = session
-        self._patience = patience
+        self._absence = Absence()
         self._full = full
         self._sleep = sleep
 
@@ -55,7 +52,7 @@ class Creator:
         """Creates the tasks of a batch; gives an answer for each.
 
         Raises:
-            RpcError: The gateway refuses the whole batch, or stays away.
+            InferryError: The gateway refuses the whole batch, or stays away.
         """
         left = batch
         while left:
@@ -79,8 +76,8 @@ class Creator:
         while True:
             try:
                 response = self._session.call(self._session.tasks.BatchCreateTasks, request)
-            except grpc.RpcError as error:
-                self._patience.wait(error)
+            except InferryError as error:
+                wait_for_gateway(self._absence, error, self._sleep)
             else:
-                self._patience.renew()
+                self._absence.over()
                 return response

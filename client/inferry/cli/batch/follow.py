@@ -8,8 +8,10 @@ from typing import cast
 
 import grpc
 
-from inferry.cli.patience import Patience
-from inferry.cli.session import Session
+from inferry.cli.session import Session, wait_for_gateway
+from inferry.client.errors import InferryError
+from inferry.client.failures import call_error, cut_error
+from inferry.client.patience import Absence
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import FollowTasksRequest, FollowTasksResponse
 
@@ -102,35 +104,37 @@ class Follower:
             raise self._failure
 
     def _run(self) -> None:
-        patience = Patience(sleep=self._stopped.wait)
+        absence = Absence()
         try:
             while not self._stopped.is_set():
-                error = self._stream(patience)
+                error = self._stream(absence)
                 if not self._stopped.is_set():
-                    patience.wait(error)
+                    wait_for_gateway(absence, error, self._stopped.wait)
         except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
             with self._changed:
                 self._failure = failure
                 self._changed.notify_all()
 
-    def _stream(self, patience: Patience) -> grpc.RpcError:
+    def _stream(self, absence: Absence) -> InferryError:
         """Follows through one stream; gives what ended it."""
+        calls = self._session.calls
+        absence.tried()
         with self._asking() as asks:
-            call = self._session.tasks.FollowTasks(asks, metadata=self._session.metadata)
+            here = calls.here()
+            call = here.stubs.tasks.FollowTasks(asks, metadata=here.metadata())
             with self._changed:
                 self._call = call
             if self._stopped.is_set():
                 call.cancel()
             try:
                 for response in call:
-                    patience.renew()
+                    absence.over()
                     self._take(response)
-            except grpc.RpcError as error:
-                return error
+            except grpc.RpcError as broken:
+                return call_error(cast("grpc.Call", broken), calls.settings.address)
             finally:
                 call.cancel()
-            # Nobody said the last word: somebody on the way ended it.
-            return cast("grpc.RpcError", call)
+            return cut_error(calls.settings.address)
 
     @contextmanager
     def _asking(self) -> Iterator[Iterator[FollowTasksRequest]]:

@@ -5,18 +5,18 @@ import threading
 import time
 from typing import Annotated
 
-import grpc
 import typer
 from rich.console import Console
 from rich.live import Live
 
 from inferry.cli import output
-from inferry.cli.live.changes import changes
 from inferry.cli.live.look import Look, picture, print_look
 from inferry.cli.live.rates import Rates
-from inferry.cli.patience import Patience
 from inferry.cli.servers import all_servers
-from inferry.cli.session import Session, connected
+from inferry.cli.session import Session, connected, wait_for_gateway
+from inferry.client.errors import InferryError
+from inferry.client.patience import Absence
+from inferry.client.sync.watching import changes
 from inferry.v1.queue_service_pb2 import GetQueueRequest
 from inferry.v1.task_service_pb2 import WatchTasksRequest
 
@@ -42,7 +42,7 @@ def top(
 
 def _watch(session: Session) -> None:
     console, counter = Console(highlight=False), _Counter(session)
-    patience = Patience(sleep=counter.stopped.wait)
+    absence = Absence(session.calls.patience())
     counter.start()
     try:
         with Live(
@@ -54,10 +54,10 @@ def _watch(session: Session) -> None:
             while True:
                 try:
                     look = _look(session)
-                except grpc.RpcError as error:
-                    patience.wait(error)
+                except InferryError as error:
+                    wait_for_gateway(absence, error, counter.stopped.wait)
                     continue
-                patience.renew()
+                absence.over()
                 look.flow = counter.rates.flow()
                 live.update(picture(look, console.height), refresh=True)
                 counter.stopped.wait(_PAUSE_S)
@@ -96,10 +96,9 @@ class _Counter:
 
     def _run(self) -> None:
         request = WatchTasksRequest(without_results=True)
-        # The other thread asks the same gateway, and says when it is away.
-        patience = Patience(sleep=self.stopped.wait, quiet=True)
         try:
-            for response in changes(self._session, request, patience):
+            # The other thread asks the same gateway, and says when it is away.
+            for response in changes(self._session.calls, request):
                 for event in response.events:
                     self.rates.count(event)
         except BaseException as failure:  # noqa: BLE001 - raised again in the main thread

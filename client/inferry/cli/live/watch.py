@@ -6,13 +6,11 @@ import typer
 
 from inferry.cli import arguments, exit_codes, output
 from inferry.cli.follow import follow
-from inferry.cli.follow import watch as events_of
 from inferry.cli.live import lines
-from inferry.cli.live.changes import changes
 from inferry.cli.live.picture import draw
-from inferry.cli.patience import Patience
-from inferry.cli.session import connected
+from inferry.cli.session import connected, say_away
 from inferry.cli.tasks import AsJson, TaskStatus, end
+from inferry.client.sync.watching import changes, events_of
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import GetTaskRequest, WatchTasksRequest
 
@@ -59,7 +57,7 @@ def watch(
     )
     only = Task.Status.Value(status.value) if status else None
     with connected(context) as session:
-        told = changes(session, request, Patience())
+        told = changes(session.calls, request, say_away)
         if as_json:
             lines.print_json_lines(told, only)
         elif output.OUT.is_terminal:
@@ -73,7 +71,7 @@ def _watch_one(context: typer.Context, task_id: str, *, as_json: bool) -> None:
         if not as_json:
             task = follow(session, task_id)
         else:
-            for event in events_of(session, task_id):
+            for event in events_of(session.calls, task_id, 0, say_away):
                 output.print_json_line(output.document(event))
             task = session.call(
                 session.tasks.GetTask, GetTaskRequest(id=task_id, value_format=JSON_TEXT)

@@ -1,7 +1,7 @@
 """One open channel, with its stubs and the one stream that tells of the ends of tasks."""
 
 from inferry.client.aio.follower import Follower
-from inferry.client.aio.machinery import open_channel, resolved, stubs_on
+from inferry.client.aio.machinery import Channel, resolved, stubs_on
 from inferry.client.config import Settings
 from inferry.client.errors import Forbidden
 
@@ -9,9 +9,9 @@ from inferry.client.errors import Forbidden
 class Connection:
     """What belongs to one event loop, and cannot be used in another."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, channel: Channel) -> None:
         self._settings = settings
-        self._channel = open_channel(settings)
+        self._channel = channel
         self.stubs = stubs_on(self._channel)
         self.follower = Follower(self.stubs, self.metadata, settings.address)
 

@@ -8,7 +8,7 @@ import grpc
 
 from inferry.client.aio.machinery import Job, Mailbox, Stubs, Wake
 from inferry.client.errors import InferryError, Unavailable
-from inferry.client.failures import call_error
+from inferry.client.failures import call_error, cut_error
 from inferry.client.following import Following, Tell, Told
 from inferry.client.patience import Absence
 from inferry.v1.task_service_pb2 import FollowTasksRequest
@@ -100,9 +100,7 @@ class Follower:
         while not self._rests():
             try:
                 await self._stream()
-                error: InferryError = Unavailable(
-                    f"the gateway at {self._address} ended the stream"
-                )
+                error: InferryError = cut_error(self._address)
             except grpc.RpcError as broken:
                 error = call_error(cast("grpc.Call", broken), self._address)
             except InferryError as refused:

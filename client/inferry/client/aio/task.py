@@ -110,7 +110,7 @@ class AsyncTask:
             after: Only events after this number.
         """
         async for event in events_of(self._calls, self.id, after):
-            yield event
+            yield read(TaskEvent, event)
 
     async def attempts(self) -> list[Attempt]:
         """Lists its attempts, oldest first."""

@@ -10,6 +10,7 @@ from inferry.client.reading import read
 from inferry.client.records import Changes, Status, TaskState
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
+from inferry.v1.task_pb2 import JSON_TEXT
 
 #: Tasks a page, and tasks that one call cancels or retries, at most.
 _PAGE = 500
@@ -99,8 +100,16 @@ class AsyncTasks:
             after: The ``cursor`` of what was dealt with last; empty to begin with a snapshot.
             results: Whether results and details come with the events that ended tasks.
         """
-        async for change in changes(self._calls, ids, type, labels, after, results=results):
-            yield change
+        request = pb.WatchTasksRequest(
+            ids=ids,
+            type=type,
+            labels=labels,
+            cursor=after,
+            value_format=JSON_TEXT,
+            without_results=not results,
+        )
+        async for response in changes(self._calls, request):
+            yield read(Changes, response)
 
     async def retry_all(
         self,

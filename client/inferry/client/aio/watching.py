@@ -1,36 +1,43 @@
 """Watches: streams that go on where they were when the gateway comes back."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from typing import cast
 
 import grpc
 
 from inferry.client.aio.calls import Calls
 from inferry.client.aio.machinery import sleep
-from inferry.client.errors import InferryError, Unavailable
-from inferry.client.failures import call_error
-from inferry.client.patience import Absence
-from inferry.client.reading import read
-from inferry.client.records import Changes, TaskEvent
+from inferry.client.errors import InferryError
+from inferry.client.failures import call_error, cut_error
+from inferry.client.patience import Absence, Away, in_silence
+from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import JSON_TEXT
 
 
-async def events_of(calls: Calls, task_id: str, after: int) -> AsyncIterator[TaskEvent]:
-    """Gives a task's events up to its end, as ``AsyncTask.events`` has it."""
+async def events_of(
+    calls: Calls, task_id: str, after: int, away: Away = in_silence
+) -> AsyncIterator[task_pb2.TaskEvent]:
+    """Gives a task's events up to its end, as ``AsyncTask.events`` has it, but as messages.
+
+    Args:
+        calls: The way to the gateway.
+        task_id: The task.
+        after: Only events after this number.
+        away: Told when the gateway is away.
+    """
     request = pb.WatchTaskRequest(id=task_id, after_seq=after, value_format=JSON_TEXT)
-    absence = Absence()
+    absence = Absence(calls.patience())
     while True:
         absence.tried()
         connection = calls.here()
         call = connection.stubs.tasks.WatchTask(request, metadata=await connection.metadata())
         try:
             async for response in call:
-                event = read(TaskEvent, response.event)
-                if event.kind != "QUEUED":
-                    request.after_seq = event.seq
+                if response.event.kind != task_pb2.TaskEvent.QUEUED:
+                    request.after_seq = response.event.seq
                     absence.over()
-                yield event
+                yield response.event
         except grpc.RpcError as broken:
             error = call_error(cast("grpc.Call", broken), calls.settings.address)
         else:
@@ -40,39 +47,38 @@ async def events_of(calls: Calls, task_id: str, after: int) -> AsyncIterator[Tas
         pause_s = absence.pause_s(error)
         if pause_s is None:
             raise error
+        away(error, pause_s)
         await sleep(pause_s)
 
 
 async def changes(
-    calls: Calls,
-    ids: Iterable[str],
-    task_type: str,
-    labels: Mapping[str, str],
-    after: str,
-    *,
-    results: bool,
-) -> AsyncIterator[Changes]:
-    """Gives what happens to many tasks, for ever, as ``AsyncClient.watch`` has it."""
-    request = pb.WatchTasksRequest(
-        ids=ids,
-        type=task_type,
-        labels=labels,
-        cursor=after,
-        value_format=JSON_TEXT,
-        without_results=not results,
-    )
-    absence = Absence()
+    calls: Calls, request: pb.WatchTasksRequest, away: Away = in_silence
+) -> AsyncIterator[pb.WatchTasksResponse]:
+    """Gives what happens to many tasks, for ever, as ``AsyncClient.watch`` has it, as messages.
+
+    A stream that breaks before it had a cursor is shown all again; its first response then says
+    ``restarted``.
+
+    Args:
+        calls: The way to the gateway.
+        request: What to watch. Its cursor is moved on.
+        away: Told when the gateway is away.
+    """
+    absence, told = Absence(calls.patience()), False
     while True:
         absence.tried()
         connection = calls.here()
         call = connection.stubs.tasks.WatchTasks(request, metadata=await connection.metadata())
-        error: InferryError = Unavailable("the gateway ended the stream")
+        again = told and not request.cursor
+        error: InferryError = cut_error(calls.settings.address)
         try:
             async for response in call:
                 absence.over()
+                response.restarted |= again
+                again, told = False, True
                 # Before it is handed on: who stops here and comes again has had it.
                 request.cursor = response.cursor or request.cursor
-                yield read(Changes, response)
+                yield response
         except grpc.RpcError as broken:
             error = call_error(cast("grpc.Call", broken), calls.settings.address)
         finally:
@@ -80,4 +86,5 @@ async def changes(
         pause_s = absence.pause_s(error)
         if pause_s is None:
             raise error
+        away(error, pause_s)
         await sleep(pause_s)

@@ -11,18 +11,25 @@ from inferry.client.errors import InferryError
 from inferry.client.failures import call_error
 from inferry.client.patience import Patience
 from inferry.client.sync.connection import Connection
-from inferry.client.sync.machinery import Home, Stubs, sleep
+from inferry.client.sync.machinery import Channel, Home, Stubs, open_channel, sleep
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 
 class Calls:
-    """The way to the gateway of one client."""
+    """The way to the gateway of one client.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where it is, and the rest.
+        opened: Opens a channel.
+    """
+
+    def __init__(
+        self, settings: Settings, opened: Callable[[Settings], Channel] = open_channel
+    ) -> None:
         self.settings = settings
-        self._home = Home(lambda: Connection(settings))
+        self._home = Home(lambda: Connection(settings, opened(settings)))
         self._closed = False
 
     def here(self) -> Connection:

@@ -4,15 +4,15 @@
 from inferry.client.config import Settings
 from inferry.client.errors import Forbidden
 from inferry.client.sync.follower import Follower
-from inferry.client.sync.machinery import open_channel, resolved, stubs_on
+from inferry.client.sync.machinery import Channel, resolved, stubs_on
 
 
 class Connection:
     """What belongs to one event loop, and cannot be used in another."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, channel: Channel) -> None:
         self._settings = settings
-        self._channel = open_channel(settings)
+        self._channel = channel
         self.stubs = stubs_on(self._channel)
         self.follower = Follower(self.stubs, self.metadata, settings.address)
 

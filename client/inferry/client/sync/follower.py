@@ -8,7 +8,7 @@ from typing import cast
 import grpc
 
 from inferry.client.errors import InferryError, Unavailable
-from inferry.client.failures import call_error
+from inferry.client.failures import call_error, cut_error
 from inferry.client.following import Following, Tell, Told
 from inferry.client.patience import Absence
 from inferry.client.sync.machinery import Job, Mailbox, Stubs, Wake
@@ -101,9 +101,7 @@ class Follower:
         while not self._rests():
             try:
                 self._stream()
-                error: InferryError = Unavailable(
-                    f"the gateway at {self._address} ended the stream"
-                )
+                error: InferryError = cut_error(self._address)
             except grpc.RpcError as broken:
                 error = call_error(cast("grpc.Call", broken), self._address)
             except InferryError as refused:

@@ -111,7 +111,7 @@ class Task:
             after: Only events after this number.
         """
         for event in events_of(self._calls, self.id, after):
-            yield event
+            yield read(TaskEvent, event)
 
     def attempts(self) -> list[Attempt]:
         """Lists its attempts, oldest first."""

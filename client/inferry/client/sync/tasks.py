@@ -11,6 +11,7 @@ from inferry.client.sync.task import Task
 from inferry.client.sync.watching import changes
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
+from inferry.v1.task_pb2 import JSON_TEXT
 
 #: Tasks a page, and tasks that one call cancels or retries, at most.
 _PAGE = 500
@@ -100,8 +101,16 @@ class Tasks:
             after: The ``cursor`` of what was dealt with last; empty to begin with a snapshot.
             results: Whether results and details come with the events that ended tasks.
         """
-        for change in changes(self._calls, ids, type, labels, after, results=results):
-            yield change
+        request = pb.WatchTasksRequest(
+            ids=ids,
+            type=type,
+            labels=labels,
+            cursor=after,
+            value_format=JSON_TEXT,
+            without_results=not results,
+        )
+        for response in changes(self._calls, request):
+            yield read(Changes, response)
 
     def retry_all(
         self,
