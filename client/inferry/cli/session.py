@@ -103,6 +103,18 @@ def wait_for_gateway(
     sleep(pause_s)
 
 
+def settings_of(address: str | None, token: str | None) -> Settings:
+    """Finds where the gateway is, and the token if one is given or in the settings file.
+
+    Raises:
+        BadParameter: The settings file cannot be used.
+    """
+    try:
+        return read_settings(address, token, False, CALL_TIMEOUT_S, 0)
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def _settings(access: Access) -> Settings:
     """Finds where the gateway is, and a token for it.
 
@@ -110,10 +122,7 @@ def _settings(access: Access) -> Settings:
         BadParameter: The settings file cannot be used.
         Exit: There is no token.
     """
-    try:
-        settings = read_settings(access.address, access.token, False, CALL_TIMEOUT_S, 0)
-    except InvalidRequest as error:
-        raise typer.BadParameter(str(error)) from None
+    settings = settings_of(access.address, access.token)
     token = settings.token or local_token(settings.address.rpartition(":")[0])
     if token is None:
         say(

@@ -17,9 +17,11 @@ from inferry.backend.token import Token
 from inferry.cli.access import Access
 from inferry.cli.arguments import host_port, http_url, only_for, span_or_0_ms
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.session import settings_of
 from inferry.cli.terminal import say
 from inferry.cli.tokens import local_token
 from inferry.cli.worker.target import TargetError, load
+from inferry.client.config import Settings
 from inferry.server.logs import set_up_logs
 
 _GRPC, _HTTP = "Over gRPC: it dials in", "Over HTTP: the gateway calls it"
@@ -106,10 +108,11 @@ def worker(  # noqa: PLR0913  # an option each
     else:
         only_for("--http", context, "host", "port", "gateway", "url")
     access: Access = context.obj
-    where = address or access.address
+    settings = settings_of(address or access.address, token or access.token)
+    where = settings.address
     name = (urlsplit(gateway).hostname if http else where.rpartition(":")[0]) or ""
     app = _loaded(target)
-    shown = _token(token or access.token, name)
+    shown = _token(settings, name)
     set_up_logs("auto", "info", sys.stderr)
     drain_s = drain_timeout / 1_000
     if http:
@@ -135,8 +138,10 @@ def _loaded(target: str) -> Backend:
         raise typer.Exit(ExitCode.USAGE) from None
 
 
-def _token(given: str | None, name: str) -> Token:
+def _token(settings: Settings, name: str) -> Token:
     """Gives the token; one that a command makes of itself is made anew before it ends."""
+    # From options and files comes no function that gives one.
+    given = settings.token if isinstance(settings.token, str) else None
     return given or (lambda: local_token(name))
 
 
