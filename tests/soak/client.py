@@ -114,12 +114,13 @@ class Client:
 
     async def _visit(self, number: int) -> None:
         """Is a worker for a moment, and leaves without a word."""
-        name = f"passer-by-{number % 5}"
+        name, gone = f"passer-by-{number % 5}", asyncio.Event()
 
         async def said() -> AsyncIterator[WorkerMessage]:
             hello = WorkerHello(name=name, protocol_version=1, capabilities=["nothing"])
             yield WorkerMessage(hello=hello)
-            await asyncio.Event().wait()
+            # Else gRPC keeps what it iterates over.
+            await gone.wait()
 
         call = self._workers.Connect(said(), metadata=self._metadata)
         try:
@@ -129,6 +130,7 @@ class Client:
         except (TimeoutError, grpc.aio.AioRpcError):
             pass
         finally:
+            gone.set()
             call.cancel()
 
 
