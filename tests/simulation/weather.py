@@ -74,6 +74,8 @@ class Weather:
     twin_n: int
     #: A worker's models load for so long.
     load_s: float
+    #: A worker takes up to so long over each message.
+    slow_s: float
     #: A worker opens another stream while it has one.
     impatient_p: float
     #: A worker forgets to acknowledge an assignment; mislays it; gives it back.
@@ -134,6 +136,7 @@ class Weather:
             leave_n=few(2, 0.35),
             twin_n=few(2, 0.25),
             load_s=seldom(3.0),
+            slow_s=seldom(1.0, 0.25),
             impatient_p=seldom(0.1, 0.25),
             forget_p=seldom(0.3, 0.25),
             mislay_p=seldom(0.3, 0.25),

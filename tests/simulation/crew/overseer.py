@@ -47,7 +47,7 @@ class Overseer:
         self._beat_s = config.worker_heartbeat_ms / 1_000
         weather = world.weather
         held_up_s = min(2.0, weather.straggle_s) if weather.straggle_p else 0.0
-        self._way_s = _MESSAGES * (weather.latency_s + held_up_s)
+        self._way_s = _MESSAGES * (weather.latency_s + held_up_s + weather.slow_s)
         #: How long what a worker has may differ from what the gateway takes it to have.
         self._differs_s = _LONGEST_BEAT * self._beat_s + self._way_s + _LATE_S
         self._lost_s = (

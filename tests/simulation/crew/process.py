@@ -119,7 +119,7 @@ class Process:
     def beat(self, *, listed: bool = False) -> None:
         """Says that it is alive, and what it holds."""
         held = self.holds()
-        if listed and self.world.happens(self.world.weather.mislist_p):
+        if self.world.happens(self.world.weather.mislist_p):
             held = self._mislisted(held)
         beat = WorkerHeartbeat(
             held_count=len(held),
@@ -193,6 +193,8 @@ class Process:
         try:
             while self.wire is wire:
                 message = await wire.read()
+                if self.world.weather.slow_s and not self.world.calm:
+                    await asyncio.sleep(self.world.weather.slow_s * self.random.random())
                 await self.awake.wait()
                 if self.wire is wire:
                     self._hear(message)

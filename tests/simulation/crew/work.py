@@ -59,7 +59,7 @@ class Work:
         if process.world.happens(process.world.weather.hang_p):
             process.world.trace(process.name, "hangs", *self._key)
             await asyncio.sleep(10_000)
-        await self._pause(random.choice((0.0, 0.05, 0.5, 2.0)) * random.random())
+        await self._pause(random.choice((0.0, 0.05, 0.5, 2.0, 8.0)) * random.random())
         if not self._here or self._cancelled:
             return
         end = self._ending()
