@@ -75,6 +75,7 @@ class Books:
             self.given[key] = Given(now_s, wire.life.clock.now_ms())
             self.world.history.streamed.add(key)
             wire.given.append(key)
+        wire.unwanted = wire.unwanted or message.HasField("reconnect")
         wire.assigned += len(message.assignments)
         if wire.assigned > wire.granted:
             self.world.violate(f"{wire.name} granted {wire.granted} and got {wire.assigned}")
@@ -104,6 +105,7 @@ class Books:
         if message.HasField("heartbeat"):
             self._listed(wire, message)
         if message.HasField("goodbye"):
+            wire.goodbye = True
             self._close(wire, closed=True)
 
     def ended(self, wire: "Wire") -> None:
@@ -125,7 +127,6 @@ class Books:
         stalled = beat.handler_lag_ms > wire.stalled_ms
         if not wire.goodbye:
             self._close(wire, closed=stalled or not beat.ready)
-        wire.goodbye = wire.goodbye or message.HasField("goodbye")
         if beat.listed:
             held = {(named.task_id, named.attempt) for named in beat.held}
             for key in wire.given[: beat.received_total]:

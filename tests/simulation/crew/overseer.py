@@ -70,16 +70,24 @@ class Overseer:
             open_ = _open(db, worker)
             self._look_at_the_unacknowledged(open_, now_ms, now_s, able_s)
             if worker.dead_s is not None:
-                since_s = max(worker.dead_s, able_s)
-                if now_s - since_s > self._lost_s:
-                    for task_id, _, started_ms in open_:
-                        if now_ms - started_ms > self._lost_s * 1_000:
-                            self.world.violate(f"{task_id} is held by {worker.name}, which is dead")
+                self._look_at_the_dead(worker, open_, now_ms, able_s)
                 continue
             process = worker.process
             if process is not None and self._steady(process, able_s):
                 self._compare(process, open_, now_s, now_ms)
         self._look_at_the_idle(life, now_s - able_s)
+
+    def _look_at_the_dead(
+        self, worker: Worker, open_: Sequence[tuple[str, int, int]], now_ms: int, able_s: float
+    ) -> None:
+        """Who is dead has nothing when its lease is over; who said goodbye, once it has gone."""
+        gone_s, lost_s = worker.dead_s or 0.0, self._lost_s
+        if worker.last is not None and worker.last.parted_s is not None:
+            gone_s, lost_s = worker.last.parted_s, _LATE_S
+        for task_id, _, started_ms in open_:
+            late = self.world.loop.time() - max(gone_s, able_s) > lost_s
+            if late and now_ms - started_ms > lost_s * 1_000:
+                self.world.violate(f"{task_id} is held by {worker.name}, which is gone")
 
     def _look_at_the_unacknowledged(
         self, open_: Sequence[tuple[str, int, int]], now_ms: int, now_s: float, able_s: float

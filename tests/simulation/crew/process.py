@@ -99,7 +99,7 @@ class Process:
         self.leaving = True
         self.say(goodbye=WorkerGoodbye(reason="it is late"))
         self.beat()
-        if self.random.random() < 0.6:
+        if self.random.random() < 0.4:
             while self.works or self.desk.unread:  # noqa: ASYNC110  # nothing announces it
                 await asyncio.sleep(0.2)
         if self.wire is not None:
@@ -127,7 +127,7 @@ class Process:
             received_total=self._received,
             held=map(_ref, held) if listed else (),
             listed=listed,
-            ready=self.ready and not self.leaving,
+            ready=self.ready,
             handler_lag_ms=0 if self.handling.is_set() else _LAG_MS,
         )
         self.say(heartbeat=beat)

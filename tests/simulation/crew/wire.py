@@ -66,6 +66,10 @@ class Wire:
         self.claimed: list[tuple[str, int]] = []
         self.heard_s = world.loop.time()
         self.goodbye = False
+        #: The gateway wants another one in its place.
+        self.unwanted = False
+        #: When it ended well there, after a goodbye; None if it did not.
+        self.parted_s: float | None = None
         self.closed_since_s: float | None = None
         self._session: Session | None = None
         self._books = books
@@ -162,6 +166,8 @@ class Wire:
             end = EndError(StatusCode.CANCELLED, "")
         elif (error := serving.exception()) is None:
             end = EndError(StatusCode.OK, "")
+            if self.goodbye and not self.unwanted:
+                self.parted_s = self.world.loop.time()
         elif isinstance(error, AioRpcError):
             end = EndError(error.code(), error.details() or "")
         else:

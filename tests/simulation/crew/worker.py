@@ -50,6 +50,8 @@ class Worker:
         #: Since when no process runs under its name; None while one does.
         self.dead_s: float | None = world.loop.time()
         self.processes: list[Process] = []
+        #: The last stream that was opened under its name.
+        self.last: Wire | None = None
         self._metadata = metadata
         self._stalled_ms = config.worker_stalled_ms
         self._random: Random = world.random(f"worker/{name}")
@@ -71,7 +73,8 @@ class Worker:
 
     def wire(self, life: Life, name: str) -> Wire:
         """Opens a stream."""
-        return Wire(self.world, life, name, self._metadata, self.books, self._stalled_ms)
+        self.last = Wire(self.world, life, name, self._metadata, self.books, self._stalled_ms)
+        return self.last
 
     def look(self) -> None:
         """Notes when the last process of it is gone."""
@@ -122,7 +125,7 @@ class Worker:
         for process in self.processes:
             if process.alive and not process.leaving:
                 process.start(process.leave())
-        await asyncio.sleep(self._random.uniform(0, 6))
+        await asyncio.sleep(self._random.uniform(0, 12))
         self._start_again()
 
     async def twin(self) -> None:
