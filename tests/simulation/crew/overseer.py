@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from inferry.server.config import Config
-from tests.simulation.crew.books import Books
+from tests.simulation.crew.books import Books, Key
 from tests.simulation.crew.process import Process
 from tests.simulation.crew.worker import Worker
 from tests.simulation.life import Life
@@ -53,6 +53,8 @@ class Overseer:
         self._lost_s = (
             (_SILENT * self._beat_s) + config.lease_ms / 1_000 + weather.latency_s + _LATE_S
         )
+        #: Since when a worker works on an attempt that is not open.
+        self._in_vain_s: dict[Key, float] = {}
         #: For how long each worker was idle though work waited, at the last look.
         self._idle: tuple[Life | None, dict[str, int]] = (None, {})
 
@@ -121,8 +123,9 @@ class Overseer:
                 )
         known = {(task_id, attempt) for task_id, attempt, _ in open_}
         for key, work in process.works.items():
-            old = now_s - process.since_s[key] > self._differs_s
-            if key not in known and old and not work.cancelled:
+            if key in known or work.cancelled:
+                self._in_vain_s.pop(key, None)
+            elif now_s - self._in_vain_s.setdefault(key, now_s) > self._differs_s:
                 self.world.violate(
                     f"{process.name} works on attempt {key[1]} of {key[0]} for nobody"
                 )

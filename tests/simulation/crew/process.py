@@ -59,8 +59,6 @@ class Process:
         self.leaving = False
         self.ready = False
         self.works: dict[Key, Work] = {}
-        #: Since when it has each of what it holds.
-        self.since_s: dict[Key, float] = {}
         #: The stream that it has, and since when it was welcome on it; 0 before.
         self.wire: Wire | None = None
         self.welcome_s = 0.0
@@ -285,7 +283,6 @@ class Process:
             self._wrong(key, "does not acknowledge")
         else:
             self.say(acknowledged=[_ref(key)])
-        self.since_s[key] = world.loop.time()
         if len(self.works) >= self.worker.room or self.leaving or world.happens(weather.deny_p):
             self.worker.books.excuse(key)
             self.desk.report(key, {"status": "FAILED", "error": "no room", "loss": "NOT_STARTED"})
