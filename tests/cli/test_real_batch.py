@@ -116,7 +116,8 @@ async def test_a_watch_of_all_goes_on_when_the_gateway_comes_back(
     await gateway_process.restart()
     second = (await inferry.run("submit", TYPE)).out.strip()
     line = await heard(watching, second)
-    assert line.split("\t")[2] == "CREATED"
+    # It is shown as it is if the gateway went before the watch had a cursor.
+    assert line.split("\t")[2] in {"CREATED", "SHOWN"}
     watching.send_signal(2)
     assert (await ended(watching)).status == 130
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
 
 SECRET = b"0123456789abcdef0123456789abcdef"
-TOKEN = issue_token(SECRET, "somebody", Role.ADMIN, None, 600, SystemClock().now_ms())
+TOKEN = issue_token(SECRET, "somebody", Role.ADMIN, None, 86_400, SystemClock().now_ms())
 METADATA = (("authorization", f"Bearer {TOKEN}"),)
 ANSWER = pb.GetTaskResponse()
 
