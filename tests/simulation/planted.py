@@ -415,12 +415,6 @@ BUGS = (
         "pass",
     ),
     Bug(
-        "a worker is not told to let go of what is none of its own",
-        "carriers.worker.reconcile:put_right",
-        "worker.disown(attempt)",
-        "pass",
-    ),
-    Bug(
         "the slot of a worker's attempt is free before it has stopped",
         "carriers.worker.worker:Worker.stop",
         "hold.stopped, hold.cancel = done, cancel",
@@ -455,12 +449,6 @@ BUGS = (
         "carriers.worker.crew:Crew.adopt",
         "worker.adopt((record.spec.id, record.attempt), taken=taken)",
         "pass",
-    ),
-    Bug(
-        "a restart ends what workers have",
-        "engine.restart:end_cut_attempts",
-        "member.record.transport is Transport.GRPC",
-        "member.record.transport is None",
     ),
     Bug(
         "a report is acknowledged that could not be written",
