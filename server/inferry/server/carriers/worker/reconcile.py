@@ -5,7 +5,7 @@ What the gateway does not know is called off. What the worker lacks that had rea
 taken, or is lost. So neither a lost assignment nor a forgotten one lives longer than a heartbeat.
 """
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
 
 from inferry.server.carriers.worker.holds import Phase, arrived, key
 from inferry.server.carriers.worker.rules import REFS_LIMIT
@@ -25,15 +25,17 @@ def compare(worker: Worker, heartbeat: WorkerHeartbeat) -> None:
     received = heartbeat.received_total
     if heartbeat.listed:
         session.listing = False
-        put_right(worker, {key(named) for named in heartbeat.held[:REFS_LIMIT]}, received)
+        put_right(worker, [key(named) for named in heartbeat.held[:REFS_LIMIT]], received)
         return
     said = heartbeat.held_count, heartbeat.held_hash
     if said != worker.holds.expected(received) and not session.listing:
         worker.beat(session, list_wanted=True)
 
 
-def put_right(worker: Worker, held: AbstractSet[AttemptKey], received: int) -> None:
+def put_right(worker: Worker, listed: Iterable[AttemptKey], received: int) -> None:
     """Takes the list of what a worker holds that got so many assignments on its stream."""
+    # In the order of the list: what follows from it is the same in every process.
+    held = dict.fromkeys(listed)
     for attempt in held:
         if worker.holds.get(attempt) is None:
             worker.disown(attempt)
