@@ -205,7 +205,8 @@ class WorkerAndGateway(RuleBasedStateMachine):
             return
         docks = self.docks
         self.connect()
-        for _ in range(12):
+        # A round gives work to each slot that there is: as many as there are tasks are enough.
+        for _ in range(12 + self.tasks):
             docks.schedule()
             self._settle()
             for attempt in sorted(self.held - {one for one, _ in self.reports.values()}):
