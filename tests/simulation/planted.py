@@ -356,31 +356,31 @@ BUGS = (
     ),
     Bug(
         "an assignment that nobody acknowledged counts as lost",
-        "carriers.worker.worker:Worker.give_back",
+        "carriers.worker.attempts:Attempts.give_back",
         "self._deeds.give_back(attempt, reason)",
         "self._deeds.lose(attempt, reason)",
     ),
     Bug(
         "an assignment that nobody acknowledges is not taken back",
-        "carriers.worker.worker:Worker.tick",
+        "carriers.worker.attempts:Attempts.tick",
         "for attempt in self.holds.overdue(Phase.GIVEN, now_ms):",
         "for attempt in ():",
     ),
     Bug(
         "the time to acknowledge runs before an assignment has left",
-        "carriers.worker.worker:Worker.take",
+        "carriers.worker.attempts:Attempts.left",
         "now_ms + self._rules.acknowledge_ms",
         "self.holds._due[Phase.GIVEN].get(attempt, 0)",
     ),
     Bug(
         "what a worker had is not lost when its lease is over",
         "carriers.worker.worker:Worker.tick",
-        "self._lose_all(_GONE)",
+        "self.attempts.lose_all(_GONE)",
         "pass",
     ),
     Bug(
         "a worker goes on after its lease with what it lost",
-        "carriers.worker.worker:Worker.acknowledged",
+        "carriers.worker.attempts:Attempts.acknowledged",
         "self.disown(attempt)",
         "self.holds.put(attempt, Phase.TAKEN)",
     ),
@@ -416,20 +416,20 @@ BUGS = (
     ),
     Bug(
         "the slot of a worker's attempt is free before it has stopped",
-        "carriers.worker.worker:Worker.stop",
+        "carriers.worker.attempts:Attempts.stop",
         "hold.stopped, hold.cancel = done, cancel",
         "hold.cancel = cancel; done()",
     ),
     Bug(
         "the slot of what a worker stopped stays taken",
-        "carriers.worker.worker:Worker.forget",
+        "carriers.worker.attempts:Attempts.forget",
         "done, hold.stopped = hold.stopped, None",
         "done = lambda: None",
     ),
     Bug(
         "what a worker leaves behind that said goodbye is kept",
         "carriers.worker.worker:Worker.cut",
-        "self._lose_all(_LEFT)",
+        "self.attempts.lose_all(_LEFT)",
         "pass",
     ),
     Bug(
@@ -447,7 +447,7 @@ BUGS = (
     Bug(
         "a restart forgets what workers have",
         "carriers.worker.crew:Crew.adopt",
-        "worker.adopt((record.spec.id, record.attempt), taken=taken)",
+        "worker.attempts.adopt((record.spec.id, record.attempt), taken=taken)",
         "pass",
     ),
     Bug(
@@ -460,7 +460,7 @@ BUGS = (
         "the result of a large report that is sent once more is thrown away",
         "carriers.worker.inbox:Inbox.receive",
         "session.chunks.add(key(chunk.attempt), chunk.offset, chunk.data)",
-        "worker.holds.get(key(chunk.attempt)) and "
+        "worker.attempts.holds.get(key(chunk.attempt)) and "
         "session.chunks.add(key(chunk.attempt), chunk.offset, chunk.data)",
     ),
 )

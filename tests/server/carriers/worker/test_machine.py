@@ -188,7 +188,7 @@ class WorkerAndGateway(RuleBasedStateMachine):
         open_now = {(one, record.attempt) for one, record in self.docks.open.items()}
         assert open_now <= self.docks.member.holding
         worker = self.docks.crew.find(SERVER)
-        holds = {attempt for attempt, _ in worker.holds} if worker is not None else set()
+        holds = {attempt for attempt, _ in worker.attempts.holds} if worker is not None else set()
         # What has a slot and is not open is being stopped; what is open is with the worker.
         assert self.docks.member.holding - open_now <= holds
         assert open_now <= holds

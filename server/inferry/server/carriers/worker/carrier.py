@@ -39,13 +39,15 @@ class WorkerCarrier:
             tenant=spec.tenant,
             silence_timeout_ms=spec.silence_timeout_ms,
         )
-        self._crew.get(record.server_id or "").assign((spec.id, record.attempt), assignment, now)
+        self._crew.get(record.server_id or "").attempts.assign(
+            (spec.id, record.attempt), assignment, now
+        )
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         """Lets go of an attempt that has ended; one that is stopped goes on until it has."""
         worker = self._crew.find(closed.server_id)
         if worker is not None and (record.status not in STOPPED or record.digest):
-            worker.drop((record.spec.id, closed.number))
+            worker.attempts.drop((record.spec.id, closed.number))
 
     def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
         """Has the worker stop."""
@@ -57,7 +59,7 @@ class WorkerCarrier:
         )
         until_ms = closed.ended_ms + self._cancel_grace_ms
         worker = self._crew.get(closed.server_id)
-        worker.stop((task_id, closed.number), until_ms, cancel, stopped)
+        worker.attempts.stop((task_id, closed.number), until_ms, cancel, stopped)
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """Does nothing: a worker says itself when it has stopped."""

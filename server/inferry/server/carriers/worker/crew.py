@@ -101,7 +101,7 @@ class Crew:
                 for record in records:
                     if record.server_id == worker.server_id:
                         taken = record.status is Status.PROCESSING
-                        worker.adopt((record.spec.id, record.attempt), taken=taken)
+                        worker.attempts.adopt((record.spec.id, record.attempt), taken=taken)
                 worker.expect(now)
 
     def connect(
@@ -170,7 +170,7 @@ class Crew:
     def renew(self, session: Session, token_ends_ms: int) -> None:
         """A worker sent a new token."""
         session.token_ends_ms = token_ends_ms
-        self.get(session.server_id).due_ms = 0
+        self.get(session.server_id).wake()
 
     def tick(self) -> None:
         """Lets time pass for all workers."""
@@ -218,7 +218,7 @@ class Crew:
         if session is not None:
             self._end(session, ServerNotFoundError(worker.server_id))
             worker.cut(session, self._clock.now_ms())
-        worker.clear()
+        worker.attempts.clear()
         del self._workers[worker.server_id]
 
     def _end(self, session: Session, error: InferryError | None) -> None:

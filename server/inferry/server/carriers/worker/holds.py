@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from inferry.server.carriers.worker.rules import NEVER_MS
 from inferry.server.fleet.lease import AttemptKey
 from inferry.v1.worker_pb2 import AttemptCancel, AttemptRef
 from inferry.wire.held import mark
@@ -97,10 +98,9 @@ class Holds:
         for attempt in due:
             due[attempt] += by_ms
 
-    def due_ms(self) -> int | None:
-        """Tells when the first time is over; None when there is none."""
-        firsts = (next(iter(due.values()), None) for due in self._due.values())
-        return min((at_ms for at_ms in firsts if at_ms is not None), default=None)
+    def due_ms(self) -> int:
+        """Tells when the first time is over."""
+        return min(next(iter(due.values()), NEVER_MS) for due in self._due.values())
 
     def told(self) -> tuple[int, int]:
         """Gives count and hash of what the worker was heard to hold."""

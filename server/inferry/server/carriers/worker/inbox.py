@@ -50,7 +50,7 @@ class Inbox:
         attempts = [key(report.attempt) for report in message.reports]
         reported = frozenset(attempts)
         for attempt in _keys(session, message.acknowledged):
-            worker.acknowledged(attempt, reported=attempt in reported)
+            worker.attempts.acknowledged(attempt, reported=attempt in reported)
         words: list[Word] = []
         for attempt, report in zip(attempts, message.reports, strict=True):
             if session.full:
@@ -62,7 +62,7 @@ class Inbox:
             words.append(self._word(worker, session, attempt, report))
         self._write(worker, session, words)
         for attempt in _keys(session, message.stopped):
-            worker.stopped(attempt)
+            worker.attempts.stopped(attempt)
         self._state(worker, message)
 
     def _state(self, worker: Worker, message: WorkerMessage) -> None:
@@ -91,9 +91,9 @@ class Inbox:
         """Takes a report, which is yet to be written."""
         update = report.update
         # Who reports on it has it, whether or not it said so.
-        worker.acknowledged(attempt, reported=True)
+        worker.attempts.acknowledged(attempt, reported=True)
         session.begin_report()
-        hold = worker.holds.get(attempt) if update.status in _FINAL else None
+        hold = worker.attempts.holds.get(attempt) if update.status in _FINAL else None
         if hold is not None:
             hold.reporting += 1
         if report.chunked_bytes:
@@ -112,7 +112,7 @@ class Inbox:
                 if word.hold is not None:
                     word.hold.reporting -= 1
                 if word.update.status in _FINAL and not ack.again:
-                    worker.stopped(word.attempt)
+                    worker.attempts.stopped(word.attempt)
                 session.outbox.acknowledge(ack)
 
         if words:

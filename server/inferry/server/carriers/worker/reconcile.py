@@ -7,6 +7,7 @@ taken, or is lost. So neither a lost assignment nor a forgotten one lives longer
 
 from collections.abc import Iterable
 
+from inferry.server.carriers.worker.attempts import Attempts
 from inferry.server.carriers.worker.holds import Phase, arrived, key
 from inferry.server.carriers.worker.rules import REFS_LIMIT
 from inferry.server.carriers.worker.worker import Worker
@@ -25,26 +26,26 @@ def compare(worker: Worker, heartbeat: WorkerHeartbeat) -> None:
     received = heartbeat.received_total
     if heartbeat.listed:
         session.listing = False
-        put_right(worker, [key(named) for named in heartbeat.held[:REFS_LIMIT]], received)
+        put_right(worker.attempts, [key(named) for named in heartbeat.held[:REFS_LIMIT]], received)
         return
     said = heartbeat.held_count, heartbeat.held_hash
-    if said != worker.holds.expected(received) and not session.listing:
+    if said != worker.attempts.holds.expected(received) and not session.listing:
         worker.beat(session, list_wanted=True)
 
 
-def put_right(worker: Worker, listed: Iterable[AttemptKey], received: int) -> None:
+def put_right(attempts: Attempts, listed: Iterable[AttemptKey], received: int) -> None:
     """Takes the list of what a worker holds that got so many assignments on its stream."""
     # In the order of the list: what follows from it is the same in every process.
     held = dict.fromkeys(listed)
     for attempt in held:
-        if worker.holds.get(attempt) is None:
-            worker.disown(attempt)
-    for attempt, hold in worker.holds:
+        if attempts.holds.get(attempt) is None:
+            attempts.disown(attempt)
+    for attempt, hold in attempts.holds:
         if attempt in held or hold.reporting or not arrived(hold, received):
             continue
         if hold.phase in (Phase.GIVEN, Phase.UNSURE):
-            worker.give_back(attempt, _NEVER_GOT)
+            attempts.give_back(attempt, _NEVER_GOT)
         elif hold.phase is Phase.TAKEN:
-            worker.lose(attempt, _FORGOT)
+            attempts.lose(attempt, _FORGOT)
         else:
-            worker.forget(attempt)
+            attempts.forget(attempt)

@@ -14,6 +14,8 @@ BEAT_JITTER = 0.2
 RECONNECT_JITTER = 0.1
 #: Attempts that one list in a message may name; the rest is passed over.
 REFS_LIMIT = 10_000
+#: A time that does not come.
+NEVER_MS = 2**63
 
 
 @dataclass(frozen=True, slots=True)
