@@ -34,55 +34,59 @@ Capabilities = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="What the server must be capable of; repeatable."),
 ]
+TaskType = Annotated[
+    str, typer.Argument(metavar="TYPE", help="What kind of work.", show_default=False)
+]
+Payload = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="JSON", help="The work: a JSON object, @FILE, or - for stdin.", show_default="{}"
+    ),
+]
+FromFile = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Many tasks, a line of JSON each (- for stdin): a payload or, without TYPE, a "
+        "whole request.",
+    ),
+]
+Sync = Annotated[
+    bool, typer.Option("--sync", help="Wait for the result in the call that creates it.")
+]
+Follow = Annotated[
+    bool, typer.Option("--follow", "-f", help="Show its progress and wait for its end.")
+]
+Priority = Annotated[int, typer.Option(min=0, max=9, help="0 goes last, 9 goes first.")]
+Idempotent = Annotated[
+    bool, typer.Option("--idempotent", help="A second run does no harm: repeat when in doubt.")
+]
+MaxAttempts = Annotated[int | None, typer.Option(min=1, max=100, help="Attempts at most.")]
+RequestId = Annotated[
+    str, typer.Option(metavar="NAME", help="Your name for this creation: again creates no second.")
+]
 
 
 def submit(  # noqa: PLR0913 - an option each
     context: typer.Context,
-    task_type: Annotated[
-        str, typer.Argument(metavar="TYPE", help="What kind of work.", show_default=False)
-    ] = "",
-    payload: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="JSON",
-            help="The work: a JSON object, @FILE, or - for stdin.",
-            show_default="{}",
-        ),
-    ] = None,
+    task_type: TaskType = "",
+    payload: Payload = None,
     *,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="Many tasks, a line of JSON each (- for stdin): a payload or, without TYPE, a "
-            "whole request.",
-        ),
-    ] = None,
-    sync: Annotated[
-        bool, typer.Option("--sync", help="Wait for the result in the call that creates it.")
-    ] = False,
-    to_follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show its progress and wait for its end.")
-    ] = False,
+    from_file: FromFile = None,
+    sync: Sync = False,
+    to_follow: Follow = False,
     timeout: Timeout = None,
     queue_timeout: QueueTimeout = None,
     silence_timeout: SilenceTimeout = None,
     total_timeout: TotalTimeout = None,
     delay: Delay = None,
-    priority: Annotated[int, typer.Option(min=0, max=9, help="0 goes last, 9 goes first.")] = 0,
+    priority: Priority = 0,
     label: Labels = None,
     capability: Capabilities = None,
-    idempotent: Annotated[
-        bool, typer.Option("--idempotent", help="A second run does no harm: repeat when in doubt.")
-    ] = False,
-    max_attempts: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Attempts at most.")
-    ] = None,
-    request_id: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Your name for this creation: again creates no second."),
-    ] = "",
+    idempotent: Idempotent = False,
+    max_attempts: MaxAttempts = None,
+    request_id: RequestId = "",
     as_json: AsJson = False,
 ) -> None:
     """Create a task. Prints its id, or its result with --sync or --follow.

@@ -26,79 +26,88 @@ _WORKER = "worker"
 _HTTP, _STREAM = "Of an HTTP backend", "Of a worker"
 
 
+Target = Annotated[
+    str,
+    typer.Argument(
+        parser=lambda text: text if text == _WORKER else http_url(text),
+        metavar="URL|worker",
+        help="An HTTP backend, or the word worker: one that dials in over gRPC.",
+    ),
+]
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[-- COMMAND...]",
+        help="Starts the worker, and is stopped at the end. Without, it tells what a worker "
+        "needs to connect, and waits for one.",
+        show_default=False,
+    ),
+]
+TaskType = Annotated[str, typer.Option("--type", help="The type of the tasks that it gets.")]
+Payload = Annotated[
+    str, typer.Option(help="Work that ends well, soon: JSON, @FILE or - for standard input.")
+]
+LongPayload = Annotated[
+    str | None,
+    typer.Option(help="Work of some seconds that tells its progress; for some of the checks."),
+]
+BadPayload = Annotated[
+    str | None, typer.Option(help="Work that ends with an error; for one of the checks.")
+]
+Timeout = Annotated[
+    int, typer.Option(parser=duration_ms, metavar="TIME", help="How long a task may take.")
+]
+CallbackHost = Annotated[
+    str,
+    typer.Option(
+        "--callback-host", help="Address to listen on for callbacks.", rich_help_panel=_HTTP
+    ),
+]
+CallbackPort = Annotated[
+    int,
+    typer.Option(
+        "--callback-port",
+        min=0,
+        max=65_535,
+        help="Its port; 0 takes a free one.",
+        rich_help_panel=_HTTP,
+    ),
+]
+CallbackUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--callback-url",
+        parser=http_url,
+        metavar="URL",
+        help="How the backend reaches that address, if by another one.",
+        rich_help_panel=_HTTP,
+    ),
+]
+Listen = Annotated[
+    str,
+    typer.Option(
+        parser=listen_address,
+        metavar="HOST:PORT",
+        help="Where to listen for its stream; port 0 takes a free one.",
+        rich_help_panel=_STREAM,
+    ),
+]
+
+
 def check_backend(  # noqa: PLR0913  # an option each
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            parser=lambda text: text if text == _WORKER else http_url(text),
-            metavar="URL|worker",
-            help="An HTTP backend, or the word worker: one that dials in over gRPC.",
-        ),
-    ],
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[-- COMMAND...]",
-            help="Starts the worker, and is stopped at the end. Without, it tells what a worker "
-            "needs to connect, and waits for one.",
-            show_default=False,
-        ),
-    ] = None,
+    target: Target,
+    command: Command = None,
     *,
-    task_type: Annotated[
-        str, typer.Option("--type", help="The type of the tasks that it gets.")
-    ] = "test-processing",
-    payload: Annotated[
-        str, typer.Option(help="Work that ends well, soon: JSON, @FILE or - for standard input.")
-    ] = "{}",
-    long_payload: Annotated[
-        str | None,
-        typer.Option(help="Work of some seconds that tells its progress; for some of the checks."),
-    ] = None,
-    bad_payload: Annotated[
-        str | None, typer.Option(help="Work that ends with an error; for one of the checks.")
-    ] = None,
-    timeout: Annotated[
-        int, typer.Option(parser=duration_ms, metavar="TIME", help="How long a task may take.")
-    ] = "30s",  # type: ignore[assignment]  # what the parser reads
-    host: Annotated[
-        str,
-        typer.Option(
-            "--callback-host",
-            help="Address to listen on for callbacks.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            "--callback-port",
-            min=0,
-            max=65_535,
-            help="Its port; 0 takes a free one.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = 0,
-    public_url: Annotated[
-        str | None,
-        typer.Option(
-            "--callback-url",
-            parser=http_url,
-            metavar="URL",
-            help="How the backend reaches that address, if by another one.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = None,
-    listen: Annotated[
-        str,
-        typer.Option(
-            parser=listen_address,
-            metavar="HOST:PORT",
-            help="Where to listen for its stream; port 0 takes a free one.",
-            rich_help_panel=_STREAM,
-        ),
-    ] = "127.0.0.1:0",
+    task_type: TaskType = "test-processing",
+    payload: Payload = "{}",
+    long_payload: LongPayload = None,
+    bad_payload: BadPayload = None,
+    timeout: Timeout = "30s",  # type: ignore[assignment]  # what the parser reads
+    host: CallbackHost = "127.0.0.1",
+    port: CallbackPort = 0,
+    public_url: CallbackUrl = None,
+    listen: Listen = "127.0.0.1:0",
 ) -> None:
     """Check whether a backend keeps its contract, in whatever language it is written.
 

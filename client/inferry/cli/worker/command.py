@@ -27,76 +27,83 @@ from inferry.server.logs import set_up_logs
 _GRPC, _HTTP = "Over gRPC: it dials in", "Over HTTP: the gateway calls it"
 
 
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:APP",
+        help="The module, from the current directory or installed, and its Backend. "
+        "Without :APP it is called app.",
+    ),
+]
+GivenToken = Annotated[
+    str | None, typer.Option(help="Token to connect with. Default: as for other commands.")
+]
+Spool = Annotated[
+    Path | None,
+    typer.Option(help="Folder for reports that wait for delivery, to outlive the process."),
+]
+DrainTimeout = Annotated[
+    int,
+    typer.Option(
+        parser=span_or_0_ms, metavar="TIME", help="How long running work may take to end."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        parser=host_port,
+        metavar="HOST:PORT",
+        help="gRPC of the gateway. Default: as for other commands.",
+        rich_help_panel=_GRPC,
+    ),
+]
+Tls = Annotated[
+    bool, typer.Option("--tls", help="Use TLS, with the system's roots.", rich_help_panel=_GRPC)
+]
+OverHttp = Annotated[
+    bool, typer.Option("--http", help="Serve over HTTP instead.", rich_help_panel=_HTTP)
+]
+ListenHost = Annotated[str, typer.Option(help="Address to listen on.", rich_help_panel=_HTTP)]
+ListenPort = Annotated[
+    int,
+    typer.Option(
+        min=0, max=65_535, help="Port to listen on; 0 takes a free one.", rich_help_panel=_HTTP
+    ),
+]
+GatewayUrl = Annotated[
+    str,
+    typer.Option(
+        parser=http_url,
+        metavar="URL",
+        help="REST of the gateway to register at.",
+        rich_help_panel=_HTTP,
+    ),
+]
+OwnUrl = Annotated[
+    str | None,
+    typer.Option(
+        parser=http_url,
+        metavar="URL",
+        help="How the gateway reaches it, if by another address.",
+        rich_help_panel=_HTTP,
+    ),
+]
+
+
 def worker(  # noqa: PLR0913  # an option each
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:APP",
-            help="The module, from the current directory or installed, and its Backend. "
-            "Without :APP it is called app.",
-        ),
-    ],
+    target: Target,
     *,
-    token: Annotated[
-        str | None, typer.Option(help="Token to connect with. Default: as for other commands.")
-    ] = None,
-    spool: Annotated[
-        Path | None,
-        typer.Option(help="Folder for reports that wait for delivery, to outlive the process."),
-    ] = None,
-    drain_timeout: Annotated[
-        int,
-        typer.Option(
-            parser=span_or_0_ms, metavar="TIME", help="How long running work may take to end."
-        ),
-    ] = "600s",  # type: ignore[assignment]  # what the parser reads
-    address: Annotated[
-        str | None,
-        typer.Option(
-            parser=host_port,
-            metavar="HOST:PORT",
-            help="gRPC of the gateway. Default: as for other commands.",
-            rich_help_panel=_GRPC,
-        ),
-    ] = None,
-    tls: Annotated[
-        bool,
-        typer.Option("--tls", help="Use TLS, with the system's roots.", rich_help_panel=_GRPC),
-    ] = False,
-    http: Annotated[
-        bool, typer.Option("--http", help="Serve over HTTP instead.", rich_help_panel=_HTTP)
-    ] = False,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on.", rich_help_panel=_HTTP)
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=65_535,
-            help="Port to listen on; 0 takes a free one.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = 8080,
-    gateway: Annotated[
-        str,
-        typer.Option(
-            parser=http_url,
-            metavar="URL",
-            help="REST of the gateway to register at.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = "http://127.0.0.1:8787",
-    url: Annotated[
-        str | None,
-        typer.Option(
-            parser=http_url,
-            metavar="URL",
-            help="How the gateway reaches it, if by another address.",
-            rich_help_panel=_HTTP,
-        ),
-    ] = None,
+    token: GivenToken = None,
+    spool: Spool = None,
+    drain_timeout: DrainTimeout = "600s",  # type: ignore[assignment]  # what the parser reads
+    address: Address = None,
+    tls: Tls = False,
+    http: OverHttp = False,
+    host: ListenHost = "127.0.0.1",
+    port: ListenPort = 8080,
+    gateway: GatewayUrl = "http://127.0.0.1:8787",
+    url: OwnUrl = None,
 ) -> None:
     """Run a backend written in Python with inferry.backend.
 
