@@ -22,6 +22,8 @@ from inferry.v1.task_service_pb2 import (
     CreateTaskRequest,
     FollowTasksRequest,
     FollowTasksResponse,
+    GetTaskRequest,
+    GetTaskResponse,
     WatchTaskRequest,
     WatchTaskResponse,
     WatchTasksRequest,
@@ -48,6 +50,8 @@ class Tasks:
         #: Called before a batch is answered.
         self.before: Callable[[Context], Awaitable[None]] | None = None
         self.after: Callable[[Context], Awaitable[None]] | None = None
+        #: Tasks that can be asked for one by one.
+        self.kept: dict[str, Task] = {}
         self.follow: Follow = completing
         self.followed = 0
         #: Set when who follows has been told something.
@@ -85,6 +89,11 @@ class Tasks:
         task = Task(id=f"task_{len(self.created) + 1}", type=request.type, status=Task.PENDING)
         task = self.created.setdefault(request.request_id, task)
         return BatchCreateTasksResult(task=task, replayed=replayed)
+
+    async def GetTask(self, request: GetTaskRequest, context: Context) -> GetTaskResponse:
+        if request.id not in self.kept:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no task {request.id}")
+        return GetTaskResponse(task=self.kept[request.id])
 
     async def FollowTasks(
         self, requests: AsyncIterator[FollowTasksRequest], context: Context
@@ -172,6 +181,9 @@ class Gateway:
                 self.tasks.BatchCreateTasks,
                 BatchCreateTasksRequest.FromString,
                 BatchCreateTasksResponse.SerializeToString,
+            ),
+            "GetTask": grpc.unary_unary_rpc_method_handler(
+                self.tasks.GetTask, GetTaskRequest.FromString, GetTaskResponse.SerializeToString
             ),
             "FollowTasks": grpc.stream_stream_rpc_method_handler(
                 self.tasks.FollowTasks,

@@ -4,7 +4,7 @@ It knows neither sockets nor loops: the stream asks it what to say and hands it 
 may be called from any thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from threading import Lock
 
@@ -46,16 +46,21 @@ class Following:
 
     def add(self, task_id: str, tell: Tell) -> None:
         """Has ``tell`` called once, when the task has ended or cannot be followed."""
+        self.add_all({task_id: tell})
+
+    def add_all(self, tells: Mapping[str, Tell]) -> None:
+        """Does the same for many tasks: one message names them all, if it can hold them."""
         with self._lock:
-            waits = self._waits.setdefault(task_id, [])
-            waits.append(tell)
-            if len(waits) > 1:
-                return
-            if task_id in self._left:
-                # The stream still follows it, and was shown it.
-                del self._left[task_id]
-            else:
-                self._unsaid[task_id] = None
+            for task_id, tell in tells.items():
+                waits = self._waits.setdefault(task_id, [])
+                waits.append(tell)
+                if len(waits) > 1:
+                    continue
+                if task_id in self._left:
+                    # The stream still follows it, and was shown it.
+                    del self._left[task_id]
+                else:
+                    self._unsaid[task_id] = None
 
     def drop(self, task_id: str, tell: Tell) -> None:
         """Waits no longer; nothing happens if it was told already."""

@@ -15,7 +15,7 @@ from inferry.cli.batch import follow
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import FollowTasksRequest, FollowTasksResponse
 from tests.cli.real import WITHIN_S, ended
-from tests.cli.scripted import Gateway, Tasks, completing, finished, hanging
+from tests.cli.scripted import Context, Gateway, Tasks, completing, finished, hanging
 from tests.processes import INFERRY
 
 Asked = AsyncIterator[FollowTasksRequest]
@@ -43,7 +43,12 @@ async def test_all_tasks_are_followed_through_one_stream_and_told_as_they_end(
             yield FollowTasksResponse(tasks=[tasks.by_id(one) for one in request.add_ids])
             yield FollowTasksResponse(events=map(finished, reversed(request.add_ids)))
 
+    async def once_the_first_are_followed(_context: Context) -> None:
+        if len(scripted.tasks.batches) > 1:
+            await scripted.tasks.shown.wait()
+
     scripted.tasks.follow = backwards
+    scripted.tasks.before = once_the_first_are_followed
     many = write(tmp_path / "many.jsonl", 1_500)
     ran = await scripted.run("submit", "t", "--from", many, "--follow")
     assert ran.status == 0, ran.err
@@ -54,7 +59,8 @@ async def test_all_tasks_are_followed_through_one_stream_and_told_as_they_end(
     assert ran.err == "1,500 tasks created, 1,500 COMPLETED\n"
     assert scripted.tasks.followed == 1
     assert [len(request.add_ids) for request in asked] == [1_000, 500]
-    assert {request.value_format for request in asked} == {JSON_TEXT}
+    # A word for the whole stream, in its first message.
+    assert asked[0].value_format == JSON_TEXT
 
 
 async def test_ends_are_lines_of_json_if_wanted(scripted: Gateway, file: Path) -> None:
@@ -123,6 +129,44 @@ async def test_a_task_that_is_gone_is_named_and_is_no_success(
     ran = await scripted.run("submit", "t", "--from", file, "--follow")
     assert (ran.status, len(ran.out.splitlines())) == (5, 2)
     assert "line 1: task_1 is gone, and how it ended with it" in ran.err
+
+
+async def test_a_task_whose_end_the_stream_does_not_show_is_asked_for(
+    scripted: Gateway, file: Path
+) -> None:
+    async def showing_no_end(tasks: Tasks, requests: Asked) -> Told:
+        async for request in requests:
+            first, second, third = request.add_ids
+            tasks.kept = {one: finished(one).task for one in (first, second)}
+            bare = TaskEvent(task_id=second, kind=TaskEvent.FINISHED, status=Task.COMPLETED)
+            yield FollowTasksResponse(missing_ids=[first], events=[bare, finished(third)])
+
+    scripted.tasks.follow = showing_no_end
+    ran = await scripted.run("submit", "t", "--from", file, "--follow")
+    assert (ran.status, len(ran.out.splitlines())) == (0, 3)
+    assert ran.err == "3 tasks created, 3 COMPLETED\n"
+
+
+async def test_a_stream_that_is_opened_anew_goes_on_at_its_cursor(
+    scripted: Gateway, file: Path
+) -> None:
+    asked: list[tuple[list[str], str]] = []
+
+    async def breaking(tasks: Tasks, requests: Asked) -> Told:
+        async for request in requests:
+            asked.append((sorted(request.add_ids), request.cursor))
+            if request.cursor:
+                yield FollowTasksResponse(events=map(finished, request.add_ids))
+            else:
+                shown = [tasks.by_id(one) for one in request.add_ids]
+                yield FollowTasksResponse(tasks=shown, cursor="here")
+                raise ConnectionResetError
+
+    scripted.tasks.follow = breaking
+    ran = await scripted.run("submit", "t", "--from", file, "--follow")
+    assert (ran.status, len(ran.out.splitlines())) == (0, 3)
+    ids = ["task_1", "task_2", "task_3"]
+    assert asked == [(ids, ""), (ids, "here")]
 
 
 async def test_lines_that_name_one_request_each_get_their_answer(

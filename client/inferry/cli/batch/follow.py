@@ -1,33 +1,27 @@
-"""Follows many tasks to their ends through one stream."""
+"""Follows many tasks to their ends, through the one stream that a client has for that."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
-from typing import cast
+from collections.abc import Callable, Iterable
+from functools import partial
 
-import grpc
-
-from inferry.cli.session import Session, wait_for_gateway
-from inferry.client.errors import InferryError
-from inferry.client.failures import call_error, cut_error
-from inferry.client.patience import Absence
-from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
-from inferry.v1.task_service_pb2 import FollowTasksRequest, FollowTasksResponse
+from inferry.cli.session import Session, say_away
+from inferry.client.errors import Gone, InferryError, NotFound
+from inferry.client.following import Told
+from inferry.client.sync.follower import Follower as Stream
+from inferry.v1.task_pb2 import JSON_TEXT, Task
+from inferry.v1.task_service_pb2 import FollowTasksResponse, GetTaskRequest
 
 #: Tasks that are followed at once; who adds more waits until some have ended.
 OPEN_LIMIT = 10_000
 
-#: For how long the thread may still print what it has heard.
-_LEAVE_S = 2.0
 #: Statuses that a task leaves by itself.
 _OPEN = frozenset({Task.PENDING, Task.PROCESSING})
 
 
 class Follower:
-    """Follows tasks, in a thread of its own, until all have ended.
+    """Follows tasks, while their creation goes on, until all have ended.
 
-    A stream that breaks is opened anew: it shows the tasks that are still open as they are then.
+    What it tells, it tells in the thread of the stream.
 
     Args:
         session: The way to the gateway.
@@ -48,15 +42,13 @@ class Follower:
         self._ended = ended
         self._gone = gone
         self._moved = moved
+        here = session.calls.here()
+        address = session.calls.settings.address
+        self._stream = Stream(here.stubs, here.metadata, address, self._heard, say_away)
         self._changed = threading.Condition()
         #: Progress of those that have not ended, 0 to 100.
         self._open: dict[str, float] = {}
-        #: What the stream is told next: ids to follow; None is the last word.
-        self._said: SimpleQueue[list[str] | None] | None = None
-        self._call: grpc.Call | None = None
-        self._stopped = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     @property
     def done(self) -> float:
@@ -73,12 +65,10 @@ class Follower:
         with self._changed:
             self._changed.wait_for(lambda: self._failure or len(self._open) < OPEN_LIMIT)
             self._check()
-            new = dict.fromkeys(task_id for task_id in task_ids if task_id not in self._open)
+            new = dict.fromkeys(one for one in task_ids if one not in self._open)
             self._open |= dict.fromkeys(new, 0.0)
-            if new and self._said is not None:
-                self._said.put(list(new))
-            if new and self._thread.ident is None:
-                self._thread.start()
+        if new:
+            self._follow(new)
 
     def wait(self) -> None:
         """Waits until all tasks have ended.
@@ -92,98 +82,60 @@ class Follower:
 
     def stop(self) -> None:
         """Follows no longer; the tasks go on."""
-        self._stopped.set()
-        with self._changed:
-            if self._call is not None:
-                self._call.cancel()
-        if self._thread.is_alive():
-            self._thread.join(_LEAVE_S)
+        self._stream.close()
+
+    def _follow(self, task_ids: Iterable[str]) -> None:
+        self._stream.add_all({task_id: partial(self._told, task_id) for task_id in task_ids})
 
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
 
-    def _run(self) -> None:
-        absence = Absence()
+    def _told(self, task_id: str, told: Told) -> None:
+        """Takes the end of a task, or that its end cannot be followed."""
         try:
-            while not self._stopped.is_set():
-                error = self._stream(absence)
-                if not self._stopped.is_set():
-                    wait_for_gateway(absence, error, self._stopped.wait)
-        except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
-            with self._changed:
-                self._failure = failure
-                self._changed.notify_all()
-
-    def _stream(self, absence: Absence) -> InferryError:
-        """Follows through one stream; gives what ended it."""
-        calls = self._session.calls
-        absence.tried()
-        with self._asking() as asks:
-            here = calls.here()
-            call = here.stubs.tasks.FollowTasks(asks, metadata=here.metadata())
-            with self._changed:
-                self._call = call
-            if self._stopped.is_set():
-                call.cancel()
-            try:
-                for response in call:
-                    absence.over()
-                    self._take(response)
-            except grpc.RpcError as broken:
-                return call_error(cast("grpc.Call", broken), calls.settings.address)
-            finally:
-                call.cancel()
-            return cut_error(calls.settings.address)
-
-    @contextmanager
-    def _asking(self) -> Iterator[Iterator[FollowTasksRequest]]:
-        """Gives what one stream asks for: all that is open, and then what is added."""
-        said: SimpleQueue[list[str] | None] = SimpleQueue()
-        with self._changed:
-            if self._open:
-                said.put(list(self._open))
-            self._said = said
-        try:
-            yield map(_ask, iter(said.get, None))
-        finally:
-            # Ends gRPC's own thread that reads it.
-            said.put(None)
-
-    def _take(self, response: FollowTasksResponse) -> None:
-        for task in response.tasks:
-            self._see(task)
-        for task_id in response.missing_ids:
-            if self._let_go(task_id):
+            task = self._looked_up(task_id) if told is None else told
+            if isinstance(task, InferryError):
+                self._fail(task)
+            elif task is None:
                 self._gone(task_id)
-        for event in response.events:
-            self._hear(event)
-        self._moved()
+            elif task.status in _OPEN:
+                self._follow([task_id])
+                return
+            else:
+                self._ended(task)
+        except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
+            self._fail(failure)
+        with self._changed:
+            del self._open[task_id]
+
+    def _looked_up(self, task_id: str) -> Task | None:
+        """Asks for a task that the stream cannot show; None if it is gone."""
+        request = GetTaskRequest(id=task_id, value_format=JSON_TEXT, without_payload=True)
+        try:
+            return self._session.call(self._session.tasks.GetTask, request).task
+        except (NotFound, Gone):
+            return None
+
+    def _heard(self, response: FollowTasksResponse) -> None:
+        """Takes how far the tasks are that go on."""
+        with self._changed:
+            for task in response.tasks:
+                self._note(task.id, task.progress)
+            for event in response.events:
+                self._note(event.task_id, event.progress)
+        try:
+            self._moved()
+        except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
+            self._fail(failure)
         with self._changed:
             self._changed.notify_all()
 
-    def _see(self, task: Task) -> None:
-        if task.status in _OPEN:
-            self._note(task.id, task.progress)
-        elif self._let_go(task.id):
-            self._ended(task)
-
-    def _hear(self, event: TaskEvent) -> None:
-        if event.HasField("task"):
-            self._see(event.task)
-        else:
-            self._note(event.task_id, event.progress)
-
     def _note(self, task_id: str, progress: float) -> None:
+        if task_id in self._open:
+            self._open[task_id] = progress
+
+    def _fail(self, failure: BaseException) -> None:
         with self._changed:
-            if task_id in self._open:
-                self._open[task_id] = progress
-
-    def _let_go(self, task_id: str) -> bool:
-        """Whether it was followed until now."""
-        with self._changed:
-            return self._open.pop(task_id, None) is not None
-
-
-def _ask(task_ids: list[str]) -> FollowTasksRequest:
-    return FollowTasksRequest(add_ids=task_ids, value_format=JSON_TEXT)
+            self._failure = self._failure or failure
+            self._changed.notify_all()

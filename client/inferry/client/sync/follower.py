@@ -1,7 +1,7 @@
 # Made of client/inferry/client/aio/follower.py by tools/unasync.py.
 """The one stream of a client that tells of the ends of tasks. It is open while somebody waits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import cast
 
@@ -10,11 +10,15 @@ import grpc
 from inferry.client.errors import InferryError, Unavailable
 from inferry.client.failures import call_error, cut_error
 from inferry.client.following import Following, Tell, Told
-from inferry.client.patience import Absence
+from inferry.client.patience import Absence, Away, in_silence
 from inferry.client.sync.machinery import Job, Mailbox, Stubs, Wake
-from inferry.v1.task_service_pb2 import FollowTasksRequest
+from inferry.v1.task_service_pb2 import FollowTasksRequest, FollowTasksResponse
 
 Metadata = tuple[tuple[str, str], ...]
+
+
+def _no_more(_response: FollowTasksResponse) -> None:
+    """Reads no more in a message than who has ended."""
 
 
 class Follower:
@@ -24,6 +28,8 @@ class Follower:
         stubs: The services.
         metadata: Gives what goes with each call.
         address: Where the gateway should be.
+        heard: Is handed each message, after those were told whom it concerns.
+        away: Told when the gateway is away.
     """
 
     def __init__(
@@ -31,10 +37,14 @@ class Follower:
         stubs: Stubs,
         metadata: Callable[[], Metadata],
         address: str,
+        heard: Callable[[FollowTasksResponse], object] = _no_more,
+        away: Away = in_silence,
     ) -> None:
         self._stubs = stubs
         self._metadata = metadata
         self._address = address
+        self._heard = heard
+        self._away = away
         self._following = Following()
         self._lock = Lock()
         self._job: Job | None = None
@@ -61,7 +71,11 @@ class Follower:
 
     def add(self, task_id: str, tell: Tell) -> None:
         """Has ``tell`` called once, when the task has ended or cannot be followed."""
-        self._following.add(task_id, tell)
+        self.add_all({task_id: tell})
+
+    def add_all(self, tells: Mapping[str, Tell]) -> None:
+        """Does the same for many tasks."""
+        self._following.add_all(tells)
         with self._lock:
             if self._job is None and not self._closed:
                 self._job = Job(self._run, "inferry-follow")
@@ -112,6 +126,7 @@ class Follower:
             if pause_s is None:
                 self._following.fail(error)
             elif not self._following.idle and not self._closed:
+                self._away(error, pause_s)
                 self._closing.wait(pause_s)
 
     def _rests(self) -> bool:
@@ -139,6 +154,7 @@ class Follower:
             for response in call:
                 self._absence.over()
                 self._following.take(response)
+                self._heard(response)
         finally:
             self._sayings = None
             sayings.hang_up()
