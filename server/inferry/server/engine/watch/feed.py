@@ -52,7 +52,8 @@ class Feed:
         #: Position before the first event of this start of the gateway; and the last one before.
         self._base = self._before = 0
         self._reaching: list[tuple[int, asyncio.Event]] = []
-        self._watchers: set[Bell] = set()
+        #: In the order in which they came, so that they are woken in it.
+        self._watchers: dict[Bell, None] = {}
         self._closed = False
 
     async def load(self, store: Store) -> None:
@@ -105,11 +106,11 @@ class Feed:
 
     def join(self, watcher: Bell) -> None:
         """Has a watcher woken when there is no more to come; the index has what else it hears."""
-        self._watchers.add(watcher)
+        self._watchers[watcher] = None
 
     def leave(self, watcher: Bell) -> None:
         """Forgets it."""
-        self._watchers.discard(watcher)
+        self._watchers.pop(watcher, None)
 
     async def reach(self, position: int) -> None:
         """Waits until a position has been told of: a read may see a commit a moment earlier.
