@@ -48,6 +48,7 @@ class Running:
     """A gateway and ways to call it."""
 
     gateway: Gateway
+    bridge: Bridge
     config: Config
     url: str
     http: aiohttp.ClientSession
@@ -144,7 +145,7 @@ async def running_gateway(
         await gateway.start()
         await bridge.serve(ports)
         async with aiohttp.ClientSession() as http:
-            yield Running(gateway, config, url, http)
+            yield Running(gateway, bridge, config, url, http)
     finally:
         await bridge.stop(0.1)
         ports.close()

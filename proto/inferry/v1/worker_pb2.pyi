@@ -117,7 +117,9 @@ class GatewayMessage(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     RECONNECT_FIELD_NUMBER: _builtins.int
     draining: _builtins.bool
-    """The worker gets no more work until it is told otherwise: an operator drains it, or resumes it."""
+    """Whether the worker gets no more work on this stream until it is told otherwise: an operator
+    drains it or resumes it, or the gateway stops.
+    """
     @_builtins.property
     def welcome(self) -> Global___WorkerWelcome:
         """The answer to the hello: in the first message, and in no other."""

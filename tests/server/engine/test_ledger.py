@@ -6,6 +6,7 @@ import pytest
 
 from inferry.server.engine.signals import Place
 from inferry.server.errors import UnavailableError
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import Claimed, PauseType, PutServer, Replayed
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import (
@@ -50,6 +51,9 @@ class Porter:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         self.told.append(f"confirm {task_id}.{attempt}")
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        raise NotImplementedError
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Attempt, Status, TaskRecord
@@ -42,6 +43,9 @@ class Porter:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         pass
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        raise NotImplementedError
 
 
 class MoodyStore(SqliteStore):

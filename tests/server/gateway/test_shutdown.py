@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,16 +17,25 @@ from grpc_status import rpc_status
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
-from tests.backends import SUCCESS, Backend, Job, running_backend
-from tests.gateways import running_gateway, token
+from inferry.v1.worker_pb2 import Assignment
+from tests.backends import ACCEPTED, SUCCESS, Backend, Job, running_backend
+from tests.gateways import Running, running_gateway, token
+from tests.model_worker import ModelWorker
 from tests.processes import GatewayProcess, start_gateway
 
 GRACE_MS = 300
+#: Longer than a test may take.
+LONG_MS = 60_000
+SYNC = {"type": "echo", "async": False, "timeout": 300_000}
 
 
 async def never(_job: Job) -> web.StreamResponse:
     await asyncio.Event().wait()
     raise AssertionError
+
+
+async def for_ever(_worker: ModelWorker, _assignment: Assignment) -> None:
+    await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -170,3 +180,125 @@ async def test_a_create_that_comes_when_the_grace_is_over_is_told_its_task(tmp_p
         auth = (("authorization", f"Bearer {token()}"),)
         found = await gateway.tasks.GetTask(request, metadata=auth)
         assert found.task.status == Task.PENDING
+
+
+@asynccontextmanager
+async def stopping(gateway: Running) -> AsyncIterator[None]:
+    """Stops a gateway as ``inferry serve`` does, REST first, while the block runs."""
+
+    async def stop() -> None:
+        ends_s = gateway.gateway.begin_stop()
+        await gateway.bridge.stop(ends_s - asyncio.get_running_loop().time() + 0.5)
+        await gateway.gateway.stop()
+
+    stops = asyncio.create_task(stop())
+    try:
+        yield
+    finally:
+        async with asyncio.timeout(20):
+            await stops
+
+
+def told_to_go(worker: ModelWorker) -> bool:
+    """Whether the last word to a worker was that it gets no more and is to come again."""
+    last = worker.messages[-1]
+    return last.draining and last.HasField("reconnect")
+
+
+async def test_a_worker_reports_in_the_grace_and_is_then_told_to_come_again(
+    tmp_path: Path,
+) -> None:
+    done = asyncio.Event()
+
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        await done.wait()
+        worker.complete(assignment, b"42")
+
+    async with running_gateway(tmp_path, shutdown_grace_ms=LONG_MS) as gateway:
+        worker = ModelWorker(gateway.gateway.grpc_address, work=work)
+        async with worker.connected():
+            call = asyncio.create_task(gateway.call("POST", "/api/tasks", SYNC))
+            await worker.until(lambda: bool(worker.held))
+            async with stopping(gateway):
+                assert not worker.messages[-1].draining
+                done.set()
+                status, task = await call
+                assert (status, task["status"], task["result"]) == (200, "COMPLETED", 42)
+                await worker.ended()
+                assert (worker.code, told_to_go(worker)) == (grpc.StatusCode.OK, True)
+
+
+async def test_a_task_that_waits_for_a_worker_starts_and_ends_in_the_grace(tmp_path: Path) -> None:
+    done = asyncio.Event()
+
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        await done.wait()
+        worker.complete(assignment, b"42")
+
+    async with running_gateway(tmp_path, shutdown_grace_ms=LONG_MS) as gateway:
+        worker = ModelWorker(gateway.gateway.grpc_address, work=work, slots=1)
+        async with worker.connected():
+            calls = [
+                asyncio.create_task(gateway.call("POST", "/api/tasks", SYNC)) for _ in range(2)
+            ]
+            await worker.until(lambda: bool(worker.held))
+            await gateway.eventually("/api/queue", lambda queue: queue["waiting"] == 1)
+            async with stopping(gateway):
+                done.set()
+                for status, task in await asyncio.gather(*calls):
+                    assert (status, task["status"]) == (200, "COMPLETED")
+
+
+async def test_a_worker_that_does_not_end_in_the_grace_is_told_to_come_again_after_it(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path, shutdown_grace_ms=GRACE_MS) as gateway:
+        worker = ModelWorker(gateway.gateway.grpc_address, work=for_ever)
+        async with worker.connected():
+            call = asyncio.create_task(gateway.call("POST", "/api/tasks", SYNC))
+            await worker.until(lambda: bool(worker.held))
+            async with stopping(gateway):
+                status, body = await call
+                assert (status, body["details"]) == (503, {"taskId": worker.got[0][0]})
+                await worker.ended()
+                assert (worker.code, told_to_go(worker)) == (grpc.StatusCode.OK, True)
+
+
+async def test_who_waits_for_a_worker_whose_stream_is_cut_is_told_so_at_once(
+    tmp_path: Path,
+) -> None:
+    async with running_gateway(tmp_path, shutdown_grace_ms=LONG_MS) as gateway:
+        worker = ModelWorker(gateway.gateway.grpc_address, work=for_ever)
+        async with worker.connected():
+            call = asyncio.create_task(gateway.call("POST", "/api/tasks", SYNC))
+            await worker.until(lambda: bool(worker.held))
+            async with stopping(gateway):
+                await worker.cut()
+                assert (await call)[0] == 503
+
+
+async def test_who_waits_for_a_slot_that_only_a_callback_frees_is_told_so_at_once(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_backend(ACCEPTED) as backend,
+        running_gateway(tmp_path, shutdown_grace_ms=LONG_MS) as gateway,
+    ):
+        await gateway.register(backend, maxConcurrent=1)
+        task = await gateway.create()
+        await backend.next_job()
+        await gateway.eventually(f"/api/tasks/{task['id']}", lambda now: now["status"] != "PENDING")
+        call = asyncio.create_task(gateway.call("POST", "/api/tasks", SYNC))
+        await gateway.eventually("/api/queue", lambda queue: queue["waiting"] == 1)
+        async with stopping(gateway):
+            assert (await call)[0] == 503
+
+
+async def test_a_timeout_that_runs_out_in_the_grace_is_waited_for(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, shutdown_grace_ms=LONG_MS) as gateway:
+        said = {**SYNC, "queueTimeout": 500}
+        call = asyncio.create_task(gateway.call("POST", "/api/tasks", said))
+        await gateway.eventually("/api/queue", lambda queue: queue["waiting"] == 1)
+        async with stopping(gateway):
+            status, task = await call
+            assert (status, task["status"]) == (200, "TIMEOUT")

@@ -23,6 +23,7 @@ from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.last_waits import LastWaits
 from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_time
 from inferry.server.engine.scheduler import Scheduler
@@ -42,6 +43,8 @@ PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
 LAST_WORDS_S = 0.5
+#: What it may take after the grace until all streams have had their last words.
+_CLOSING_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -91,8 +94,13 @@ class Gateway:
         self.grpc_address = ""
         self._started = False
         self._loops = self._new_loops()
+        self._last_waits = LastWaits(
+            self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock
+        )
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
         self._ends_s: float | None = None
+        #: Ends when gRPC has; None before the stop begins.
+        self._rpc_ends: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes the gRPC port, opens the store, takes up where it stopped, and serves.
@@ -122,29 +130,32 @@ class Gateway:
         _log.info("gateway started", grpc=self.grpc_address, public_url=self._public_url)
 
     def begin_stop(self) -> float:
-        """Begins the time of grace, once, and answers who waits for a while for a task's end.
+        """Begins the time of grace, once: takes no new calls over gRPC, lets those under way go on.
 
-        Who still waits without a time when it is over is told to ask for the task later.
+        Who waits for a while for a task's end is answered now. Who waits without a time is told to
+        ask for the task later: once its end cannot come any more, or when the grace is over.
 
         Returns:
             When that time is over, by the loop's clock. Answers may take ``LAST_WORDS_S`` more.
         """
         if self._ends_s is None:
-            grace_s = self._config.shutdown_grace_ms / 1000
+            grace_ms = self._config.shutdown_grace_ms
             loop, reader = asyncio.get_running_loop(), self._cases.reader
-            self._ends_s = loop.time() + grace_s
+            self._ends_s = loop.time() + grace_ms / 1_000
+            self._rpc.say_stopping()
+            # Workers are told to come again after the grace: their streams outlive it.
+            self._rpc_ends = asyncio.create_task(self._rpc.stop(grace_ms / 1_000 + _CLOSING_S))
             reader.hurry()
+            self._last_waits.begin(grace_ms)
             loop.call_at(self._ends_s, reader.dismiss)
         return self._ends_s
 
     async def stop(self) -> None:
         """Takes no new work, lets calls end within the time of grace, closes everything."""
         ends_s, loop = self.begin_stop(), asyncio.get_running_loop()
-        self._rpc.say_stopping()
-        grace_s = max(LAST_WORDS_S, ends_s - loop.time())
-        closing = asyncio.create_task(self._rpc.stop(grace_s))
         # Tasks that somebody waits for may still need a server: until then all goes on.
         await self._cases.reader.until_served(ends_s - loop.time())
+        await self._last_waits.stop()
         self._memory.ledger.close()
         for service in reversed(self._loops):
             await service.stop()
@@ -155,7 +166,8 @@ class Gateway:
         self._memory.feed.close()
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
-        await closing
+        if self._rpc_ends is not None:
+            await self._rpc_ends
         await self._committer.drain()
         await self._outbound.close()
         await self._store.close()

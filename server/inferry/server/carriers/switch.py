@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from inferry.server.engine.carrier import Carrier
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import Transport
 from inferry.server.task.record import Attempt, TaskRecord
 
@@ -37,6 +38,10 @@ class CarrierSwitch:
         """The server of a stopped attempt knows that it should stop."""
         for carrier in self._carriers.values():
             carrier.confirm(task_id, attempt)
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        """Whether word of an attempt may come in on what is open."""
+        return self._of(server_id).hears(server_id, attempt)
 
     def _of(self, server_id: str) -> Carrier:
         member = self._fleet.get(server_id)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.task.record import Attempt, TaskRecord
 
 
@@ -31,6 +32,10 @@ class Carrier(Protocol):
         """The server of a stopped attempt knows that it should stop."""
         ...
 
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        """Whether word of an attempt may come in though its server cannot call the gateway anew."""
+        ...
+
 
 class NoCarrier:
     """Brings nothing anywhere: while a gateway starts or stops, tasks wait."""
@@ -52,3 +57,7 @@ class NoCarrier:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """Waits for nobody."""
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:  # noqa: ARG002  # likewise
+        """Hears of nothing."""
+        return False

@@ -17,6 +17,7 @@ from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.signals import Signals
 from inferry.server.errors import InferryError, QueueFullError
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
@@ -194,6 +195,10 @@ class Ledger:
         if result is None:
             self._pauses.resume(task_type)
             self._allocator.wake()
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        """Whether word of an attempt may come in though its server cannot call the gateway anew."""
+        return self._carrier.hears(server_id, attempt)
 
     def _leave(self, task_id: str, *, started: bool) -> None:
         task = self._backlog.leave(task_id, started=started)

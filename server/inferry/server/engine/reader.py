@@ -37,10 +37,11 @@ class Reader:
         self._store = store
         self._board = board
         self._signals = signals
-        self._waits: set[asyncio.Timeout] = set()
+        #: In the order in which they came, so that they are answered in it.
+        self._waits: dict[asyncio.Timeout, None] = {}
         self._hurried = False
         #: Those who wait for an end without a time.
-        self._patient = 0
+        self._patient: dict[Signal, None] = {}
         self._nobody_patient = asyncio.Event()
         self._nobody_patient.set()
 
@@ -55,6 +56,11 @@ class Reader:
         """Waits until nobody waits for an end without a time, or until that time is over."""
         await wait_for(self._nobody_patient, within_s)
 
+    @property
+    def patient(self) -> list[Signal]:
+        """The bells of those who wait for an end without a time."""
+        return list(self._patient)
+
     def dismiss(self) -> None:
         """Refuses those who wait for an end without a time, now and from now on."""
         self._signals.dismiss()
@@ -66,15 +72,15 @@ class Reader:
         Yields:
             The bell.
         """
-        self._patient += 1
-        self._nobody_patient.clear()
-        try:
-            with self._signals.listen(task_id) as signal:
+        with self._signals.listen(task_id) as signal:
+            self._patient[signal] = None
+            self._nobody_patient.clear()
+            try:
                 yield signal
-        finally:
-            self._patient -= 1
-            if not self._patient:
-                self._nobody_patient.set()
+            finally:
+                del self._patient[signal]
+                if not self._patient:
+                    self._nobody_patient.set()
 
     async def task(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Reads a task.
@@ -103,14 +109,14 @@ class Reader:
             try:
                 async with wait:
                     if timeout_s is not None:
-                        self._waits.add(wait)
+                        self._waits[wait] = None
                         if self._hurried:
                             wait.reschedule(0.0)
                     return await signal.final(record)
             except TimeoutError:
                 return signal.record or record
             finally:
-                self._waits.discard(wait)
+                self._waits.pop(wait, None)
 
     async def payload(self, record: TaskRecord) -> bytes:
         """Reads a task's payload: a JSON object."""

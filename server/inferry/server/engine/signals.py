@@ -33,7 +33,7 @@ class Signal:
     event: asyncio.Event = field(default_factory=asyncio.Event)
     #: Whether the task may have changed since the waiter last looked; else only its place has.
     changed: bool = True
-    #: The task as of the last ring; None before the first.
+    #: The task as of the last ring, or as it was when the wait for its end began.
     record: TaskRecord | None = None
     #: What the task ended with, if the last ring said so.
     outcome: Outcome | None = None
@@ -42,12 +42,18 @@ class Signal:
     #: Whether nobody will ring it any more.
     dismissed: bool = False
 
+    def dismiss(self) -> None:
+        """Ends the wait for the task's end: nobody here will see it."""
+        self.dismissed = True
+        self.event.set()
+
     async def final(self, record: TaskRecord) -> TaskRecord:
         """Waits for the end of a task, seen from ``record`` on.
 
         Raises:
             UnavailableError: The gateway stops, and the task goes on; details carry ``taskId``.
         """
+        self.record = self.record or record
         while not record.status.final:
             if self.dismissed:
                 task_id = record.spec.id
@@ -59,7 +65,7 @@ class Signal:
                 )
             await self.event.wait()
             self.event.clear()
-            record = self.record or record
+            record = self.record
         return record
 
 
@@ -97,5 +103,4 @@ class Signals:
         self._dismissed = True
         for waiting in self._waiting.values():
             for signal in waiting:
-                signal.dismissed = True
-                signal.event.set()
+                signal.dismiss()

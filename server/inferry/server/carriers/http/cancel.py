@@ -58,6 +58,10 @@ class Stopper:
         if stopping is not None:
             stopping.cancel()
 
+    def stops(self, attempt: AttemptKey) -> bool:
+        """Whether an attempt is being stopped: its slot will be free."""
+        return attempt in self._stopping
+
     async def close(self) -> None:
         """Gives up on all attempts that have not stopped yet."""
         stopping = list(self._stopping.values())

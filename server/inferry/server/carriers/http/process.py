@@ -15,6 +15,7 @@ from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.outbound.client import (
     AnswerError,
@@ -90,15 +91,15 @@ class Dispatcher:
         self._stopper = stopper
         self._rules = rules
         self._calls: dict[str, asyncio.Task[None]] = {}
-        #: Keeps calls whose answer is being written from being collected.
-        self._running: set[asyncio.Task[None]] = set()
+        #: Those whose answer is being written, too.
+        self._running: dict[AttemptKey, asyncio.Task[None]] = {}
 
     def carry(self, record: TaskRecord, payload: bytes) -> None:
         """Calls the server of a task's open attempt, in the background."""
+        key = record.spec.id, record.attempt
         call = asyncio.create_task(self._call(record, payload), name=record.spec.id)
-        self._calls[record.spec.id] = call
-        self._running.add(call)
-        call.add_done_callback(self._running.discard)
+        self._calls[record.spec.id] = self._running[key] = call
+        call.add_done_callback(lambda _: self._running.pop(key))
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         """Hangs up unless the server itself ended the attempt; then the call may end, too."""
@@ -117,13 +118,18 @@ class Dispatcher:
         """The server of a stopped attempt knows that it should stop."""
         self._stopper.confirm(task_id, attempt)
 
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:  # noqa: ARG002  # the contract has it
+        """Whether an attempt's call has not ended, or its server is being told to stop."""
+        return attempt in self._running or self._stopper.stops(attempt)
+
     async def close(self, grace_s: float) -> None:
         """Lets the calls under way end, and hangs up when the time of grace is over."""
         if self._running:
-            await asyncio.wait(self._running, timeout=grace_s)
-        for call in self._running:
+            await asyncio.wait(self._running.values(), timeout=grace_s)
+        left = list(self._running.values())
+        for call in left:
             call.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
         await self._stopper.close()
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:

@@ -133,6 +133,11 @@ class Attempts:
         if hold is not None and hold.phase is Phase.STOPPING:
             self.forget(attempt)
 
+    def hears(self, attempt: AttemptKey) -> bool:
+        """Whether the worker may say something of an attempt, or has just done so."""
+        hold = self.holds.get(attempt)
+        return hold is not None and (self.session is not None or hold.reporting > 0)
+
     def tick(self, now_ms: int) -> None:
         """Lets time pass: takes back what nobody took, and waits no longer for what stops."""
         for attempt in self.holds.overdue(Phase.GIVEN, now_ms):

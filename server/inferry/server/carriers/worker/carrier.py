@@ -6,6 +6,7 @@ import orjson
 
 from inferry.server.carriers.worker.crew import Crew
 from inferry.server.clock import Clock
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import NO_LABELS, Attempt, AttemptOutcome, TaskRecord
 from inferry.v1.worker_pb2 import Assignment, AttemptCancel, AttemptRef
@@ -63,3 +64,8 @@ class WorkerCarrier:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         """Does nothing: a worker says itself when it has stopped."""
+
+    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
+        """Whether a worker may say something of an attempt on its stream, or has just done so."""
+        worker = self._crew.find(server_id)
+        return worker is not None and worker.attempts.hears(attempt)

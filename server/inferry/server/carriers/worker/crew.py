@@ -193,6 +193,7 @@ class Crew:
         self._closing = True
         now = self._clock.now_ms()
         for session in self._streams:
+            session.outbox.drain(draining=True)
             session.reconnect(now, "the gateway stops")
             session.end(None)
         if self._streams:
