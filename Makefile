@@ -9,7 +9,7 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 GEN    := .venv-proto
 PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
-.PHONY: demo test serve bench simulate crash soak proto sync lint check-proto unit format clean
+.PHONY: demo test serve bench simulate hunt crash soak proto sync lint check-proto unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,10 @@ bench: $(VENV)/.dev
 SEEDS ?= 1000
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+# Bugs planted in the core: looks for each where it showed last, then in other seeds, and keeps where.
+hunt: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --planted --keep
 
 # A real gateway and its workers, killed, frozen and cut off again and again: make crash N=500
 N ?= 100

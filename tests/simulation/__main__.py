@@ -8,7 +8,9 @@ import sys
 from hashlib import blake2b
 from time import perf_counter
 
-from tests.simulation.pool import PLANTED_SEEDS, hunt_bugs, run_seeds
+from tests.simulation.hunting import SEEDS, keep_finds, last_finds
+from tests.simulation.planted import BUGS
+from tests.simulation.pool import hunt_bugs, run_seeds
 from tests.simulation.run import Verdict, simulator
 
 
@@ -21,11 +23,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this seed alone")
     parser.add_argument("--trace", action="store_true", help="print all that happens in it")
     parser.add_argument("--planted", action="store_true", help="hunt the planted bugs instead")
+    parser.add_argument("--keep", action="store_true", help="keep where they were found")
     given = parser.parse_args()
     if given.seed is not None:
         return _one(given.seed, trace=given.trace)
     if given.planted:
-        return _hunt(given.jobs)
+        return _hunt(given.jobs, keep=given.keep)
     return _many(range(given.first, given.first + given.seeds), given.jobs)
 
 
@@ -64,14 +67,20 @@ def _show(verdict: Verdict) -> None:
         _say(f"    python -m tests.simulation --seed {verdict.seed} --trace")
 
 
-def _hunt(jobs: int) -> int:
-    hunts = []
-    for hunt in hunt_bugs(jobs):
-        hunts.append(hunt)
-        found = f"{hunt.seeds:4} seeds  {hunt.failure[:90]}" if hunt.failure else "NOT FOUND"
-        _say(f"{hunt.bug:66} {found}")
-    lost = sum(not hunt.failure for hunt in hunts)
-    _say(f"{len(hunts)} bugs planted, {lost} not found within {PLANTED_SEEDS} seeds")
+def _hunt(jobs: int, *, keep: bool) -> int:
+    finds, last = {}, last_finds()
+    for hunt in hunt_bugs(jobs, last):
+        if hunt.seed is None:
+            _say(f"{hunt.bug:66} NOT FOUND")
+            continue
+        finds[hunt.bug] = hunt.seed
+        _say(f"{hunt.bug:66} {hunt.tried:4} seeds, {hunt.seed:3}: {hunt.failure[:90]}")
+    if keep:
+        keep_finds(finds)
+    elif finds != last:
+        _say("seeds that bugs were found in last are out of date; `make hunt` keeps those of now")
+    lost = len(BUGS) - len(finds)
+    _say(f"{len(BUGS)} bugs planted, {lost} not found within {SEEDS} seeds")
     return 1 if lost else 0
 
 

@@ -1,17 +1,15 @@
 """Many seeds at once: processes that each have a simulator of their own."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TypeVar
 
-from tests.simulation.planted import BUGS, planted
+from tests.simulation.hunting import Hunt, hunt
+from tests.simulation.planted import BUGS, Bug
 from tests.simulation.run import Simulator, Verdict, simulator
 
-#: Seeds that a planted bug has to be found within.
-PLANTED_SEEDS = 1_000
 _CHUNK = 20
 
 T = TypeVar("T")
@@ -22,35 +20,18 @@ _simulators: list[Simulator] = []
 _open = ExitStack()
 
 
-@dataclass(frozen=True, slots=True)
-class Hunt:
-    """What came of looking for a planted bug."""
-
-    bug: str
-    #: How many seeds it took.
-    seeds: int
-    #: How it showed; empty if it did not.
-    failure: str
-
-
 def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Verdict]:
     """Runs seeds in some processes; what came of them is in their order."""
     return _spread(jobs, _run_seed, seeds, _CHUNK)
 
 
-def hunt_bugs(jobs: int) -> Iterator[Hunt]:
-    """Plants one bug after the other and runs seeds until one fails."""
-    return _spread(jobs, _hunt, range(len(BUGS)), 1)
+def hunt_bugs(jobs: int, last: Mapping[str, int]) -> Iterator[Hunt]:
+    """Hunts each planted bug; ``last`` has the seeds that they were found in last."""
+    return _spread(jobs, _hunt, ((bug, last.get(bug.name)) for bug in BUGS), 1)
 
 
-def _hunt(number: int) -> Hunt:
-    bug = BUGS[number]
-    with planted(bug):
-        for seed in range(PLANTED_SEEDS):
-            failure = _run_seed(seed).failure
-            if failure:
-                return Hunt(bug.name, seed + 1, failure)
-    return Hunt(bug.name, PLANTED_SEEDS, "")
+def _hunt(prey: tuple[Bug, int | None]) -> Hunt:
+    return hunt(*prey, run=lambda seed: _run_seed(seed).failure)
 
 
 def _run_seed(seed: int) -> Verdict:
