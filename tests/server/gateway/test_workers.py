@@ -213,7 +213,30 @@ async def test_what_a_worker_has_that_closes_after_a_goodbye_is_lost_at_once(
             await gateway.until(lambda now: now.status == Server.DRAINING)
             waiting = await gateway.create()
             assert "said goodbye" in (await verdict(gateway, waiting)).text
+            worker.said.put_nowait(None)
+            await worker.ended()
         assert (await gateway.task(task_id)).details["reason"] == "lost"
+
+
+async def test_what_a_worker_has_that_said_goodbye_goes_on_through_a_cut_of_its_stream(
+    gateway: Streamed,
+) -> None:
+    go = asyncio.Event()
+
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        await go.wait()
+        worker.complete(assignment, b"1")
+
+    worker = worker_of(gateway, work=work)
+    async with worker.connected():
+        task_id = await gateway.create()
+        await worker.until(lambda: bool(worker.held))
+        worker.goodbye()
+        await gateway.until(lambda now: now.status == Server.DRAINING)
+    await gateway.until(lambda now: now.connection == Server.RECONNECTING)
+    async with worker.connected():
+        go.set()
+        assert (await gateway.task(task_id)).status == Task.COMPLETED
 
 
 async def test_a_cancel_reaches_the_work_and_gives_the_slot_back(gateway: Streamed) -> None:

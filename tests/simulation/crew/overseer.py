@@ -94,10 +94,10 @@ class Overseer:
     def _look_at_the_unacknowledged(
         self, open_: Sequence[tuple[str, int, int]], now_ms: int, now_s: float, able_s: float
     ) -> None:
-        """What nobody acknowledged is taken back in time, whatever became of the stream."""
+        """What nobody acknowledged is taken back in time from a stream that goes on."""
         for task_id, attempt, _ in open_:
             given = self._books.given.get((task_id, attempt))
-            if given is None or given.taken_ms is not None:
+            if given is None or given.taken_ms is not None or given.ended_s is not None:
                 continue
             patient = now_ms - given.left_ms > self._acknowledge_ms + _LATE_S * 1_000
             able = now_s - able_s > self._acknowledge_ms / 1_000 + _LATE_S

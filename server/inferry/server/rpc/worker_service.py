@@ -86,7 +86,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         opened: asyncio.Future[Session] = loop.create_future()
         # The only one who reads: a read is never cut short by a time.
         reader = asyncio.create_task(self._read(request_iterator, who, hello, opened))
-        session = None
+        session, closed = None, False
         try:
             said = await _within(hello, _HELLO_S)
             member = await self._register(said, who.tenant)
@@ -97,9 +97,11 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             async with aclosing(self._crew.messages(session)) as messages:
                 async for message in messages:
                     yield message
+            # Where the connection breaks, this call is cancelled.
+            closed = True
         finally:
             if session is not None:
-                self._crew.disconnect(session)
+                self._crew.disconnect(session, closed=closed)
             opened.cancel()
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)

@@ -265,7 +265,7 @@ class WorkerAndGateway(RuleBasedStateMachine):
         wire.to_gateway.clear()
         if not late:
             wire.to_worker.clear()
-        self.docks.crew.disconnect(wire.session)
+        self.docks.crew.disconnect(wire.session, closed=False)
 
     def _close_those_over(self) -> None:
         for wire in self.wires:

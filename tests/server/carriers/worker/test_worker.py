@@ -100,19 +100,31 @@ def test_what_never_left_a_stream_that_ended_goes_to_another_worker_at_once() ->
     docks = Docks()
     session = docks.connect()
     docks.give("task_1")
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=False)
     assert docks.deeds == [("give back", ONE)]
 
 
-def test_what_left_and_was_not_acknowledged_is_taken_back_in_time_through_a_cut() -> None:
+def test_what_left_a_stream_that_was_cut_may_have_been_taken_and_is_lost_with_its_worker() -> None:
     docks = Docks()
     session = docks.connect()
     docks.give("task_1")
     docks.said(session)
-    docks.crew.disconnect(session)
-    docks.pass_time(RULES.acknowledge_ms - 1)
+    docks.crew.disconnect(session, closed=False)
+    docks.pass_time(RULES.lease_ms - 1)
     assert docks.deeds == []
     docks.pass_time(1)
+    assert docks.deeds == [("lose", ONE)]
+
+
+def test_what_left_a_stream_that_was_cut_was_not_taken_if_its_worker_does_not_list_it() -> None:
+    docks = Docks()
+    session = docks.connect()
+    docks.give("task_1")
+    token = docks.said(session).welcome.resume_token
+    docks.crew.disconnect(session, closed=False)
+    session = docks.connect(token=token)
+    assert docks.said(session).heartbeat.list
+    docks.hear(session, heartbeat(listed=True))
     assert docks.deeds == [("give back", ONE)]
 
 
@@ -141,7 +153,7 @@ def test_what_was_taken_is_lost_when_the_lease_of_its_worker_is_over() -> None:
     docks = Docks()
     session = docks.connect()
     taken(docks, session, "task_1")
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=False)
     assert docks.connection() is Connection.RECONNECTING
     docks.pass_time(RULES.lease_ms - 1)
     assert docks.ended == {}
@@ -260,7 +272,7 @@ def test_a_cancel_is_told_again_on_the_next_stream() -> None:
     docks = Docks()
     session = docks.connect()
     token = taken(docks, session, "task_1")
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=False)
     docks.cancel("task_1")
     session = docks.connect(token=token, held=(ONE,))
     assert docks.said(session).cancels[0].reason == AttemptCancel.CANCELLED
@@ -284,8 +296,29 @@ def test_after_a_goodbye_a_worker_gets_no_more_and_its_close_loses_what_it_has()
     docks.waiting.append("task_2")
     docks.schedule()
     assert docks.waiting == ["task_2"]
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=True)
     assert docks.ended == {"task_1": "LOST"}
+
+
+def test_what_was_never_acknowledged_goes_elsewhere_when_its_worker_closes_after_a_goodbye() -> (
+    None
+):
+    docks = Docks()
+    session = docks.connect()
+    docks.give("task_1")
+    docks.said(session)
+    docks.hear(session, WorkerMessage(goodbye=WorkerGoodbye()))
+    docks.crew.disconnect(session, closed=True)
+    assert docks.deeds == [("give back", ONE)]
+
+
+def test_after_a_goodbye_a_stream_that_was_cut_loses_nothing_yet() -> None:
+    docks = Docks()
+    session = docks.connect()
+    taken(docks, session, "task_1")
+    docks.hear(session, WorkerMessage(goodbye=WorkerGoodbye()))
+    docks.crew.disconnect(session, closed=False)
+    assert docks.ended == {}
 
 
 def test_after_a_goodbye_a_stream_that_the_gateway_ended_loses_nothing_yet() -> None:
@@ -294,7 +327,7 @@ def test_after_a_goodbye_a_stream_that_the_gateway_ended_loses_nothing_yet() -> 
     taken(docks, session, "task_1")
     docks.hear(session, WorkerMessage(goodbye=WorkerGoodbye()))
     session.reconnect(docks.clock.now_ms(), "the gateway stops")
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=True)
     assert docks.ended == {}
 
 
@@ -349,7 +382,7 @@ def test_a_lease_does_not_end_while_the_gateway_stands_still() -> None:
     docks = Docks()
     session = docks.connect()
     token = taken(docks, session, "task_1")
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=False)
     docks.pass_time(1)
     docks.pass_time(60_000)
     docks.connect(token=token, held=(ONE,))
@@ -460,7 +493,7 @@ def test_chunks_of_all_streams_have_one_bound_and_are_let_go_with_their_stream()
     docks.hear(session, chunk(("task_3", 1), 0, b"x"))
     docks.hear(session, final(("task_3", 1), chunked=1))
     assert docks.said(session).report_acks[0].code == UnavailableError.code
-    docks.crew.disconnect(session)
+    docks.crew.disconnect(session, closed=False)
     session = docks.connect(granted=5)
     taken(docks, session, "task_4")
     docks.hear(session, chunk(("task_4", 1), 0, b"1"))

@@ -61,6 +61,12 @@ class Attempts:
             else:
                 hold.number = 0
 
+    def doubt(self) -> None:
+        """The word that one was taken may have been cut off with the stream."""
+        for attempt, hold in self.holds:
+            if hold.phase is Phase.GIVEN:
+                self.holds.put(attempt, Phase.UNSURE)
+
     def clear(self) -> None:
         """Lets go of all: the worker was taken out of the list, and others end that."""
         for attempt, _ in self.holds:

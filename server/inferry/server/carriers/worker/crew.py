@@ -136,14 +136,14 @@ class Crew:
         _log.info("stream opened", server_id=server_id, sdk=hello.sdk[:100], resumed=resumed)
         return session
 
-    def disconnect(self, session: Session) -> None:
-        """A stream has ended, in whichever way."""
+    def disconnect(self, session: Session, *, closed: bool) -> None:
+        """A stream has ended; ``closed`` says that its worker closed it: nothing was cut off."""
         self._streams.pop(session, None)
         self._ending.pop(session, None)
         session.end(None)
         worker = self._workers.get(session.server_id)
         if worker is not None:
-            worker.cut(session, self._clock.now_ms())
+            worker.cut(session, self._clock.now_ms(), closed=closed)
         why = "" if session.error is None else session.error.message
         _log.info("stream ended", server_id=session.server_id, error=why, skipped=session.skipped)
         if not self._streams:

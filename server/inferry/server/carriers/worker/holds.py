@@ -3,7 +3,8 @@
 ====================  ======================================================================
 ``GIVEN``             It was given to the stream, and not acknowledged yet.
 ``TAKEN``             The worker acknowledged it.
-``UNSURE``            It was given by a gateway that stopped: nobody knows whether it was taken.
+``UNSURE``            It was given on a stream that ended, or by a gateway that stopped, before it
+                      was acknowledged: only the worker knows whether it was taken.
 ``STOPPING``          It has ended here, and the worker is to stop.
 ====================  ======================================================================
 

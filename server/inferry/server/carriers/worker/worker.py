@@ -84,16 +84,23 @@ class Worker:
             # What it does not have, though no report of it is on its way, is told by its list.
             self.beat(session, list_wanted=True)
 
-    def cut(self, session: Session, now_ms: int) -> None:
-        """Its stream ended; no error if it has another one by now."""
+    def cut(self, session: Session, now_ms: int, *, closed: bool = False) -> None:
+        """Its stream ended; no error if it has another one by now.
+
+        Args:
+            session: The stream.
+            now_ms: The time.
+            closed: Whether the worker closed it, so that all that it said has come.
+        """
         session.chunks.clear()
         if self.session is not session:
             return
         self.attempts.cut()
-        if session.goodbye and not session.ends_ms and session.error is None:
+        if closed and session.goodbye and not session.ends_ms and session.error is None:
             self.attempts.lose_all(_LEFT)
             self._lines.cut(self.server_id, Connection.GONE, now_ms)
             return
+        self.attempts.doubt()
         self.expect(now_ms)
 
     def goodbye(self) -> None:
