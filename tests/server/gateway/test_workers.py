@@ -471,6 +471,24 @@ async def test_a_worker_says_how_it_lost_an_attempt(
             assert task.details["reason"] == TaskUpdate.Loss.Name(loss).lower()
 
 
+async def test_a_worker_that_gives_a_task_back_rests_while_another_one_gets_it(
+    tmp_path: Path,
+) -> None:
+    async def give_back(worker: ModelWorker, assignment: Assignment) -> None:
+        worker.report(assignment, status=Task.FAILED, loss=TaskUpdate.NOT_STARTED)
+
+    async with streamed_gateway(tmp_path, **QUICK, rest_first_ms=60_000) as gateway:
+        worker = worker_of(gateway, work=give_back)
+        async with worker.connected():
+            task_id = await gateway.create()
+            await gateway.until(lambda now: now.status == Server.RESTING)
+            assert (await verdict(gateway, task_id)).rule == ServerVerdict.RESTING
+            async with worker_of(gateway, name="gpu-2").connected():
+                assert (await gateway.task(task_id)).status == Task.COMPLETED
+            assert await attempts(gateway, task_id) == ["REFUSED", "SUCCEEDED"]
+            assert len(worker.got) == 1
+
+
 async def test_a_result_comes_in_chunks(tmp_path: Path) -> None:
     result = b'"%b"' % (b"x" * 10_000)
 

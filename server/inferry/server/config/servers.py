@@ -79,8 +79,8 @@ class ServerSettings(BaseModel):
         default=1_000,
         ge=1,
         le=3_600_000,
-        description="How long a server that answers 429 or 503 without a `Retry-After` is left "
-        "alone at first; each refusal after that doubles it.",
+        description="How long a server that answers 429 or 503 without a `Retry-After`, or gives "
+        "a task back, is left alone at first; each refusal after that doubles it.",
     )
     rest_unasked_longest_ms: int = Field(
         default=30_000, ge=1, le=_DAY_MS, description="What that rest doubles to at most."

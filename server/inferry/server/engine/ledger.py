@@ -161,6 +161,10 @@ class Ledger:
 
     def reported(self, result: Result) -> None:
         """A server reported on a task: the task changed, or the report told nothing new."""
+        closed = result.closed if isinstance(result, Transition) else None
+        if closed is not None and closed.outcome is AttemptOutcome.REFUSED:
+            # Before its slot is free: it is not to get the same task again at once, and again.
+            self._fleet.note_return(closed.server_id, self._clock.now_ms())
         self.changed(result)
         if isinstance(result, Transition | TaskRecord):
             record = result.record if isinstance(result, Transition) else result

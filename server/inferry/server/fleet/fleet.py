@@ -203,6 +203,14 @@ class Fleet:
         member = self._members.get(server_id)
         if member is not None:
             member.recent.append(succeeded)
+            if succeeded:
+                member.rest = member.rest._replace(streak=0)
+
+    def note_return(self, server_id: str, now_ms: int) -> None:
+        """Leaves a server alone for a while that gave an attempt back which it had taken."""
+        member = self._members.get(server_id)
+        if member is not None:
+            self._held_back.refuse(member, now_ms, None)
 
     def note_call(
         self,
