@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from inferry.server.store import StoreError
+from inferry.server.store import POSITION_BITS, StoreError
 from inferry.server.store.operations import Logged
 from inferry.server.store.sqlite import connections
 from inferry.server.store.sqlite import store as sqlite
@@ -88,7 +88,9 @@ async def test_positions_of_a_commit_that_failed_are_given_to_the_next_one(
 ) -> None:
     told: list[Logged] = []
     store.listener = told.extend
-    before = await store.last_position()
+    heads = await store.heads()
+    ((epoch, count),) = heads.items()
+    before = epoch << POSITION_BITS | count
     disk.fault = fault
     with pytest.raises(StoreError):
         await store.commit([waiting("task_2"), change("task_1", Progress(50.0, None))])
@@ -100,7 +102,7 @@ async def test_positions_of_a_commit_that_failed_are_given_to_the_next_one(
         (before + 1, "task_3"),
         (before + 2, "task_4"),
     ]
-    assert [one.position for one in await store.logged(before, 10) or []] == [
+    assert [one.position for one in await store.logged(heads, 10) or []] == [
         one.position for one in told
     ]
 

@@ -29,7 +29,7 @@ INDEXES = {
     "forget_tombstones": "tombstones_until (until_ms<?)",
     "events": "PRIMARY KEY (task_number=? AND seq>?)",
     "attempts": "PRIMARY KEY (task_number=?)",
-    "logged": "events_position (position>?)",
+    "logged": "events_position (position>? AND position<?)",
     "last_position": "events_position",
     "purge_labels": "PRIMARY KEY (task_number=?)",
     "note_purged": "PRIMARY KEY (task_number=?)",

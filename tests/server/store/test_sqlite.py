@@ -13,13 +13,14 @@ import apsw
 import pytest
 
 from inferry.server.store import EPOCHS_KEPT, Store, StoreError, TaskFilter
-from inferry.server.store.operations import Change, Insert, Purge
+from inferry.server.store.operations import Change, Epoch, Insert, Purge
 from inferry.server.store.sqlite.connections import begin
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Accept, Cancel, Progress
 from inferry.server.task.record import Status
 from tests.server.store.conformance import StoreConformance
 from tests.server.store.opening import opened
+from tests.server.store.promises.epochs import EpochConformance, Starts
 from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +45,12 @@ class TestInMemory(StoreConformance):
             yield store
 
 
+class TestStarts(EpochConformance):
+    @pytest.fixture
+    def starts(self, path: Path) -> Starts:
+        return lambda: opened(path)
+
+
 async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
     async with opened(path) as store:
         await do(store, dispatched("task_1"), change("task_1", Progress(30.0, "a third")))
@@ -55,17 +62,18 @@ async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
 
 
 async def test_each_start_has_an_epoch_of_its_own_that_goes_on_after_the_last(path: Path) -> None:
-    epochs, last = [], 0
+    epochs, last = list[Epoch](), 0
     for number in range(3):
         async with opened(path) as store:
             await do(store, waiting(f"task_{number}"))
-            assert await store.last_position() > last
-            last = await store.last_position()
-            assert store.epoch not in epochs
-            epochs.append(store.epoch)
+            assert await store.heads() == {store.epoch.number: 1}
+            assert store.epoch.number > last
+            last = store.epoch.number
+            assert await store.epochs() == [*epochs, store.epoch]
+            epochs.append(store.epoch._replace(ended=True))
     async with opened(path) as store:
         assert await store.epochs() == epochs
-        found = await store.logged(0, 10)
+        found = await store.logged({}, 10)
         assert [one.event.task_id for one in found or []] == ["task_0", "task_1", "task_2"]
 
 

@@ -8,6 +8,7 @@ from inferry.server.engine.reader import Reader
 from inferry.server.engine.signals import Place
 from inferry.server.engine.watch.cursors import Cursors
 from inferry.server.engine.watch.news import News
+from inferry.server.engine.watch.vectors import before
 from inferry.server.errors import UnfitValueError
 from inferry.server.rpc.convert import ValueFormat, add_values, event_fields, task_to_proto
 from inferry.server.task.record import Outcome, TaskRecord
@@ -44,7 +45,7 @@ class NewsWriter:
 
     async def write(self, news: News, kind: type[Told]) -> AsyncIterator[Told]:
         """Yields the messages of one word: each with a cursor, as far as one can be told."""
-        response, size, passed = kind(restarted=news.restarted), 0, None
+        response, size = kind(restarted=news.restarted), 0
         if isinstance(response, pb.FollowTasksResponse):
             response.missing_ids.extend(news.missing)
         places = self._queue.places_of(news.tasks)
@@ -55,7 +56,7 @@ class NewsWriter:
                 yield response
                 response, size = kind(), task.ByteSize()
             response.tasks.append(task)
-        for one in news.events:
+        for number, one in enumerate(news.events):
             final = one.event.status.final
             ended = await self._task(one.record, one.outcome) if final else None
             added = _EVENT_BYTES + len(one.event.message.encode())
@@ -65,16 +66,16 @@ class NewsWriter:
             full = size > MESSAGE_BYTES or len(response.events) == EVENTS_LIMIT
             if full and (response.events or response.tasks):
                 # Before all that was shown with it has been told there is no place to go on from.
-                if passed is not None and news.position is not None and not news.tasks:
-                    response.cursor = self._cursors.write(passed)
+                if news.vector is not None and not news.tasks:
+                    left = before(news.vector, news.events[number:])
+                    response.cursor = self._cursors.write(left)
                 yield response
                 response, size = kind(), added
             response.events.add(**event_fields(one.event, ended))
-            passed = one.position
         if isinstance(response, pb.WatchTasksResponse):
             response.snapshot_complete = news.complete
-        if news.position is not None:
-            response.cursor = self._cursors.write(news.position)
+        if news.vector is not None:
+            response.cursor = self._cursors.write(news.vector)
         yield response
 
     async def _task(

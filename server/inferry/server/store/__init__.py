@@ -5,7 +5,7 @@ them all. Reads see every commit that was acknowledged before they began.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,10 @@ EVENTS_KEPT = 1_000
 EPOCHS_KEPT = 1_000
 #: What of a position counts within its epoch.
 POSITION_BITS = 40
+
+#: How much of the log was seen: of each epoch, by its number, so many events. One that is not named
+#: was seen whole if a higher one is named, and not at all if none is.
+Vector = Mapping[int, int]
 
 #: Hears what a commit logged, in the order of the positions.
 Listener = Callable[[Sequence[Logged]], object]
@@ -111,16 +115,24 @@ class Store(Protocol):
         """Reads a task's events after a sequence number, oldest first."""
         ...
 
-    async def logged(self, after: int, limit: int) -> list[Logged] | None:
-        """Reads events of all tasks after a position, in order; None if not all are still kept."""
+    async def logged(self, after: Vector, limit: int) -> list[Logged] | None:
+        """Reads events of all tasks that are not in a vector; None if not all are still kept.
+
+        Each epoch's come in order and without a hole, a task's too, whoever logged them: no event
+        before its cause. So each page can be added to the vector, and the next one follows on it.
+        """
         ...
 
-    async def last_position(self) -> int:
-        """Tells the position of the last event, also of one that was dropped; 0 before any."""
+    async def heads(self) -> Vector:
+        """Tells how much there is: every event that was logged, also if it was dropped since."""
         ...
 
     async def epochs(self) -> list[Epoch]:
-        """Reads the earlier starts that left any event, oldest first, ``EPOCHS_KEPT`` at most."""
+        """Reads the starts that left any event or still may, oldest first.
+
+        ``EPOCHS_KEPT`` at most, and every one that is older than one whose event can be read. This
+        start may be missing as long as it has left none.
+        """
         ...
 
     async def attempts(self, task_id: str) -> list[Attempt]:

@@ -18,13 +18,15 @@ class Epoch(NamedTuple):
     number: int
     #: 63 random bits: another store has none of them.
     tag: int
+    #: Whether it logs nothing any more.
+    ended: bool = False
 
 
 class Logged(NamedTuple):
     """A committed event at its place among all of them.
 
-    Positions are ``epoch << POSITION_BITS | n``: n counts the events of one start of the gateway
-    from 1 on, in the order of the commits, without holes.
+    Positions are ``epoch << POSITION_BITS | n``: n counts the events of one start of a gateway from
+    1 on, in the order of its commits, without holes.
     """
 
     position: int
@@ -33,6 +35,8 @@ class Logged(NamedTuple):
     record: TaskRecord
     #: What the event left stored of the task's end; None when that has to be read.
     outcome: Outcome | None = None
+    #: Position of the task's event before it, if another epoch logged that and this one is new.
+    after: int = 0
 
 
 class RequestKey(NamedTuple):

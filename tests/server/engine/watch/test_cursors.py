@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inferry.server.engine.watch.cursors import Cursors
+from inferry.server.engine.watch.cursors import PAIRS_LIMIT, Cursors
 from inferry.server.errors import InvalidPayloadError
 from inferry.server.store import POSITION_BITS
 from inferry.server.store.operations import Epoch
@@ -25,26 +25,56 @@ def pair(tag: int, count: int) -> bytes:
 
 
 @given(st.sampled_from(EPOCHS), COUNTS)
-def test_a_position_is_read_back_by_who_knows_its_epoch_and_by_nobody_else(
+def test_a_place_is_read_back_by_who_knows_its_epoch_and_by_nobody_else(
     epoch: Epoch, count: int
 ) -> None:
-    position = epoch.number << POSITION_BITS | count
-    written = CURSORS.write(position)
+    written = CURSORS.write({epoch.number: count})
     assert len(written) < 24
-    assert CURSORS.read(written) == position
+    assert CURSORS.read(written) == {epoch.number: count}
     assert Cursors([Epoch(epoch.number, 5)]).read(written) is None
 
 
-@pytest.mark.parametrize("position", [0, 5, 2 << POSITION_BITS | 9])
-def test_a_position_of_an_epoch_that_is_not_known_any_more_is_the_beginning_of_this_one(
-    position: int,
+@given(st.dictionaries(st.sampled_from([3, 4, 7]), COUNTS, min_size=1))
+def test_a_vector_is_read_back_wherever_all_its_epochs_are_known(vector: dict[int, int]) -> None:
+    written = CURSORS.write(vector)
+    assert CURSORS.read(written) == vector
+    elsewhere = Cursors([*EPOCHS, Epoch(8, 80)])
+    assert (elsewhere.read(written), elsewhere.write(vector)) == (vector, written)
+    for missing in vector:
+        fewer = Cursors(one for one in [Epoch(1, 10), *EPOCHS] if one.number != missing)
+        assert fewer.read(written) is None
+
+
+@pytest.mark.parametrize("vector", [{}, {1: 5}, {2: 9}])
+def test_a_place_in_an_epoch_that_is_not_known_any_more_is_the_beginning_of_this_one(
+    vector: dict[int, int],
 ) -> None:
-    assert CURSORS.read(CURSORS.write(position)) == 7 << POSITION_BITS
+    assert CURSORS.read(CURSORS.write(vector)) == {7: 0}
 
 
-def test_a_cursor_with_the_pairs_of_several_gateways_is_another_stores() -> None:
+def test_epochs_that_are_not_known_any_more_need_no_name_beside_later_ones() -> None:
+    assert CURSORS.read(CURSORS.write({2: 9, 3: 4, 7: 1})) == {3: 4, 7: 1}
+
+
+def test_a_gateway_is_not_always_the_latest_that_it_knows() -> None:
+    cursors = Cursors([*EPOCHS, Epoch(5, 50)])
+    assert cursors.read(cursors.write({})) == {5: 0}
+    cursors.meet([Epoch(8, 80), Epoch(7, 70)])
+    assert cursors.read(cursors.write({})) == {5: 0}
+    assert cursors.read(token(b"\x01" + pair(80, 3))) == {8: 3}
+
+
+def test_a_cursor_of_which_one_pair_is_not_known_means_nothing_here() -> None:
     assert CURSORS.read(token(b"\x01" + pair(30, 1) + pair(99, 1))) is None
     assert CURSORS.read(token(b"\x01" + b"".join(pair(tag, 1) for tag in range(64)))) is None
+
+
+def test_a_vector_of_too_many_epochs_has_no_token() -> None:
+    numbers = range(1, PAIRS_LIMIT + 2)
+    cursors = Cursors(Epoch(number, 100 + number) for number in numbers)
+    fits = dict.fromkeys(numbers[1:], 2**POSITION_BITS - 1)
+    assert cursors.read(cursors.write(fits)) == fits
+    assert not cursors.write(dict.fromkeys(numbers, 1))
 
 
 @pytest.mark.parametrize(
@@ -78,8 +108,8 @@ def test_what_no_watch_returned_is_refused(wrong: str) -> None:
 @example("\ud800")
 def test_whatever_comes_is_refused_in_words_or_means_one_thing(anything: str) -> None:
     try:
-        position = CURSORS.read(anything)
+        vector = CURSORS.read(anything)
     except InvalidPayloadError:
         return
-    if position is not None:
-        assert CURSORS.write(position) == anything
+    if vector is not None:
+        assert CURSORS.read(CURSORS.write(vector)) == vector

@@ -1,59 +1,69 @@
 """Cursors of watches over many tasks: opaque tokens that name a place among all events.
 
-A token is a version and, for each gateway on the store, one pair: the tag of a start of that
-gateway, and how many of its events the watcher has seen. On SQLite there is one gateway, and so one
-pair.
+A token is a version and a vector: for each epoch that it names, one pair of the epoch's tag and of
+how many of its events the watcher has seen. Where there is one gateway, that is one pair.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from contextlib import suppress
 
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.store import POSITION_BITS
+from inferry.server.store import POSITION_BITS, Vector
 from inferry.server.store.operations import Epoch
 
 _VERSION = b"\x01"
 _TAG_BYTES, _COUNT_BYTES = 8, POSITION_BITS // 8
 _PAIR_BYTES = _TAG_BYTES + _COUNT_BYTES
-#: Gateways on one store, at most.
-_PAIRS_LIMIT = 64
-_COUNTS = (1 << POSITION_BITS) - 1
+#: Epochs that a token names, at most.
+PAIRS_LIMIT = 64
 
 
 class Cursors:
     """Writes and reads the tokens of one gateway.
 
     Args:
-        epochs: The starts that are known; the last is the present one.
+        epochs: The starts that are known; the last is this gateway's own.
     """
 
     def __init__(self, epochs: Iterable[Epoch]) -> None:
-        self._tags = {epoch.number: epoch.tag for epoch in epochs}
-        self._numbers = {tag: number for number, tag in self._tags.items()}
-        self._now = max(self._tags)
+        self._tags: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
+        known = [*epochs]
+        self.meet(known)
+        self._own = known[-1].number
 
-    def write(self, position: int) -> str:
-        """Makes the token that goes on after a position."""
-        number, count = position >> POSITION_BITS, position & _COUNTS
-        if number not in self._tags:
-            # From before all starts that are known: this one has seen nothing since.
-            number, count = self._now, 0
-        tag = self._tags[number].to_bytes(_TAG_BYTES)
-        return _token(_VERSION + tag + count.to_bytes(_COUNT_BYTES))
+    @property
+    def numbers(self) -> KeysView[int]:
+        """The epochs that are known."""
+        return self._tags.keys()
 
-    def read(self, token: str) -> int | None:
-        """Reads the position that a token goes on after; None if it means nothing here any more.
+    def meet(self, epochs: Iterable[Epoch]) -> None:
+        """Gets to know epochs."""
+        for epoch in epochs:
+            self._tags[epoch.number] = epoch.tag
+            self._numbers[epoch.tag] = epoch.number
+
+    def write(self, vector: Vector) -> str:
+        """Makes the token that goes on after a vector; empty when that names too many epochs."""
+        # If it is from before all starts that are known, this one has seen nothing since.
+        known = {number: vector[number] for number in sorted(vector) if number in self._tags}
+        pairs = [
+            self._tags[number].to_bytes(_TAG_BYTES) + count.to_bytes(_COUNT_BYTES)
+            for number, count in (known or {self._own: 0}).items()
+        ]
+        return _token(_VERSION + b"".join(pairs)) if len(pairs) <= PAIRS_LIMIT else ""
+
+    def read(self, token: str) -> Vector | None:
+        """Reads the vector that a token goes on after; None if it names what is not known here.
 
         Raises:
             InvalidPayloadError: It is none that a watch returned.
         """
         pairs = _pairs(token)
-        known = [(tag, count) for tag, count in pairs.items() if tag in self._numbers]
-        if len(known) != len(pairs) or len(known) != 1:
+        if not pairs.keys() <= self._numbers.keys():
             return None
-        ((tag, count),) = known
-        return self._numbers[tag] << POSITION_BITS | count
+        return {self._numbers[tag]: count for tag, count in pairs.items()}
 
 
 def _token(raw: bytes) -> str:
@@ -64,7 +74,7 @@ def _pairs(token: str) -> dict[int, int]:
     """Reads the pairs of tag and count in a token, of whichever store."""
     pairs: dict[int, int] = {}
     # What is longer is not even decoded; so is what has other characters.
-    if len(token) <= 2 * (1 + _PAIRS_LIMIT * _PAIR_BYTES) and token.isascii():
+    if len(token) <= 2 * (1 + PAIRS_LIMIT * _PAIR_BYTES) and token.isascii():
         with suppress(ValueError):
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
             if _token(raw) == token and raw[:1] == _VERSION:
@@ -73,6 +83,6 @@ def _pairs(token: str) -> dict[int, int]:
                     tag = int.from_bytes(raw[start : start + _TAG_BYTES])
                     end = start + _PAIR_BYTES
                     pairs[tag] = int.from_bytes(raw[start + _TAG_BYTES : end])
-                if not rest and 0 < len(pairs) == count <= _PAIRS_LIMIT:
+                if not rest and 0 < len(pairs) == count <= PAIRS_LIMIT:
                     return pairs
     raise InvalidPayloadError("after (cursor): not one that a watch of many tasks returned")

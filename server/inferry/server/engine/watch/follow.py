@@ -61,17 +61,17 @@ class Follow:
                 while True:
                     async for news in self._hear():
                         yield news
-                        pace.said(watcher.position)
+                        pace.said(watcher.vector)
                     events = await watcher.read()
                     if events is None:
                         async for news in self._show(watcher.tasks, restarted=True):
                             yield news
-                            pace.said(watcher.position)
+                            pace.said(watcher.vector)
                         continue
                     told = self._let_go(events)
-                    if told or pace.due(watcher.position):
-                        yield News(events=told, position=watcher.position)
-                        pace.said(watcher.position)
+                    if told or pace.due(watcher.vector):
+                        yield News(events=told, vector=watcher.vector)
+                        pace.said(watcher.vector)
                     if reader.done():
                         reader.result()
                         if self._said is None and not watcher.tasks:
@@ -99,7 +99,7 @@ class Follow:
         self._watcher.drop(ask.remove)
         added = dict.fromkeys(ask.add)
         self._check(ask, len(self._watcher.tasks) + len(added))
-        start = self._feed.place_of(ask.cursor) if ask.cursor else None
+        start = await self._feed.place_of(ask.cursor) if ask.cursor else None
         if start is not None:
             self._watcher.add(added)
             self._watcher.go_on(start)
@@ -124,7 +124,7 @@ class Follow:
         """
         watcher, ids = self._watcher, tuple(task_ids)
         if restarted:
-            watcher.go_on(self._feed.last)
+            watcher.go_on(self._feed.vector)
         watcher.add(ids)
         news = News(restarted=restarted)
         for first in range(0, len(ids), PAGE):
@@ -134,9 +134,9 @@ class Follow:
                 # Others have their turn.
                 await asyncio.sleep(0)
             news = await self._page(ids[first : first + PAGE], restarted=news.restarted)
-        whole, events = await self._store.last_position(), []
-        await self._feed.reach(whole)
-        while watcher.position < whole:
+        events: list[Logged] = []
+        watcher.make_sure()
+        while not watcher.sure:
             found = await watcher.read()
             if found is None:
                 # It took longer than events are kept: again, and all of them.
@@ -149,7 +149,7 @@ class Follow:
             news.missing,
             self._let_go(events),
             restarted=news.restarted,
-            position=watcher.position,
+            vector=watcher.vector,
         )
 
     async def _page(self, task_ids: Sequence[str], *, restarted: bool) -> News:

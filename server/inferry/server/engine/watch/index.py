@@ -15,8 +15,8 @@ class Listening(Protocol):
     #: What they may be of.
     interest: Interest
 
-    def note(self, position: int) -> None:
-        """Hears that there is an event at a position."""
+    def note(self, place: int) -> None:
+        """Hears that there is an event at a place in the order of arrival."""
         ...
 
 

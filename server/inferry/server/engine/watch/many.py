@@ -41,7 +41,7 @@ class ManyTasks:
             InvalidPayloadError: The cursor is none.
             UnavailableError: The gateway stops.
         """
-        start = self._feed.place_of(cursor) if cursor else None
+        start = await self._feed.place_of(cursor) if cursor else None
         with self._watcher.listening() as watcher:
             watcher.add(self._ids)
             restarted = bool(cursor) and start is None
@@ -53,15 +53,15 @@ class ManyTasks:
                 if shows:
                     async for news in self._show(restarted=restarted):
                         yield news
-                    pace.said(watcher.position)
+                    pace.said(watcher.vector)
                     shows = False
                 events = await watcher.read()
                 if events is None:
                     shows = restarted = True
                     continue
-                if events or pace.due(watcher.position):
-                    yield News(events=tuple(events), position=watcher.position)
-                    pace.said(watcher.position)
+                if events or pace.due(watcher.vector):
+                    yield News(events=tuple(events), vector=watcher.vector)
+                    pace.said(watcher.vector)
                 await pace.wait()
 
     async def _show(self, *, restarted: bool) -> AsyncIterator[News]:
@@ -71,7 +71,7 @@ class ManyTasks:
         a place to go on from comes when all of it is past.
         """
         watcher, created = self._watcher, set[str]()
-        watcher.go_on(self._feed.last)
+        watcher.go_on(self._feed.vector)
         async for page in self._pages():
             for record in page:
                 watcher.shown(record.spec.id, record.seq)
@@ -81,9 +81,9 @@ class ManyTasks:
             await asyncio.sleep(0)
         whole = False
         while not whole:
-            last, whole = await self._store.last_position(), True
-            await self._feed.reach(last)
-            while watcher.position < last:
+            watcher.make_sure()
+            whole = True
+            while not watcher.sure:
                 news = await self._meanwhile(created)
                 if news is None:
                     # It took longer than events are kept: again, from the beginning.
@@ -96,7 +96,7 @@ class ManyTasks:
                     yield replace(news, restarted=restarted)
                     restarted = False
         watcher.forget_shown()
-        yield News(complete=True, restarted=restarted, position=watcher.position)
+        yield News(complete=True, restarted=restarted, vector=watcher.vector)
 
     async def _meanwhile(self, created: set[str]) -> News | None:
         """Reads what happened while tasks were shown; None if that is not kept any more.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from inferry.server.engine.watch.watcher import Watcher
+from inferry.server.store import Vector
 from inferry.server.store.operations import Logged
 from inferry.server.task.record import TaskRecord
 
@@ -30,7 +31,7 @@ class News:
     #: Whether the cursor was too old to go on from.
     restarted: bool = False
     #: What the watch goes on after; None while that cannot be said.
-    position: int | None = None
+    vector: Vector | None = None
 
 
 class Pace:
@@ -39,11 +40,11 @@ class Pace:
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
         self._said_s = 0.0
-        self._position = -1
+        self._vector: Vector | None = None
 
-    def said(self, position: int) -> None:
+    def said(self, vector: Vector) -> None:
         """Notes that something was said, and up to where."""
-        self._said_s, self._position = asyncio.get_running_loop().time(), position
+        self._said_s, self._vector = asyncio.get_running_loop().time(), vector
 
     async def wait(self) -> None:
         """Waits for a bell, or until it is time to speak all the same."""
@@ -52,7 +53,7 @@ class Pace:
         if asyncio.get_running_loop().time() - self._said_s < _GATHER_S:
             await asyncio.sleep(_GATHER_S)
 
-    def due(self, position: int) -> bool:
+    def due(self, vector: Vector) -> bool:
         """Whether a cursor is to be said though nothing happened."""
         quiet_s = asyncio.get_running_loop().time() - self._said_s
-        return quiet_s >= QUIET_S and position != self._position
+        return quiet_s >= QUIET_S and vector != self._vector

@@ -7,19 +7,20 @@ from typing import Self
 
 from inferry.server.engine.watch.feed import Feed
 from inferry.server.engine.watch.interest import Interest
-from inferry.server.store import Store
+from inferry.server.engine.watch.vectors import has, together
+from inferry.server.store import Store, Vector
 from inferry.server.store.operations import Logged
 
 #: Events that are given at once, at most.
 STEP = 256
-#: Positions that are noted for one watcher; who has more to read looks through all events.
+#: Places that are noted for one watcher; who has more to read looks through all events.
 NOTED_LIMIT = 1_024
 #: Events that are looked through at once, in the ring.
 _LOOK = 2_000
 
 
 class Watcher:
-    """Reads the events that it wants, each once, in the order of their commits.
+    """Reads the events that it wants, each once, and each task's in their order.
 
     Args:
         feed: The latest events.
@@ -30,17 +31,21 @@ class Watcher:
 
     def __init__(self, feed: Feed, store: Store, interest: Interest, *, by_id: bool) -> None:
         self.interest = interest
-        #: It has been given all up to here.
-        self.position = feed.last
+        #: It has been given all that it wants of this.
+        self.vector = feed.vector
+        #: Whether that was all that had been committed before it was to make sure.
+        self.sure = True
         self._feed = feed
         self._store = store
         self._by_id = by_id
         #: Number of the last event of each task that it was shown, or that was added.
         self._seen: dict[str, int] = {}
         self._bell = asyncio.Event()
-        #: Where the next events are, unless it is behind.
+        #: Where the next events are in the ring, unless it is behind.
         self._noted: list[int] = []
         self._behind = False
+        #: Whether it may have been given what the feed has not told of yet.
+        self._ahead = False
 
     @contextmanager
     def listening(self) -> Iterator[Self]:
@@ -84,16 +89,21 @@ class Watcher:
         if not self._by_id:
             self._seen.clear()
 
-    def note(self, position: int) -> None:
+    def note(self, place: int) -> None:
         """See ``Listening``: an event is there that it may want."""
         if not self._behind:
-            self._noted.append(position)
+            self._noted.append(place)
             if len(self._noted) > NOTED_LIMIT:
-                self.go_on(self.position)
+                self.go_on(self.vector)
         self._bell.set()
 
     def wake(self) -> None:
         """Wakes it up without an event."""
+        self._bell.set()
+
+    def fall_behind(self) -> None:
+        """See ``Bell``."""
+        self.go_on(self.vector)
         self._bell.set()
 
     async def sleep(self, at_most_s: float) -> None:
@@ -106,10 +116,15 @@ class Watcher:
             async with asyncio.timeout(at_most_s):
                 await self._bell.wait()
 
-    def go_on(self, position: int) -> None:
-        """Goes on after a position, whichever way there is."""
-        self.position, self._behind = position, True
+    def go_on(self, vector: Vector) -> None:
+        """Goes on after a vector, whichever way there is."""
+        self.vector, self._behind, self._ahead = vector, True, True
         self._noted.clear()
+
+    def make_sure(self) -> None:
+        """Goes on until it has been given all that has been committed by now: then it is sure."""
+        self.sure = False
+        self.go_on(self.vector)
 
     async def read(self) -> list[Logged] | None:
         """Gives the next events and goes on to there; None if not all of them are kept any more.
@@ -125,30 +140,49 @@ class Watcher:
             given, self._noted = self._noted[:STEP], self._noted[STEP:]
             page = self._from_ring(given)
             if page is not None:
-                self.position = given[-1] if self._noted else self._feed.last
-                return self._wanted(page)
-            self.go_on(self.position)
+                feed = self._feed
+                return self._pass(page, feed.vector_at(given[-1]) if self._noted else feed.vector)
+            self.go_on(self.vector)
         return await self._look()
 
     async def _look(self) -> list[Logged] | None:
         """Looks for what it wants among all events."""
-        feed = self._feed
-        following = feed.next_after(self.position)
-        last = feed.last if following is None else min(feed.last, following + _LOOK - 1)
-        page = None if following is None else self._from_ring(range(following, last + 1))
+        last = self._feed.last
+        place = self._feed.find(self.vector)
+        if place == last and self.sure:
+            self._behind = False
+            return []
+        if place is not None and place < last:
+            until = min(place + _LOOK, last)
+            page = self._from_ring(range(place + 1, until + 1))
+            if page is not None:
+                self._behind = until < last or not self.sure
+                return self._pass(page, self._feed.vector_at(until))
+        return await self._look_in_store()
+
+    async def _look_in_store(self) -> list[Logged] | None:
+        told = self._feed.vector
+        page = await self._store.logged(self.vector, STEP)
         if page is None:
-            stored = await self._store.logged(self.position, STEP)
-            if stored is None:
-                return None
-            # What the feed has not told of yet it will.
-            page = [one for one in stored if one.position <= feed.last]
-            last = page[-1].position if page else feed.last
-        self.position = max(self.position, last)
-        self._behind = self.position < feed.last
+            return None
+        await self._feed.meet(page)
+        self.vector = self._feed.passed(self.vector, page)
+        if len(page) < STEP:
+            # That was all there is, and so it was all that the feed had told of.
+            self.vector, self.sure = together(self.vector, told), True
         return self._wanted(page)
 
-    def _from_ring(self, positions: Iterable[int]) -> list[Logged] | None:
-        found = [self._feed.at(position) for position in positions]
+    def _pass(self, page: list[Logged], there: Vector) -> list[Logged]:
+        """Goes on to what had been told by a place; gives what it wants of what came on the way."""
+        before, self.vector = self.vector, there
+        if self._ahead:
+            self.vector = together(before, there)
+            self._ahead = self.vector != there
+            page = [one for one in page if not has(before, one.position)]
+        return self._wanted(page)
+
+    def _from_ring(self, places: Iterable[int]) -> list[Logged] | None:
+        found = [self._feed.at(place) for place in places]
         page = [one for one in found if one is not None]
         return page if len(page) == len(found) else None
 

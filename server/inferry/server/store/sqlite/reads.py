@@ -11,7 +11,7 @@ import apsw
 
 from inferry.server.errors import PurgedError, TaskNotFoundError
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.store import StoreError, TaskFilter
+from inferry.server.store import POSITION_BITS, StoreError, TaskFilter, Vector
 from inferry.server.store.operations import Epoch, Logged
 from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite.queries import QUERIES
@@ -32,6 +32,8 @@ _LAST = 2**63 - 1
 
 class SqliteReads:
     """The half of ``Store`` that reads; ``Store`` says what each call does."""
+
+    epoch: Epoch
 
     def __init__(self) -> None:
         #: The one cursor of all statements: making one costs as much as a small statement.
@@ -70,23 +72,30 @@ class SqliteReads:
         """See ``Store.events``."""
         return [event_of(task_id, row) for row in self._rows(_EVENTS, (task_id, after_seq, limit))]
 
-    async def logged(self, after: int, limit: int) -> list[Logged] | None:
-        """See ``Store.logged``."""
-        rows = self._rows(QUERIES["logged"], (after, limit))
+    async def logged(self, after: Vector, limit: int) -> list[Logged] | None:
+        """See ``Store.logged``. One epoch follows on the other: their order is that of causes."""
+        rows: list[Row] = []
+        for first, last in _unseen(after):
+            rows += self._rows(QUERIES["logged"], (first, last, limit - len(rows)))
+            if len(rows) == limit:
+                break
         # Looked at last: what was dropped meanwhile shows.
-        return None if self._horizon() > after else [_logged_of(row) for row in rows]
+        return None if self._horizon() > _passed(after) else [_logged_of(row) for row in rows]
 
-    async def last_position(self) -> int:
-        """See ``Store.last_position``."""
+    async def heads(self) -> Vector:
+        """See ``Store.heads``."""
         ((last,),) = self._rows(QUERIES["last_position"])
-        return max(self._horizon(), last or 0)
+        epoch, count = divmod(max(self._horizon(), last or 0), 1 << POSITION_BITS)
+        return {epoch: count} if epoch else {}
 
     def _horizon(self) -> int:
         return next((int(position) for (position,) in self._rows(QUERIES["horizon"])), 0)
 
     async def epochs(self) -> list[Epoch]:
         """See ``Store.epochs``."""
-        return [Epoch(*row) for row in self._rows(QUERIES["epochs"])]
+        present = self.epoch.number
+        rows = self._rows(QUERIES["epochs"])
+        return [Epoch(number, tag, ended=number != present) for number, tag in rows]
 
     async def attempts(self, task_id: str) -> list[Attempt]:
         """See ``Store.attempts``."""
@@ -178,6 +187,20 @@ def list_query(wanted: TaskFilter) -> str:
     return QUERIES["tasks"].format(
         filters=" AND ".join(f"{column} = ?" for column in ("tenant", *columns))
     )
+
+
+def _unseen(vector: Vector) -> list[tuple[int, int]]:
+    """Gives the positions that a vector has not: each time those between two."""
+    numbers = sorted(vector)
+    ends = [(number + 1) << POSITION_BITS for number in numbers[:-1]]
+    starts = [number << POSITION_BITS | vector[number] for number in numbers] or [0]
+    return list(zip(starts, [*ends, _LAST], strict=True))
+
+
+def _passed(vector: Vector) -> int:
+    """Gives the position up to which a vector has all: who saw an epoch begin saw those before."""
+    begun = [number << POSITION_BITS | count for number, count in vector.items() if count]
+    return max(begun) if begun else min(vector, default=0) << POSITION_BITS
 
 
 def _logged_of(row: Row) -> Logged:

@@ -181,7 +181,7 @@ class SqliteWrites:
 
     def _note_epoch(self) -> None:
         epoch = self._journal.epoch
-        self._cursor.execute(QUERIES["put_epoch"], epoch)
+        self._cursor.execute(QUERIES["put_epoch"], (epoch.number, epoch.tag))
         self._cursor.execute(QUERIES["forget_epochs"], (epoch.number - EPOCHS_KEPT,))
         self._epoch_noted = True
 

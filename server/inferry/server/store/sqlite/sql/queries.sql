@@ -31,9 +31,9 @@ SELECT position FROM horizon WHERE one = 1;
 SELECT max(position) FROM events;
 
 -- name: logged
--- Events after a position, with their tasks as they are now.
+-- Events between two positions, with their tasks as they are now.
 SELECT position, {event_of_task}, {tasks_task} FROM events JOIN tasks USING (task_number)
-WHERE position > ? ORDER BY position LIMIT ?;
+WHERE position > ? AND position < ? ORDER BY position LIMIT ?;
 
 -- name: note_forgotten
 -- Keeps the last position of a task's events up to a sequence number, which are dropped.
