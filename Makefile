@@ -42,7 +42,7 @@ soak: $(VENV)/.dev
 
 test: lint check-proto unit
 
-unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime
+unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev .build/googleapis
@@ -125,6 +125,14 @@ $(GEN)/.ready: constraints-proto.txt
 	command -v faketime >/dev/null || ! command -v apt-get >/dev/null || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends faketime; } \
 		|| echo "no faketime: tests that set a gateway's clock are skipped"
+	touch $@
+
+# Reads the unit of deploy/systemd: skipped without it, but never under CI=true.
+.build/systemd:
+	mkdir -p .build
+	command -v systemd-analyze >/dev/null || ! command -v apt-get >/dev/null || { \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd; } \
+		|| echo "no systemd-analyze: tests of the systemd unit are skipped"
 	touch $@
 
 clean:
