@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tomllib
@@ -15,6 +14,7 @@ from secrets import token_urlsafe
 import pytest
 
 from tests.deploy.dockerfile import Image, Step, is_in_context, read_steps
+from tests.deploy.ports import free_port
 from tests.processes import GONE_WITHIN_S, READY_WITHIN_S
 
 ROOT = Path(__file__).parents[2]
@@ -114,12 +114,6 @@ def test_the_dockerfile_is_as_its_linter_wants_it() -> None:
         text=True,
     )
     assert linted.returncode == 0, linted.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def begin(image: Image, settings: dict[str, str], *given: str) -> Process:
