@@ -88,7 +88,8 @@ class Watch:
 
 
 @asynccontextmanager
-async def _gateway(scratch: Path) -> AsyncIterator[Place]:
+async def gateway_at(scratch: Path) -> AsyncIterator[Place]:
+    """Runs a gateway whose data and log are in a folder."""
     inferry, data = BIN / "inferry", ("--data-dir", scratch / "data")
     log = scratch / "inferry.log"
     ports = ("--port", "0", "--grpc-port", "0")
@@ -101,15 +102,17 @@ async def _gateway(scratch: Path) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def _workers(place: Place, scratch: Path, slots: int, count: int) -> AsyncIterator[Process]:
+async def workers_of(place: Place, scratch: Path, slots: int, count: int) -> AsyncIterator[Process]:
+    """Runs so many workers, each with so many slots, in one process."""
     module = [sys.executable, "-m", "benchmarks.stream_worker"]
     command = [*module, place.address, place.token, str(slots), str(count)]
     async with running(command, scratch / "worker.log") as (process, _):
         yield process
 
 
-async def _create(place: Place, count: int) -> list[str]:
-    request = CreateTaskRequest(type=TYPE, payload_json=_PAYLOAD)
+async def create(place: Place, count: int, payload: bytes = _PAYLOAD) -> list[str]:
+    """Creates so many tasks in one call; gives their ids."""
+    request = CreateTaskRequest(type=TYPE, payload_json=payload)
     batch = BatchCreateTasksRequest(requests=[request] * count)
     answer = await place.stub.BatchCreateTasks(batch, metadata=place.metadata)
     for result in answer.results:
@@ -131,7 +134,7 @@ async def _full_speed(place: Place, worker: Process, watch: Watch, seconds: floa
             # What is under way is bounded: the figure is that of whole lives.
             created += BATCH
             await watch.until(created - SLOTS)
-            await _create(place, BATCH)
+            await create(place, BATCH)
 
     async with asyncio.TaskGroup() as clients:
         for _ in range(CALLS):
@@ -151,7 +154,7 @@ async def _latency(place: Place, watch: Watch, seconds: float) -> tuple[float, f
 
     async def one(number: int) -> None:
         await asyncio.sleep(max(0, began_s + number / CALM_RATE - time.perf_counter()))
-        (task_id,) = await _create(place, 1)
+        (task_id,) = await create(place, 1)
         acknowledged_ns[task_id] = time.monotonic_ns()
 
     await asyncio.gather(*(one(number) for number in range(count)))
@@ -165,7 +168,7 @@ async def _latency(place: Place, watch: Watch, seconds: float) -> tuple[float, f
 
 async def _idle_share(place: Place, scratch: Path) -> float:
     """The percent of a core that a gateway takes whose workers have nothing to do."""
-    async with _workers(place, scratch, 1, IDLE_WORKERS):
+    async with workers_of(place, scratch, 1, IDLE_WORKERS):
         used_s, began_s = processor_s(place.gateway.pid), time.perf_counter()
         await asyncio.sleep(IDLE_S)
         took_s = time.perf_counter() - began_s
@@ -180,10 +183,10 @@ async def _main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as folder:
         scratch = Path(folder)
         machine = describe(scratch)
-        async with _gateway(scratch) as place:
+        async with gateway_at(scratch) as place:
             watch = Watch(place)
             watching = asyncio.create_task(watch.run())
-            async with _workers(place, scratch, SLOTS, 1) as worker:
+            async with workers_of(place, scratch, SLOTS, 1) as worker:
                 await _full_speed(place, worker, watch, 1.0)
                 for _ in range(3):
                     speed.add_row(*await _full_speed(place, worker, watch, seconds))

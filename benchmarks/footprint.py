@@ -1,0 +1,87 @@
+"""Measures what a task leaves behind: rows and bytes in the store, and bytes written on the way.
+
+python -m benchmarks.footprint [--tasks N]
+
+Tasks go by streams, as in benchmarks.streams: created in batches, one progress report, one end.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.streams import BATCH, SCRATCH, SLOTS, Watch, create, gateway_at, workers_of
+
+#: Bytes of a task's payload.
+PAYLOADS = (100, 1_000, 10_000, 100_000)
+#: Under way at once, in bytes: what waits is not to fill the memory.
+_UNDER_WAY_BYTES = 10_000_000
+
+
+def written_bytes(pid: int) -> int:
+    """Bytes that a process has sent to a disk."""
+    (line,) = [
+        line
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines()
+        if line.startswith("write_bytes:")
+    ]
+    return int(line.split()[1])
+
+
+def rows_of(database: Path) -> Mapping[str, int]:
+    """Counts the rows of each table."""
+    with closing(sqlite3.connect(database)) as db:
+        tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        counts = {}
+        for (name,) in tables:
+            (counts[name],) = db.execute(f"SELECT count(*) FROM {name}").fetchone()
+        return counts
+
+
+async def _lives(scratch: Path, tasks: int, payload_bytes: int) -> int:
+    """Lets so many tasks live; gives the bytes that the gateway wrote for them."""
+    payload = b'{"prompt":"%b"}' % (b"x" * (payload_bytes - len('{"prompt":""}')))
+    count = max(1, min(BATCH, _UNDER_WAY_BYTES // payload_bytes // 10))
+    async with gateway_at(scratch) as place:
+        watch = Watch(place)
+        watching = asyncio.create_task(watch.run())
+        async with workers_of(place, scratch, SLOTS, 1):
+            before = written_bytes(place.gateway.pid)
+            for created in range(0, tasks, count):
+                await watch.until(created - 9 * count)
+                await create(place, count, payload)
+            await watch.until(-(-tasks // count) * count)
+            wrote = written_bytes(place.gateway.pid) - before
+        watching.cancel()
+    return wrote
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.footprint")
+    parser.add_argument("--tasks", type=int, default=10_000, help="of each size")
+    wanted = parser.parse_args().tasks
+    table = Table("payload", "rows a task", "bytes kept a task", "bytes written a task")
+    for payload_bytes in PAYLOADS:
+        tasks = min(wanted, 100 * _UNDER_WAY_BYTES // payload_bytes)
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as folder:
+            wrote = await _lives(Path(folder), tasks, payload_bytes)
+            database = Path(folder) / "data" / "inferry.db"
+            rows, kept = rows_of(database), database.stat().st_size
+        lived = rows["tasks"]
+        kinds = [f"{name} {count / lived:.1f}" for name, count in rows.items() if count >= lived]
+        table.add_row(
+            f"{payload_bytes:,}", ", ".join(kinds), f"{kept / lived:,.0f}", f"{wrote / lived:,.0f}"
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    SCRATCH.mkdir(exist_ok=True)
+    uvloop.run(_main())
