@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -45,8 +46,24 @@ def rows_of(database: Path) -> Mapping[str, int]:
         return counts
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What some tasks have left."""
+
+    rows: Mapping[str, int]
+    kept_bytes: int
+    written_bytes: int
+
+
+async def footprint_of(scratch: Path, tasks: int, payload_bytes: int) -> Footprint:
+    """Lets at least so many tasks live on a gateway whose data is in a folder."""
+    wrote = await _lives(scratch, tasks, payload_bytes)
+    # The gateway has stopped: all is in the database, and nothing in the log beside it.
+    database = scratch / "data" / "inferry.db"
+    return Footprint(rows_of(database), database.stat().st_size, wrote)
+
+
 async def _lives(scratch: Path, tasks: int, payload_bytes: int) -> int:
-    """Lets so many tasks live; gives the bytes that the gateway wrote for them."""
     payload = b'{"prompt":"%b"}' % (b"x" * (payload_bytes - len('{"prompt":""}')))
     count = max(1, min(BATCH, _UNDER_WAY_BYTES // payload_bytes // 10))
     async with gateway_at(scratch) as place:
@@ -71,14 +88,13 @@ async def _main() -> None:
     for payload_bytes in PAYLOADS:
         tasks = min(wanted, 100 * _UNDER_WAY_BYTES // payload_bytes)
         with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as folder:
-            wrote = await _lives(Path(folder), tasks, payload_bytes)
-            database = Path(folder) / "data" / "inferry.db"
-            rows, kept = rows_of(database), database.stat().st_size
-        lived = rows["tasks"]
-        kinds = [f"{name} {count / lived:.1f}" for name, count in rows.items() if count >= lived]
-        table.add_row(
-            f"{payload_bytes:,}", ", ".join(kinds), f"{kept / lived:,.0f}", f"{wrote / lived:,.0f}"
-        )
+            left = await footprint_of(Path(folder), tasks, payload_bytes)
+        lived = left.rows["tasks"]
+        kinds = [
+            f"{name} {count / lived:.1f}" for name, count in left.rows.items() if count >= lived
+        ]
+        kept, wrote = left.kept_bytes / lived, left.written_bytes / lived
+        table.add_row(f"{payload_bytes:,}", ", ".join(kinds), f"{kept:,.0f}", f"{wrote:,.0f}")
     Console().print(table)
 
 

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from benchmarks.driver import LOADS, Gateway, Round, listening
+from benchmarks.footprint import footprint_of
 from benchmarks.processes import running
 from benchmarks.summary import as_json
 
@@ -43,3 +44,15 @@ def test_figures_are_medians_and_ratios_those_of_neighbouring_rounds() -> None:
     assert figures["inferry"]["p99_ms"] == 5.5
     assert figures["ratio"]["tasks_per_s"] == pytest.approx((0.5 + 0.25) / 2)
     assert figures["ratio"]["processor_us"] == pytest.approx(2)
+
+
+async def test_what_tasks_leave_is_counted_in_rows_and_bytes(tmp_path: Path) -> None:
+    left = await footprint_of(tmp_path, 20, 1_000)
+    tasks = left.rows["tasks"]
+    assert tasks >= 20
+    # Created, accepted, half way, ended: as docs/scaling.md counts them.
+    per_task = {"payloads": 1, "outcomes": 1, "attempts": 1, "events": 4}
+    assert {name: left.rows[name] / tasks for name in per_task} == per_task
+    assert left.kept_bytes > tasks * 1_000
+    # On a file system in memory nothing is sent to a disk.
+    assert left.written_bytes >= 0
