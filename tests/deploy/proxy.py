@@ -33,11 +33,8 @@ class Site:
     authority: Path
     #: Calls the proxy's REST, as an admin.
     http: aiohttp.ClientSession
-
-    @property
-    def token(self) -> str:
-        """An admin's."""
-        return self.gateways[0].token
+    #: An admin's, good at each gateway.
+    token: str
 
     async def call(self, verb: str, path: str, body: object = None) -> dict[str, Any]:
         """Calls REST; gives the answer, which has to be a good one."""
@@ -55,7 +52,7 @@ class Site:
 
 @asynccontextmanager
 async def running_proxy(
-    directory: Path, port: int, gateways: Sequence[GatewayProcess]
+    directory: Path, port: int, gateways: Sequence[GatewayProcess], token: str
 ) -> AsyncIterator[Site]:
     """Runs the proxy on a port of ``localhost`` in front of gateways."""
     settings = {
@@ -81,10 +78,10 @@ async def running_proxy(
         trust = ssl.create_default_context(cafile=authority)
         async with aiohttp.ClientSession(
             f"https://localhost:{port}",
-            headers={"Authorization": f"Bearer {gateways[0].token}"},
+            headers={"Authorization": f"Bearer {token}"},
             connector=aiohttp.TCPConnector(ssl=trust),
         ) as http:
-            yield Site(gateways, f"localhost:{port}", authority, http)
+            yield Site(gateways, f"localhost:{port}", authority, http, token)
         log.cancel()
     finally:
         if proxy.returncode is None:

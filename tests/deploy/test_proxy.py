@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +13,7 @@ from inferry.client import AsyncClient
 from tests.backends import ACCEPTED, Backend
 from tests.deploy.ports import free_port
 from tests.deploy.proxy import Site, running_proxy
+from tests.gateways import SECRET, token
 from tests.processes import Running, start, start_gateway
 
 WORKER = Path(__file__).parents[2] / "examples/worker"
@@ -20,15 +21,37 @@ WORKER = Path(__file__).parents[2] / "examples/worker"
 QUIET = {"INFERRY_WORKER_HEARTBEAT_MS": "60000"}
 
 
+@asynccontextmanager
+async def gateways_behind_it(folder: Path, count: int) -> AsyncIterator[Site]:
+    """Runs the proxy in front of gateways with one secret; each has a store of its own."""
+    port = free_port()
+    settings = {
+        "INFERRY_PUBLIC_URL": f"https://localhost:{port}",
+        "INFERRY_JWT_SECRET": SECRET,
+        **QUIET,
+    }
+    async with AsyncExitStack() as stack:
+        gateways = []
+        for number in range(count):
+            directory = folder / f"gateway-{number}"
+            directory.mkdir()
+            gateways.append(await start_gateway(directory, settings=settings))
+            stack.push_async_callback(gateways[-1].stop)
+        yield await stack.enter_async_context(running_proxy(folder, port, gateways, token()))
+
+
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """The proxy, in front of as many gateways as share a store."""
-    port = free_port()
-    settings = {"INFERRY_PUBLIC_URL": f"https://localhost:{port}", **QUIET}
-    async with AsyncExitStack() as stack:
-        gateway = await start_gateway(tmp_path, settings=settings)
-        stack.push_async_callback(gateway.stop)
-        yield await stack.enter_async_context(running_proxy(tmp_path, port, [gateway]))
+    """A gateway behind the proxy."""
+    async with gateways_behind_it(tmp_path, 1) as running:
+        yield running
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Site]:
+    """Two gateways behind the proxy."""
+    async with gateways_behind_it(tmp_path, 2) as running:
+        yield running
 
 
 @pytest.fixture
@@ -138,6 +161,17 @@ async def test_a_call_waits_for_a_gateway_that_starts_again(site: Site, death: s
     await gateway.restart()
     first, second = await asyncio.gather(*calls)
     assert first["status"] == second["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("death", ["kill", "stop"])
+async def test_calls_go_to_another_gateway_when_one_has_gone(pair: Site, death: str) -> None:
+    await getattr(pair.gateways[0], death)()
+    # More than one, so that each of the two would have had some.
+    for _ in range(4):
+        assert (await pair.call("POST", "/api/tasks", {"type": "echo"}))["status"] == "PENDING"
+        assert (await _submit(pair))["status"] == "PENDING"
+    listed = await pair.call("GET", "/api/tasks")
+    assert len(listed["tasks"]) == 8
 
 
 async def _submit(site: Site) -> dict[str, object]:
