@@ -1356,6 +1356,8 @@ class ServerVerdict(_message.Message):
         """A worker whose handlers do not keep up."""
         RECONNECTING: ServerVerdict._Rule.ValueType  # 11
         """A worker whose stream has ended."""
+        ELSEWHERE: ServerVerdict._Rule.ValueType  # 12
+        """It may take the task, and gets it from another replica of the gateway."""
 
     class Rule(_Rule, metaclass=_RuleEnumTypeWrapper):
         """The rule that decides."""
@@ -1384,6 +1386,8 @@ class ServerVerdict(_message.Message):
     """A worker whose handlers do not keep up."""
     RECONNECTING: ServerVerdict.Rule.ValueType  # 11
     """A worker whose stream has ended."""
+    ELSEWHERE: ServerVerdict.Rule.ValueType  # 12
+    """It may take the task, and gets it from another replica of the gateway."""
 
     SERVER_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int

@@ -30,7 +30,7 @@ class Absentees(Loop):
         """Forgets those that are gone for long enough."""
         now = self._clock.now_ms()
         for member in self._registry.all():
-            if member.absent_ms(now) >= self._after_ms:
+            if member.owned and member.absent_ms(now) >= self._after_ms:
                 await self._registry.forget(member.record)
 
     async def pause(self) -> None:

@@ -51,7 +51,7 @@ class Departures(Loop):
         # Before looking: whatever changes after this makes another round.
         self._fleet.parting.clear()
         now = self._clock.now_ms()
-        for member in list(self._fleet):
+        for member in list(self._fleet.own_ones):
             due = not member.active or member.leaves_ms <= now
             if member.leaves_ms and due and not member.kept:
                 server_id = member.record.id
@@ -66,6 +66,7 @@ class Departures(Loop):
 
     async def pause(self) -> None:
         """Waits until a server that is to go has nothing left, stays, or its time is over."""
-        times = [one.leaves_ms for one in self._fleet if one.leaves_ms and not one.kept]
+        own = self._fleet.own_ones
+        times = [one.leaves_ms for one in own if one.leaves_ms and not one.kept]
         wait_s = (min(times) - self._clock.now_ms()) / 1000 if times else None
         await wait_for(self._fleet.parting, wait_s)

@@ -145,12 +145,13 @@ def _queued(record: TaskRecord, around: Surroundings) -> Explanation:
             text = f"of {counted(rules.total(), 'server')} none is capable of {needs}"
         return Explanation(Reason.NO_SERVER, text, f"register a server with: {needs}")
     ahead = (around.position or 1) - 1
-    if ahead and rules[Rule.ELIGIBLE] + rules[Rule.FULL]:
+    free = rules[Rule.ELIGIBLE] + rules[Rule.ELSEWHERE]
+    if ahead and free + rules[Rule.FULL]:
         goes = f"{counted(ahead, 'task')} {'goes' if ahead == 1 else 'go'} first"
         full = f"; of {counted(capable, 'capable server')} {rules[Rule.FULL]} full"
         text = f"{goes}{full if rules[Rule.FULL] else ''}"
         return Explanation(Reason.BEHIND_OTHERS, text, "more slots, or a higher priority")
-    if rules[Rule.ELIGIBLE]:
+    if free:
         return Explanation(Reason.NEXT, "a server is free: it is about to start")
     hindered = ", ".join(f"{rules[rule]} {words}" for rule, words in _WORDS.items() if rules[rule])
     text = f"of {counted(capable, 'capable server')} none can take it now: {hindered}"

@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Fleet:
-    """All servers of this gateway.
+    """All servers of this gateway, those included that are another replica's.
 
     Args:
         rules: By which they are judged.
@@ -40,6 +40,8 @@ class Fleet:
 
     def __init__(self, rules: FleetRules) -> None:
         self._rules = rules
+        #: Epoch of this replica; None when it is alone, and all servers are its own.
+        self.epoch: int | None = None
         self._members: dict[str, Member] = {}
         self._ids: dict[Identity, str] = {}
         #: The servers that are capable of a route.
@@ -76,14 +78,16 @@ class Fleet:
         Unless it drains, this ends what holds it back. One that registered anew is well, as a new
         one is, until its next probe, which is made at once.
         """
-        member = self._members.get(record.id)
+        member, owned = self._members.get(record.id), self.epoch in (None, record.owner)
         if member is None:
-            member = self._members[record.id] = Member(record)
+            member = self._members[record.id] = Member(record, owned=owned)
+        elif owned is not member.owned:
+            self._turn_over(member, owned=owned)
         elif record.updated_ms > member.record.updated_ms:
             member.health = Health()
         member.record = record
         member.renew()
-        if not record.draining:
+        if not record.draining and owned:
             self._held_back.welcome(member)
         self._ids[record.identity] = record.id
         self._capable.clear()
@@ -102,6 +106,11 @@ class Fleet:
             self.changed.set()
             self.turned.set()
             self.parting.set()
+
+    @property
+    def own_ones(self) -> Iterator[Member]:
+        """Goes through the servers that this replica looks after."""
+        return (member for member in self if member.owned)
 
     def leave(self, server_id: str, at_ms: int) -> None:
         """Has a server go: with no more tasks, when it has none or at a time; 0 keeps it."""
@@ -150,7 +159,7 @@ class Fleet:
     def take_slot(self, server_id: str, task_id: str, attempt: int) -> None:
         """Takes a slot for an attempt."""
         member = self._members.get(server_id)
-        if member is not None:
+        if member is not None and member.owned:
             member.take((task_id, attempt))
 
     def reserve(self, server_id: str, slots: int) -> None:
@@ -171,18 +180,18 @@ class Fleet:
                 self.parting.set()
 
     def seen(self, server_id: str, now_ms: int) -> None:
-        """Takes a sign of life: it renews the lease of all that the server holds.
+        """Takes a sign of life: it renews the lease of all that an own server holds.
 
         What comes by another way from a worker without a stream is none: it was said before.
         """
         member = self._members.get(server_id)
-        if member is not None and member.connection not in APART:
+        if member is not None and member.owned and member.connection not in APART:
             member.lease.renew(now_ms)
 
     def observe(self, server_id: str, load: Load | None, error: str) -> None:
         """Takes the outcome of a probe or a heartbeat; an empty ``error`` is a good one."""
         member = self._members.get(server_id)
-        if member is None:
+        if member is None or not member.owned:
             return
         before, member.health = (
             member.health,
@@ -232,7 +241,7 @@ class Fleet:
             retry_after_ms: How long the server asked to be left alone; None when it did not.
         """
         member = self._members.get(server_id)
-        if member is None:
+        if member is None or not member.owned:
             return
         if end in (CallEnd.ANSWERED, CallEnd.REFUSED):
             self.seen(server_id, now_ms)
@@ -249,6 +258,11 @@ class Fleet:
         """Tells when the next rest or open breaker ends; None if there is none."""
         self.tick(now_ms)
         return self._held_back.next_ms()
+
+    def _turn_over(self, member: Member, *, owned: bool) -> None:
+        self._held_back.drop(member.record.id)
+        member.own(owned=owned)
+        _log.info("server taken" if owned else "server given away", server_id=member.record.id)
 
     def tick(self, now_ms: int) -> None:
         """Lets time pass: ends rests, and makes breakers half-open."""

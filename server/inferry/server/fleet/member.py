@@ -43,6 +43,12 @@ class Member:
     leaves_ms: int = 0
     #: Writes under way that may have it stay.
     kept: int = 0
+    #: Whether it is this replica that looks after it and gives it tasks.
+    owned: bool = True
+    #: Of one that is another replica's: slots that are taken there.
+    elsewhere: int = 0
+    #: Share of its attempts that succeeded, by the word of the replica that has or had it.
+    told_rate: float | None = None
     #: Of a worker: its stream. None of others.
     line: Line | None = field(init=False)
 
@@ -79,7 +85,7 @@ class Member:
 
     def recount(self) -> None:
         """Does so when only the slots that are taken changed, as they do for each attempt."""
-        self.active = len(self.holding) + self.reserved
+        self.active = len(self.holding) + self.reserved + self.elsewhere
         line = self.line
         self.credit = None if line is None else line.credit(self.reserved)
         if self.breaker.state is BreakerState.HALF_OPEN:
@@ -99,6 +105,19 @@ class Member:
         if self.line is not None:
             self.line.due.discard(attempt)
         self.recount()
+
+    def own(self, *, owned: bool) -> None:
+        """Is this replica's from now on, which knows nothing of it yet, or another's."""
+        self.owned = owned
+        self.health, self.breaker, self.rest = Health(), Breaker(), Rest()
+        self.lease = Lease(seen_ms=self.lease.seen_ms)
+        self.told_rate = self.success_rate
+        self.recent.clear()
+        self.holding.clear()
+        self.before_trial, self.elsewhere, self.leaves_ms = frozenset(), 0, 0
+        if self.line is not None:
+            self.line = Line()
+        self.renew()
 
     def absent_ms(self, now_ms: int) -> int:
         """Tells for how long it has been gone, holding nothing; 0 when it is not, or drains.
@@ -121,7 +140,7 @@ class Member:
     @property
     def success_rate(self) -> float | None:
         """Share of the last attempts that succeeded; None before the first ended."""
-        return sum(self.recent) / len(self.recent) if self.recent else None
+        return sum(self.recent) / len(self.recent) if self.recent else self.told_rate
 
     def _status(self) -> ServerStatus:
         line = self.line

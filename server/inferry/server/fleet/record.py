@@ -97,6 +97,9 @@ class ServerRecord:
     tenant: str = ""
     #: The owner's labels, a JSON object of strings.
     labels: bytes = b"{}"
+    #: Epoch of the replica that it gets its tasks from; None while that is none, and where one
+    #: gateway alone has the store.
+    owner: int | None = None
 
     @property
     def identity(self) -> Identity:

@@ -32,6 +32,7 @@ class Rule(IntEnum):
     LOADING = 9
     STALLED = 10
     RECONNECTING = 11
+    ELSEWHERE = 12
 
 
 class Standing(Protocol):
@@ -40,6 +41,10 @@ class Standing(Protocol):
     @property
     def record(self) -> ServerRecord:
         """Its registration."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is this replica that gives it tasks."""
 
     @property
     def status(self) -> ServerStatus:
@@ -81,6 +86,7 @@ class Candidate(NamedTuple):
     doubts: int = 0
     connection: Connection | None = None
     credit: int | None = None
+    owned: bool = True
 
 
 #: What keeps a worker from tasks by how it stands with its stream.
@@ -128,7 +134,7 @@ def hindrance(server: Standing) -> Rule:
         return Rule.RESTING
     if full or server.credit == 0:
         return Rule.FULL if full else Rule.NO_CREDIT
-    return Rule.ELIGIBLE
+    return Rule.ELIGIBLE if server.owned else Rule.ELSEWHERE
 
 
 def candidate(server: Standing) -> Candidate:
@@ -142,6 +148,7 @@ def candidate(server: Standing) -> Candidate:
         server.doubts,
         server.connection,
         server.credit,
+        server.owned,
     )
 
 

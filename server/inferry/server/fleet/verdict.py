@@ -5,7 +5,7 @@ from typing import Protocol
 
 from inferry.server.fleet.breaker import Breaker
 from inferry.server.fleet.line import Line
-from inferry.server.fleet.record import Health
+from inferry.server.fleet.record import Health, ServerRecord
 from inferry.server.fleet.rest import Rest
 from inferry.server.fleet.routing import Rule, Standing, missing, rule_of
 
@@ -70,9 +70,11 @@ def verdict(server: Judged, route: str, now_ms: int) -> Verdict:
         case Rule.FULL:
             text = f"all {slots} slots are taken" if slots > 1 else "its only slot is taken"
             remedy = "more slots, or more servers"
-        case Rule.ELIGIBLE:
+        case Rule.ELIGIBLE | Rule.ELSEWHERE:
             free = slots - server.withheld - server.active
             text, remedy = f"{free} of its {counted(slots, 'slot')} free", ""
+            if rule is Rule.ELSEWHERE:
+                text = f"{text}; {_elsewhere(server.record)}"
         case _:
             text, remedy = _of_worker(server, rule)
     return Verdict(rule, text, remedy, until_ms)
@@ -109,6 +111,12 @@ def _of_worker(server: Judged, rule: Rule) -> tuple[str, str]:
     granted = 0 if line is None else line.granted
     text = f"it asked for {counted(granted, 'assignment')} on its stream, and got them"
     return text, "it asks for more when it can take more"
+
+
+def _elsewhere(record: ServerRecord) -> str:
+    if record.owner is None:
+        return "no replica looks after it now: one is about to"
+    return "another replica gives it its tasks"
 
 
 def counted(number: int, what: str) -> str:

@@ -59,7 +59,8 @@ STATE = (*REPORT, "status", *ENDING, *PLACING)
 #: An event, without its task.
 EVENT = Event._fields[1:]
 ATTEMPT = Attempt._fields
-SERVER = tuple(field.name for field in fields(ServerRecord))
+#: Whose it is stands there where replicas share a store.
+SERVER = tuple(field.name for field in fields(ServerRecord) if field.name != "owner")
 
 # A look-up costs a third of what calling the enumeration does.
 _STATUS = {int(status): status for status in Status}

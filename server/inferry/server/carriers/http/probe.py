@@ -113,8 +113,8 @@ class HealthLoop(Loop):
         await asyncio.gather(*self._probes, return_exceptions=True)
 
     def _servers(self) -> Iterator[Member]:
-        """Goes through the servers that can be asked: a worker has no address."""
-        return (one for one in self._fleet if one.record.transport is Transport.HTTP)
+        """Goes through its own servers that can be asked: a worker has no address."""
+        return (one for one in self._fleet.own_ones if one.record.transport is Transport.HTTP)
 
     def _look_around(self, now: int) -> None:
         """Keeps a watch for each server that there is; the lease of a new one counts from now."""

@@ -95,7 +95,7 @@ class Crew:
             records: All tasks with an open attempt.
         """
         now = self._clock.now_ms()
-        for member in self._fleet:
+        for member in self._fleet.own_ones:
             if member.record.transport is Transport.GRPC:
                 worker = self.get(member.record.id)
                 for record in records:
