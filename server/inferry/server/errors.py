@@ -75,6 +75,13 @@ class PermissionDeniedError(InferryError):
     code = "PERMISSION_DENIED"
 
 
+class NotOwnerError(InferryError):
+    """The server is another replica's by now, which gives it its tasks."""
+
+    kind = Kind.UNAVAILABLE
+    code = "NOT_OWNER"
+
+
 class NotFoundError(InferryError):
     """No such task or server, or not this tenant's."""
 

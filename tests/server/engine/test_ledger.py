@@ -37,6 +37,7 @@ class Porter:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.calls: set[str] = set()
         self.stopping: list[Callable[[], None]] = []
 
     def carry(self, record: TaskRecord, payload: bytes) -> None:
@@ -54,6 +55,9 @@ class Porter:
 
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         raise NotImplementedError
+
+    def carries(self, task_id: str, attempt: int) -> bool:
+        return f"{task_id}.{attempt}" in self.calls
 
 
 @pytest.fixture

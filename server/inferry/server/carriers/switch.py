@@ -43,6 +43,10 @@ class CarrierSwitch:
         """Whether word of an attempt may come in on what is open."""
         return self._of(server_id).hears(server_id, attempt)
 
+    def carries(self, task_id: str, attempt: int) -> bool:
+        """Whether one of them has something of an attempt."""
+        return any(carrier.carries(task_id, attempt) for carrier in self._carriers.values())
+
     def _of(self, server_id: str) -> Carrier:
         member = self._fleet.get(server_id)
         # One that has left the list is reached in no way, which any of them can tell.

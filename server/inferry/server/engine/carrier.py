@@ -36,6 +36,10 @@ class Carrier(Protocol):
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""
         ...
 
+    def carries(self, task_id: str, attempt: int) -> bool:
+        """Whether there is something of an attempt that ``drop`` would let go of."""
+        ...
+
 
 class NoCarrier:
     """Brings nothing anywhere: while a gateway starts or stops, tasks wait."""
@@ -60,4 +64,8 @@ class NoCarrier:
 
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:  # noqa: ARG002  # likewise
         """Hears of nothing."""
+        return False
+
+    def carries(self, task_id: str, attempt: int) -> bool:  # noqa: ARG002  # likewise
+        """Has nothing."""
         return False

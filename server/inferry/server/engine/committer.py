@@ -55,6 +55,8 @@ class Committer:
         self._store = store
         self._waiting: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
+        #: Set when the batch under way has been followed up; None while there is none.
+        self._committing: asyncio.Event | None = None
 
     async def do(self, operation: Operation, settle: Settle) -> Any:
         """Commits one operation and returns its result.
@@ -96,6 +98,11 @@ class Committer:
         """Whether nothing waits for its commit."""
         return self._runner is None
 
+    async def settled(self) -> None:
+        """Waits until what is being committed now, if anything, has been followed up."""
+        if self._committing is not None:
+            await self._committing.wait()
+
     async def drain(self) -> None:
         """Waits until everything that waits is committed."""
         if self._runner is not None:
@@ -108,7 +115,12 @@ class Committer:
                 await asyncio.sleep(0)
                 size = min(len(self._waiting), BATCH_LIMIT)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                await self._commit(batch)
+                self._committing = asyncio.Event()
+                try:
+                    await self._commit(batch)
+                finally:
+                    self._committing.set()
+                    self._committing = None
         finally:
             self._runner = None
 

@@ -14,10 +14,12 @@ from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.carrier import Carrier, NoCarrier
+from inferry.server.engine.reads import Reads
 from inferry.server.engine.signals import Signals
-from inferry.server.errors import InferryError, QueueFullError
+from inferry.server.errors import InferryError, NotOwnerError, QueueFullError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.owners import Owners
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
@@ -57,7 +59,15 @@ class Ledger:
         alarm: Alarm,
         clock: Clock,
     ) -> None:
+        #: Reads that what is in memory is to follow.
+        self.reads = Reads()
+        #: Tasks that claims did not get, for another replica had them or was about to: nobody knows
+        #: until that is heard. Without others it is known that they are gone.
+        self.contested: set[str] = set()
+        #: Whether there may be other replicas.
+        self.shared = False
         self._fleet = fleet
+        self._owners = Owners(fleet)
         self._backlog = backlog
         self._room = room
         self._pauses = pauses
@@ -117,8 +127,7 @@ class Ledger:
         """A task was added to the queue, where room was kept for it."""
         self._room.give_back(tenant)
         if isinstance(result, TaskRecord):
-            self._backlog.enter(result)
-            self._allocator.wake()
+            self.enter(result)
             self._announce(result)
 
     def created_claimed(
@@ -129,6 +138,7 @@ class Ledger:
             self._dispatch(result, payload)
         else:
             self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
+            self._check_owned(result, claimed.server_id or "")
 
     def claimed(
         self, result: list[Claimed] | InferryError, server_id: str, task_ids: Sequence[str]
@@ -136,12 +146,17 @@ class Ledger:
         """Waiting tasks were claimed for a server whose slots were reserved."""
         self._fleet.reserve(server_id, -len(task_ids))
         claims = [] if isinstance(result, InferryError) else result
+        self._check_owned(result, server_id)
         for claimed in claims:
             record = claimed.transition.record
-            self._leave(record.spec.id, started=True)
+            self.leave(record.spec.id, started=True)
             self._fleet.take_slot(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
-        self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
+        if self.shared and not isinstance(result, InferryError):
+            got = {claimed.transition.record.spec.id for claimed in claims}
+            self.contested.update(task_id for task_id in task_ids if task_id not in got)
+        else:
+            self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
         if len(claims) < len(task_ids):
             self._allocator.slot_free()
 
@@ -153,7 +168,7 @@ class Ledger:
         if closed is not None:
             self._ended(record, closed)
         elif kind is EventKind.FINISHED:
-            self._leave(record.spec.id, started=False)
+            self.leave(record.spec.id, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
             self._backlog.enter(record)
             self._allocator.wake()
@@ -204,10 +219,41 @@ class Ledger:
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""
         return self._carrier.hears(server_id, attempt)
 
-    def _leave(self, task_id: str, *, started: bool) -> None:
+    def enter(self, record: TaskRecord) -> None:
+        """A task waits."""
+        self.contested.discard(record.spec.id)
+        self._backlog.enter(record)
+        self._allocator.wake()
+
+    def leave(self, task_id: str, *, started: bool) -> None:
+        """A task does not wait any more, whether it was known here or not."""
+        self.contested.discard(task_id)
         task = self._backlog.leave(task_id, started=started)
         if task is not None:
             self._room.note_left(task.tenant)
+
+    def holder(self, task_id: str, attempt: int) -> str | None:
+        """Finds the own server that an attempt has a slot of; None if it has none.
+
+        It is nameless if that is another replica's by now, and only the call is still under way.
+        """
+        for member in self._fleet.own_ones:
+            if (task_id, attempt) in member.holding:
+                return member.record.id
+        return "" if self._carrier.carries(task_id, attempt) else None
+
+    def ended_elsewhere(self, record: TaskRecord, closed: Attempt) -> None:
+        """Another replica wrote down the end of an attempt; ``record`` is its task after that."""
+        member = self._fleet.get(closed.server_id)
+        if member is not None and (record.spec.id, closed.number) in member.holding:
+            self._ended(record, closed)
+        else:
+            # Its server is another replica's by now, and that has it stopped.
+            self._carrier.drop(record, closed)
+
+    def _check_owned(self, result: object, server_id: str) -> None:
+        if isinstance(result, NotOwnerError):
+            self._owners.turn_over(server_id, None)
 
     def _ended(self, record: TaskRecord, closed: Attempt) -> None:
         """An attempt has ended; its slot is free at once or, when it was stopped, once it did."""
@@ -247,5 +293,7 @@ class Ledger:
                 server_id=record.server_id,
                 **({"code": record.code, "error": record.error} if record.code else {}),
             )
+        if self.reads:
+            self.reads.note(record)
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)

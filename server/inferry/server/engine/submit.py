@@ -36,6 +36,9 @@ async def submit(creator: Creator, reader: Reader, new: NewTask) -> Submitted:
         created = await creator.create(new)
         if not isinstance(created, Replayed):
             record = await signal.final(created)
-            return Submitted(record, signal.outcome or Outcome())
+            if signal.outcome is not None:
+                return Submitted(record, signal.outcome)
+            # It ended at another replica, or with nothing.
+            return Submitted(record, await reader.outcome(record))
     record = await reader.wait(created.record.spec.id, spec.tenant, None)
     return Submitted(record, await reader.outcome(record), replayed=True)

@@ -90,7 +90,7 @@ class Dispatcher:
         self._clock = clock
         self._stopper = stopper
         self._rules = rules
-        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._calls: dict[AttemptKey, asyncio.Task[None]] = {}
         #: Those whose answer is being written, too.
         self._running: dict[AttemptKey, asyncio.Task[None]] = {}
 
@@ -98,13 +98,13 @@ class Dispatcher:
         """Calls the server of a task's open attempt, in the background."""
         key = record.spec.id, record.attempt
         call = asyncio.create_task(self._call(record, payload), name=record.spec.id)
-        self._calls[record.spec.id] = self._running[key] = call
+        self._calls[key] = self._running[key] = call
         call.add_done_callback(lambda _: self._running.pop(key))
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         """Hangs up unless the server itself ended the attempt; then the call may end, too."""
         if closed.outcome not in (AttemptOutcome.SUCCEEDED, AttemptOutcome.REJECTED):
-            call = self._calls.pop(record.spec.id, None)
+            call = self._calls.pop((record.spec.id, closed.number), None)
             if call is not None:
                 call.cancel()
                 if closed.outcome is AttemptOutcome.TIMED_OUT:
@@ -121,6 +121,10 @@ class Dispatcher:
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:  # noqa: ARG002  # the contract has it
         """Whether an attempt's call has not ended, or its server is being told to stop."""
         return attempt in self._running or self._stopper.stops(attempt)
+
+    def carries(self, task_id: str, attempt: int) -> bool:
+        """Whether the call of an attempt is under way."""
+        return (task_id, attempt) in self._calls
 
     async def close(self, grace_s: float) -> None:
         """Lets the calls under way end, and hangs up when the time of grace is over."""
@@ -140,9 +144,7 @@ class Dispatcher:
             _log.exception("a call broke", task_id=task_id, attempt=record.attempt)
             answer = _BROKEN
         finally:
-            # A call that was hung up on may end when the next attempt's call is already there.
-            if self._calls.get(task_id) is asyncio.current_task():
-                del self._calls[task_id]
+            self._calls.pop((task_id, record.attempt), None)
         if isinstance(answer, Failure):
             _log.info(
                 "attempt failed",

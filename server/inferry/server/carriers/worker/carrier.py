@@ -69,3 +69,7 @@ class WorkerCarrier:
         """Whether a worker may say something of an attempt on its stream, or has just done so."""
         worker = self._crew.find(server_id)
         return worker is not None and worker.attempts.hears(attempt)
+
+    def carries(self, task_id: str, attempt: int) -> bool:  # noqa: ARG002  # the contract has it
+        """Tells that there is nothing: what a worker has is where its stream is."""
+        return False

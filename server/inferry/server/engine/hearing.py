@@ -1,0 +1,126 @@
+"""What other replicas committed: it has the same consequences here as if it had been an own commit.
+
+It is heard as events with the tasks as they are now, so hearing it twice, late or in larger steps
+does no harm. What is in memory follows: what waits, whose slots are held, who waits for news.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inferry.server.clock import Clock
+from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.reads import Fresh
+from inferry.server.engine.signals import Signals
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.store.operations import Logged
+from inferry.server.task.record import Attempt, AttemptOutcome, Event, EventKind, TaskRecord
+
+#: What a server says itself.
+_WORDS = frozenset(
+    {EventKind.ACCEPTED, EventKind.PROGRESSED, EventKind.MISREPORTED, EventKind.LATE_RESULT}
+)
+
+
+class Ended(NamedTuple):
+    """An attempt of which another replica wrote down that it has ended."""
+
+    #: The task as that left it, as far as that is known.
+    record: TaskRecord
+    number: int
+    #: Whose slot it had; see ``Ledger.holder``.
+    server_id: str
+
+    def closed_of(self, attempts: Sequence[Attempt]) -> Attempt:
+        """Finds the attempt among those of its task that have ended."""
+        for attempt in attempts:
+            if attempt.number == self.number:
+                return attempt
+        # Its task was dropped meanwhile: nothing is left to tell a server of it.
+        return Attempt(self.number, self.server_id, AttemptOutcome.SUCCEEDED, "", 0, 0)
+
+
+class Hearing:
+    """Takes in what others committed.
+
+    Args:
+        ledger: Keeps what is in memory.
+        fleet: The servers and their slots.
+        signals: Who waits for news of a task.
+        alarm: Is told of each deadline.
+        clock: The time.
+    """
+
+    def __init__(
+        self, *, ledger: Ledger, fleet: Fleet, signals: Signals, alarm: Alarm, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._fleet = fleet
+        self._signals = signals
+        self._alarm = alarm
+        self._clock = clock
+
+    def heard(self, logged: Sequence[Logged], fresh: Fresh) -> list[Ended]:
+        """Takes events of other replicas, in their order.
+
+        Args:
+            logged: The events, each with its task as it is now.
+            fresh: Tells whether that is no older than what own commits left.
+
+        Returns:
+            The attempts that ended by them and are looked after here: ``ended`` is to be told of
+            each, with the attempt as it is stored.
+        """
+        latest = {one.event.task_id: one.record for one in logged}
+        for record in latest.values():
+            if fresh(record):
+                self._take(record)
+        ended = []
+        for one in logged:
+            self._note_life(one)
+            task_id, number = one.event.task_id, one.event.attempt
+            holder = self._ledger.holder(task_id, number) if _closes(one.event) else None
+            if holder is not None:
+                ended.append(Ended(_as_of(one), number, holder))
+        return ended
+
+    def ended(self, one: Ended, attempts: Sequence[Attempt]) -> None:
+        """Lets go of an attempt that has ended, as ``heard`` said.
+
+        Args:
+            one: The attempt.
+            attempts: Those of its task that have ended.
+        """
+        self._ledger.ended_elsewhere(one.record, one.closed_of(attempts))
+
+    def look_again(self, task_id: str, record: TaskRecord | None) -> None:
+        """Takes a task as it was read that an own claim did not get; None if it is gone."""
+        if record is not None and record.waiting:
+            self._ledger.enter(record)
+        else:
+            self._ledger.leave(task_id, started=record is not None and record.running)
+
+    def _take(self, record: TaskRecord) -> None:
+        self.look_again(record.spec.id, record)
+        self._alarm.note(record.deadline_ms)
+        self._signals.ring(record)
+
+    def _note_life(self, one: Logged) -> None:
+        event, record = one.event, one.record
+        word = event.kind is EventKind.FINISHED and record.seq == event.seq and record.digest
+        if event.server_id is not None and (word or event.kind in _WORDS):
+            self._fleet.seen(event.server_id, self._clock.now_ms())
+
+
+def _closes(event: Event) -> bool:
+    """Whether an event ended an attempt."""
+    finished = event.kind is EventKind.FINISHED and event.server_id is not None
+    return finished or event.kind is EventKind.REQUEUED
+
+
+def _as_of(one: Logged) -> TaskRecord:
+    """Gives a task as an event left it, where that matters to its server."""
+    event, record = one.event, one.record
+    if record.seq == event.seq:
+        return record
+    return record._replace(status=event.status, attempt=event.attempt, digest=b"")
