@@ -9,6 +9,7 @@ from inferry.server.engine.signals import Signals
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room, RoomRules
+from inferry.server.replica.tenure import Tenure
 from tests.server.fleets import new_fleet
 
 
@@ -28,7 +29,7 @@ class Books:
         self.signals = Signals()
         self.alarm = Alarm(clock)
         self.queue = QueueView(self.backlog, self.room, self.pauses, clock)
-        self.allocator = Allocator(self.fleet, self.backlog, self.pauses)
+        self.allocator = Allocator(self.fleet, self.backlog, self.pauses, Tenure())
         self.ledger = Ledger(
             fleet=self.fleet,
             backlog=self.backlog,

@@ -183,6 +183,7 @@ class Gateway:
             signer=signer,
             clock=self._clock,
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
+            tenure=self._memory.tenure,
             rules=dispatch_rules(config),
         )
 

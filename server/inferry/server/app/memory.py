@@ -16,6 +16,7 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
+from inferry.server.replica.tenure import Tenure
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Memory:
     ledger: Ledger
     idleness: Idleness
     feed: Feed
+    tenure: Tenure
 
 
 def new_memory(config: Config, clock: Clock) -> Memory:
@@ -37,8 +39,8 @@ def new_memory(config: Config, clock: Clock) -> Memory:
     fleet = Fleet(fleet_rules(config))
     backlog, pauses = Backlog(clock, config.tenant_weights), PausedTypes()
     room = Room(backlog, room_rules(config), clock)
-    signals, alarm = Signals(), Alarm(clock)
-    allocator = Allocator(fleet, backlog, pauses)
+    signals, alarm, tenure = Signals(), Alarm(clock), Tenure()
+    allocator = Allocator(fleet, backlog, pauses, tenure)
     ledger = Ledger(
         fleet=fleet,
         backlog=backlog,
@@ -51,4 +53,4 @@ def new_memory(config: Config, clock: Clock) -> Memory:
     )
     queue = QueueView(backlog, room, pauses, clock)
     idleness = Idleness(fleet, backlog, pauses, clock)
-    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness, Feed())
+    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness, Feed(), tenure)

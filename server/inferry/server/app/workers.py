@@ -45,6 +45,7 @@ def new_workers(
         resume=resume,
         clock=clock,
         random=Random(),  # noqa: S311  # jitter
+        tenure=memory.tenure,
         rules=rules,
     )
     inbox = Inbox(crew, Lines(memory.fleet), writer, clock)

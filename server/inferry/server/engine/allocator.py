@@ -5,6 +5,7 @@ from inferry.server.fleet.free_slots import FreeSlots
 from inferry.server.loop import wait_for
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
+from inferry.server.replica.tenure import Tenure
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.route import route_of, type_of
 
@@ -16,12 +17,14 @@ class Allocator:
         fleet: The servers and their slots.
         backlog: What waits.
         pauses: The types that are held back.
+        tenure: Whether this replica may give them away.
     """
 
-    def __init__(self, fleet: Fleet, backlog: Backlog, pauses: PausedTypes) -> None:
+    def __init__(self, fleet: Fleet, backlog: Backlog, pauses: PausedTypes, tenure: Tenure) -> None:
         self._fleet = fleet
         self._backlog = backlog
         self._pauses = pauses
+        self._tenure = tenure
         self._open = False
         #: Set when a waiting task may find a free slot.
         self._claimable = fleet.claimable
@@ -57,12 +60,16 @@ class Allocator:
         """Picks a server for a new task; None if it has to wait, or to let others go first."""
         spec, backlog = record.spec, self._backlog
         route = route_of(spec.type, spec.capabilities)
-        if not self._open or record.not_before_ms > now_ms or spec.type in self._pauses:
+        if not self._gives or record.not_before_ms > now_ms or spec.type in self._pauses:
             return None
         # When the scheduler is about to look, free slots may be for those that wait.
         if backlog.waits(route) or (backlog.ready and self._claimable.is_set()):
             return None
         return self._fleet.choose(route, now_ms)
+
+    @property
+    def _gives(self) -> bool:
+        return self._open and self._tenure.holds
 
     def allocate(self, now_ms: int, limit: int) -> dict[str, list[str]]:
         """Gives tasks that are due to servers, whose slots are reserved for them.
@@ -73,7 +80,7 @@ class Allocator:
         # Before looking: whatever changes after this makes another round.
         self._claimable.clear()
         self._backlog.wake(now_ms)
-        if not self._open:
+        if not self._gives:
             return {}
         slots = FreeSlots(self._fleet, now_ms)
 

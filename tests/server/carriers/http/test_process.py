@@ -13,6 +13,7 @@ from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InferryError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.outbound.client import Outbound
+from inferry.server.replica.tenure import Tenure
 from tests.backends import Backend, running_backend, say
 from tests.gateways import Running, running_gateway
 
@@ -75,6 +76,25 @@ async def test_a_call_that_breaks_ends_its_attempt_at_once_and_frees_its_slot(
     assert done["details"] == {"reason": "ambiguous", "attempt": 1}
     again = await gateway.task((await gateway.create())["id"], wait_s=10)
     assert again["status"] == "COMPLETED"
+
+
+async def test_a_replica_that_stood_still_for_its_lease_calls_nobody(
+    gateway: Running, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It may when it gives the task away, and no more when it is about to call.
+    over = Tenure(15)
+    monkeypatch.setattr(gateway.gateway._dispatcher, "_tenure", over)
+    path = f"/api/tasks/{(await gateway.create())['id']}/attempts"
+    await gateway.eventually(path, lambda body: len(body["attempts"]) > 1)
+    assert not backend.history
+    over.renewed(over.begin_renewal())
+    body = await gateway.eventually(
+        path, lambda body: body["attempts"][-1]["outcome"] == "SUCCEEDED"
+    )
+    refused, last = body["attempts"][0], body["attempts"][-1]
+    assert (refused["outcome"], last["outcome"]) == ("REFUSED", "SUCCEEDED")
+    assert refused["error"] == "the replica's lease was over before the call"
+    assert len(backend.history) == 1
 
 
 async def test_an_idempotent_task_goes_again_after_a_call_that_broke(

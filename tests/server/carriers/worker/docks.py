@@ -17,6 +17,7 @@ from inferry.server.fleet.line import Connection
 from inferry.server.fleet.lines import Lines
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import ServerRecord, Transport
+from inferry.server.replica.tenure import Tenure
 from inferry.server.task.inputs import Cancel, Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
@@ -81,12 +82,17 @@ class Docks:
     def __init__(self, rules: WorkerRules = RULES, slots: int = 4) -> None:
         self.clock = HandClock()
         self.fleet = new_fleet()
+        #: How long this gateway may give work away, by a clock that is set.
+        self.passed_s = 0.0
+        self.tenure = Tenure(15, lambda: self.passed_s)
+        self.tenure.renewed(self.passed_s)
         self.member: Member = self.fleet.put(worker_record(slots=slots))
         self.crew = Crew(
             fleet=self.fleet,
             deeds=self,
             resume=ResumeSigner(b"k" * 32),
             clock=self.clock,
+            tenure=self.tenure,
             random=Random(0),
             rules=rules,
         )

@@ -1,5 +1,7 @@
 """The rules of one worker's stream, step by step."""
 
+import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -72,6 +74,27 @@ def test_no_more_is_given_to_a_stream_than_was_granted_on_it() -> None:
     assert [one.task_id for one in docks.said(session).assignments] == ["task_1"]
     assert docks.deeds == [("give back", TWO)]
     assert docks.member.credit == 0
+
+
+async def test_no_work_leaves_while_another_replica_may_have_taken_over() -> None:
+    docks = Docks()
+    session = docks.connect()
+    async with aclosing(docks.crew.messages(session)) as messages:
+        assert (await anext(messages)).HasField("welcome")
+        docks.give("task_1")
+        docks.passed_s += 15
+        docks.crew.tick()
+        following = asyncio.ensure_future(anext(messages))
+        docks.member.record = replace(docks.member.record, draining=True)
+        docks.fleet.turned.set()
+        docks.crew.tick()
+        message = await following
+        # All else is said.
+        assert (message.draining, len(message.assignments)) == (True, 0)
+        following = asyncio.ensure_future(anext(messages))
+        docks.tenure.renewed(docks.passed_s)
+        docks.crew.tick()
+        assert [one.task_id for one in (await following).assignments] == ["task_1"]
 
 
 def test_on_a_new_stream_nothing_is_granted_before_it_says_so() -> None:

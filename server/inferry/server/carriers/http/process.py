@@ -25,6 +25,7 @@ from inferry.server.outbound.client import (
     ConnectError,
     Outbound,
 )
+from inferry.server.replica.tenure import Tenure
 from inferry.server.task.failure import Failure, Loss
 from inferry.server.task.inputs import Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
@@ -69,6 +70,7 @@ class Dispatcher:
         signer: Makes callback URLs.
         clock: The time.
         stopper: Stops what is no longer wanted.
+        tenure: Whether this replica may call servers.
         rules: The numbers of a call.
     """
 
@@ -81,6 +83,7 @@ class Dispatcher:
         signer: CallbackSigner,
         clock: Clock,
         stopper: Stopper,
+        tenure: Tenure,
         rules: DispatchRules,
     ) -> None:
         self._engine = engine
@@ -89,6 +92,7 @@ class Dispatcher:
         self._signer = signer
         self._clock = clock
         self._stopper = stopper
+        self._tenure = tenure
         self._rules = rules
         self._calls: dict[AttemptKey, asyncio.Task[None]] = {}
         #: Those whose answer is being written, too.
@@ -160,6 +164,9 @@ class Dispatcher:
         member = self._fleet.get(record.server_id or "")
         if member is None:
             return Failure(AttemptOutcome.REFUSED, "the server was deregistered")
+        if not self._tenure.holds:
+            # It stood still, or lost sight of the store: another replica may call by now.
+            return Failure(AttemptOutcome.REFUSED, "the replica's lease was over before the call")
         end, answer = await self._ask(member.record, record, payload)
         self._note(record, end, answer.retry_after_ms if isinstance(answer, Failure) else None)
         return answer

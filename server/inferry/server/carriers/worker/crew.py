@@ -25,6 +25,7 @@ from inferry.server.fleet.lines import Lines
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import wait_for
+from inferry.server.replica.tenure import Tenure
 from inferry.server.task.record import Status, TaskRecord
 from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello, WorkerWelcome
 
@@ -45,6 +46,7 @@ class Crew:
         resume: Makes and checks resume tokens.
         clock: The time.
         random: Jitter.
+        tenure: Whether this replica may give work to workers.
         rules: The numbers.
     """
 
@@ -56,6 +58,7 @@ class Crew:
         resume: ResumeSigner,
         clock: Clock,
         random: Random,
+        tenure: Tenure,
         rules: WorkerRules,
     ) -> None:
         self._fleet = fleet
@@ -64,6 +67,9 @@ class Crew:
         self._resume = resume
         self._clock = clock
         self._random = random
+        self._tenure = tenure
+        #: Whether it could when time was last let pass.
+        self._gave = tenure.holds
         self._rules = rules
         self._budget = Budget(rules.chunks_bytes)
         self._workers: dict[str, Worker] = {}
@@ -157,6 +163,7 @@ class Crew:
         """
         worker = self.get(session.server_id)
         while session.error is None:
+            session.outbox.closed = not self._tenure.holds
             parcel = worker.take(session, self._clock.now_ms())
             if parcel is not None:
                 yield parcel.message
@@ -178,6 +185,10 @@ class Crew:
         self._fleet.turned.clear()
         now = self._clock.now_ms()
         self._pass_over(now)
+        gave, self._gave = self._gave, self._tenure.holds
+        if self._gave and not gave:
+            for session in self._streams:
+                session.outbox.changed.set()
         for server_id, worker in list(self._workers.items()):
             member = self._fleet.get(server_id)
             if member is None:

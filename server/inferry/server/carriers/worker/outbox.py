@@ -44,6 +44,8 @@ class Outbox:
         self._rules = rules
         #: Set when there is something to send, or the stream is to end.
         self.changed = asyncio.Event()
+        #: Whether no work leaves now, while everything else does.
+        self.closed = False
         self._first: WorkerWelcome | None = None
         self._assignments: dict[AttemptKey, Assignment] = {}
         self._cancels: dict[AttemptKey, AttemptCancel] = {}
@@ -124,7 +126,8 @@ class Outbox:
 
     @property
     def _waits(self) -> bool:
-        return bool(self._acks or self._cancels or self._assignments)
+        work = bool(self._assignments) and not self.closed
+        return work or bool(self._acks or self._cancels)
 
     def _fill(self, parcel: Parcel) -> None:
         message, room = parcel.message, self._rules.message_bytes
@@ -137,12 +140,13 @@ class Outbox:
             cancel = self._cancels.pop(next(iter(self._cancels)))
             message.cancels.append(cancel)
             parcel.size += cancel.ByteSize()
-        while self._assignments and len(parcel.assigned) < self._rules.message_items:
-            attempt, assignment = next(iter(self._assignments.items()))
+        work = {} if self.closed else self._assignments
+        while work and len(parcel.assigned) < self._rules.message_items:
+            attempt, assignment = next(iter(work.items()))
             size = assignment.ByteSize()
             if parcel.size and parcel.size + size > room:
                 break
-            del self._assignments[attempt]
+            del work[attempt]
             message.assignments.append(assignment)
             parcel.assigned.append(attempt)
             parcel.size += size
