@@ -42,6 +42,11 @@ soak: $(VENV)/.dev
 
 test: lint check-proto unit
 
+# Tests wait more than they work: there is one more at a time than there are cores. What is set up once
+# for a file is so in one process.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+PYTEST_ARGS ?= --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+
 unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd
 	$(BIN)/pytest $(PYTEST_ARGS)
 

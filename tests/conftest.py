@@ -16,6 +16,14 @@ settings.register_profile(
 )
 settings.load_profile("inferry")
 
+#: Below here: they take longest, and the others run beside them.
+_FIRST = ("simulation", "crash", "soak")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in _FIRST)
+
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Running]:

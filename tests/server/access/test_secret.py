@@ -34,7 +34,9 @@ def test_a_given_secret_is_taken_as_it_is(tmp_path: Path, *, loopback_only: bool
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("given", ["", "short", token_hex(16)[1:]])
+@pytest.mark.parametrize(
+    "given", ["", "short", token_hex(16)[1:]], ids=["empty", "short", "a byte short"]
+)
 def test_a_short_secret_is_refused_with_a_way_to_make_one(tmp_path: Path, given: str) -> None:
     with pytest.raises(SecretError, match=r"INFERRY_JWT_SECRET .* 32 or more.*token_urlsafe"):
         load_secret(tmp_path, given, loopback_only=True)
