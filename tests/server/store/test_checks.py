@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
+from inferry.server.store.journal import Journal
+from inferry.server.store.migrations import load_migrations
 from inferry.server.store.operations import Epoch, PauseType, PutServer
 from inferry.server.store.sqlite.batches import SqliteBatches
-from inferry.server.store.sqlite.journal import Journal
-from inferry.server.store.sqlite.migrate import load_migrations, migrate
+from inferry.server.store.sqlite.migrate import migrate
 from inferry.server.store.sqlite.queries import FOLDER
 from inferry.server.task.inputs import Accept, Fail, Succeed
 from inferry.server.task.pause import PausedType

@@ -7,7 +7,8 @@ import apsw
 import pytest
 
 from inferry.server.store import StoreError
-from inferry.server.store.sqlite.migrate import Migration, load_migrations, migrate
+from inferry.server.store.migrations import Migration, load_migrations
+from inferry.server.store.sqlite.migrate import migrate
 from inferry.server.store.sqlite.queries import FOLDER
 
 RELEASED = load_migrations(FOLDER)

@@ -8,7 +8,8 @@ import apsw
 import pytest
 
 from inferry.server.store import TaskFilter
-from inferry.server.store.sqlite.migrate import load_migrations, migrate
+from inferry.server.store.migrations import load_migrations
+from inferry.server.store.sqlite.migrate import migrate
 from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import list_query
 from inferry.server.task.record import Status

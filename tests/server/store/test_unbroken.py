@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inferry.server.store.sqlite.unbroken import to_its_end
+from inferry.server.store.unbroken import to_its_end
 
 
 async def test_work_ends_without_its_caller_and_its_failure_dies_quietly() -> None:

@@ -6,8 +6,8 @@ import apsw
 import structlog
 
 from inferry.server.errors import InferryError
+from inferry.server.store.journal import Journal
 from inferry.server.store.operations import Operation, Result
-from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.writes import SqliteWrites
 
 _log = structlog.get_logger(__name__)

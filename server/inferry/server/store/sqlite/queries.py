@@ -1,10 +1,10 @@
 """The SQLite store's SQL, read once from ``sql``."""
 
-import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from inferry.server.store import rows
+from inferry.server.store.queries import load_queries
 
 FOLDER: Traversable = files("inferry.server") / "store" / "sqlite" / "sql"
 
@@ -33,13 +33,5 @@ _PARTS = {
 }
 
 
-def _load() -> dict[str, str]:
-    text = (FOLDER / "queries.sql").read_text("utf-8")
-    _, *named = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    bodies = (re.sub(r"^--.*\n", "", body, flags=re.MULTILINE) for body in named[1::2])
-    statements = (body.strip().format(**_PARTS) for body in bodies)
-    return dict(zip(named[::2], statements, strict=True))
-
-
 #: Each query of ``queries.sql`` by its name.
-QUERIES = _load()
+QUERIES = load_queries(FOLDER, _PARTS)

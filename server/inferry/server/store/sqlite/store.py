@@ -25,7 +25,10 @@ from typing import TypeAlias, TypeVar
 import apsw
 
 from inferry.server.store import Listener, StoreError
+from inferry.server.store.journal import Journal, new_epoch
+from inferry.server.store.migrations import load_migrations
 from inferry.server.store.operations import Operation, Purge, Result
+from inferry.server.store.rows import Row
 from inferry.server.store.sqlite.batches import BrokenOperationError, SqliteBatches
 from inferry.server.store.sqlite.connections import (
     FileId,
@@ -37,12 +40,11 @@ from inferry.server.store.sqlite.connections import (
     open_writer,
     prove,
 )
-from inferry.server.store.sqlite.journal import Journal, new_epoch
 from inferry.server.store.sqlite.lockfile import LockFile
-from inferry.server.store.sqlite.migrate import load_migrations, migrate
-from inferry.server.store.sqlite.queries import FOLDER
+from inferry.server.store.sqlite.migrate import migrate
+from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import SqliteReads
-from inferry.server.store.sqlite.unbroken import to_its_end
+from inferry.server.store.unbroken import to_its_end
 
 T = TypeVar("T")
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
@@ -221,7 +223,9 @@ class SqliteStore(SqliteReads):
         with suppress(apsw.FullError, apsw.BusyError):
             empty_log(db)
         migrate(db, _MIGRATIONS)
-        self.epoch = new_epoch(db)
+        # It is kept with its own first event: the one after the last that left any.
+        earlier: list[Row] = db.execute(QUERIES["epochs"]).fetchall()
+        self.epoch = new_epoch(max((number for number, _ in earlier), default=0))
         self._journal = Journal(self.epoch)
         self._use(db)
         if self._path != _MEMORY:

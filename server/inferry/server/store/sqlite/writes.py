@@ -9,6 +9,7 @@ from inferry.server.errors import (
     TaskNotFoundError,
 )
 from inferry.server.store import EPOCHS_KEPT, EVENTS_KEPT
+from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
     Change,
     Claimed,
@@ -34,7 +35,6 @@ from inferry.server.store.rows import (
     state_row,
     task_of,
 )
-from inferry.server.store.sqlite.journal import Journal
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge

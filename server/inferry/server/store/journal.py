@@ -2,12 +2,8 @@
 
 from secrets import randbits
 
-import apsw
-
 from inferry.server.store import POSITION_BITS
 from inferry.server.store.operations import Epoch, Logged
-from inferry.server.store.rows import Row
-from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.task.record import Event, Outcome, TaskRecord
 
 _TAG_BITS = 63
@@ -47,8 +43,6 @@ class Journal:
         return sealed
 
 
-def new_epoch(db: apsw.Connection) -> Epoch:
-    """Begins the epoch after the last one that left an event; it is kept with its own first one."""
-    rows: list[Row] = db.execute(QUERIES["epochs"]).fetchall()
-    numbers = [int(number) for number, _ in rows]
-    return Epoch(max(numbers, default=0) + 1, randbits(_TAG_BITS))
+def new_epoch(before: int) -> Epoch:
+    """Begins the epoch after a number, with a tag of its own."""
+    return Epoch(before + 1, randbits(_TAG_BITS))
