@@ -1,6 +1,6 @@
 """What tests everywhere may ask for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.backends import Backend, running_backend
 from tests.gateways import Running, running_gateway
+from tests.postgres import URL, clean, database, postgres_server
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
 
 # How fast an example runs says more about the machine than about the code.
@@ -57,3 +58,27 @@ async def mock_process(gateway_process: GatewayProcess) -> AsyncIterator[MockPro
         yield mock
     finally:
         await mock.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a running PostgreSQL, for a user who may make databases."""
+    if URL:
+        yield URL
+        return
+    with postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+async def shared_database(postgres: str) -> AsyncIterator[str]:
+    """A database that all tests use, one after the other: to make one takes half a second."""
+    async with database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres_url(shared_database: str) -> str:
+    """The URL of a database for a store, with nothing of another test in it."""
+    await clean(shared_database)
+    return shared_database

@@ -10,6 +10,7 @@ from tests.server.store.promises.queue import QueueConformance
 from tests.server.store.promises.request_ids import RequestIdConformance
 from tests.server.store.promises.servers import ServerConformance
 from tests.server.store.promises.tasks import TaskConformance
+from tests.server.store.promises.words import WordConformance
 
 
 class StoreConformance(
@@ -23,5 +24,6 @@ class StoreConformance(
     RequestIdConformance,
     DeadlineConformance,
     ServerConformance,
+    WordConformance,
 ):
     """All of it."""

@@ -1,10 +1,10 @@
-"""The SQLite store: the conformance suite, and what only a file can get wrong."""
+"""The SQLite store: what only a file can get wrong."""
 
 import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,13 @@ from typing import Any
 import apsw
 import pytest
 
-from inferry.server.store import EPOCHS_KEPT, Store, StoreError, TaskFilter
+from inferry.server.store import EPOCHS_KEPT, StoreError, TaskFilter
 from inferry.server.store.operations import Change, Epoch, Insert, Purge
 from inferry.server.store.sqlite.connections import begin
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Accept, Cancel, Progress
 from inferry.server.task.record import Status
-from tests.server.store.conformance import StoreConformance
 from tests.server.store.opening import opened
-from tests.server.store.promises.epochs import EpochConformance, Starts
 from tests.server.store.samples import NOW, change, dispatched, do, record_of, waiting
 
 ROOT = Path(__file__).parents[3]
@@ -29,26 +27,6 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "inferry.db"
-
-
-class TestInFile(StoreConformance):
-    @pytest.fixture
-    async def store(self, path: Path) -> AsyncIterator[Store]:
-        async with opened(path) as store:
-            yield store
-
-
-class TestInMemory(StoreConformance):
-    @pytest.fixture
-    async def store(self) -> AsyncIterator[Store]:
-        async with opened(":memory:") as store:
-            yield store
-
-
-class TestStarts(EpochConformance):
-    @pytest.fixture
-    def starts(self, path: Path) -> Starts:
-        return lambda: opened(path)
 
 
 async def test_what_was_committed_is_there_after_reopening(path: Path) -> None:

@@ -26,10 +26,25 @@ class Journal:
         """Counts what the transaction has logged."""
         return len(self._logged)
 
-    def add(self, event: Event, record: TaskRecord, outcome: Outcome | None) -> int:
-        """Logs an event; returns its position."""
+    @property
+    def head(self) -> int:
+        """The number of the last event of this start, those of the transaction included."""
+        return (self._last + len(self._logged)) % (1 << POSITION_BITS)
+
+    def add(
+        self, event: Event, record: TaskRecord, outcome: Outcome | None, before: int = 0
+    ) -> int:
+        """Logs an event; returns its position.
+
+        Args:
+            event: The event.
+            record: The task as it left it.
+            outcome: What it left stored of the task's end.
+            before: Position of the task's event before it, if another start may have logged that.
+        """
         position = self._last + len(self._logged) + 1
-        self._logged.append(Logged(position, event, record, outcome))
+        after = 0 if before >> POSITION_BITS == self.epoch.number else before
+        self._logged.append(Logged(position, event, record, outcome, after))
         return position
 
     def cut(self, length: int) -> None:

@@ -1,0 +1,1 @@
+"""The store in a PostgreSQL database, which many replicas of the gateway may share."""

@@ -1,0 +1,172 @@
+"""Batches of operations, inside a transaction that somebody else begins and ends.
+
+A batch is done in rounds: all that it is about is locked and read, everything is decided in memory
+in the batch's order, and what came of it is written. What sweeps over many tasks ends a round.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from inferry.server.errors import InferryError
+from inferry.server.store import StoreError
+from inferry.server.store.journal import Journal
+from inferry.server.store.operations import (
+    Change,
+    ClaimTasks,
+    DrainServer,
+    DropServer,
+    Insert,
+    Operation,
+    PauseType,
+    Postpone,
+    Purge,
+    PutServer,
+    Result,
+    ResumeType,
+)
+from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connection
+from inferry.server.store.postgres.decide import Decisions
+from inferry.server.store.postgres.draft import Draft
+from inferry.server.store.postgres.locks import lock
+from inferry.server.store.postgres.servers import write_pause, write_server
+from inferry.server.store.postgres.sweeps import sweep
+from inferry.server.store.postgres.writes import write
+
+_log = structlog.get_logger(__name__)
+
+
+class BrokenOperationError(Exception):
+    """One operation cannot be done; its cause says why."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a transaction came to."""
+
+    results: list[Result] = field(default_factory=list)
+    #: Whether it wrote anything.
+    changed: bool = False
+    #: The latest time of anything that it wrote.
+    latest_ms: int = 0
+
+
+#: Does a batch of operations.
+Run = Callable[[Connection, Journal, Sequence[Operation]], Awaitable[Batch]]
+
+
+async def run(db: Connection, journal: Journal, operations: Sequence[Operation]) -> Batch:
+    """Runs operations in order, each upon the ones before it.
+
+    Raises:
+        BrokenOperationError: The transaction must be rolled back; ``run_apart`` does the others.
+        DATABASE_ERRORS: So it must.
+    """
+    batch = Batch()
+    gathered: list[Operation] = []
+    try:
+        for operation in operations:
+            if isinstance(operation, Purge | Postpone):
+                await _round(db, journal, gathered, batch)
+                gathered = []
+                batch.results.append(await sweep(db, operation))
+                batch.changed = True
+                if isinstance(operation, Purge):
+                    batch.latest_ms = max(batch.latest_ms, operation.now_ms)
+            else:
+                gathered.append(operation)
+        await _round(db, journal, gathered, batch)
+    except Exception as error:
+        if _is_broken(error):
+            raise BrokenOperationError from error
+        raise
+    return batch
+
+
+async def run_apart(db: Connection, journal: Journal, operations: Sequence[Operation]) -> Batch:
+    """Does so and refuses each operation that cannot be done; what it wrote is taken back.
+
+    Raises:
+        DATABASE_ERRORS: The transaction must be rolled back.
+    """
+    whole = Batch()
+    for operation in operations:
+        before = len(journal)
+        await db.execute("SAVEPOINT apart")
+        try:
+            one = await run(db, journal, [operation])
+        except BrokenOperationError:
+            _log.exception("an operation broke", operation=type(operation).__name__)
+            await db.execute("ROLLBACK TO apart")
+            journal.cut(before)
+            whole.results.append(InferryError("internal error"))
+        else:
+            whole.results += one.results
+            whole.changed = whole.changed or one.changed
+            whole.latest_ms = max(whole.latest_ms, one.latest_ms)
+        await db.execute("RELEASE apart")
+    return whole
+
+
+async def _round(
+    db: Connection, journal: Journal, operations: Sequence[Operation], batch: Batch
+) -> None:
+    # Servers first: their rows are locked before those of tasks.
+    written = {
+        place: await _write_registry(db, operation, batch)
+        for place, operation in enumerate(operations)
+        if not isinstance(operation, Insert | Change | ClaimTasks)
+    }
+    draft = Draft()
+    if len(written) < len(operations):
+        await lock(db, draft, operations)
+    decisions = Decisions(draft, journal)
+    for place, operation in enumerate(operations):
+        batch.results.append(written[place] if place in written else _decide(decisions, operation))
+    if draft.events:
+        await write(db, draft)
+        batch.changed = True
+        batch.latest_ms = max(batch.latest_ms, draft.latest_ms)
+
+
+async def _write_registry(db: Connection, operation: Operation, batch: Batch) -> Result:
+    try:
+        match operation:
+            case PutServer() | DrainServer() | DropServer():
+                result: Result = await write_server(db, operation)
+            case PauseType() | ResumeType():
+                await write_pause(db, operation)
+                result = None
+            case _:
+                raise TypeError(f"{operation} is no operation on servers or pauses")
+    except InferryError as refusal:
+        return refusal
+    batch.changed = True
+    return result
+
+
+def _decide(decisions: Decisions, operation: Operation) -> Result:
+    try:
+        match operation:
+            case Change():
+                return decisions.change(operation)
+            case Insert():
+                return decisions.insert(operation)
+            case ClaimTasks():
+                return decisions.claim(operation)
+            case _:
+                raise TypeError(f"{operation} is no operation on tasks")
+    except InferryError as refusal:
+        return refusal
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether an operation is to blame, and not the database."""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError | asyncpg.DataError):
+        return True
+    # asyncpg's own, of a value that it cannot lay out.
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return True
+    return not isinstance(error, (*DATABASE_ERRORS, StoreError))

@@ -1,0 +1,83 @@
+"""Reads and locks what operations are about: names of requests, then tasks, each in one order."""
+
+from collections.abc import Iterable, Sequence
+
+from inferry.server.store import StoreError
+from inferry.server.store.operations import Change, ClaimTasks, Insert, Operation
+from inferry.server.store.postgres.connections import Connection, fetch
+from inferry.server.store.postgres.draft import Draft, Held, KeptKey, KeyId
+from inferry.server.store.postgres.queries import KEY_ID, QUERIES, REQUEST_ID, TASK_ID, arrays
+from inferry.server.store.postgres.words import write_words
+from inferry.server.store.rows import TASK, Row, task_of
+
+#: How often a name may be dropped by a purge just before it is read.
+_TRIES = 5
+
+
+async def lock(db: Connection, draft: Draft, operations: Sequence[Operation]) -> None:
+    """Brings into a new draft what the operations need."""
+    await _lock_keys(db, draft, operations)
+    # A task that was created under a name is looked at as well.
+    wanted: dict[tuple[str, str | None], None] = {
+        (key.task_id, key.tenant): None for key in draft.keys.values() if key is not None
+    }
+    wanted.update(
+        ((one.task_id, one.tenant), None) for one in operations if isinstance(one, Change)
+    )
+    added = {one.record.spec.id for one in operations if isinstance(one, Insert)}
+    await _lock_tasks(db, draft, list(wanted))
+    claims = (one.task_ids for one in operations if isinstance(one, ClaimTasks))
+    await _lock_waiting(db, draft, set().union(*claims))
+    gone = {task_id for task_id, _ in wanted if task_id not in draft.tasks} - added
+    if gone:
+        draft.buried.update(await fetch(db, QUERIES["tombstones"], write_words(gone)))
+
+
+async def _lock_keys(db: Connection, draft: Draft, operations: Sequence[Operation]) -> None:
+    given: dict[KeyId, KeptKey] = {}
+    for one in operations:
+        if isinstance(one, Insert) and one.key is not None:
+            tenant, key = one.record.spec.tenant, one.key
+            kept = KeptKey(tenant, key.request_id, key.digest, one.record.spec.id, key.until_ms)
+            given.setdefault(kept[:2], kept)
+    missing = given
+    for _ in range(_TRIES):
+        if not missing:
+            return
+        kept_rows = arrays([*missing.values()], REQUEST_ID)
+        for tenant, request_id in await fetch(db, QUERIES["reserve_request_ids"], *kept_rows):
+            key_id = tenant, request_id
+            draft.stood[key_id], draft.keys[key_id] = missing.pop(key_id), None
+        if missing:
+            names = arrays([*missing], KEY_ID)
+            for row in await fetch(db, QUERIES["lock_request_ids"], *names):
+                kept = KeptKey(*row)
+                draft.stood[kept[:2]] = draft.keys[kept[:2]] = kept
+                del missing[kept[:2]]
+    raise StoreError("names of requests come and go too quickly")
+
+
+async def _lock_tasks(
+    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]]
+) -> None:
+    if wanted:
+        for row in await fetch(db, QUERIES["lock_tasks"], *arrays(wanted, TASK_ID)):
+            _hold(draft, row)
+
+
+async def _lock_waiting(db: Connection, draft: Draft, wanted: Iterable[str]) -> None:
+    ids = write_words(wanted)
+    if ids:
+        for row in await fetch(db, QUERIES["lock_waiting"], ids):
+            held = _hold(draft, row)
+            held.payload = row[-1]
+            draft.free.add(held.record.spec.id)
+
+
+def _hold(draft: Draft, row: Row) -> Held:
+    record = task_of(row)
+    held = draft.tasks.get(record.spec.id)
+    if held is None:
+        number, position = row[0], row[len(TASK)]
+        held = draft.tasks[record.spec.id] = Held(record, record, number, position)
+    return held

@@ -1,0 +1,331 @@
+-- What the PostgreSQL store asks. "-- name:" begins a query, the comment below it says what it is
+-- for. Names in braces stand for the lists of columns in ../../rows.py, which decodes them by
+-- position, and for what queries.py makes of them. Many rows come as an array a column.
+
+-- name: begin
+-- Locks the replica's own row, until the commit: only while it is alive may it write.
+BEGIN; {session}SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
+
+-- name: finish
+-- The last of a transaction. From here on no timeout may break it off: what waits for a standby
+-- would then be acknowledged without it.
+UPDATE replicas SET head = {head}, commits = {commits}, latest_ms = greatest(latest_ms, {latest_ms})
+WHERE number = {number}; SET LOCAL statement_timeout = 0; COMMIT;
+
+-- name: replica
+-- Waits for whatever still writes in this replica's name, and tells how far it got.
+SELECT tag, commits, dead FROM replicas WHERE number = $1 FOR NO KEY UPDATE;
+
+-- name: lock_starts
+-- Until the end of the transaction nobody else begins or migrates.
+SELECT pg_advisory_xact_lock(hashtextextended('inferry: who starts', 0));
+
+-- name: last_epoch
+SELECT coalesce(max(number), 0), coalesce(max(latest_ms), 0) FROM replicas;
+
+-- name: put_replica
+INSERT INTO replicas (number, tag, head, commits, latest_ms, lease_until, draining, dead)
+VALUES ($1, $2, 0, 0, $3, now(), FALSE, FALSE);
+
+-- name: forget_replicas
+-- Drops those up to a number that ended and left nothing.
+DELETE FROM replicas WHERE number <= $1 AND dead AND NOT EXISTS (
+    SELECT FROM events
+    WHERE position > number << {bits} AND position < (number + 1) << {bits}
+);
+
+-- name: end_replica
+UPDATE replicas SET dead = TRUE WHERE number = $1;
+
+-- name: epochs
+-- Those that left any event, or still may.
+SELECT number, tag, dead FROM replicas WHERE head > 0 OR NOT dead ORDER BY number;
+
+-- name: heads
+-- Of those that left any event, or still may.
+SELECT number, head FROM replicas WHERE head > 0 OR NOT dead;
+
+-- name: reserve_request_ids
+-- Takes names of requests; of those that stand already nothing is told.
+INSERT INTO request_ids ({request_id})
+SELECT {request_id} FROM {request_ids_given} AS given ({request_id}) ORDER BY tenant, request_id
+ON CONFLICT (tenant, request_id) DO NOTHING RETURNING tenant, request_id;
+
+-- name: lock_request_ids
+-- Reads what stands under names, and keeps it so.
+SELECT {request_ids_request_id} FROM request_ids
+JOIN unnest($1::text[], $2::text[]) AS given (tenant, request_id) USING (tenant, request_id)
+ORDER BY request_ids.tenant, request_ids.request_id FOR UPDATE OF request_ids;
+
+-- name: put_request_ids
+INSERT INTO request_ids ({request_id})
+SELECT {request_id} FROM {request_ids_given} AS given ({request_id})
+ON CONFLICT (tenant, request_id) DO UPDATE SET
+    digest = excluded.digest, task_id = excluded.task_id, until_ms = excluded.until_ms;
+
+-- name: drop_request_ids
+DELETE FROM request_ids USING unnest($1::text[], $2::text[]) AS given (tenant, request_id)
+WHERE request_ids.tenant = given.tenant AND request_ids.request_id = given.request_id;
+
+-- name: lock_tasks
+-- Reads tasks to change them, each of a tenant or of any; in one order, so that nobody waits in a
+-- ring.
+SELECT {tasks_task}, position FROM unnest($1::text[], $2::text[]) AS given (id, tenant)
+JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, tasks.tenant)
+ORDER BY tasks.id FOR NO KEY UPDATE OF tasks;
+
+-- name: lock_waiting
+-- Reads tasks that wait to give them away; those that somebody else is at are left out.
+SELECT {tasks_task}, position, body FROM unnest($1::text[]) AS given (id)
+JOIN tasks ON tasks.id = given.id JOIN payloads USING (task_number)
+ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
+
+-- name: tombstones
+SELECT id, tenant FROM tombstones WHERE id = ANY($1::text[]);
+
+-- name: insert_tasks
+-- Adds tasks with their payloads and labels; the table numbers them in their order.
+WITH added AS (
+    INSERT INTO tasks (position, {spec}, {state})
+    SELECT position, {spec}, {state} FROM {tasks_given} WITH ORDINALITY
+        AS given (position, {spec}, {state}, place) ORDER BY place
+    RETURNING task_number, id
+), stored AS (
+    INSERT INTO payloads (task_number, body)
+    SELECT task_number, body FROM added JOIN {payloads_given} AS given (id, body) USING (id)
+), labelled AS (
+    INSERT INTO labels (task_number, key, value, tenant)
+    SELECT task_number, key, value, tenant
+    FROM added JOIN {labels_given} AS given (id, key, value, tenant) USING (id)
+)
+SELECT id, task_number FROM added;
+
+-- name: clear_outcomes
+DELETE FROM outcomes WHERE task_number = ANY($1::bigint[]);
+
+-- name: end_attempts
+-- Keeps attempts that ended, and adds what tasks ended with to what is stored: NULL leaves it.
+WITH ended AS (
+    INSERT INTO attempts (task_number, {attempt}) SELECT * FROM {attempts_given}
+)
+INSERT INTO outcomes (task_number, result, details, late_result)
+SELECT * FROM {outcomes_given}
+ON CONFLICT (task_number) DO UPDATE SET
+    result = coalesce(excluded.result, outcomes.result),
+    details = coalesce(excluded.details, outcomes.details),
+    late_result = coalesce(excluded.late_result, outcomes.late_result);
+
+-- name: update_reports
+-- Writes what progress reports change: touches no index.
+UPDATE tasks SET position = given.position, {set_report}
+FROM {reports_given} AS given (task_number, position, {report})
+WHERE tasks.task_number = given.task_number;
+
+-- name: update_tasks
+-- Writes all that can change.
+UPDATE tasks SET position = given.position, {set_state}
+FROM {states_given} AS given (task_number, position, {state})
+WHERE tasks.task_number = given.task_number;
+
+-- name: insert_events
+INSERT INTO events (task_number, {event}, position)
+SELECT task_number, {event}, position FROM {events_given} AS given (task_number, {event}, position)
+ORDER BY position;
+
+-- name: forget_events
+-- Drops events of tasks up to a sequence number, and keeps how far that went.
+WITH dropped AS (
+    DELETE FROM events USING unnest($1::bigint[], $2::bigint[]) AS given (task_number, seq)
+    WHERE events.task_number = given.task_number AND events.seq <= given.seq
+    RETURNING position
+)
+{note_dropped};
+
+-- name: put_server
+-- Adds a server; the one that has its tenant, url and name is renewed instead.
+INSERT INTO servers ({server}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (tenant, url, name) DO UPDATE SET
+    capabilities = excluded.capabilities,
+    max_concurrent = excluded.max_concurrent,
+    metadata = excluded.metadata,
+    private_allowed = excluded.private_allowed,
+    updated_ms = excluded.updated_ms,
+    labels = excluded.labels
+RETURNING {server};
+
+-- name: drain_server
+UPDATE servers SET draining = $1 WHERE id = $2 RETURNING {server};
+
+-- name: drop_server
+DELETE FROM servers WHERE id = $1;
+
+-- name: count_servers_change
+-- Comes before the change: those who change servers take turns.
+UPDATE revisions SET servers = servers + 1;
+
+-- name: count_pauses_change
+-- Comes before the change, likewise.
+UPDATE revisions SET pauses = pauses + 1;
+
+-- name: pause_type
+INSERT INTO paused_types (type, reason, since_ms) VALUES ($1, $2, $3)
+ON CONFLICT (type) DO UPDATE SET reason = excluded.reason, since_ms = excluded.since_ms;
+
+-- name: resume_type
+DELETE FROM paused_types WHERE type = $1;
+
+-- name: forget_request_ids
+-- Drops names of requests that were kept long enough.
+DELETE FROM request_ids WHERE (tenant, request_id) IN (
+    SELECT tenant, request_id FROM request_ids WHERE until_ms <= $1
+    ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
+);
+
+-- name: forget_tombstones
+-- Drops ids that were kept long enough.
+DELETE FROM tombstones WHERE id IN (
+    SELECT id FROM tombstones WHERE until_ms <= $1
+    ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
+);
+
+-- name: purge
+-- Drops final tasks whose retention is over, with all that is kept of them but their ids.
+WITH due AS (
+    SELECT task_number, id, tenant FROM tasks WHERE purge_ms > 0 AND purge_ms <= $1
+    ORDER BY purge_ms, task_number LIMIT $2 FOR UPDATE SKIP LOCKED
+), buried AS (
+    INSERT INTO tombstones (id, tenant, until_ms) SELECT id, tenant, $3 FROM due
+), their_payloads AS (
+    DELETE FROM payloads WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+), their_outcomes AS (
+    DELETE FROM outcomes WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+), their_labels AS (
+    DELETE FROM labels WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+), their_attempts AS (
+    DELETE FROM attempts WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+), dropped AS (
+    DELETE FROM events WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+    RETURNING position
+), noted AS (
+    {note_dropped}
+), gone AS (
+    DELETE FROM tasks WHERE task_number = ANY(ARRAY(SELECT task_number FROM due)) RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: postpone_queue
+-- A wait that goes on when the server gives its task back; it walks over what is open alone.
+UPDATE tasks SET queue_deadline_ms = $1
+WHERE deadline_ms > 0 AND server_id IS NOT NULL AND queue_deadline_ms < $1;
+
+-- name: postpone
+WITH put_off AS (
+    UPDATE tasks SET
+        deadline_ms = $1,
+        attempt_deadline_ms = CASE attempt_deadline_ms
+            WHEN 0 THEN 0 ELSE greatest(attempt_deadline_ms, $1) END,
+        queue_deadline_ms = greatest(queue_deadline_ms, $1),
+        total_deadline_ms = greatest(total_deadline_ms, $1)
+    WHERE deadline_ms > 0 AND deadline_ms < $1
+    RETURNING 1
+)
+SELECT count(*) FROM put_off;
+
+-- name: task
+-- Of a tenant, or of any: to the others it is not there.
+SELECT {task} FROM tasks WHERE id = $1 AND tenant = coalesce($2, tenant);
+
+-- name: tombstone
+SELECT 1 FROM tombstones WHERE id = $1 AND tenant = coalesce($2, tenant);
+
+-- name: payload
+SELECT body FROM payloads WHERE task_number = (SELECT task_number FROM tasks WHERE id = $1);
+
+-- name: outcome
+SELECT result, details, late_result FROM outcomes
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = $1);
+
+-- name: events
+SELECT {event} FROM events
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = $1) AND seq > $2
+ORDER BY seq LIMIT $3;
+
+-- name: attempts
+SELECT {attempt} FROM attempts
+WHERE task_number = (SELECT task_number FROM tasks WHERE id = $1) ORDER BY number;
+
+-- name: logged
+-- Events of all replicas after a position of each, with their tasks as they are now, and whether
+-- any of them was dropped: one statement, so it is one view of the database. $1 and $2 are the
+-- positions; a replica that is not named there is seen whole if one with a higher number is.
+WITH seen AS (
+    SELECT number, n FROM unnest($1::bigint[], $2::bigint[]) AS given (number, n)
+), rest AS (
+    SELECT replicas.number, CASE
+        WHEN seen.n IS NOT NULL THEN seen.n
+        WHEN replicas.number < (SELECT max(number) FROM seen) THEN head
+        ELSE 0 END AS n
+    FROM replicas LEFT JOIN seen USING (number)
+), page AS (
+    SELECT events.* FROM rest CROSS JOIN LATERAL (
+        SELECT * FROM events
+        WHERE position > (rest.number << {bits}) + rest.n
+            AND position < (rest.number + 1) << {bits}
+        ORDER BY position LIMIT $3
+    ) AS events
+    ORDER BY ord LIMIT $3
+)
+SELECT missed, page.position, {event_of_page}, {tasks_task}
+FROM (
+    SELECT EXISTS (SELECT FROM horizons JOIN rest USING (number) WHERE horizons.n > rest.n)
+) AS looked (missed)
+LEFT JOIN (page JOIN tasks USING (task_number)) ON TRUE
+ORDER BY page.ord;
+
+-- name: tasks
+-- One page of a list; {filters} is one of the combinations of its filters.
+SELECT {task} FROM tasks WHERE {filters} AND task_number < $1 ORDER BY task_number DESC LIMIT $2;
+
+-- name: labelled
+-- The same, of tasks with a label. {filters} may ask for more.
+SELECT {tasks_task} FROM labels JOIN tasks USING (task_number)
+WHERE {filters} AND labels.task_number < $1 ORDER BY labels.task_number DESC LIMIT $2;
+
+-- name: of_all_tenants
+-- Merges the pages of all tenants; leaps from each to the next in the index.
+WITH RECURSIVE leap (tenant) AS (
+    SELECT min(tenant) FROM tasks
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM tasks WHERE tenant > leap.tenant) FROM leap
+    WHERE leap.tenant IS NOT NULL
+)
+SELECT page.* FROM leap CROSS JOIN LATERAL ({page}) AS page
+ORDER BY task_number DESC LIMIT $2;
+
+-- name: expired
+SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= $1 ORDER BY deadline_ms LIMIT $2;
+
+-- name: first_deadline
+SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0;
+
+-- name: latest_time
+SELECT coalesce(max(latest_ms), 0) FROM replicas;
+
+-- name: running
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
+
+-- name: waiting
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
+
+-- name: stopped
+-- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.
+SELECT id, {stopped} FROM attempts JOIN tasks USING (task_number)
+WHERE outcome IN (6, 7) AND ended_ms > $1 AND (digest = ''::bytea OR attempt > number);
+
+-- name: servers
+SELECT {server} FROM servers;
+
+-- name: paused_types
+SELECT type, reason, since_ms FROM paused_types;

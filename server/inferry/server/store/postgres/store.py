@@ -1,0 +1,188 @@
+"""The store in a PostgreSQL database.
+
+One connection writes, batch by batch; a few more read. A database that is away is waited for:
+commits are refused meanwhile, and ``recover`` goes on where it stopped. Whatever a batch decides is
+decided on rows that it has locked, so any number of replicas may do the same.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import asyncpg
+
+from inferry.server.store import Listener, StoreError
+from inferry.server.store.journal import Journal
+from inferry.server.store.migrations import load_migrations
+from inferry.server.store.operations import Epoch, Operation, Result
+from inferry.server.store.postgres.batches import Batch, BrokenOperationError, Run, run, run_apart
+from inferry.server.store.postgres.connections import DATABASE_ERRORS, new_pool
+from inferry.server.store.postgres.options import PostgresOptions
+from inferry.server.store.postgres.queries import FOLDER
+from inferry.server.store.postgres.reads import PostgresReads
+from inferry.server.store.postgres.writer import AwayError, Writer
+from inferry.server.store.unbroken import to_its_end
+
+_MIGRATIONS = load_migrations(FOLDER)
+#: How often a batch is begun anew: others were in its way, or the connection was lost.
+_TRIES = 5
+#: Before a batch, or a connection, is tried again: at most, the first time and in the end.
+_FIRST_PAUSE_S = 0.05
+_LAST_PAUSE_S = 2.0
+
+
+class PostgresStore(PostgresReads):
+    """``Store`` in a database, which others may share.
+
+    Args:
+        options: Where it is.
+        random: Spreads the tries of many replicas.
+    """
+
+    def __init__(self, options: PostgresOptions, random: Random | None = None) -> None:
+        super().__init__(options)
+        self.failed = asyncio.Event()
+        self.listener: Listener = len
+        self.epoch: Epoch
+        self._random = random or Random()  # noqa: S311  # jitter
+        self._writer = Writer(options)
+        self._turn = asyncio.Lock()
+        self._closing = asyncio.Event()
+        #: Tries since the database went away.
+        self._tries = 0
+        #: Why nothing can be written; empty when all is well.
+        self._failure = "it is not open"
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        try:
+            await self._writer.open(_MIGRATIONS)
+        except (*DATABASE_ERRORS, StoreError) as error:
+            await self._writer.close()
+            raise StoreError(f"cannot open the store {self._place}: {_why(error)}") from error
+        self.epoch = self._writer.epoch
+        self._journal = Journal(self.epoch)
+        self._pool = await new_pool(self._options, "inferry")
+        self._closing.clear()
+        self._failure = ""
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        self._closing.set()
+        async with self._turn:
+            self._failure = "it is closed"
+            self.failed.clear()
+            await self._writer.close()
+            await self._close_pool()
+
+    async def commit(self, operations: Sequence[Operation]) -> list[Result]:
+        """See ``Store.commit``. Once begun it ends, even if the caller is cancelled meanwhile."""
+        return await to_its_end(self._commit(operations))
+
+    async def recover(self) -> None:
+        """See ``Store.recover``. Once begun it ends, like a commit."""
+        await to_its_end(self._recover())
+
+    async def _commit(self, operations: Sequence[Operation]) -> list[Result]:
+        async with self._turn:
+            if self._failure:
+                raise self._refusal(self._failure)
+            try:
+                batch = await self._write(operations)
+            except BaseException:
+                self._journal.cut(0)
+                raise
+            self.listener(self._journal.seal())
+            return batch.results
+
+    async def _write(self, operations: Sequence[Operation]) -> Batch:
+        how: Run = run
+        for again in range(_TRIES):
+            try:
+                return await self._transact(how, operations)
+            except BrokenOperationError:
+                # All of it again, each by itself: savepoints would cost every batch.
+                how = run_apart
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                await asyncio.sleep(self._pause_s(again))
+            except AwayError as away:
+                if away.sent is not None:
+                    if await self._look_up():
+                        return away.sent
+                elif again:
+                    raise self._fail(away) from away
+                else:
+                    await self._rejoin(away)
+            except DATABASE_ERRORS as error:
+                raise self._refusal(_why(error)) from error
+            self._journal.cut(0)
+        raise self._refusal("too many others were in the way")
+
+    async def _transact(self, how: Run, operations: Sequence[Operation]) -> Batch:
+        return await self._writer.transact(
+            lambda db: how(db, self._journal, operations), self._journal
+        )
+
+    async def _rejoin(self, away: AwayError) -> None:
+        """Connects anew at once: one connection may be lost where the database is well."""
+        try:
+            await self._writer.rejoin()
+        except (*DATABASE_ERRORS, StoreError) as error:
+            raise self._fail(error) from away
+
+    async def _look_up(self) -> bool:
+        """Finds out whether the commit is there whose answer was lost, however long it takes."""
+        self.failed.set()
+        while not self._closing.is_set():
+            try:
+                landed = await self._writer.rejoin()
+            except DATABASE_ERRORS:
+                await self._wait()
+            except StoreError as error:
+                raise self._fail(error) from error
+            else:
+                self._work_again()
+                return landed
+        raise self._refusal("it is closed, and nobody knows whether the last commit is there")
+
+    async def _recover(self) -> None:
+        if self.failed.is_set():
+            await self._wait()
+        async with self._turn:
+            if not self.failed.is_set():
+                return
+            try:
+                await self._writer.rejoin()
+            except (*DATABASE_ERRORS, StoreError) as error:
+                raise StoreError(f"cannot use the store {self._place}: {_why(error)}") from error
+            self._work_again()
+
+    def _work_again(self) -> None:
+        self._tries, self._failure = 0, ""
+        self.failed.clear()
+
+    def _fail(self, error: BaseException) -> StoreError:
+        self._failure = f"the database is away: {_why(error)}"
+        self.failed.set()
+        return self._refusal(self._failure)
+
+    def _refusal(self, why: str) -> StoreError:
+        return StoreError(f"cannot write to the store {self._place}: {why}")
+
+    async def _wait(self) -> None:
+        """Waits before the next try, each time longer; not when the store is closed."""
+        self._tries += 1
+        try:
+            async with asyncio.timeout(self._pause_s(self._tries)):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
+
+    def _pause_s(self, tries: int) -> float:
+        most = min(_LAST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(tries, 10))
+        return self._random.uniform(0, most)
+
+
+def _why(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, AwayError) else error
+    return str(cause) or type(cause).__name__

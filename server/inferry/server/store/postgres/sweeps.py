@@ -1,0 +1,19 @@
+"""Writes that go over many tasks at once."""
+
+from inferry.server.store.operations import Postpone, Purge
+from inferry.server.store.postgres.connections import Connection
+from inferry.server.store.postgres.queries import QUERIES
+
+Sweep = Purge | Postpone
+
+
+async def sweep(db: Connection, operation: Sweep) -> int:
+    """Does one; returns how many tasks it dropped or put off."""
+    match operation:
+        case Purge(now_ms, limit, tombstone_ms):
+            await db.execute(QUERIES["forget_tombstones"], now_ms, limit)
+            await db.execute(QUERIES["forget_request_ids"], now_ms, limit)
+            return int(await db.fetchval(QUERIES["purge"], now_ms, limit, now_ms + tombstone_ms))
+        case Postpone(until_ms):
+            await db.execute(QUERIES["postpone_queue"], until_ms)
+            return int(await db.fetchval(QUERIES["postpone"], until_ms))
