@@ -94,6 +94,11 @@ SELECT position >> {bits}, max(position & ((1::bigint << {bits}) - 1))
 FROM dropped GROUP BY 1 ORDER BY 1
 ON CONFLICT (number) DO UPDATE SET n = greatest(horizons.n, excluded.n)"""
 
+_EVENT = ", ".join(EVENTS_GIVEN)
+#: Their order in the log is drawn row by row.
+_INSERT_EVENTS = """INSERT INTO events ({event})
+SELECT {event} FROM {given} AS given ({event}) ORDER BY position"""
+
 _PARTS = {
     "task": ", ".join(rows.TASK),
     "tasks_task": _of("tasks", rows.TASK),
@@ -115,9 +120,9 @@ _PARTS = {
     "labels_given": _unnest(LABELS_GIVEN, 1 + len(TASKS_GIVEN) + len(PAYLOADS_GIVEN)),
     "reports_given": _unnest(REPORTS_GIVEN),
     "states_given": _unnest(STATES_GIVEN),
-    "events_given": _unnest(EVENTS_GIVEN),
-    "attempts_given": _unnest(ATTEMPTS_GIVEN),
-    "outcomes_given": _unnest(OUTCOMES_GIVEN, 1 + len(ATTEMPTS_GIVEN)),
+    "insert_events": _INSERT_EVENTS.format(event=_EVENT, given=_unnest(EVENTS_GIVEN)),
+    "attempts_given": _unnest(ATTEMPTS_GIVEN, 1 + len(EVENTS_GIVEN)),
+    "outcomes_given": _unnest(OUTCOMES_GIVEN, 1 + len(EVENTS_GIVEN) + len(ATTEMPTS_GIVEN)),
     "note_dropped": _NOTE_DROPPED.format(bits=POSITION_BITS),
     "bits": str(POSITION_BITS),
     **{name: f"{{{name}}}" for name in _LATER},

@@ -39,8 +39,8 @@ async def write(db: Connection, draft: Draft) -> None:
     await _write_keys(db, draft)
     await _insert_tasks(db, draft.added())
     await _update_tasks(db, draft)
-    await _write_ends(db, draft)
-    await _insert_events(db, draft)
+    await _write_log(db, draft)
+    await _forget_events(db, draft)
 
 
 async def _write_keys(db: Connection, draft: Draft) -> None:
@@ -88,26 +88,27 @@ async def _update_tasks(db: Connection, draft: Draft) -> None:
         await db.execute(QUERIES["update_tasks"], *arrays(states, STATES_GIVEN))
 
 
-async def _write_ends(db: Connection, draft: Draft) -> None:
+async def _write_log(db: Connection, draft: Draft) -> None:
+    """Writes events, and with them what attempts and tasks ended with."""
     cleared = [ended.held.number for ended in draft.ended.values() if ended.cleared]
     if cleared:
         await db.execute(QUERIES["clear_outcomes"], cleared)
+    events = [(held.number, *event_row(event), position) for held, event, position in draft.events]
     attempts = [(held.number, *attempt_row(attempt)) for held, attempt in draft.attempts]
     outcomes = [
         (ended.held.number, *ended.outcome)
         for ended in draft.ended.values()
         if ended.outcome != Outcome()
     ]
+    given = arrays(events, EVENTS_GIVEN)
     if attempts or outcomes:
-        given = (*arrays(attempts, ATTEMPTS_GIVEN), *arrays(outcomes, OUTCOMES_GIVEN))
-        await db.execute(QUERIES["end_attempts"], *given)
+        given += (*arrays(attempts, ATTEMPTS_GIVEN), *arrays(outcomes, OUTCOMES_GIVEN))
+        await db.execute(QUERIES["insert_events_and_ends"], *given)
+    else:
+        await db.execute(QUERIES["insert_events"], *given)
 
 
-async def _insert_events(db: Connection, draft: Draft) -> None:
-    if not draft.events:
-        return
-    rows = [(held.number, *event_row(event), position) for held, event, position in draft.events]
-    await db.execute(QUERIES["insert_events"], *arrays(rows, EVENTS_GIVEN))
+async def _forget_events(db: Connection, draft: Draft) -> None:
     old = {
         held.number: event.seq - EVENTS_KEPT
         for held, event, _ in draft.events

@@ -103,18 +103,6 @@ SELECT id, task_number FROM added;
 -- name: clear_outcomes
 DELETE FROM outcomes WHERE task_number = ANY($1::bigint[]);
 
--- name: end_attempts
--- Keeps attempts that ended, and adds what tasks ended with to what is stored: NULL leaves it.
-WITH ended AS (
-    INSERT INTO attempts (task_number, {attempt}) SELECT * FROM {attempts_given}
-)
-INSERT INTO outcomes (task_number, result, details, late_result)
-SELECT * FROM {outcomes_given}
-ON CONFLICT (task_number) DO UPDATE SET
-    result = coalesce(excluded.result, outcomes.result),
-    details = coalesce(excluded.details, outcomes.details),
-    late_result = coalesce(excluded.late_result, outcomes.late_result);
-
 -- name: update_reports
 -- Writes what progress reports change: touches no index.
 UPDATE tasks SET position = given.position, {set_report}
@@ -128,9 +116,22 @@ FROM {states_given} AS given (task_number, position, {state})
 WHERE tasks.task_number = given.task_number;
 
 -- name: insert_events
-INSERT INTO events (task_number, {event}, position)
-SELECT task_number, {event}, position FROM {events_given} AS given (task_number, {event}, position)
-ORDER BY position;
+{insert_events};
+
+-- name: insert_events_and_ends
+-- Keeps as well attempts that ended, and adds what tasks ended with to what is stored: NULL leaves
+-- it.
+WITH ended AS (
+    INSERT INTO attempts (task_number, {attempt}) SELECT * FROM {attempts_given}
+), stored AS (
+    INSERT INTO outcomes (task_number, result, details, late_result)
+    SELECT * FROM {outcomes_given}
+    ON CONFLICT (task_number) DO UPDATE SET
+        result = coalesce(excluded.result, outcomes.result),
+        details = coalesce(excluded.details, outcomes.details),
+        late_result = coalesce(excluded.late_result, outcomes.late_result)
+)
+{insert_events};
 
 -- name: forget_events
 -- Drops events of tasks up to a sequence number, and keeps how far that went.
