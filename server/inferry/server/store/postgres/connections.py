@@ -69,10 +69,15 @@ async def connect(options: PostgresOptions, name: str) -> Connection:
     """Opens a connection.
 
     Raises:
-        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: It cannot be opened.
+        DATABASE_ERRORS: It cannot be opened.
+        StoreError: It is of no use.
     """
     db: Connection = await asyncpg.connect(**_arguments(options, name))
-    await bounded(set_up(db), options.connect_timeout_ms)
+    try:
+        await bounded(set_up(db), options.connect_timeout_ms)
+    except BaseException:
+        db.terminate()
+        raise
     return db
 
 
