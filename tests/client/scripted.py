@@ -68,6 +68,8 @@ class Scripted(TaskServiceServicer):
         self._log: list[TaskEvent] = []
         #: What the next calls of a method meet: a refusal, None for nothing, or something to do.
         self.script: dict[str, deque[Refusal | Callable[[], None] | None]] = {}
+        #: Makes an odd answer of the one to a batch.
+        self.garble: Callable[[list[Any]], list[Any]] = list
         #: The calls that came, by method.
         self.calls: dict[str, list[Any]] = {}
         #: The metadata of the last call.
@@ -132,7 +134,8 @@ class Scripted(TaskServiceServicer):
         self, request: pb.BatchCreateTasksRequest, context: Context
     ) -> pb.BatchCreateTasksResponse:
         self._met("BatchCreateTasks", request, context)
-        return pb.BatchCreateTasksResponse(results=[self._result(one) for one in request.requests])
+        results = [self._result(one) for one in request.requests]
+        return pb.BatchCreateTasksResponse(results=self.garble(results))
 
     def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         self._met("GetTask", request, context)

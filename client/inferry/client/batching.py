@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from inferry.v1.task_service_pb2 import CreateTaskRequest
+from inferry.client.errors import InferryError
+from inferry.v1.task_service_pb2 import (
+    BatchCreateTasksResponse,
+    BatchCreateTasksResult,
+    CreateTaskRequest,
+)
 
 #: What a gateway takes in one call.
 BATCH_TASKS = 1_000
@@ -27,3 +32,18 @@ def batches(requests: Sequence[CreateTaskRequest]) -> Iterator[list[int]]:
         size += more
     if batch:
         yield batch
+
+
+def results_of(response: BatchCreateTasksResponse, count: int) -> Sequence[BatchCreateTasksResult]:
+    """Gives the results of a batch of so many creations, in their order.
+
+    Raises:
+        InferryError: Not each of them has one: nobody can tell whose is missing.
+    """
+    told = [one for one in response.results if one.HasField("task") or one.HasField("refusal")]
+    if len(told) == len(response.results) == count:
+        return told
+    raise InferryError(
+        f"the answer tells of {len(told)} of {count} creations: is it a gateway that answers?",
+        code="INVALID_ANSWER",
+    )

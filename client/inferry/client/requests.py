@@ -1,6 +1,6 @@
 """What a caller wants created -> the request for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 from uuid import uuid4
@@ -9,6 +9,9 @@ from inferry.client.errors import InvalidRequest
 from inferry.client.payloads import Payload, payload_text
 from inferry.v1.task_pb2 import JSON_TEXT
 from inferry.v1.task_service_pb2 import CreateTaskRequest
+
+#: What is to be created, or why that cannot be asked for.
+Creation = CreateTaskRequest | InvalidRequest
 
 #: The longest time that a request can carry.
 _LONGEST_MS = 2**31 - 1
@@ -71,13 +74,16 @@ def new_request(task_type: str, payload: Payload, options: Mapping[str, Any]) ->
         options: As ``Options`` has them.
 
     Raises:
-        InvalidRequest: An option is out of its bounds.
-        TypeError: The payload is no JSON object, or an option is none.
-        ValueError: A number in the payload has no JSON.
+        InvalidRequest: The payload has no JSON, or an option is out of its bounds.
+        TypeError: An option is none.
     """
+    try:
+        text = payload_text({} if payload is None else payload)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"payload: {error}") from error
     request = CreateTaskRequest(
         type=task_type,
-        payload_json=payload_text({} if payload is None else payload),
+        payload_json=text,
         value_format=JSON_TEXT,
         request_id=str(uuid4()),
     )
@@ -87,6 +93,23 @@ def new_request(task_type: str, payload: Payload, options: Mapping[str, Any]) ->
         except ValueError as error:
             raise InvalidRequest(f"{name}: {value!r:.60}; {error}") from None
     return request
+
+
+def new_requests(
+    task_type: str, payloads: Iterable[Payload], options: Mapping[str, Any]
+) -> Iterator[Creation]:
+    """Makes the requests to create many tasks; what is wrong with one payload costs no other.
+
+    Raises:
+        InvalidRequest: An option is out of its bounds.
+        TypeError: An option is none.
+    """
+    new_request(task_type, None, options)
+    for payload in payloads:
+        try:
+            yield new_request(task_type, payload, options)
+        except InvalidRequest as error:
+            yield error
 
 
 def _set(request: CreateTaskRequest, name: str, value: Any) -> None:

@@ -254,3 +254,13 @@ async def test_a_gateway_that_refuses_the_token_is_named(scripted: Gateway, file
     assert (ran.status, ran.out) == (5, "")
     assert "refused: the token has expired (UNAUTHENTICATED)" in ran.err
     assert Task.Status.Name(Task.FAILED) not in ran.err
+
+
+async def test_an_answer_that_does_not_tell_of_each_line_is_named(
+    scripted: Gateway, file: Path
+) -> None:
+    scripted.tasks.answers = lambda _: BatchCreateTasksResult()
+    ran = await scripted.run("submit", "t", "--from", write(file, 2))
+    assert (ran.status, ran.out) == (5, "")
+    assert "the answer tells of 0 of 2 creations" in ran.err
+    assert "Traceback" not in ran.err

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from grpc import StatusCode
 
@@ -16,7 +18,10 @@ from inferry.client import (
     WaitTimedOut,
 )
 from inferry.v1.task_pb2 import Task
+from inferry.v1.task_service_pb2 import BatchCreateTasksResult
 from tests.client.scripted import Refusal, Scripted
+
+Garble = Callable[[list[BatchCreateTasksResult]], list[BatchCreateTasksResult]]
 
 
 async def test_a_run_gives_the_result(client: AsyncClient, gateway: Scripted) -> None:
@@ -198,3 +203,46 @@ async def test_a_closed_client_says_so(gateway: Scripted) -> None:
     await client.close()
     with pytest.raises(RuntimeError, match="closed"):
         await client.submit("hold")
+
+
+async def test_a_payload_that_cannot_be_sent_costs_no_other(
+    client: AsyncClient, gateway: Scripted
+) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    odd = [{"n": float("nan")}, "text", {"o": object()}, deep]
+    answers = await client.submit_many("hold", [{"n": 1}, *odd, {"n": 2}])
+    assert [isinstance(one, InvalidRequest) for one in answers] == [False, *[True] * 4, False]
+    assert [one.payload_json for one in gateway.said("BatchCreateTasks")[0].requests] == [
+        b'{"n":1}',
+        b'{"n":2}',
+    ]
+    results = await client.map("echo", [{"n": 1}, odd[0], {"n": 2}], return_exceptions=True)
+    assert results[::2] == [{"n": 1}, {"n": 2}]
+    assert isinstance(results[1], InvalidRequest)
+    with pytest.raises(InvalidRequest, match="not JSON compliant"):
+        await client.submit("hold", odd[0])
+
+
+async def test_an_option_that_is_wrong_is_said_once_for_many(client: AsyncClient) -> None:
+    with pytest.raises(InvalidRequest, match="priority"):
+        await client.submit_many("hold", [{}, {}], priority=2**40)
+
+
+@pytest.mark.parametrize(
+    "garble",
+    [
+        lambda results: results[:-1],
+        lambda results: [*results, results[0]],
+        lambda results: [BatchCreateTasksResult() for _ in results],
+    ],
+    ids=["too few", "too many", "empty"],
+)
+async def test_a_batch_whose_answers_do_not_match_is_an_error_of_each(
+    client: AsyncClient, gateway: Scripted, garble: Garble
+) -> None:
+    gateway.garble = garble
+    for answer in await client.submit_many("hold", [{"n": 1}, {"n": 2}]):
+        assert isinstance(answer, InferryError)
+        assert (answer.code, bool(answer.request_id)) == ("INVALID_ANSWER", True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from inferry.cli.batch.creations import Creation
 from inferry.cli.session import Session, wait_for_gateway
+from inferry.client.batching import results_of
 from inferry.client.errors import InferryError
 from inferry.client.patience import Absence
 from inferry.v1.task_service_pb2 import (
@@ -56,10 +57,10 @@ class Creator:
         """
         left = batch
         while left:
-            response = self._call(left)
+            results = results_of(self._call(left), len(left))
             again: list[Creation] = []
             pause_s = 0.0
-            for creation, result in zip(left, response.results, strict=True):
+            for creation, result in zip(left, results, strict=True):
                 if result.refusal.HasField("retry_after_ms"):
                     again.append(creation)
                     pause_s = max(pause_s, result.refusal.retry_after_ms / 1_000)

@@ -22,7 +22,7 @@ from inferry.client.config import (
 )
 from inferry.client.errors import InferryError, Unavailable, WaitTimedOut
 from inferry.client.payloads import Payload
-from inferry.client.requests import Options, new_request
+from inferry.client.requests import Creation, Options, new_request, new_requests
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 
 Input = TypeVar("Input")
@@ -226,9 +226,7 @@ class AsyncClient(AsyncTasks, AsyncServers):
         return self._task_of(await create(self._calls, request, patience))
 
 
-def _many(
-    task_type: str, payloads: Iterable[Payload], options: Options
-) -> Iterable[CreateTaskRequest]:
+def _many(task_type: str, payloads: Iterable[Payload], options: Options) -> Iterable[Creation]:
     if "request_id" in options:
         raise TypeError("request_id is the name of one creation: each of many gets its own")
-    return (new_request(task_type, payload, options) for payload in payloads)
+    return new_requests(task_type, payloads, options)

@@ -6,10 +6,11 @@ from copy import copy
 
 from inferry.client.aio.calls import Calls
 from inferry.client.aio.machinery import sleep
-from inferry.client.batching import batches
+from inferry.client.batching import batches, results_of
 from inferry.client.errors import InferryError, QueueFull
 from inferry.client.failures import refusal_error
 from inferry.client.patience import Patience
+from inferry.client.requests import Creation
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
@@ -33,9 +34,7 @@ async def create(calls: Calls, request: CreateTaskRequest, patience: Patience) -
     return (await calls.ask(lambda s: s.tasks.CreateTask, request, patience)).task
 
 
-async def undo(
-    calls: Calls, task_ids: Iterable[str], unanswered: Sequence[CreateTaskRequest] = ()
-) -> None:
+async def undo(calls: Calls, task_ids: Iterable[str], unanswered: Sequence[Creation] = ()) -> None:
     """Cancels tasks that nobody waits for any more; no error where that cannot be.
 
     Args:
@@ -55,20 +54,22 @@ async def undo(
 
 
 async def create_many(
-    calls: Calls, requests: Sequence[CreateTaskRequest], timeout_s: float | None
+    calls: Calls, requests: Sequence[Creation], timeout_s: float | None
 ) -> list[Answer]:
     """Creates tasks, with an answer for each: the task, or why there is none.
 
     Args:
         calls: The way to the gateway.
-        requests: What to create, each with a key of its own.
+        requests: What to create, each with a key of its own; or why that cannot be asked for.
         timeout_s: How long each batch may take.
     """
-    answers: list[Answer] = []
-    for batch in batches(requests):
+    wanted = [one for one in requests if isinstance(one, CreateTaskRequest)]
+    made: list[Answer] = []
+    for batch in batches(wanted):
         patience = calls.patience(timeout_s)
-        answers += await _batch(calls, [requests[index] for index in batch], patience)
-    return answers
+        made += await _batch(calls, [wanted[index] for index in batch], patience)
+    answers = iter(made)
+    return [one if isinstance(one, InferryError) else next(answers) for one in requests]
 
 
 async def _batch(
@@ -101,7 +102,8 @@ async def _once(
             # One that is too large for any batch is alone in its own: a call has another limit.
             return {first.request_id: await create(calls, first, patience)}
         batch = BatchCreateTasksRequest(requests=requests)
-        results = (await calls.ask(lambda s: s.tasks.BatchCreateTasks, batch, patience)).results
+        response = await calls.ask(lambda s: s.tasks.BatchCreateTasks, batch, patience)
+        results = results_of(response, len(requests))
     except InferryError as error:
         return {one.request_id: _about(error, one) for one in requests}
     return {

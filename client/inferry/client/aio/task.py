@@ -131,7 +131,7 @@ class AsyncTask:
                 told = await self._calls.here().follower.end_of(self.id, patience.left_s())
             except TimeoutError:
                 state = self.state or TaskState(id=self.id)
-                text = f"{self.id} has not ended within {timeout_s:g} s"
+                text = f"{self.id} has not ended within {timeout_s:.3g} s"
                 raise WaitTimedOut(text, task=state) from None
             if isinstance(told, InferryError):
                 # The others who wait raise it, too.

@@ -15,7 +15,7 @@ from inferry.client.config import (
 )
 from inferry.client.errors import InferryError, Unavailable, WaitTimedOut
 from inferry.client.payloads import Payload
-from inferry.client.requests import Options, new_request
+from inferry.client.requests import Creation, Options, new_request, new_requests
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.creation import create, create_many, undo
 from inferry.client.sync.function import Function
@@ -227,9 +227,7 @@ class Client(Tasks, Servers):
         return self._task_of(create(self._calls, request, patience))
 
 
-def _many(
-    task_type: str, payloads: Iterable[Payload], options: Options
-) -> Iterable[CreateTaskRequest]:
+def _many(task_type: str, payloads: Iterable[Payload], options: Options) -> Iterable[Creation]:
     if "request_id" in options:
         raise TypeError("request_id is the name of one creation: each of many gets its own")
-    return (new_request(task_type, payload, options) for payload in payloads)
+    return new_requests(task_type, payloads, options)

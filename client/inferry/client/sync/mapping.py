@@ -10,12 +10,12 @@ from inferry.client.errors import InferryError
 from inferry.client.failures import end_error
 from inferry.client.following import Told
 from inferry.client.payloads import value_of
+from inferry.client.requests import Creation
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.creation import create_many, undo
 from inferry.client.sync.machinery import Mailbox, see_through
 from inferry.client.sync.task import Task
 from inferry.v1 import task_pb2
-from inferry.v1.task_service_pb2 import CreateTaskRequest
 
 #: Is told how many have ended, and of how many; None while nobody knows.
 OnProgress = Callable[[int, int | None], None]
@@ -35,20 +35,20 @@ class MappedRun:
     def __init__(
         self,
         calls: Calls,
-        requests: Iterable[CreateTaskRequest],
+        requests: Iterable[Creation],
         total: int | None,
         concurrency: int,
         on_progress: OnProgress | None,
     ) -> None:
         self._calls = calls
-        self._requests: Iterator[CreateTaskRequest] = iter(requests)
+        self._requests: Iterator[Creation] = iter(requests)
         self._total = total
         self._concurrency = concurrency
         self._on_progress = on_progress
         self._mailbox: Mailbox[tuple[int, Told]] = Mailbox()
         self._begun = 0
         #: Those whose creation has not been answered.
-        self._creating: list[CreateTaskRequest] = []
+        self._creating: list[Creation] = []
         #: Those that are open, and how to be told no longer, by number.
         self._open: dict[int, tuple[Task, Callable[[Told], None]]] = {}
         self._ended: dict[int, Any] = {}
