@@ -15,8 +15,11 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inferry.server.app.gateway import DATABASE
+from inferry.v1.task_pb2 import Task
+from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, SUCCESS, Backend, Job
 from tests.gateways import Running, running_gateway, token
+from tests.model_worker import ModelWorker, streamed_gateway
 from tests.processes import GatewayProcess
 from tests.server.store.faulty_disk import FaultyDisk, failing, faulty_disk, full, healthy
 
@@ -235,3 +238,26 @@ async def test_a_gateway_that_cannot_write_to_any_file_recovers_when_it_can(
         await gateway_process.restart()
         for status, task_id in (*created, last):
             assert (status, await read(task_id)) == (202, 200)
+
+
+async def test_a_full_disk_does_not_cost_a_worker_what_it_has_that_connects_again(
+    disk: FaultyDisk, tmp_path: Path
+) -> None:
+    go = asyncio.Event()
+
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        await go.wait()
+        worker.complete(assignment, b"1")
+
+    async with streamed_gateway(tmp_path) as gateway:
+        worker = ModelWorker(gateway.gateway.grpc_address, work=work)
+        async with worker.connected():
+            task_id = await gateway.create()
+            await worker.until(lambda: bool(worker.held))
+        disk.fault = full
+        async with worker.connected():
+            assert worker.welcome is not None
+            assert worker.welcome.resumed
+            disk.fault = healthy
+            go.set()
+            assert (await gateway.task(task_id)).status == Task.COMPLETED

@@ -1,6 +1,6 @@
 """The use cases of servers: register, heartbeat, drain, resume, deregister, read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -64,7 +64,8 @@ class Registry:
     async def register(self, registration: Registration) -> Member:
         """Adds a server, or renews the registration of the same tenant, url and name.
 
-        One that is being deregistered stays. Which server it is, is for the store to say.
+        One that is being deregistered stays. Which server it is, is for the store to say, unless
+        a worker connects again as it was.
 
         Raises:
             InvalidPayloadError: The url is none that a server can be called at.
@@ -88,6 +89,9 @@ class Registry:
             labels=registration.labels,
         )
         member = self._fleet.find(record.identity)
+        if worker and member is not None and _unchanged(member, record):
+            # It writes nothing: a full disk must not cost it what it has.
+            return self._fleet.put(replace(member.record, updated_ms=now))
         server_id = record.id if member is None else member.record.id
         self._fleet.keep(server_id, 1)
         settle = partial(self._ledger.registered, server_id=server_id)
@@ -153,6 +157,19 @@ class Registry:
     def all(self) -> list[Member]:
         """Lists the servers by name."""
         return self._fleet.by_name(self._clock.now_ms())
+
+
+def _unchanged(member: Member, record: ServerRecord) -> bool:
+    """Whether a registration says nothing new of a server that stays, and nobody writes of."""
+    before = member.record
+    same = replace(
+        record,
+        id=before.id,
+        draining=before.draining,
+        created_ms=before.created_ms,
+        updated_ms=before.updated_ms,
+    )
+    return same == before and not (member.leaves_ms or member.kept)
 
 
 def server_url(text: str) -> str:
