@@ -128,6 +128,8 @@ class ModelWorker:
     #: Whether it takes what it gets, and whether it speaks by itself.
     takes: bool = True
     beats: bool = True
+    #: Whether it stops what is cancelled.
+    stops: bool = True
     ready: bool = True
     lag_ms: int = 0
     welcome: WorkerWelcome | None = None
@@ -316,6 +318,8 @@ class ModelWorker:
 
     def _cancelled(self, cancel: AttemptCancel) -> None:
         self.cancels.append(cancel)
+        if not self.stops:
+            return
         work = self.held.pop((cancel.attempt.task_id, cancel.attempt.attempt), None)
         if work is not None:
             work.cancel()

@@ -274,3 +274,15 @@ async def test_a_report_counts_when_the_answer_to_the_dispatch_never_comes(
     done = await gateway.task(task["id"])
     assert (done["status"], done["result"]) == ("COMPLETED", "heard")
     assert await outcomes(gateway, done) == ["SUCCEEDED"]
+
+
+async def test_a_server_that_breaks_tasks_off_and_says_so_is_called_as_before(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = say({"status": "error", "error": "it stops", "loss": "interrupted"})
+    server_id = await gateway.register(backend)
+    for _ in range(6):
+        done = await run(gateway)
+        assert (done["status"], done["details"]["reason"]) == ("FAILED", "interrupted")
+    _, server = await gateway.call("GET", f"/api/servers/{server_id}")
+    assert server["breaker"] == "CLOSED"

@@ -513,6 +513,33 @@ async def test_a_result_comes_in_chunks(tmp_path: Path) -> None:
         assert (task.status, task.result.string_value) == (Task.COMPLETED, "x" * 10_000)
 
 
+async def test_a_result_in_chunks_that_comes_after_its_time_is_kept_however_long_it_takes(
+    tmp_path: Path,
+) -> None:
+    async def nothing(_worker: ModelWorker, _assignment: Assignment) -> None:
+        return
+
+    settings = QUICK | {"worker_chunk_bytes": 1_024, "grace_ms": 0, "cancel_grace_ms": 10}
+    async with streamed_gateway(tmp_path, **settings) as gateway:
+        worker = worker_of(gateway, work=nothing, stops=False)
+        async with worker.connected():
+            task_id = await gateway.create(timeout_ms=300)
+            await worker.until(lambda: bool(worker.held))
+            named = AttemptRef(task_id=task_id, attempt=1)
+            worker.say(result_chunks=[ResultChunk(attempt=named, offset=0, data=b'"' + b"x" * 999)])
+            assert (await gateway.task(task_id)).status == Task.TIMEOUT
+            # Its slot is free again, though it said nothing.
+            await gateway.until(lambda now: not now.active)
+            worker.say(result_chunks=[ResultChunk(attempt=named, offset=1_000, data=b'"')])
+            update = TaskUpdate(status=Task.COMPLETED)
+            report = WorkerReport(attempt=named, number=1, update=update, chunked_bytes=1_001)
+            worker.reports[1] = report
+            worker.say(reports=[report])
+            await worker.until(lambda: bool(worker.acks))
+            assert worker.acks[0].code == ""
+            assert (await gateway.task(task_id)).late_result.string_value == "x" * 999
+
+
 async def test_a_large_result_whose_acknowledgement_was_lost_is_taken_once_more(
     tmp_path: Path,
 ) -> None:

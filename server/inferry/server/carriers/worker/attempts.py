@@ -150,7 +150,8 @@ class Attempts:
             hold = self.give_back(attempt, _TOOK_BACK)
             self._call_off(attempt, hold)
         for attempt in self.holds.overdue(Phase.STOPPING, now_ms):
-            self.forget(attempt)
+            # Its result may be on its way, in parts, and is kept if it comes at last.
+            self.forget(attempt, with_parts=False)
         self.due_ms = self.holds.due_ms()
 
     def give_back(self, attempt: AttemptKey, reason: str) -> Hold | None:
@@ -182,10 +183,15 @@ class Attempts:
                 attempt, AttemptCancel(attempt=ref(attempt), reason=reason, text=text)
             )
 
-    def forget(self, attempt: AttemptKey) -> Hold | None:
-        """Lets go of an attempt: it is none of the worker's any more; returns what it had of it."""
+    def forget(self, attempt: AttemptKey, *, with_parts: bool = True) -> Hold | None:
+        """Lets go of an attempt: it is none of the worker's any more; returns what it had of it.
+
+        Args:
+            attempt: Which one.
+            with_parts: Also of the parts of its result that have come.
+        """
         hold = self.holds.remove(attempt)
-        if self.session is not None:
+        if self.session is not None and with_parts:
             self.session.chunks.discard(attempt)
         if hold is not None and hold.stopped is not None:
             done, hold.stopped = hold.stopped, None

@@ -62,6 +62,7 @@ class Inbox:
             words.append(self._word(worker, session, attempt, report))
         self._write(worker, session, words)
         for attempt in _keys(session, message.stopped):
+            session.chunks.discard(attempt)
             worker.attempts.stopped(attempt)
         self._state(worker, message)
 
@@ -101,6 +102,8 @@ class Inbox:
                 update.result_json = session.chunks.take(attempt, report.chunked_bytes)
             except InferryError as flaw:
                 return Word(attempt, report.number, update, hold, flaw)
+        elif update.status in _FINAL:
+            session.chunks.discard(attempt)
         return Word(attempt, report.number, update, hold)
 
     def _write(self, worker: Worker, session: Session, words: Sequence[Word]) -> None:
