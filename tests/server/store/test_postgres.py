@@ -173,7 +173,7 @@ async def test_positions_of_each_replica_have_no_hole_and_the_log_no_event_befor
             await do(store, *(change(task_id, Progress(1.0)) for task_id in turns.sample(ids, 3)))
 
     await asyncio.gather(*map(report, replicas))
-    logged = await replicas[1].logged(0, 1_000)
+    logged = await replicas[1].logged({}, 1_000)
     assert logged is not None
     assert len(logged) == 2 * 10 + 3 * 30 * 3
     seen: dict[str, int] = dict.fromkeys(ids, 0)
