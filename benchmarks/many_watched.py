@@ -6,23 +6,17 @@ python -m benchmarks.many_watched
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Any
 
 import grpc
 import uvloop
-from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from inferry.server.access.tokens import Role, issue_token
+from benchmarks.gateway import bearer, running_gateway
 from inferry.server.app.gateway import Gateway
-from inferry.server.clock import SystemClock
-from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
@@ -41,7 +35,6 @@ CREATED = 4_000
 SIZES = (1, 10, 100, 1_000)
 #: Calls at once: of single creations, and of batches.
 SINGLE_CALLS, BATCH_CALLS = 64, 4
-SECRET = token_urlsafe(48)
 _PAYLOAD = b'{"prompt":"a picture of a ferry","steps":30,"seed":42}'
 
 
@@ -93,32 +86,12 @@ class WithToken:
 
     def __init__(self, channel: Any) -> None:
         self._stub: Any = TaskServiceStub(channel)
-        token = issue_token(
-            SECRET.encode(), "benchmark", Role.CLIENT, "benchmark", 3_600, SystemClock().now_ms()
-        )
-        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._metadata = bearer("benchmark")
 
     def __getattr__(self, rpc: str) -> Any:
         """Gives what calls an RPC."""
         call = getattr(self._stub, rpc)
         return lambda request: call(request, metadata=self._metadata)
-
-
-@asynccontextmanager
-async def _gateway(folder: Path) -> AsyncIterator[Gateway]:
-    config = Config(
-        data_dir=folder,
-        jwt_secret=SecretStr(SECRET),
-        grpc_port=0,
-        queue_limit=1_000_000,
-        queue_limit_per_tenant=1_000_000,
-    )
-    gateway = Gateway(config, "http://127.0.0.1:1")
-    await gateway.start()
-    try:
-        yield gateway
-    finally:
-        await gateway.stop()
 
 
 async def _share(crowd: Crowd) -> tuple[float, float]:
@@ -182,7 +155,8 @@ async def _batches(gateway: Gateway) -> Table:
 async def _main() -> None:
     with tempfile.TemporaryDirectory(prefix="many-") as folder:
         set_up_logs("json", "warning", StringIO())
-        async with _gateway(Path(folder)) as gateway:
+        limits = {"queue_limit": 1_000_000, "queue_limit_per_tenant": 1_000_000}
+        async with running_gateway(Path(folder), **limits) as gateway:
             Console().print(await _watchers(WithToken(gateway.channel)))
             Console().print(await _batches(gateway))
 

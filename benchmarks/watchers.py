@@ -6,22 +6,16 @@ python -m benchmarks.watchers
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Any
 
 import uvloop
-from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from inferry.server.access.tokens import Role, issue_token
+from benchmarks.gateway import Metadata, bearer, running_gateway
 from inferry.server.app.gateway import Gateway
-from inferry.server.clock import SystemClock
-from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.v1.task_pb2 import TaskEvent
 from inferry.v1.task_service_pb2 import CancelTaskRequest, CreateTaskRequest, WatchTaskRequest
@@ -32,9 +26,6 @@ TENANTS = 1_000
 #: Tasks that leave the queue in a second while it moves: all behind them get another place.
 MOVES_A_SECOND = 10
 LOOK_S = 10.0
-SECRET = token_urlsafe(48)
-
-Metadata = tuple[tuple[str, str], ...]
 
 
 class Crowd:
@@ -50,7 +41,7 @@ class Crowd:
     async def enter(self) -> None:
         """Creates the tasks."""
         for number in range(TENANTS):
-            metadata = _bearer(f"tenant-{number}")
+            metadata = bearer(f"tenant-{number}")
             request = CreateTaskRequest(type="benchmark", queue_timeout_ms=3_600_000)
             created = await self._stub.CreateTask(request, metadata=metadata)
             self._waiting.append((created.task.id, metadata))
@@ -80,23 +71,6 @@ class Crowd:
             self.told += response.event.kind == TaskEvent.QUEUED
 
 
-@asynccontextmanager
-async def _gateway(folder: Path) -> AsyncIterator[Gateway]:
-    config = Config(data_dir=folder, jwt_secret=SecretStr(SECRET), grpc_port=0)
-    gateway = Gateway(config, "http://127.0.0.1:1")
-    await gateway.start()
-    try:
-        yield gateway
-    finally:
-        await gateway.stop()
-
-
-def _bearer(tenant: str) -> Metadata:
-    now_ms = SystemClock().now_ms()
-    token = issue_token(SECRET.encode(), tenant, Role.CLIENT, tenant, 3_600, now_ms)
-    return (("authorization", f"Bearer {token}"),)
-
-
 async def _share(crowd: Crowd) -> tuple[float, float]:
     """Measures the percent of a core that this process takes, and words on places a second."""
     used_s, began_s, told = time.process_time(), time.perf_counter(), crowd.told
@@ -108,7 +82,7 @@ async def _share(crowd: Crowd) -> tuple[float, float]:
 async def _main() -> None:
     with tempfile.TemporaryDirectory(prefix="watchers-") as folder:
         set_up_logs("json", "info", StringIO())
-        async with _gateway(Path(folder)) as gateway:
+        async with running_gateway(Path(folder)) as gateway:
             crowd = Crowd(gateway)
             await crowd.enter()
             table = Table("queue", "watchers", "% of a core", "places told a second")

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from inferry.backend.http import Place, Server
-from inferry.backend.http.delivery import AnswerRefusedError, call
+from inferry.backend.http.delivery import AnswerRefusedError, Request, call
 from inferry.cli.mock.backend import mock_backend
 
 WITHIN_S = 20
@@ -226,7 +226,7 @@ async def test_a_call_is_repeated_until_somebody_listens(unused_tcp_port: int) -
     callbacks = Callbacks()
     url = f"http://127.0.0.1:{unused_tcp_port}/api/tasks/task_1"
     async with aiohttp.ClientSession() as http:
-        calling = asyncio.create_task(call(http, "PUT", url, {"status": "COMPLETED"}))
+        calling = asyncio.create_task(call(http, Request("PUT", url, {"status": "COMPLETED"})))
         callbacks.server.port = unused_tcp_port
         await callbacks.server.start_server()
         async with asyncio.timeout(WITHIN_S):
@@ -240,5 +240,5 @@ async def test_a_refusal_is_not_repeated() -> None:
     await callbacks.server.start_server()
     async with aiohttp.ClientSession() as http:
         with pytest.raises(AnswerRefusedError, match=r"400 .*INVALID_PAYLOAD"):
-            await call(http, "PUT", callbacks.url("task_1"), {})
+            await call(http, Request("PUT", callbacks.url("task_1"), {}))
     await callbacks.server.close()

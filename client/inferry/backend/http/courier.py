@@ -9,7 +9,7 @@ import aiohttp
 from inferry.backend.attempt import AttemptKey, Report
 from inferry.backend.engine import Engine
 from inferry.backend.http.bodies import callback
-from inferry.backend.http.delivery import AnswerRefusedError, Backoff, NoAnswerError, ask
+from inferry.backend.http.delivery import AnswerRefusedError, Backoff, NoAnswerError, Request, ask
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Courier:
         assert report.address is not None  # noqa: S101 - those go with an answer
         body = callback(report.update)
         try:
-            answer = await ask(self._http, "PUT", report.address, body)
+            answer = await ask(self._http, Request("PUT", report.address, body))
         except AnswerRefusedError as error:
             return self._refused(report, error)
         if report.final:

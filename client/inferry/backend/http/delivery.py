@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -66,14 +67,19 @@ class Backoff:
         return pause_s
 
 
-async def call(
-    http: aiohttp.ClientSession,
-    method: str,
-    url: str,
-    body: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Sends JSON, or nothing, until the gateway answers; waits out its restarts.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the gateway is told, or asked."""
+
+    method: str
+    url: str
+    #: JSON; None is nothing.
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+
+
+async def call(http: aiohttp.ClientSession, request: Request) -> dict[str, Any]:
+    """Sends a request until the gateway answers; waits out its restarts.
 
     Returns:
         The answer's JSON object.
@@ -84,22 +90,17 @@ async def call(
     backoff = Backoff()
     while True:
         try:
-            return await ask(http, method, url, body, headers)
+            return await ask(http, request)
         except NoAnswerError as error:
             pause_s = backoff.next(error.rest_s)
             # Not the URL: that of a callback is a secret.
-            _log.info("the gateway is called again in %.1f s: %s: %s", pause_s, method, error)
+            again = "the gateway is called again in %.1f s: %s: %s"
+            _log.info(again, pause_s, request.method, error)
         await asyncio.sleep(pause_s)
 
 
-async def ask(
-    http: aiohttp.ClientSession,
-    method: str,
-    url: str,
-    body: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Sends JSON, or nothing, once.
+async def ask(http: aiohttp.ClientSession, request: Request) -> dict[str, Any]:
+    """Sends a request once.
 
     Returns:
         The answer's JSON object.
@@ -109,11 +110,15 @@ async def ask(
         NoAnswerError: It is to be sent again.
     """
     # A stream: what is large is sent piece by piece.
-    data = None if body is None else BytesIO(orjson.dumps(body))
-    given = {"Content-Type": "application/json", **(headers or {})}
+    data = None if request.body is None else BytesIO(orjson.dumps(request.body))
     try:
         async with http.request(
-            method, url, data=data, headers=given, timeout=CALL_TIMEOUT, allow_redirects=False
+            request.method,
+            request.url,
+            data=data,
+            headers={"Content-Type": "application/json", **(request.headers or {})},
+            timeout=CALL_TIMEOUT,
+            allow_redirects=False,
         ) as answer:
             text = await answer.read()
             status, rest = answer.status, answer.headers.get("Retry-After", "")

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from inferry.backend.engine import Engine
 from inferry.backend.errors import RefusedError
-from inferry.backend.http.delivery import AnswerRefusedError, NoAnswerError, ask, call
+from inferry.backend.http.delivery import AnswerRefusedError, NoAnswerError, Request, ask, call
 from inferry.backend.load import LoadMeter
 from inferry.backend.token import Token, current_token
 
@@ -78,7 +78,7 @@ class Registration:
             RefusedError: The gateway refused five times.
         """
         # A gateway that starts for the first time makes its secret first: ask for it afterwards.
-        await call(self._http, "GET", f"{self._gateway.url}/health")
+        await call(self._http, Request("GET", f"{self._gateway.url}/health"))
         app = self._engine.app
         body = {
             "url": self._url,
@@ -90,7 +90,8 @@ class Registration:
         path = f"{self._gateway.url}/api/servers/register"
         for tried in range(_TRIES):
             try:
-                answer = await call(self._http, "POST", path, body, await self._gateway.headers())
+                headers = await self._gateway.headers()
+                answer = await call(self._http, Request("POST", path, body, headers))
             except AnswerRefusedError as error:
                 if error.status == 0 or tried + 1 == _TRIES:
                     raise RefusedError(str(error)) from None
@@ -112,7 +113,7 @@ class Registration:
             path = f"{self._gateway.url}/api/servers/{self.id}/heartbeat"
             try:
                 headers = await self._gateway.headers()
-                await ask(self._http, "POST", path, {"load": load}, headers)
+                await ask(self._http, Request("POST", path, {"load": load}, headers))
             except NoAnswerError as error:
                 _log.info("no sign of life could be given: %s", error)
             except AnswerRefusedError as error:

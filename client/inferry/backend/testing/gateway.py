@@ -1,7 +1,11 @@
 """What the gateways of tests have in common: they send attempts, and take what is said of them."""
 
 import asyncio
-from typing import Any, Protocol
+import itertools
+from abc import ABC, abstractmethod
+from typing import Any
+
+import orjson
 
 from inferry.backend.attempt import FINAL, Assignment, AttemptKey
 from inferry.backend.testing.outcome import Outcome
@@ -70,8 +74,13 @@ class Sent:
             await self.stopped.wait()
 
 
-class Gateway(Protocol):
+class Gateway(ABC):
     """A gateway of tests, whichever way it has to its backend."""
+
+    def __init__(self) -> None:
+        #: Attempts that were sent.
+        self.sent: dict[AttemptKey, Sent] = {}
+        self._numbers = itertools.count(1)
 
     async def send(
         self,
@@ -91,9 +100,20 @@ class Gateway(Protocol):
             attempt: Its number.
             timeout: How long it may run, in seconds.
         """
+        task_id = task_id or f"task_{next(self._numbers)}"
+        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
+        sent = self.sent.setdefault(assignment.key, Sent(assignment))
+        await self.begin(sent)
+        return sent
 
+    @abstractmethod
+    async def begin(self, sent: Sent) -> None:
+        """Sends an attempt for the first time, when the backend takes more."""
+
+    @abstractmethod
     async def send_again(self, sent: Sent) -> None:
         """Sends an attempt once more, as if nobody had heard that it was taken."""
 
+    @abstractmethod
     async def cancel(self, sent: Sent) -> None:
         """Tells the backend to stop an attempt; see ``Sent.until_stopped``."""

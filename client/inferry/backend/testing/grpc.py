@@ -70,7 +70,6 @@ class GrpcGateway(Intake):
         self.resume_token = ""
         self._listen = listen
         self._resume_tokens = (f"resume-{number}" for number in itertools.count(1))
-        self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop
         self._server: grpc.Server
@@ -102,23 +101,11 @@ class GrpcGateway(Intake):
             self.connection.outgoing.put(Cut(grpc.StatusCode.UNAVAILABLE, "the test is over"))
         await asyncio.to_thread(self._server.stop(0.5).wait)
 
-    async def send(
-        self,
-        task_type: str,
-        payload: Any,
-        *,
-        task_id: str = "",
-        attempt: int = 1,
-        timeout: float = 30.0,  # noqa: ASYNC109 - the task's, not the caller's
-    ) -> Sent:
-        """Sends an attempt when the worker has credit; see ``Gateway.send``."""
-        task_id = task_id or f"task_{next(self._numbers)}"
-        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
-        sent = self.sent.setdefault(assignment.key, Sent(assignment))
+    async def begin(self, sent: Sent) -> None:
+        """Sends an attempt when the worker has credit."""
         connection = await self.until(self._with_credit)
         connection.assigned += 1
         await self.send_again(sent)
-        return sent
 
     async def send_uninvited(self, task_type: str, payload: Any) -> Sent:
         """Sends an attempt for which the worker has given no credit."""

@@ -1,7 +1,6 @@
 """A gateway of tests over HTTP: it registers backends, calls them and takes callbacks."""
 
 import asyncio
-import itertools
 from collections import deque
 from typing import Any, Self
 
@@ -9,8 +8,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from inferry.backend.attempt import Assignment, AttemptKey
-from inferry.backend.testing.gateway import Sent
+from inferry.backend.attempt import Assignment
+from inferry.backend.testing.gateway import Gateway, Sent
 from inferry.wire.words import read_words
 
 _WITHIN = aiohttp.ClientTimeout(total=60)
@@ -31,10 +30,11 @@ class RefusedError(Exception):
         self.body = body
 
 
-class HttpGateway:
+class HttpGateway(Gateway):
     """A gateway in this process; use it with ``async with``."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: REST of it, once it runs.
         self.url = ""
         #: Statuses and bodies of the next answers to callbacks; 200 and ``{}`` after those.
@@ -50,8 +50,6 @@ class HttpGateway:
         self.deregistered: asyncio.Queue[str] = asyncio.Queue()
         #: Where attempts are sent to; a registration sets it.
         self.backend_url = ""
-        self._sent: dict[AttemptKey, Sent] = {}
-        self._numbers = itertools.count(1)
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession
 
@@ -76,25 +74,13 @@ class HttpGateway:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def send(
-        self,
-        task_type: str,
-        payload: Any,
-        *,
-        task_id: str = "",
-        attempt: int = 1,
-        timeout: float = 30.0,  # noqa: ASYNC109 - the task's, not the caller's
-    ) -> Sent:
-        """Sends an attempt; see ``Gateway.send``.
+    async def begin(self, sent: Sent) -> None:
+        """Sends an attempt.
 
         Raises:
             RefusedError: The backend did not take it.
         """
-        task_id = task_id or f"task_{next(self._numbers)}"
-        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
-        sent = self._sent.setdefault(assignment.key, Sent(assignment))
         await self.send_again(sent)
-        return sent
 
     async def send_again(self, sent: Sent) -> None:
         """Sends an attempt once more; see ``Gateway.send_again``."""
@@ -146,7 +132,7 @@ class HttpGateway:
             request.transport.abort()
         if status < _REFUSED and status:
             key = request.match_info["id"], int(request.match_info["attempt"])
-            self._sent[key].note(read_words(text).update)
+            self.sent[key].note(read_words(text).update)
         return web.json_response(said, status=status or 200)
 
 

@@ -4,23 +4,22 @@ import asyncio
 from collections import deque
 
 from inferry.backend.attempt import FINAL, AttemptKey
-from inferry.backend.testing.gateway import Sent
+from inferry.backend.testing.gateway import Gateway
 from inferry.v1.task_pb2 import TaskUpdate
 from inferry.v1.worker_pb2 import ReportAck, WorkerMessage, WorkerReport
 
 
-class Intake:
+class Intake(Gateway):
     """Notes what workers say of attempts."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: Whether each last report that comes next is refused for now.
         self.again: deque[bool] = deque()
         #: Codes with which the next last reports are refused.
         self.refused: deque[str] = deque()
         #: Whether reports are neither taken nor acknowledged for now.
         self.deaf = False
-        #: Attempts that were sent.
-        self.sent: dict[AttemptKey, Sent] = {}
         #: Set when the attempt was acknowledged since it was last sent.
         self.taken: dict[AttemptKey, asyncio.Event] = {}
         self._parts: dict[AttemptKey, bytearray] = {}

@@ -15,6 +15,11 @@ async def hold(peer: Peer, work: Work) -> Sent:
     """Has the worker hold an attempt: its end is reported, and not acknowledged."""
     connection = await peer.stream()
     peer.gateway.deaf = True
+    return await reported(peer, connection, work)
+
+
+async def reported(peer: Peer, connection: Connection, work: Work) -> Sent:
+    """Gives the worker an attempt whose end it is to report; what becomes of that is not said."""
     sent = await peer.give(work.payload, work.patience.task_s)
     await peer.expect(
         lambda: finals_of(connection, sent.key) or None,

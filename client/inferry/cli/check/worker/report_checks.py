@@ -1,12 +1,14 @@
 """Checks of a worker's reports: what becomes of those that were not taken, and of large ones."""
 
+from collections.abc import Sequence
+
 import grpc
 
-from inferry.backend.attempt import AttemptKey
+from inferry.backend.testing.gateway import Sent
 from inferry.backend.testing.streams import Connection
 from inferry.cli.check.finding import BrokenContractError
 from inferry.cli.check.work import Work
-from inferry.cli.check.worker.holding import hold
+from inferry.cli.check.worker.holding import hold, reported
 from inferry.cli.check.worker.peer import Peer
 from inferry.cli.check.worker.said import finals_of
 
@@ -18,21 +20,16 @@ async def again(peer: Peer, work: Work) -> str:
     """A report that was refused for now comes again."""
     connection = await peer.stream()
     peer.gateway.again.append(True)
-    sent = await peer.give(work.payload, work.patience.task_s)
-    await peer.expect(
-        lambda: finals_of(connection, sent.key) or None,
-        work.patience.task_s,
-        "no final report came",
-        "report the end of each attempt",
-    )
+    sent = await reported(peer, connection, work)
     within_s = work.patience.repeated_s
-    await peer.expect(
-        lambda: sent.ended.is_set() or None,
+    await _expect_once_more(
+        peer,
+        sent,
+        (connection,),
         within_s,
         f"a report whose acknowledgement said `again` did not come again within {within_s:g} s",
         "keep a final report until it was acknowledged without `again`",
     )
-    _expect_one_number(connection, connection, sent.key)
     return "sent again"
 
 
@@ -43,13 +40,14 @@ async def resend(peer: Peer, work: Work) -> str:
     peer.gateway.deaf = False
     second = await peer.cut(grpc.StatusCode.UNAVAILABLE)
     within_s = peer.limits.acknowledged_s
-    await peer.expect(
-        lambda: sent.ended.is_set() or None,
+    await _expect_once_more(
+        peer,
+        sent,
+        (first, second),
         within_s,
         f"a report that nobody acknowledged did not come on the next stream within {within_s:g} s",
         "keep a report until it was acknowledged, and send it again after a reconnect",
     )
-    _expect_one_number(first, second, sent.key)
     return "sent again under its number"
 
 
@@ -85,8 +83,17 @@ async def chunks(peer: Peer, work: Work) -> str:
     return f"{len(parts)} chunks"
 
 
-def _expect_one_number(first: Connection, second: Connection, key: AttemptKey) -> None:
-    numbers = {one.number for one in [*finals_of(first, key), *finals_of(second, key)]}
+async def _expect_once_more(
+    peer: Peer,
+    sent: Sent,
+    streams: Sequence[Connection],
+    within_s: float,
+    seen: str,
+    remedy: str,
+) -> None:
+    """Expects the last report of an attempt that nobody took, under the number that it had."""
+    await peer.expect(lambda: sent.ended.is_set() or None, within_s, seen, remedy)
+    numbers = {one.number for stream in streams for one in finals_of(stream, sent.key)}
     if len(numbers) > 1:
         raise BrokenContractError(
             f"the same report came under the numbers {', '.join(map(str, sorted(numbers)))}",
