@@ -1,7 +1,7 @@
 """What callers get when a gateway stops before their tasks have ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,10 @@ from aiohttp import web
 from google.protobuf.struct_pb2 import Struct
 from grpc_status import rpc_status
 
+from inferry.server.app import gateway as gateways
+from inferry.server.engine.committer import Committer
+from inferry.server.store.operations import Insert, Operation
+from inferry.server.store.sqlite.store import SqliteStore
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
@@ -302,3 +306,39 @@ async def test_a_timeout_that_runs_out_in_the_grace_is_waited_for(tmp_path: Path
         async with stopping(gateway):
             status, task = await call
             assert (status, task["status"]) == (200, "TIMEOUT")
+
+
+async def test_what_is_being_written_when_a_gateway_stops_is_written_and_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However short the time for last words: a disk may be slower.
+    monkeypatch.setattr(gateways, "LAST_WORDS_S", 0.0)
+    writing, waited_for, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    commit, drain = SqliteStore.commit, Committer.drain
+
+    async def slow_commit(store: SqliteStore, operations: Sequence[Operation]) -> Any:
+        if any(isinstance(one, Insert) for one in operations):
+            writing.set()
+            await go.wait()
+        return await commit(store, operations)
+
+    async def told_drain(committer: Committer) -> None:
+        waited_for.set()
+        await drain(committer)
+
+    monkeypatch.setattr(Committer, "drain", told_drain)
+    async with (
+        running_gateway(tmp_path) as running,
+        grpc.aio.insecure_channel(running.gateway.grpc_address) as channel,
+    ):
+        monkeypatch.setattr(SqliteStore, "commit", slow_commit)
+        bearer = (("authorization", f"Bearer {token()}"),)
+        stub: Any = TaskServiceStub(channel)
+        request = CreateTaskRequest(type="echo", asynchronous=True)
+        creating = asyncio.ensure_future(stub.CreateTask(request, metadata=bearer))
+        await writing.wait()
+        stopping = asyncio.create_task(running.gateway.stop())
+        await waited_for.wait()
+        go.set()
+        assert (await creating).task.id
+        await stopping

@@ -164,6 +164,8 @@ class Gateway:
         await self._dispatcher.close(max(0.0, ends_s - loop.time()))
         self._cases.reader.dismiss()
         self._memory.feed.close()
+        # What is being written is answered however slow the disk is.
+        await self._committer.drain()
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
         if self._rpc_ends is not None:
