@@ -26,7 +26,8 @@ from inferry.cli.lifetime import (
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SecretError
-from inferry.server.app.gateway import LAST_WORDS_S, Gateway
+from inferry.server.app.gateway import LAST_WORDS_S
+from inferry.server.app.lives import Lives
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
 from inferry.server.store import StoreError
@@ -85,7 +86,7 @@ async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
     # Callback URLs carry the port: it is taken before there is a gateway.
     ports = await take_ports(bridge_config.host, bridge_config.port)
     url = url_of(*ports.address)
-    gateway = Gateway(config, config.public_url or url)
+    gateway = Lives(config, config.public_url or url)
     rest = Bridge(gateway.channel, bridge_config)
     try:
         await gateway.start()

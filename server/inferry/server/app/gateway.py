@@ -92,6 +92,9 @@ class Gateway:
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
         self.grpc_address = ""
+        #: Set when another replica took over: this gateway can do nothing more.
+        self.lost = asyncio.Event()
+        self._grace_s = config.shutdown_grace_ms / 1_000
         self._started = False
         self._loops = self._new_loops()
         self._last_waits = LastWaits(
@@ -139,14 +142,13 @@ class Gateway:
             When that time is over, by the loop's clock. Answers may take ``LAST_WORDS_S`` more.
         """
         if self._ends_s is None:
-            grace_ms = self._config.shutdown_grace_ms
             loop, reader = asyncio.get_running_loop(), self._cases.reader
-            self._ends_s = loop.time() + grace_ms / 1_000
+            self._ends_s = loop.time() + self._grace_s
             self._rpc.say_stopping()
             # Workers are told to come again after the grace: their streams outlive it.
-            self._rpc_ends = asyncio.create_task(self._rpc.stop(grace_ms / 1_000 + _CLOSING_S))
+            self._rpc_ends = asyncio.create_task(self._rpc.stop(self._grace_s + _CLOSING_S))
             reader.hurry()
-            self._last_waits.begin(grace_ms)
+            self._last_waits.begin(int(self._grace_s * 1_000))
             loop.call_at(self._ends_s, reader.dismiss)
         return self._ends_s
 
@@ -175,6 +177,11 @@ class Gateway:
         await self._store.close()
         if self._started:
             _log.info("gateway stopped")
+
+    async def abandon(self) -> None:
+        """Lets go of everything at once: others have what it had, or it never had anything."""
+        self._grace_s = 0.0
+        await self.stop()
 
     def _new_dispatcher(self, signer: CallbackSigner) -> Dispatcher:
         config, fleet = self._config, self._memory.fleet

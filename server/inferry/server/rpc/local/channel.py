@@ -42,6 +42,7 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
     def __init__(self, interceptor: ServerInterceptor) -> None:
         self._interceptor = interceptor
         self._behaviours: dict[str, Behaviour] = {}
+        self._none = StatusCode.UNIMPLEMENTED, "Method not found!"
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
@@ -56,6 +57,15 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
         self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]
     ) -> None:
         """Does nothing: the generated code adds the same handlers by name, too."""
+
+    def leave(self) -> None:
+        """Has no servicers any more; calls are UNAVAILABLE until it follows another channel."""
+        self._behaviours.clear()
+        self._none = StatusCode.UNAVAILABLE, "the gateway begins anew; try again"
+
+    def follow(self, other: Self) -> None:
+        """Has calls answered by the servicers of another channel from now on."""
+        self._behaviours |= other._behaviours
 
     def unary_unary(
         self, method: str, *_serializers: Any, **_options: Any
@@ -100,7 +110,7 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
             context = LocalContext(metadata, timeout)
             if method not in behaviours:
                 # A call that has ended runs nothing.
-                context.end(StatusCode.UNIMPLEMENTED, "Method not found!")
+                context.end(*self._none)
             return kind(behaviours.get(method), given, context)
 
         return call
