@@ -35,6 +35,7 @@ _START_S = 30.0
 _TABLES = (
     *("attempts", "events", "horizons", "labels", "outcomes", "paused_types", "payloads"),
     *("replicas", "request_ids", "servers", "tasks", "tombstones"),
+    *("heartbeats", "told"),
 )
 _numbers = count(1)
 

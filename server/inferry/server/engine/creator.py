@@ -99,7 +99,8 @@ class Creator:
             settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
-            operation = Insert(claim.record, new.payload, (created, claim.event), new.key)
+            events = (created, claim.event)
+            operation = Insert(claim.record, new.payload, events, new.key, server_id=server_id)
             self._ledger.take_slot(claim.record)
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload

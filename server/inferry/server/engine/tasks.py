@@ -195,7 +195,7 @@ class Engine:
         now = self._clock.now_ms()
         decide = partial(apply, cause=Claim(server_id), now_ms=now, rules=self._rules)
         await self._committer.do(
-            ClaimTasks(task_ids, due_ms, decide),
+            ClaimTasks(task_ids, due_ms, decide, server_id),
             partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
         )
 

@@ -63,6 +63,9 @@ class Insert(NamedTuple):
     key: RequestKey | None = None
     #: Refuses the task unless its key was used before.
     refusal: InferryError | None = None
+    #: The server that it goes to at once; where replicas share the store, it has to be this one's:
+    #: else it is a ``NotOwnerError``, unless the key was used before.
+    server_id: str = ""
 
 
 class Change(NamedTuple):
@@ -85,17 +88,22 @@ class ClaimTasks:
     """Gives waiting tasks away. Result: a list of ``Claimed``, in the order of ``task_ids``.
 
     ``decide`` applies to each of the named tasks that still waits and whose time has come. The
-    others are left out: somebody else was quicker.
+    others are left out: somebody else was quicker. Where replicas share the store, the server has
+    to be this one's: else it is a ``NotOwnerError``.
     """
 
     task_ids: Sequence[str]
     now_ms: int
     decide: Callable[[TaskRecord], Transition]
+    #: Who gets them.
+    server_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PutServer:
     """Adds a server, or renews the one of the same tenant, url and name.
+
+    Where replicas share the store, a new one is this replica's, and so is a worker: it dialled it.
 
     Result: the record as stored. One that is renewed keeps its id, when it first registered, and
     whether it drains.

@@ -115,13 +115,13 @@ async def _round(
 ) -> None:
     # Servers first: their rows are locked before those of tasks.
     written = {
-        place: await _write_registry(db, operation, batch)
+        place: await _write_registry(db, operation, batch, journal.epoch.number)
         for place, operation in enumerate(operations)
         if not isinstance(operation, Insert | Change | ClaimTasks)
     }
     draft = Draft()
     if len(written) < len(operations):
-        await lock(db, draft, operations)
+        await lock(db, draft, operations, journal.epoch.number)
     decisions = Decisions(draft, journal)
     for place, operation in enumerate(operations):
         batch.results.append(written[place] if place in written else _decide(decisions, operation))
@@ -131,11 +131,13 @@ async def _round(
         batch.latest_ms = max(batch.latest_ms, draft.latest_ms)
 
 
-async def _write_registry(db: Connection, operation: Operation, batch: Batch) -> Result:
+async def _write_registry(
+    db: Connection, operation: Operation, batch: Batch, replica: int
+) -> Result:
     try:
         match operation:
             case PutServer() | DrainServer() | DropServer():
-                result: Result = await write_server(db, operation)
+                result: Result = await write_server(db, operation, replica)
             case PauseType() | ResumeType():
                 await write_pause(db, operation)
                 result = None

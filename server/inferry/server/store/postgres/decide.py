@@ -48,6 +48,7 @@ class Decisions:
             return replayed
         if operation.refusal is not None:
             raise operation.refusal
+        draft.check_owned(operation.server_id)
         if spec.id in draft.tasks:
             raise ImpossibleError(f"a task {spec.id} is there")
         held = draft.tasks[spec.id] = Held(record, None, None, 0, operation.payload)
@@ -79,6 +80,7 @@ class Decisions:
         Raises:
             InferryError: It is refused.
         """
+        self._draft.check_owned(operation.server_id)
         chosen: dict[str, tuple[Held, bytes, Transition]] = {}
         for task_id in operation.task_ids:
             held = self._draft.tasks.get(task_id)

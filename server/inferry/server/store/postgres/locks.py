@@ -14,9 +14,10 @@ from inferry.server.store.rows import TASK, Row, task_of
 _TRIES = 5
 
 
-async def lock(db: Connection, draft: Draft, operations: Sequence[Operation]) -> None:
-    """Brings into a new draft what the operations need."""
+async def lock(db: Connection, draft: Draft, operations: Sequence[Operation], replica: int) -> None:
+    """Brings into a new draft what the operations of a replica need."""
     await _lock_keys(db, draft, operations)
+    await _look_for_own(db, draft, operations, replica)
     # A task that was created under a name is looked at as well.
     wanted: dict[tuple[str, str | None], None] = {
         (key.task_id, key.tenant): None for key in draft.keys.values() if key is not None
@@ -55,6 +56,21 @@ async def _lock_keys(db: Connection, draft: Draft, operations: Sequence[Operatio
                 draft.stood[kept[:2]] = draft.keys[kept[:2]] = kept
                 del missing[kept[:2]]
     raise StoreError("names of requests come and go too quickly")
+
+
+async def _look_for_own(
+    db: Connection, draft: Draft, operations: Sequence[Operation], replica: int
+) -> None:
+    """Finds out which servers are this replica's.
+
+    Nobody takes one away before the commit without the lock on this replica's row, which the
+    transaction has: but for a worker that dials another replica. What it is given meanwhile is
+    taken up there once it is heard.
+    """
+    named = {one.server_id for one in operations if isinstance(one, Insert | ClaimTasks)} - {""}
+    if named:
+        found = await fetch(db, QUERIES["own_servers"], write_words(named), replica)
+        draft.owned.update(server_id for (server_id,) in found)
 
 
 async def _lock_tasks(

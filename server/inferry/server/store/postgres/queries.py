@@ -112,6 +112,7 @@ _PARTS = {
     "attempt": ", ".join(rows.ATTEMPT),
     "stopped": _of("attempts", rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),
+    "server_and_owner": ", ".join((*rows.SERVER, "owner")),
     "request_id": ", ".join(REQUEST_ID),
     "request_ids_request_id": _of("request_ids", REQUEST_ID),
     "request_ids_given": _unnest(REQUEST_ID),

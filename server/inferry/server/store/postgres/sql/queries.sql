@@ -67,6 +67,9 @@ ON CONFLICT (tenant, request_id) DO UPDATE SET
 DELETE FROM request_ids USING unnest($1::text[], $2::text[]) AS given (tenant, request_id)
 WHERE request_ids.tenant = given.tenant AND request_ids.request_id = given.request_id;
 
+-- name: own_servers
+SELECT id FROM servers WHERE id = ANY($1::text[]) AND owner = $2;
+
 -- name: lock_tasks
 -- Reads tasks to change them, each of a tenant or of any; in one order, so that nobody waits in a
 -- ring.
@@ -143,21 +146,29 @@ WITH dropped AS (
 {note_dropped};
 
 -- name: put_server
--- Adds a server; the one that has its tenant, url and name is renewed instead.
-INSERT INTO servers ({server}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+-- Adds a server; the one that has its tenant, url and name is renewed instead. A worker is whose it
+-- dialled last.
+INSERT INTO servers ({server_and_owner})
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (tenant, url, name) DO UPDATE SET
+    owner = CASE excluded.transport WHEN 2 THEN excluded.owner ELSE servers.owner END,
+    asked = servers.asked + 1,
+    leaves_ms = 0,
     capabilities = excluded.capabilities,
     max_concurrent = excluded.max_concurrent,
     metadata = excluded.metadata,
     private_allowed = excluded.private_allowed,
     updated_ms = excluded.updated_ms,
     labels = excluded.labels
-RETURNING {server};
+RETURNING {server_and_owner};
 
 -- name: drain_server
-UPDATE servers SET draining = $1 WHERE id = $2 RETURNING {server};
+UPDATE servers SET
+    draining = $1, asked = asked + 1, leaves_ms = CASE WHEN $1 THEN leaves_ms ELSE 0 END
+WHERE id = $2 RETURNING {server_and_owner};
 
 -- name: drop_server
+WITH silent AS (DELETE FROM heartbeats WHERE server_id = $1)
 DELETE FROM servers WHERE id = $1;
 
 -- name: count_servers_change
