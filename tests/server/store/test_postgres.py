@@ -12,6 +12,7 @@ from inferry.server.store import EPOCHS_KEPT, POSITION_BITS, StoreError, TaskFil
 from inferry.server.store.operations import (
     Claimed,
     DropServer,
+    Logged,
     Purge,
     PutServer,
     Replayed,
@@ -172,6 +173,9 @@ async def test_positions_of_each_replica_have_no_hole_and_the_log_no_event_befor
         for _ in range(30):
             await do(store, *(change(task_id, Progress(1.0)) for task_id in turns.sample(ids, 3)))
 
+    told: list[Logged] = []
+    for store in replicas:
+        store.listener = told.extend
     await asyncio.gather(*map(report, replicas))
     logged = await replicas[1].logged({}, 1_000)
     assert logged is not None
@@ -184,7 +188,14 @@ async def test_positions_of_each_replica_have_no_hole_and_the_log_no_event_befor
         number, n = divmod(one.position, 1 << POSITION_BITS)
         heads[number] = heads.get(number, 0) + 1
         assert n == heads[number]
+    assert heads == await replicas[2].heads()
     assert len(heads) == REPLICAS
+    # Who hears of its own events knows what of others they follow on.
+    before = {(one.event.task_id, one.event.seq + 1): one.position for one in logged}
+    for one in told:
+        cause = before[one.event.task_id, one.event.seq]
+        elsewhere = cause >> POSITION_BITS != one.position >> POSITION_BITS
+        assert one.after == (cause if elsewhere else 0)
 
 
 async def test_replicas_that_wait_for_each_other_both_go_on(replicas: list[PostgresStore]) -> None:
