@@ -7,10 +7,15 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
 
+from inferry.server.access.secret import read_secret
+from inferry.server.access.tokens import Role, issue_token
+from inferry.server.clock import SystemClock
+
 INFERRY = Path(sys.executable).with_name("inferry")
 #: How long a process may take to say that it is ready, and to end.
 READY_WITHIN_S = 30
 GONE_WITHIN_S = 30
+_TOKEN_S = 86_400
 
 
 class Running:
@@ -141,7 +146,9 @@ async def start_gateway(
         settings: Environment variables of it.
     """
     running = await _serve(directory, *_ports("0", "0"), *given, settings=settings)
-    token = await _output("token", "--data-dir", directory / "data")
+    # As `inferry token` makes it, without a process that starts for it.
+    secret, now_ms = read_secret(directory / "data", None), SystemClock().now_ms()
+    token = issue_token(secret, "tester", Role.ADMIN, None, _TOKEN_S, now_ms)
     return GatewayProcess(directory, running, token, *given, settings=settings)
 
 
@@ -192,13 +199,3 @@ def _why_not(log: Path) -> str:
 
 def _ports(rest: str, grpc: str) -> list[str]:
     return ["--port", rest, "--grpc-port", grpc]
-
-
-async def _output(*arguments: str | Path) -> str:
-    environment = {"PATH": os.environ["PATH"]}
-    process = await asyncio.create_subprocess_exec(
-        INFERRY, *arguments, stdout=PIPE, env=environment
-    )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode().strip()
