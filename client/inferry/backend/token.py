@@ -14,8 +14,18 @@ VARIABLE = "INFERRY_TOKEN"
 
 
 def token_or_variable(token: Token) -> Token:
-    """Gives the token of the environment where none is given."""
-    return os.environ.get(VARIABLE) or None if token is None else token
+    """Gives the token of the environment where none is given.
+
+    Raises:
+        RefusedError: There is none there either, and no gateway takes a backend without one.
+    """
+    found = os.environ.get(VARIABLE) if token is None else token
+    if not found:
+        raise RefusedError(
+            f"no token: give token= or set {VARIABLE}; `inferry token --role backend` makes one "
+            "on the gateway's machine"
+        )
+    return found
 
 
 async def current_token(token: Token) -> str:
