@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from inferry.server.carriers.worker.chunks import Budget, Chunks
+from inferry.server.carriers.worker.rules import REFS_LIMIT
 from inferry.server.carriers.worker.session import Session
 from inferry.server.errors import (
     InvalidPayloadError,
@@ -506,22 +508,65 @@ def test_chunks_make_a_result_if_they_follow_each_other_within_its_limit(
     assert (docks.ended == {"task_1": "SUCCEEDED"}) is not bool(code)
 
 
-def test_chunks_of_all_streams_have_one_bound_and_are_let_go_with_their_stream() -> None:
+def fill(chunks: Chunks, task_id: str) -> None:
+    for number in range(10):
+        chunks.add((task_id, 1), number * 1_000, b"x" * 1_000)
+
+
+def test_chunks_of_all_streams_have_one_bound() -> None:
+    budget = Budget(20_000)
+    one, two, three = (Chunks(budget, 10_000, 1_000) for _ in range(3))
+    fill(one, "task_1")
+    fill(two, "task_2")
+    fill(three, "task_3")
+    with pytest.raises(UnavailableError):
+        three.take(("task_3", 1), 10_000)
+    one.clear()
+    fill(three, "task_3")
+    assert three.take(("task_3", 1), 10_000) == b"x" * 10_000
+    two.clear()
+    assert budget.used == 0
+
+
+def test_chunks_are_let_go_with_their_stream() -> None:
     docks = Docks(slots=5)
     session = docks.connect(granted=5)
-    taken(docks, session, "task_1", "task_2", "task_3")
-    for task_id in ("task_1", "task_2"):
-        for number in range(10):
-            docks.hear(session, chunk((task_id, 1), number * 1_000, b"x" * 1_000))
-    docks.hear(session, chunk(("task_3", 1), 0, b"x"))
-    docks.hear(session, final(("task_3", 1), chunked=1))
+    taken(docks, session, "task_1", "task_2")
+    for number in range(10):
+        docks.hear(session, chunk(("task_1", 1), number * 1_000, b"x" * 1_000))
+    docks.hear(session, chunk(("task_2", 1), 0, b"x"))
+    docks.hear(session, final(("task_2", 1), chunked=1))
     assert docks.said(session).report_acks[0].code == UnavailableError.code
     docks.crew.disconnect(session, closed=False)
     session = docks.connect(granted=5)
-    taken(docks, session, "task_4")
-    docks.hear(session, chunk(("task_4", 1), 0, b"1"))
-    docks.hear(session, final(("task_4", 1), chunked=1))
-    assert docks.ended["task_4"] == "SUCCEEDED"
+    taken(docks, session, "task_3")
+    docks.hear(session, chunk(("task_3", 1), 0, b"1"))
+    docks.hear(session, final(("task_3", 1), chunked=1))
+    assert docks.ended["task_3"] == "SUCCEEDED"
+
+
+def test_a_stream_that_ends_none_of_its_results_leaves_room_for_those_of_others() -> None:
+    budget = Budget(80_000)
+    one, other = (Chunks(budget, 10_000, 1_000) for _ in range(2))
+    for number in range(10):
+        fill(one, f"task_{number}")
+    fill(other, "task_x")
+    assert other.take(("task_x", 1), 10_000) == b"x" * 10_000
+    assert budget.used == 20_000
+    with pytest.raises(UnavailableError):
+        one.take(("task_2", 1), 10_000)
+    assert one.take(("task_1", 1), 10_000) == b"x" * 10_000
+
+
+def test_a_worker_that_does_not_read_is_told_of_no_more_than_a_list_may_name() -> None:
+    docks = Docks()
+    session = docks.connect()
+    for start in range(0, 3 * REFS_LIMIT, REFS_LIMIT):
+        message = WorkerMessage()
+        for number in range(start, start + REFS_LIMIT):
+            message.acknowledged.add(task_id=f"task_{number}", attempt=1)
+        docks.hear(session, message)
+    assert session.outbox.cancels == REFS_LIMIT
 
 
 def test_a_result_in_chunks_that_is_sent_once_more_is_judged_by_its_attempt() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from inferry.server.carriers.worker.deeds import Deeds
 from inferry.server.carriers.worker.holds import Hold, Holds, Phase, Stopped, ref
-from inferry.server.carriers.worker.rules import WorkerRules
+from inferry.server.carriers.worker.rules import REFS_LIMIT, WorkerRules
 from inferry.server.carriers.worker.session import Session
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.lines import Lines
@@ -176,8 +176,11 @@ class Attempts:
                 self.lose(attempt, reason)
 
     def disown(self, attempt: AttemptKey) -> None:
-        """Has the worker stop an attempt that is none of its own."""
-        if self.session is not None:
+        """Has the worker stop an attempt that is none of its own.
+
+        One that does not read is not told of more and more: its next list names what is left.
+        """
+        if self.session is not None and self.session.outbox.cancels < REFS_LIMIT:
             reason, text = AttemptCancel.NOT_YOURS, "the gateway does not know that you have it"
             self.session.outbox.cancel(
                 attempt, AttemptCancel(attempt=ref(attempt), reason=reason, text=text)

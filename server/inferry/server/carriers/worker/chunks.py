@@ -13,6 +13,9 @@ from inferry.server.fleet.lease import AttemptKey
 
 #: When to send a result again for which there was no room.
 _AGAIN_S = 1
+#: One stream may have so much of what all together may, or one result: who begins and does not end
+#: holds up only itself.
+_SHARE = 4
 #: Results of one stream that may be under way at once; parts of others are passed over.
 _RESULTS_LIMIT = 1_000
 
@@ -21,7 +24,8 @@ class Budget:
     """Bytes that all streams together may have under way."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        #: How many.
+        self.limit = limit
         self._used = 0
 
     @property
@@ -31,7 +35,7 @@ class Budget:
 
     def take(self, size: int) -> bool:
         """Takes some; False if there are not so many left."""
-        if self._used + size > self._limit:
+        if self._used + size > self.limit:
             return False
         self._used += size
         return True
@@ -51,7 +55,8 @@ class Chunks:
     """
 
     def __init__(self, budget: Budget, largest: int, chunk: int) -> None:
-        self._budget = budget
+        self._all = budget
+        self._budget = Budget(max(largest, budget.limit // _SHARE))
         self._largest = largest
         self._chunk = chunk
         self._parts: dict[AttemptKey, bytearray] = {}
@@ -101,6 +106,7 @@ class Chunks:
         parts = self._parts.pop(attempt, None)
         if parts is not None:
             self._budget.give_back(len(parts))
+            self._all.give_back(len(parts))
 
     def clear(self) -> None:
         """Forgets all."""
@@ -119,8 +125,10 @@ class Chunks:
             return PayloadTooLargeError(
                 f"result: {came + size} bytes and more; the limit is {self._largest}"
             )
-        if not self._budget.take(size):
-            return UnavailableError(
-                "too many large results are under way; send this one again", retry_after_s=_AGAIN_S
-            )
-        return None
+        if self._budget.take(size):
+            if self._all.take(size):
+                return None
+            self._budget.give_back(size)
+        return UnavailableError(
+            "too many large results are under way; send this one again", retry_after_s=_AGAIN_S
+        )

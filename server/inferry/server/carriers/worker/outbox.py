@@ -81,6 +81,11 @@ class Outbox:
         self._cancels[attempt] = cancel
         self.changed.set()
 
+    @property
+    def cancels(self) -> int:
+        """Attempts that are to be stopped, and of which that has not left."""
+        return len(self._cancels)
+
     def acknowledge(self, ack: ReportAck) -> None:
         """Is to tell what became of a report."""
         self._acks.append(ack)
