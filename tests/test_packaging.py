@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sysconfig
+import tarfile
 import tomllib
 import venv
 from itertools import chain
@@ -10,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -40,6 +42,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: Path(next(WheelBuilder(str(root)).build(directory=folder, versions=["standard"])))
         for name, root in PROJECTS.items()
     }
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Builds the sdists, and unpacks them."""
+    folder = tmp_path_factory.mktemp("sdists")
+    found = {}
+    for name, root in PROJECTS.items():
+        path = next(SdistBuilder(str(root)).build(directory=str(folder), versions=["standard"]))
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+        found[name] = folder / Path(path).name.removesuffix(".tar.gz")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +95,33 @@ def test_a_wheel_holds_inferry_and_its_metadata_and_nothing_else(
     assert tops == {"inferry", f"{project}-{version}.dist-info"}
     assert not [name for name in wheels[project] if name.endswith((".pyc", ".db", ".log"))]
     assert f"{project}-{version}.dist-info/licenses/LICENSE" in wheels[project]
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_wheel_that_is_built_of_the_sdist_is_the_same(
+    sources: dict[str, Path], wheels: dict[str, set[str]], project: str, tmp_path: Path
+) -> None:
+    builder = WheelBuilder(str(sources[project]))
+    with ZipFile(next(builder.build(directory=str(tmp_path), versions=["standard"]))) as archive:
+        assert set(archive.namelist()) == wheels[project]
+
+
+def test_the_sdist_of_the_client_has_what_its_wheel_has_and_how_to_build_it(
+    sources: dict[str, Path], wheels: dict[str, set[str]]
+) -> None:
+    root = sources["inferry_client"]
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    ours = {name for name in wheels["inferry_client"] if name.startswith("inferry/")}
+    build = {"LICENSE", "PKG-INFO", "hatch_build.py", "pyproject.toml"}
+    # hatchling brings what Git ignores here.
+    assert files - {".gitignore"} == ours | build
+
+
+def test_the_license_of_the_client_is_the_project_s() -> None:
+    # A file: a sdist with a link to it would be one without.
+    path = PROJECTS["inferry_client"] / "LICENSE"
+    assert not path.is_symlink()
+    assert path.read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_every_file_below_the_namespaces_is_in_one_wheel(wheels: dict[str, set[str]]) -> None:
