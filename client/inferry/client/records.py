@@ -97,6 +97,8 @@ class TaskEvent:
     task: TaskState | None
     queue_position: int | None
     estimated_start_at: datetime | None
+    #: Of the task, where many are watched; else empty.
+    type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -482,6 +482,7 @@ class TaskEvent(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Output only. The task."""
     seq: _builtins.int
@@ -500,6 +501,8 @@ class TaskEvent(_message.Message):
     """Output only. The server of that attempt."""
     queue_position: _builtins.int
     """Output only. Its place in the queue when this was read, from 1; unset unless it waits and is due."""
+    type: _builtins.str
+    """Output only, where many tasks are watched. The type of the task."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it happened."""
@@ -527,10 +530,11 @@ class TaskEvent(_message.Message):
         task: Global___Task | None = ...,
         queue_position: _builtins.int | None = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position", "task", b"task", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "attempt", b"attempt", "estimated_start_at", b"estimated_start_at", "kind", b"kind", "message", b"message", "progress", b"progress", "queue_position", b"queue_position", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "attempt", b"attempt", "estimated_start_at", b"estimated_start_at", "kind", b"kind", "message", b"message", "progress", b"progress", "queue_position", b"queue_position", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015

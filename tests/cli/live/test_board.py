@@ -43,6 +43,16 @@ def test_what_runs_stands_before_what_waits_and_that_before_what_ended_last() ->
     assert board.ends == {Task.COMPLETED: 1, Task.FAILED: 1}
 
 
+def test_a_task_that_is_created_while_one_looks_has_its_type_from_the_first_event_on() -> None:
+    board = Board()
+    event = created("new")
+    event.type = "resize"
+    board.take(happened(event))
+    # Of a gateway that does not tell it in events.
+    board.take(happened(TaskEvent(task_id="new", kind=TaskEvent.ACCEPTED, status=Task.PROCESSING)))
+    assert [(row.id, row.type) for row in board.rows(1)] == [("new", "resize")]
+
+
 def test_only_the_newest_that_ended_are_kept() -> None:
     board = Board(ended_kept=3)
     for number in range(1_000):

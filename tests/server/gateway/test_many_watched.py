@@ -299,6 +299,24 @@ async def test_tasks_are_followed_as_they_are_named_and_let_go_of_as_they_end(
         }
 
 
+async def test_each_event_of_many_tasks_tells_the_type_of_its_task(gateway: Running) -> None:
+    async with stub_of(gateway) as stub:
+        seen, following = Seen(), Following(stub)
+        call = await begun(stub, seen)
+        (echo,), (ocr,) = await create(stub, 1), await create(stub, 1, type="ocr")
+        following.say(add_ids=[echo, ocr])
+        await following.until(lambda: len(following.seen.shown) == 2)
+        for task_id in (echo, ocr):
+            await stub.CancelTask(CancelTaskRequest(id=task_id), metadata=bearer())
+        await seen.until(aiter(call), lambda: len(seen.final) == 2)
+        await following.until(lambda: len(following.seen.final) == 2)
+        for events in (seen.events, following.seen.events):
+            assert {event.type for event in events[echo]} == {"echo"}
+            assert {event.type for event in events[ocr]} == {"ocr"}
+        call.cancel()
+        following.call.cancel()
+
+
 async def test_what_is_followed_goes_on_at_a_cursor_without_being_shown(gateway: Running) -> None:
     async with stub_of(gateway) as stub:
         ids = await create(stub, 300)

@@ -21,7 +21,7 @@ class Row:
     """What is shown of a task."""
 
     id: str
-    #: Empty until it is known: events do not tell it.
+    #: Empty until it is known: the events of an older gateway do not tell it.
     type: str
     status: Task.Status.ValueType
     progress: float
@@ -79,7 +79,7 @@ class Board:
             row = _row_of(event.task)
         else:
             known = self._open.get(event.task_id) or self._ended.get(event.task_id)
-            task_type = known.type if known else self._type
+            task_type = event.type or (known.type if known else self._type)
             text = event.message[:_TEXT_CHARS]
             row = Row(event.task_id, task_type, event.status, event.progress, text)
         if event.kind == TaskEvent.FINISHED:

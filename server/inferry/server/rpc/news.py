@@ -17,7 +17,7 @@ from inferry.v1 import task_service_pb2 as pb
 
 #: Bytes of a message, unless one task alone has more.
 MESSAGE_BYTES = 1024 * 1024
-#: Bytes of an event at most, besides its message and its task.
+#: Bytes of an event at most, besides its message, its type and its task.
 _EVENT_BYTES = 256
 #: Events of a message.
 EVENTS_LIMIT = 256
@@ -59,7 +59,8 @@ class NewsWriter:
         for number, one in enumerate(news.events):
             final = one.event.status.final
             ended = await self._task(one.record, one.outcome) if final else None
-            added = _EVENT_BYTES + len(one.event.message.encode())
+            words = one.event.message + one.record.spec.type
+            added = _EVENT_BYTES + len(words.encode())
             if ended is not None:
                 added += ended.ByteSize()
             size += added
@@ -71,7 +72,7 @@ class NewsWriter:
                     response.cursor = self._cursors.write(left)
                 yield response
                 response, size = kind(), added
-            response.events.add(**event_fields(one.event, ended))
+            response.events.add(type=one.record.spec.type, **event_fields(one.event, ended))
         if isinstance(response, pb.WatchTasksResponse):
             response.snapshot_complete = news.complete
         if news.vector is not None:
