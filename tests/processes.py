@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 
 from inferry.server.access.secret import read_secret
 from inferry.server.access.tokens import Role, issue_token
@@ -16,6 +19,8 @@ INFERRY = Path(sys.executable).with_name("inferry")
 READY_WITHIN_S = 30
 GONE_WITHIN_S = 30
 _TOKEN_S = 86_400
+#: Below those that outgoing connections get, and who asks for any.
+_PORTS = range(10_000, 32_000)
 
 
 class Running:
@@ -145,7 +150,8 @@ async def start_gateway(
         given: Further flags of ``inferry serve``.
         settings: Environment variables of it.
     """
-    running = await _serve(directory, *_ports("0", "0"), *given, settings=settings)
+    ports = _ports(*_free_ports(2))
+    running = await _serve(directory, *ports, *given, settings=settings)
     # As `inferry token` makes it, without a process that starts for it.
     secret, now_ms = read_secret(directory / "data", None), SystemClock().now_ms()
     token = issue_token(secret, "tester", Role.ADMIN, None, _TOKEN_S, now_ms)
@@ -195,6 +201,17 @@ async def _serve(
 
 def _why_not(log: Path) -> str:
     return f"no ready line; {log} says: {log.read_text()}"
+
+
+def _free_ports(count: int) -> list[str]:
+    """Picks ports that are still free when a gateway comes back to them."""
+    # By no seed: what runs beside this test picks others.
+    random, free = SystemRandom(), dict[str, None]()
+    while len(free) < count:
+        port = random.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free[str(port)] = None
+    return list(free)
 
 
 def _ports(rest: str, grpc: str) -> list[str]:

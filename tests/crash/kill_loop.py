@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from tests.crash.load import Load, fixed_ports, under_load
+from tests.crash.load import Load, under_load
 from tests.crash.moments import Moment
 from tests.crash.verdict import Verdict
 from tests.processes import GatewayProcess, start_gateway
@@ -102,7 +102,7 @@ async def run(directory: Path, kills: int, seed: int) -> Verdict:
             the machine.
     """
     random = Random(seed)
-    gateway = await start_gateway(directory, *fixed_ports(random), settings=_SETTINGS)
+    gateway = await start_gateway(directory, settings=_SETTINGS)
     try:
         async with under_load(gateway, random, _TIMEOUT_MS) as load:
             killer = Killer(gateway, load, random)

@@ -1,10 +1,9 @@
 """Backends, workers and clients around one gateway: the load under which it is killed."""
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 from tests.crash.aftermath import collect
@@ -24,8 +23,6 @@ STREAMED = 2
 CLIENTS = 12
 #: Attempts that a worker takes at once: more than what kills leave hanging until they time out.
 _SLOTS = 200
-#: Below those that outgoing connections get.
-_PORTS = range(10_000, 32_000)
 
 
 class Load:
@@ -101,17 +98,3 @@ async def under_load(
         load = Load(history, rest, rpc, moments, crew)
         await load.begin(stack, random, timeout_ms)
         yield load
-
-
-def fixed_ports(random: Random) -> list[str]:
-    """Picks two free ports that no outgoing connection takes while the gateway is away.
-
-    Returns:
-        Flags of ``inferry serve``.
-    """
-    free: list[str] = []
-    while len(free) < 2:
-        port = random.choice(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            free.append(str(port))
-    return ["--port", free[0], "--grpc-port", free[1]]

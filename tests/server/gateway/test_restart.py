@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.backends import ACCEPTED, Job, running_backend
-from tests.crash.load import fixed_ports, under_load
+from tests.crash.load import under_load
 from tests.processes import GatewayProcess, start_gateway
 
 RESTARTS = 3
@@ -42,7 +42,7 @@ async def stop(gateway: GatewayProcess) -> int:
 
 async def test_a_restart_under_load_fails_no_call_and_loses_nothing(tmp_path: Path) -> None:
     random = Random(SEED)
-    gateway = await start_gateway(tmp_path, *fixed_ports(random))
+    gateway = await start_gateway(tmp_path)
     try:
         async with under_load(gateway, random, timeout_ms=300_000) as load:
             for _ in range(RESTARTS):
