@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TypeVar
 
 import grpc
@@ -11,7 +12,6 @@ import typer
 from inferry.cli.access import Access
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.terminal import say
-from inferry.cli.tokens import local_token
 from inferry.client.config import Settings, read_settings
 from inferry.client.errors import InferryError, InvalidRequest, Unavailable
 from inferry.client.patience import Absence, Patience
@@ -123,7 +123,7 @@ def _settings(access: Access) -> Settings:
         Exit: There is no token.
     """
     settings = settings_of(access.address, access.token)
-    token = settings.token or local_token(settings.address.rpartition(":")[0])
+    token = settings.token or _local_token(settings.address.rpartition(":")[0])
     if token is None:
         say(
             "no token: give --token or INFERRY_TOKEN; `inferry token` makes one on the "
@@ -132,6 +132,12 @@ def _settings(access: Access) -> Settings:
         )
         raise typer.Exit(ExitCode.REFUSED)
     return replace(settings, token=token)
+
+
+def _local_token(host: str) -> str | None:
+    # Read when it is needed: what makes tokens takes longer to load than all else of a command.
+    token: str | None = import_module("inferry.cli.tokens").local_token(host)
+    return token
 
 
 def _explain(error: InferryError) -> str:
