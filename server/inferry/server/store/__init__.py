@@ -49,6 +49,10 @@ class Store(Protocol):
     #: This start of the gateway; once open.
     epoch: Epoch
 
+    #: Set when another gateway may have logged something. It need not be: who wants to know reads
+    #: the log now and then anyway. Whoever reads clears it before.
+    news: asyncio.Event
+
     #: Set while commits are refused because the disk failed; reads go on. ``recover`` ends it.
     failed: asyncio.Event
 

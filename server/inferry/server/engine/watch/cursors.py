@@ -23,15 +23,13 @@ class Cursors:
     """Writes and reads the tokens of one gateway.
 
     Args:
-        epochs: The starts that are known; the last is this gateway's own.
+        epochs: The starts that are known, this gateway's own among them.
     """
 
     def __init__(self, epochs: Iterable[Epoch]) -> None:
         self._tags: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
-        known = [*epochs]
-        self.meet(known)
-        self._own = known[-1].number
+        self.meet(epochs)
 
     @property
     def numbers(self) -> KeysView[int]:
@@ -46,11 +44,11 @@ class Cursors:
 
     def write(self, vector: Vector) -> str:
         """Makes the token that goes on after a vector; empty when that names too many epochs."""
-        # If it is from before all starts that are known, this one has seen nothing since.
+        # If it is from before all starts that are known, nothing of those has been seen.
         known = {number: vector[number] for number in sorted(vector) if number in self._tags}
         pairs = [
             self._tags[number].to_bytes(_TAG_BYTES) + count.to_bytes(_COUNT_BYTES)
-            for number, count in (known or {self._own: 0}).items()
+            for number, count in (known or {min(self._tags): 0}).items()
         ]
         return _token(_VERSION + b"".join(pairs)) if len(pairs) <= PAIRS_LIMIT else ""
 

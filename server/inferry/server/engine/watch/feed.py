@@ -19,7 +19,7 @@ from inferry.server.engine.watch.arrivals import Arrivals
 from inferry.server.engine.watch.cursors import Cursors
 from inferry.server.engine.watch.index import Index, Listening
 from inferry.server.engine.watch.kept import kept
-from inferry.server.engine.watch.vectors import count_of, epoch_of, has, passed, seen, together
+from inferry.server.engine.watch.vectors import count_of, epoch_of, has, passed, seen
 from inferry.server.errors import UnavailableError
 from inferry.server.store import POSITION_BITS, Store, Vector
 from inferry.server.store.operations import Logged
@@ -85,12 +85,16 @@ class Feed:
         own = self._number
         epochs = await store.epochs()
         self.cursors = Cursors([*epochs, store.epoch])
+        ended = {epoch.number for epoch in epochs if epoch.ended}
         vector = await store.heads()
         await self._know(vector)
+        # Of others that may log, and did not so far, nothing was seen.
+        silent = self.cursors.numbers - ended - {own}
+        vector = {**dict.fromkeys(silent, 0), **vector}
         if self._own:
-            vector = together(vector, {own: count_of(self._own)})
+            vector[own] = max(vector.get(own, 0), count_of(self._own))
         self._arrivals.begin(vector)
-        self._arrivals.end({epoch.number for epoch in epochs if epoch.ended})
+        self._arrivals.end(ended)
         self._own = own << POSITION_BITS | vector.get(own, 0)
         self.take(())
         for watcher in self._watchers:
