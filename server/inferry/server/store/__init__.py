@@ -11,6 +11,7 @@ from typing import Protocol
 
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store.operations import Epoch, Logged, Operation, Result
+from inferry.server.store.shared import Shared
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, Status, TaskRecord
 
@@ -55,6 +56,10 @@ class Store(Protocol):
 
     #: Set while commits are refused because the disk failed; reads go on. ``recover`` ends it.
     failed: asyncio.Event
+
+    @property
+    def shared(self) -> Shared | None:
+        """The replicas that work on it; None if one gateway has it alone."""
 
     async def open(self) -> None:
         """Makes ready: locks, migrates, connects.

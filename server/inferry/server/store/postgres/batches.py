@@ -49,6 +49,8 @@ class Batch:
     results: list[Result] = field(default_factory=list)
     #: Whether it wrote anything.
     changed: bool = False
+    #: Whether it wrote anything of servers or pauses.
+    registry: bool = False
     #: The latest time of anything that it wrote.
     latest_ms: int = 0
 
@@ -105,6 +107,7 @@ async def run_apart(db: Connection, journal: Journal, operations: Sequence[Opera
         else:
             whole.results += one.results
             whole.changed = whole.changed or one.changed
+            whole.registry = whole.registry or one.registry
             whole.latest_ms = max(whole.latest_ms, one.latest_ms)
         await db.execute("RELEASE apart")
     return whole
@@ -145,7 +148,7 @@ async def _write_registry(
                 raise TypeError(f"{operation} is no operation on servers or pauses")
     except InferryError as refusal:
         return refusal
-    batch.changed = True
+    batch.changed = batch.registry = True
     return result
 
 

@@ -39,8 +39,9 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
-#: A client that is gone is to hold no lock longer than that.
+#: A client that is gone is to hold no lock longer than that, nor than this share of its lease.
 _IDLE_MS = 10_000
+_IDLE_SHARE = 0.5
 
 
 def is_away(error: BaseException, db: Connection | None = None) -> bool:
@@ -59,7 +60,9 @@ def session_settings(options: PostgresOptions) -> dict[str, str]:
     return {
         "statement_timeout": str(options.statement_timeout_ms),
         "lock_timeout": str(options.lock_timeout_ms),
-        "idle_in_transaction_session_timeout": str(_IDLE_MS),
+        "idle_in_transaction_session_timeout": str(
+            min(_IDLE_MS, int(options.lease_ms * _IDLE_SHARE))
+        ),
         # Statements are small and come again and again: to compile one never pays.
         "jit": "off",
     }

@@ -17,5 +17,9 @@ class PostgresOptions:
     statement_timeout_ms: int = 10_000
     #: For a row that somebody else has locked.
     lock_timeout_ms: int = 5_000
+    #: How long a replica lives without a renewal.
+    lease_ms: int = 15_000
+    #: Whether replicas tell each other at once that there is news.
+    notify: bool = True
     #: Whether a PgBouncer that pools transactions is in between: sessions then keep nothing.
     pgbouncer: bool = False

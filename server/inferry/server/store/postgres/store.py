@@ -20,6 +20,7 @@ from inferry.server.store.postgres.connections import DATABASE_ERRORS, new_pool
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import FOLDER
 from inferry.server.store.postgres.reads import PostgresReads
+from inferry.server.store.postgres.shared import PostgresShared
 from inferry.server.store.postgres.writer import AwayError, Writer
 from inferry.server.store.unbroken import to_its_end
 
@@ -45,7 +46,9 @@ class PostgresStore(PostgresReads):
         self.listener: Listener = len
         self.epoch: Epoch
         self._random = random or Random()  # noqa: S311  # jitter
+        self.news = asyncio.Event()
         self._writer = Writer(options)
+        self.shared = PostgresShared(options, self._rows, self.news, self._writer.lost)
         self._turn = asyncio.Lock()
         self._closing = asyncio.Event()
         #: Tries since the database went away.
@@ -61,6 +64,7 @@ class PostgresStore(PostgresReads):
             await self._writer.close()
             raise StoreError(f"cannot open the store {self._place}: {_why(error)}") from error
         self.epoch = self._writer.epoch
+        self.shared.number = self.epoch.number
         self._journal = Journal(self.epoch)
         self._pool = await new_pool(self._options, "inferry")
         self._closing.clear()
@@ -72,6 +76,7 @@ class PostgresStore(PostgresReads):
         async with self._turn:
             self._failure = "it is closed"
             self.failed.clear()
+            await self.shared.close()
             await self._writer.close()
             await self._close_pool()
 
@@ -92,7 +97,9 @@ class PostgresStore(PostgresReads):
             except BaseException:
                 self._journal.cut(0)
                 raise
-            self.listener(self._journal.seal())
+            logged = self._journal.seal()
+            self.listener(logged)
+            self.shared.note(logged=bool(logged), servers=batch.registry)
             return batch.results
 
     async def _write(self, operations: Sequence[Operation]) -> Batch:

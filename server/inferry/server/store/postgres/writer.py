@@ -30,7 +30,7 @@ from inferry.server.store.rows import Row
 
 #: More than any wait.
 _LONG_S = 86_400
-_TAKEN_OVER = "another replica took over from this one; restart the gateway"
+_TAKEN_OVER = "another replica took over from this one"
 #: Does what a transaction is for.
 Work = Callable[[Connection], Awaitable[Batch]]
 
@@ -56,6 +56,8 @@ class Writer:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
+        #: Set when this replica has lost its place for good.
+        self.lost = asyncio.Event()
         self._db: Connection | None = None
         #: This start; once open.
         self.epoch: Epoch
@@ -80,7 +82,8 @@ class Writer:
             await db.execute(QUERIES["lock_starts"])
             ((last, latest_ms),) = await fetch(db, QUERIES["last_epoch"])
             self.epoch = new_epoch(last)
-            await db.execute(QUERIES["put_replica"], self.epoch.number, self.epoch.tag, latest_ms)
+            given = self.epoch.number, self.epoch.tag, latest_ms, self._options.lease_ms
+            await db.execute(QUERIES["put_replica"], *given)
             await db.execute(QUERIES["forget_replicas"], last - EPOCHS_KEPT)
         self._commits = 0
 
@@ -152,19 +155,21 @@ class Writer:
             if tag != self.epoch.tag:
                 break
             if dead:
-                raise StoreError(_TAKEN_OVER)
+                raise self._lose(_TAKEN_OVER)
             if commits < self._commits:
-                raise StoreError(
-                    "the database lost commits that it had acknowledged; restart the gateway"
-                )
+                raise self._lose("the database lost commits that it had acknowledged")
             return int(commits)
-        raise StoreError("it is another database than before; restart the gateway")
+        raise self._lose("it is another database than before")
+
+    def _lose(self, why: str) -> StoreError:
+        self.lost.set()
+        return StoreError(why)
 
     async def _begin(self, db: Connection) -> None:
         begin = QUERIES["begin"].format(session=self._session, number=self.epoch.number)
         if await db.execute(begin) != "SELECT 1":
             await db.execute("ROLLBACK")
-            raise StoreError(_TAKEN_OVER)
+            raise self._lose(_TAKEN_OVER)
 
     async def _finish(self, db: Connection, batch: Batch, head: int) -> None:
         finish = QUERIES["finish"].format(

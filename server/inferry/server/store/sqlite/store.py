@@ -71,6 +71,7 @@ class SqliteStore(SqliteReads):
     def __init__(self, path: Path | str, executor: Executor | None = None) -> None:
         super().__init__()
         self.failed, self.news = asyncio.Event(), asyncio.Event()
+        self.shared = None
         self.listener: Listener = len
         self._path = str(path)
         self._executor = executor

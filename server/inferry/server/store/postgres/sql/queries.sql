@@ -25,7 +25,7 @@ SELECT coalesce(max(number), 0), coalesce(max(latest_ms), 0) FROM replicas;
 
 -- name: put_replica
 INSERT INTO replicas (number, tag, head, commits, latest_ms, lease_until, draining, dead)
-VALUES ($1, $2, 0, 0, $3, now(), FALSE, FALSE);
+VALUES ($1, $2, 0, 0, $3, clock_timestamp() + $4::bigint * interval '1 millisecond', FALSE, FALSE);
 
 -- name: forget_replicas
 -- Drops those up to a number that ended and left nothing.
@@ -341,3 +341,71 @@ SELECT {server} FROM servers;
 
 -- name: paused_types
 SELECT type, reason, since_ms FROM paused_types;
+
+-- name: renew
+UPDATE replicas
+SET lease_until = clock_timestamp() + $2::bigint * interval '1 millisecond', draining = $3
+WHERE number = $1 AND NOT dead RETURNING number;
+
+-- name: survey
+-- What changes, at one look; a line for each replica that is not dead.
+SELECT revisions.servers, revisions.pauses, number, draining, lease_until < clock_timestamp(),
+    coalesce(times, 0)
+FROM revisions CROSS JOIN replicas LEFT JOIN told USING (number) WHERE NOT dead ORDER BY number;
+
+-- name: bury
+-- Marks those dead whose leases are over, and whose commits nobody waits for. Whoever had only to
+-- wait for the lock has renewed it meanwhile, and lives.
+UPDATE replicas SET dead = TRUE FROM (
+    SELECT number FROM replicas
+    WHERE NOT dead AND lease_until < clock_timestamp() AND number <> $1
+    ORDER BY number FOR NO KEY UPDATE SKIP LOCKED
+) AS gone WHERE replicas.number = gone.number RETURNING replicas.number;
+
+-- name: orphan
+WITH silent AS (DELETE FROM told WHERE number = ANY($1::bigint[]))
+UPDATE servers SET owner = NULL WHERE owner = ANY($1::bigint[]);
+
+-- name: hold_own
+SELECT number FROM replicas WHERE number = $1 AND NOT dead FOR SHARE;
+
+-- name: take
+UPDATE servers SET owner = $2 WHERE id = ANY($1::text[]) AND NOT EXISTS (
+    SELECT FROM replicas WHERE number = owner AND NOT dead
+) RETURNING id;
+
+-- name: give
+UPDATE servers SET owner = given.number
+FROM unnest($1::text[], $2::bigint[]) AS given (id, number)
+WHERE servers.id = given.id AND owner = $3 AND EXISTS (
+    SELECT FROM replicas WHERE replicas.number = given.number AND NOT dead
+) RETURNING servers.id, owner;
+
+-- name: kept_servers
+SELECT {server_and_owner}, asked, leaves_ms FROM servers;
+
+-- name: running_at
+-- Every task that is not final has a deadline, so this walks over those alone.
+SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id = ANY($1::text[]);
+
+-- name: ask_to_leave
+UPDATE servers SET leaves_ms = CASE leaves_ms WHEN 0 THEN $2 ELSE least(leaves_ms, $2) END
+WHERE id = $1;
+
+-- name: beat
+INSERT INTO heartbeats (server_id, beats, load) VALUES ($1, 1, $2)
+ON CONFLICT (server_id) DO UPDATE SET
+    beats = heartbeats.beats + 1, load = coalesce(excluded.load, heartbeats.load);
+
+-- name: heartbeats
+SELECT server_id, beats, load FROM heartbeats;
+
+-- name: tell
+INSERT INTO told (number, times, words) VALUES ($1, 1, $2)
+ON CONFLICT (number) DO UPDATE SET times = told.times + 1, words = excluded.words;
+
+-- name: told
+SELECT number, times, words FROM told WHERE number = ANY($1::bigint[]);
+
+-- name: notify
+SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS given (channel);
