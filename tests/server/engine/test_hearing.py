@@ -63,8 +63,8 @@ def logged(*steps: Transition, now: TaskRecord | None = None) -> list[Logged]:
 
 
 def hear(books: Books, hearing: Hearing, page: list[Logged]) -> list[Ended]:
-    with books.ledger.reads.begin() as is_fresh:
-        return hearing.heard(page, is_fresh)
+    with books.ledger.reads.begin() as since:
+        return hearing.heard(page, since)
 
 
 def started(books: Books, record: TaskRecord, server_id: str = "srv_a") -> TaskRecord:
@@ -100,12 +100,12 @@ def test_what_own_commits_did_meanwhile_is_newer_than_what_was_read_before(
 ) -> None:
     record = wait(books, fresh())
     claimed = step(record, Claim("srv_b"))
-    with books.ledger.reads.begin() as is_fresh:
+    with books.ledger.reads.begin() as since:
         page = logged(claimed)
         # A report that came here has the task wait again, while the answer is on its way.
         released = step(claimed.record, REFUSED)
         books.ledger.changed(released)
-        hearing.heard(page, is_fresh)
+        hearing.heard(page, since)
     assert len(books.backlog) == 1
 
 
@@ -115,8 +115,8 @@ def test_a_read_tells_apart_what_own_commits_changed_since_it_began(books: Books
     with books.ledger.reads.begin() as first:
         books.ledger.changed(step(record, Cancel()))
         with books.ledger.reads.begin() as second:
-            assert [first(record), second(record)] == [False, True]
-            assert [first(later), second(later)] == [True, True]
+            assert [first.fresh(record), second.fresh(record)] == [False, True]
+            assert [first.fresh(later), second.fresh(later)] == [True, True]
     assert not books.ledger.reads
 
 
@@ -211,6 +211,19 @@ def test_a_report_at_another_replica_is_a_sign_of_life(
     member = books.fleet.get("srv_a")
     assert member is not None
     assert member.lease.seen_ms == START_MS
+
+
+@pytest.mark.parametrize("server_id", ["srv_a", "srv_b"])
+def test_what_a_server_was_given_as_it_came_here_is_taken_up(
+    books: Books, hearing: Hearing, porter: Porter, server_id: str
+) -> None:
+    begun = step(fresh(), Claim(server_id))
+    hear(books, hearing, logged(begun))
+    own = server_id == "srv_a"
+    assert (books.active, porter.told) == (own, ["adopt task_1.1"] * own)
+    # What has ended by now is not.
+    hear(books, hearing, logged(begun, step(begun.record, Cancel())))
+    assert porter.told == ["adopt task_1.1"] * own
 
 
 def test_the_end_that_the_gateway_made_is_no_sign_of_life(books: Books, hearing: Hearing) -> None:

@@ -50,6 +50,9 @@ class Ear:
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         return (server_id, attempt) in self.heard
 
+    def adopt(self, record: TaskRecord) -> None:
+        raise NotImplementedError
+
     def carries(self, task_id: str, attempt: int) -> bool:
         raise NotImplementedError
 

@@ -56,6 +56,9 @@ class Porter:
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         raise NotImplementedError
 
+    def adopt(self, record: TaskRecord) -> None:
+        self.told.append(f"adopt {record.spec.id}.{record.attempt}")
+
     def carries(self, task_id: str, attempt: int) -> bool:
         return f"{task_id}.{attempt}" in self.calls
 

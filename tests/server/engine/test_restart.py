@@ -8,7 +8,6 @@ import pytest
 from inferry.server.engine.restart import end_cut_attempts
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.record import Transport
-from inferry.server.store import Store
 from inferry.server.task.inputs import Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord
@@ -23,9 +22,6 @@ class Left:
     def __init__(self, record: TaskRecord) -> None:
         self._record = record
         self.ended: list[str] = []
-
-    async def running(self) -> list[TaskRecord]:
-        return [self._record]
 
     async def answer(self, task_id: str, attempt: int, answer: Any) -> None:
         assert attempt == self._record.attempt
@@ -50,5 +46,5 @@ async def test_an_attempt_ends_whose_call_was_cut_and_what_a_worker_has_goes_on(
     claimed = apply(record, Claim("srv_a"), spec.created_ms, TASK_RULES).record
     fleet, _ = fleet_of(replace(server(), transport=transport))
     left = Left(claimed)
-    await end_cut_attempts(cast("Engine", left), cast("Store", left), fleet)
+    await end_cut_attempts(cast("Engine", left), [claimed], fleet)
     assert bool(left.ended) is ends

@@ -47,6 +47,9 @@ class Porter:
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         raise NotImplementedError
 
+    def adopt(self, record: TaskRecord) -> None:
+        pass
+
     def carries(self, task_id: str, attempt: int) -> bool:
         return False
 

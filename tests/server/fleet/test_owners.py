@@ -61,6 +61,12 @@ def test_a_server_that_is_taken_over_begins_as_after_a_start() -> None:
     fleet.claimable.clear()
     Owners(fleet).turn_over("srv_a", OWN)
     assert (member.status, member.active, member.owned) == (ServerStatus.ACTIVE, 0, True)
+    # Until it is known what it has it gets nothing.
+    assert fleet.choose(ECHO, START_MS) is None
+    ((_, verdict),) = fleet.verdicts(ECHO, START_MS)
+    assert "it changes hands" in verdict.text
+    fleet.claimable.clear()
+    Owners(fleet).admit("srv_a")
     assert fleet.choose(ECHO, START_MS) == "srv_a"
     assert fleet.claimable.is_set()
 
@@ -159,5 +165,4 @@ def told(
         load=None,
         seen_ms=0,
         success_rate=None,
-        leaves_ms=0,
     )

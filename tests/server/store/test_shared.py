@@ -275,6 +275,7 @@ async def test_who_listens_hears_of_events_and_of_servers_apart(
     one, other = pair
     for store in pair:
         await store.shared.renew(draining=False)
+        await store.shared.survey()
     for event in (one.news, other.news, one.shared.stirred, other.shared.stirred):
         event.clear()
     async with asyncio.timeout(10):

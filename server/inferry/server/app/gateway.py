@@ -119,7 +119,7 @@ class Gateway:
         ledger, engine = self._memory.ledger, self._cases.engine
         await self._memory.feed.load(self._store)
         await ledger.load(self._store)
-        await end_cut_attempts(engine, self._store, self._memory.fleet)
+        await end_cut_attempts(engine, await self._store.running(), self._memory.fleet)
         self._workers.crew.adopt(await self._store.running())
         fleet, by_call, by_stream = self._memory.fleet, self._dispatcher, self._workers.carrier
         ledger.open(CarrierSwitch(fleet, {Transport.HTTP: by_call, Transport.GRPC: by_stream}))

@@ -43,6 +43,10 @@ class CarrierSwitch:
         """Whether word of an attempt may come in on what is open."""
         return self._of(server_id).hears(server_id, attempt)
 
+    def adopt(self, record: TaskRecord) -> None:
+        """Takes up an attempt that a server has."""
+        self._of(record.server_id or "").adopt(record)
+
     def carries(self, task_id: str, attempt: int) -> bool:
         """Whether one of them has something of an attempt."""
         return any(carrier.carries(task_id, attempt) for carrier in self._carriers.values())

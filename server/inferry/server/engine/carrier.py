@@ -36,6 +36,13 @@ class Carrier(Protocol):
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""
         ...
 
+    def adopt(self, record: TaskRecord) -> None:
+        """Takes up an attempt that a server has, which another gateway brought there.
+
+        Doing so twice does no harm.
+        """
+        ...
+
     def carries(self, task_id: str, attempt: int) -> bool:
         """Whether there is something of an attempt that ``drop`` would let go of."""
         ...
@@ -65,6 +72,9 @@ class NoCarrier:
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:  # noqa: ARG002  # likewise
         """Hears of nothing."""
         return False
+
+    def adopt(self, record: TaskRecord) -> None:
+        """Leaves it to the next start."""
 
     def carries(self, task_id: str, attempt: int) -> bool:  # noqa: ARG002  # likewise
         """Has nothing."""

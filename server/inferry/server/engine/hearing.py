@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.reads import Fresh
+from inferry.server.engine.reads import Since
 from inferry.server.engine.signals import Signals
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.store.operations import Logged
@@ -60,12 +60,12 @@ class Hearing:
         self._alarm = alarm
         self._clock = clock
 
-    def heard(self, logged: Sequence[Logged], fresh: Fresh) -> list[Ended]:
+    def heard(self, logged: Sequence[Logged], since: Since) -> list[Ended]:
         """Takes events of other replicas, in their order.
 
         Args:
             logged: The events, each with its task as it is now.
-            fresh: Tells whether that is no older than what own commits left.
+            since: Tells whether that is no older than what own commits left.
 
         Returns:
             The attempts that ended by them and are looked after here: ``ended`` is to be told of
@@ -73,11 +73,12 @@ class Hearing:
         """
         latest = {one.event.task_id: one.record for one in logged}
         for record in latest.values():
-            if fresh(record):
+            if since.fresh(record):
                 self._take(record)
         ended = []
         for one in logged:
             self._note_life(one)
+            self._note_begun(one, since)
             task_id, number = one.event.task_id, one.event.attempt
             holder = self._ledger.holder(task_id, number) if _closes(one.event) else None
             if holder is not None:
@@ -104,6 +105,14 @@ class Hearing:
         self.look_again(record.spec.id, record)
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record)
+
+    def _note_begun(self, one: Logged, since: Since) -> None:
+        """Takes up what a worker was given elsewhere at the moment in which it came here."""
+        event, record = one.event, one.record
+        begun = event.kind is EventKind.DISPATCHED and record.attempt == event.attempt
+        member = self._fleet.get(event.server_id or "") if begun and record.running else None
+        if member is not None and member.owned and since.fresh(record):
+            self._ledger.adopt(record)
 
     def _note_life(self, one: Logged) -> None:
         event, record = one.event, one.record

@@ -107,6 +107,11 @@ class Ledger:
         self._fleet.take_slot(closed.server_id, task_id, closed.number)
         self._stop(task_id, closed)
 
+    def adopt(self, record: TaskRecord) -> None:
+        """Takes up the open attempt of a task at an own server, which another replica began."""
+        self.take_slot(record)
+        self._carrier.adopt(record)
+
     def refusal(self, tenant: str) -> QueueFullError | None:
         """Tells why another task of a tenant may not wait; None when there is room."""
         return self._room.refusal(tenant)
@@ -294,6 +299,6 @@ class Ledger:
                 **({"code": record.code, "error": record.error} if record.code else {}),
             )
         if self.reads:
-            self.reads.note(record)
+            self.reads.note(record.spec.id, record.seq)
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)

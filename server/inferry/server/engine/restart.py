@@ -1,5 +1,7 @@
 """How a gateway takes up what it finds: the time, and the attempts that were open."""
 
+from collections.abc import Iterable
+
 import structlog
 
 from inferry.server.clock import SteadyClock
@@ -9,7 +11,7 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import Transport
 from inferry.server.store import Store
 from inferry.server.task.failure import Failure
-from inferry.server.task.record import AttemptOutcome, Status
+from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
 
 _CUT = Failure(AttemptOutcome.AMBIGUOUS, "the gateway stopped during the call")
 _GONE = Failure(AttemptOutcome.LOST, "the server was taken out of the list")
@@ -38,14 +40,14 @@ async def stop_again(store: Store, ledger: Ledger, since_ms: int) -> None:
         ledger.stop_again(task_id, stopped)
 
 
-async def end_cut_attempts(engine: Engine, store: Store, fleet: Fleet) -> None:
-    """Ends the attempts whose call was cut; to be called once, before new ones begin.
+async def end_cut_attempts(engine: Engine, records: Iterable[TaskRecord], fleet: Fleet) -> None:
+    """Ends those open attempts whose call was cut; to be called before new ones begin.
 
     An asynchronous attempt may go on at its server and report; it is left to its timeouts, unless
     the server never said a word and another run does no harm. What a worker has goes on in any
     case.
     """
-    for record in await store.running():
+    for record in records:
         unheard = record.status is Status.PENDING and record.spec.idempotent
         member = fleet.get(record.server_id or "")
         if member is not None and member.record.transport is Transport.GRPC:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import structlog
 
+from inferry.server.engine.reads import Reads
 from inferry.server.errors import InferryError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
@@ -16,6 +17,8 @@ class ServerLedger:
     """What follows from commits about servers."""
 
     def __init__(self, fleet: Fleet) -> None:
+        #: Reads of the list of servers, which what is in memory is to follow.
+        self.reads = Reads()
         self._fleet = fleet
         self._orphans: dict[str, Collection[AttemptKey]] = {}
 
@@ -27,6 +30,7 @@ class ServerLedger:
         self._fleet.keep(server_id, -1)
         if isinstance(result, InferryError):
             return
+        self.reads.note(result.id)
         before = self._fleet.find(result.identity)
         if before is not None and before.record.id != result.id:
             self.dropped(None, before.record.id)
@@ -40,6 +44,7 @@ class ServerLedger:
         self._fleet.keep(server_id, -1)
         if isinstance(result, InferryError):
             return
+        self.reads.note(result.id)
         self._fleet.put(result)
         if not result.draining:
             self._fleet.leave(result.id, 0)
@@ -51,6 +56,7 @@ class ServerLedger:
         member = self._fleet.get(server_id)
         if isinstance(result, InferryError) or member is None:
             return
+        self.reads.note(server_id)
         self._fleet.drop(server_id)
         if member.holding:
             self._orphans[server_id] = frozenset(member.holding)

@@ -45,6 +45,8 @@ class Member:
     kept: int = 0
     #: Whether it is this replica that looks after it and gives it tasks.
     owned: bool = True
+    #: Whether it is not known yet what it has from the replica that had it before.
+    arriving: bool = False
     #: Of one that is another replica's: slots that are taken there.
     elsewhere: int = 0
     #: Share of its attempts that succeeded, by the word of the replica that has or had it.
@@ -108,13 +110,13 @@ class Member:
 
     def own(self, *, owned: bool) -> None:
         """Is this replica's from now on, which knows nothing of it yet, or another's."""
-        self.owned = owned
+        self.owned = self.arriving = owned
         self.health, self.breaker, self.rest = Health(), Breaker(), Rest()
         self.lease = Lease(seen_ms=self.lease.seen_ms)
         self.told_rate = self.success_rate
         self.recent.clear()
         self.holding.clear()
-        self.before_trial, self.elsewhere, self.leaves_ms = frozenset(), 0, 0
+        self.before_trial, self.elsewhere = frozenset(), 0
         if self.line is not None:
             self.line = Line()
         self.renew()

@@ -19,6 +19,13 @@ class Owners:
         if member is not None and member.record.owner != owner:
             self._fleet.put(replace(member.record, owner=owner))
 
+    def admit(self, server_id: str) -> None:
+        """It is known what a server has that became this replica's: it may get more."""
+        member = self._fleet.get(server_id)
+        if member is not None and member.arriving:
+            member.arriving = False
+            self._fleet.claimable.set()
+
     def tell(self) -> dict[str, Told]:
         """Says how this replica's servers are."""
         return {member.record.id: tell(member) for member in self._fleet.own_ones}

@@ -5,7 +5,7 @@ draining is an operator's word beside it, resting the server's own. (Design sect
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from math import isnan
 
@@ -98,8 +98,8 @@ class ServerRecord:
     #: The owner's labels, a JSON object of strings.
     labels: bytes = b"{}"
     #: Epoch of the replica that it gets its tasks from; None while that is none, and where one
-    #: gateway alone has the store.
-    owner: int | None = None
+    #: gateway alone has the store. It is no part of what it registered.
+    owner: int | None = field(default=None, compare=False)
 
     @property
     def identity(self) -> Identity:

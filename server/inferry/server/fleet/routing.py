@@ -47,6 +47,10 @@ class Standing(Protocol):
         """Whether it is this replica that gives it tasks."""
 
     @property
+    def arriving(self) -> bool:
+        """Whether it is not known yet what it has from the replica that gave it tasks before."""
+
+    @property
     def status(self) -> ServerStatus:
         """Whether it gets tasks."""
 
@@ -87,6 +91,7 @@ class Candidate(NamedTuple):
     connection: Connection | None = None
     credit: int | None = None
     owned: bool = True
+    arriving: bool = False
 
 
 #: What keeps a worker from tasks by how it stands with its stream.
@@ -134,7 +139,7 @@ def hindrance(server: Standing) -> Rule:
         return Rule.RESTING
     if full or server.credit == 0:
         return Rule.FULL if full else Rule.NO_CREDIT
-    return Rule.ELIGIBLE if server.owned else Rule.ELSEWHERE
+    return Rule.ELIGIBLE if server.owned and not server.arriving else Rule.ELSEWHERE
 
 
 def candidate(server: Standing) -> Candidate:
@@ -149,6 +154,7 @@ def candidate(server: Standing) -> Candidate:
         server.connection,
         server.credit,
         server.owned,
+        server.arriving,
     )
 
 

@@ -35,8 +35,6 @@ class Told:
     seen_ms: int
     #: Share of its last attempts that succeeded.
     success_rate: float | None
-    #: When it is taken out of the list at the latest; 0 when it stays.
-    leaves_ms: int
     #: Of a worker: its stream, assignments that it can get, whether it said goodbye, how long it
     #: idled.
     connection: Connection | None = None
@@ -60,7 +58,6 @@ def tell(member: Member) -> Told:
         load=member.load,
         seen_ms=member.lease.seen_ms,
         success_rate=member.success_rate,
-        leaves_ms=member.leaves_ms,
         connection=member.connection,
         credit=member.credit or 0,
         leaving=line is not None and line.leaving,
@@ -76,12 +73,21 @@ def hear(member: Member, told: Told) -> None:
     member.rest = Rest(told.rest_until_ms)
     member.elsewhere, member.load = told.active, told.load
     member.lease.seen_ms, member.told_rate = told.seen_ms, told.success_rate
-    member.leaves_ms = told.leaves_ms
     if member.line is not None and told.connection is not None:
         member.line.begin(told.connection)
         member.line.granted, member.line.leaving = told.credit, told.leaving
         member.line.idle_ms = told.idle_ms
     member.renew()
+
+
+def write_load(load: Load) -> bytes:
+    """Lays a load out as JSON."""
+    return orjson.dumps(asdict(load))
+
+
+def read_load(text: bytes) -> Load:
+    """Reads it."""
+    return Load(**orjson.loads(text))
 
 
 def write_told(told: Told) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from inferry.server.fleet.breaker import Breaker
 from inferry.server.fleet.line import Line
-from inferry.server.fleet.record import Health, ServerRecord
+from inferry.server.fleet.record import Health
 from inferry.server.fleet.rest import Rest
 from inferry.server.fleet.routing import Rule, Standing, missing, rule_of
 
@@ -74,7 +74,7 @@ def verdict(server: Judged, route: str, now_ms: int) -> Verdict:
             free = slots - server.withheld - server.active
             text, remedy = f"{free} of its {counted(slots, 'slot')} free", ""
             if rule is Rule.ELSEWHERE:
-                text = f"{text}; {_elsewhere(server.record)}"
+                text = f"{text}; {_elsewhere(server)}"
         case _:
             text, remedy = _of_worker(server, rule)
     return Verdict(rule, text, remedy, until_ms)
@@ -113,9 +113,12 @@ def _of_worker(server: Judged, rule: Rule) -> tuple[str, str]:
     return text, "it asks for more when it can take more"
 
 
-def _elsewhere(record: ServerRecord) -> str:
+def _elsewhere(server: Judged) -> str:
+    record = server.record
     if record.owner is None:
         return "no replica looks after it now: one is about to"
+    if server.arriving:
+        return "it changes hands: what it has is being looked up"
     return "another replica gives it its tasks"
 
 

@@ -126,6 +126,9 @@ class Dispatcher:
         """Whether an attempt's call has not ended, or its server is being told to stop."""
         return attempt in self._running or self._stopper.stops(attempt)
 
+    def adopt(self, record: TaskRecord) -> None:
+        """Has nothing to do: who called waits for the answer, and reports go to all gateways."""
+
     def carries(self, task_id: str, attempt: int) -> bool:
         """Whether the call of an attempt is under way."""
         return (task_id, attempt) in self._calls

@@ -8,7 +8,7 @@ from inferry.server.carriers.worker.crew import Crew
 from inferry.server.clock import Clock
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.task.lifecycle import STOPPED
-from inferry.server.task.record import NO_LABELS, Attempt, AttemptOutcome, TaskRecord
+from inferry.server.task.record import NO_LABELS, Attempt, AttemptOutcome, Status, TaskRecord
 from inferry.v1.worker_pb2 import Assignment, AttemptCancel, AttemptRef
 
 
@@ -69,6 +69,14 @@ class WorkerCarrier:
         """Whether a worker may say something of an attempt on its stream, or has just done so."""
         worker = self._crew.find(server_id)
         return worker is not None and worker.attempts.hears(attempt)
+
+    def adopt(self, record: TaskRecord) -> None:
+        """Keeps what a worker has for it, until it says what has become of that."""
+        worker, attempt = self._crew.get(record.server_id or ""), (record.spec.id, record.attempt)
+        if worker.attempts.holds.get(attempt) is None:
+            worker.attempts.adopt(attempt, taken=record.status is Status.PROCESSING)
+            if worker.session is None:
+                worker.expect(self._clock.now_ms())
 
     def carries(self, task_id: str, attempt: int) -> bool:  # noqa: ARG002  # the contract has it
         """Tells that there is nothing: what a worker has is where its stream is."""

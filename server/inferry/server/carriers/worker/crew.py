@@ -192,7 +192,9 @@ class Crew:
         for server_id, worker in list(self._workers.items()):
             member = self._fleet.get(server_id)
             if member is None:
-                self._retire(worker)
+                self._retire(worker, ServerNotFoundError(server_id))
+            elif not member.owned:
+                self._retire(worker, ReplacedError(member.record.name))
             elif turned or worker.due_ms <= now:
                 worker.tick(now, draining=member.record.draining or member.leaves_ms > 0)
         for session, give_up in list(self._streams.items()):
@@ -224,11 +226,11 @@ class Crew:
                 worker.pass_over(gap_ms)
         self._ticked_ms = now_ms
 
-    def _retire(self, worker: Worker) -> None:
-        """Lets go of a worker that was taken out of the list."""
+    def _retire(self, worker: Worker, why: InferryError) -> None:
+        """Lets go of a worker that was taken out of the list, or is another replica's."""
         session = worker.session
         if session is not None:
-            self._end(session, ServerNotFoundError(worker.server_id))
+            self._end(session, why)
             worker.cut(session, self._clock.now_ms())
         worker.attempts.clear()
         del self._workers[worker.server_id]

@@ -41,7 +41,7 @@ _AWAY = (
 )
 #: A client that is gone is to hold no lock longer than that, nor than this share of its lease.
 _IDLE_MS = 10_000
-_IDLE_SHARE = 0.5
+_IDLE_SHARE = 2 / 3
 
 
 def is_away(error: BaseException, db: Connection | None = None) -> bool:

@@ -43,7 +43,7 @@ class PostgresShared:
     ) -> None:
         self.lost = lost
         self.stirred = asyncio.Event()
-        self.accompanied = True
+        self.accompanied = False
         self._options = options
         self._read = read
         self._news = news

@@ -1,0 +1,1 @@
+"""Several gateways on one store: who looks after which server, and what they tell each other."""

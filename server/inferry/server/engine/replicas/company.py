@@ -1,0 +1,17 @@
+"""Who else works on the store, as of the last look."""
+
+from inferry.server.store.shared import Survey
+
+
+class Company:
+    """The replicas that live. One that has its store alone leads."""
+
+    def __init__(self) -> None:
+        #: Whether it is this one that ends what ran out of time: it is the oldest.
+        self.leads = True
+        #: Whether others were there when this one came.
+        self.joined = False
+
+    def look(self, survey: Survey, number: int) -> None:
+        """Takes a look of the replica with this number."""
+        self.leads = number == min(one.number for one in survey.replicas if not one.over)
