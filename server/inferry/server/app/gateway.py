@@ -166,8 +166,9 @@ class Gateway:
         await self._dispatcher.close(max(0.0, ends_s - loop.time()))
         self._cases.reader.dismiss()
         self._memory.feed.close()
-        # What is being written is answered however slow the disk is.
+        # What is being written is answered however slow the disk is, and the machine.
         await self._committer.drain()
+        await self._rpc.until_answered(_CLOSING_S)
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
         if self._rpc_ends is not None:

@@ -67,6 +67,11 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         # Bound now: a logger from the module's top would be looked up anew for each call.
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
+        #: Calls that get one answer, and have not got it.
+        self._unanswered = 0
+        #: Set while there are none.
+        self.answered = asyncio.Event()
+        self.answered.set()
 
     async def intercept_service(
         self,
@@ -151,6 +156,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Context) -> Any:
             call = CallLog(self._log, method, None if parse else request)
+            self._unanswered += 1
+            self.answered.clear()
             try:
                 if parse is not None:
                     request = _parsed(request, parse, call)
@@ -168,6 +175,10 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001  # nothing may leak
                 request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
                 await call.fail(error, context)
+            finally:
+                self._unanswered -= 1
+                if not self._unanswered:
+                    self.answered.set()
             call.ended(StatusCode.OK, response)
             return response
 

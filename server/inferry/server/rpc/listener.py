@@ -7,6 +7,7 @@ from grpc_reflection.v1alpha import reflection
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
+from inferry.server.loop import wait_for
 from inferry.server.rpc.access_service import AccessServicer
 from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.health_service import HealthServicer
@@ -60,6 +61,7 @@ class RpcServer:
         admission = Admission(verifier)
         limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
         interceptor = ServerInterceptor(admission, Vouching(callbacks), limits)
+        self._answered = interceptor.answered
         access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
@@ -107,6 +109,10 @@ class RpcServer:
     def say_stopping(self) -> None:
         """Tells probes that the gateway stops, whatever is said later."""
         self._health.say_stopping()
+
+    async def until_answered(self, within_s: float) -> None:
+        """Waits until no call waits for its one answer, or so long."""
+        await wait_for(self._answered, within_s)
 
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls; those under way have so long. A shorter second call overrules it."""
