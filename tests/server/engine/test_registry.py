@@ -77,8 +77,8 @@ async def test_a_drained_server_stays_so_when_it_registers_anew(servers: Registe
 
 async def test_a_heartbeat_is_a_sign_of_life_with_a_load(servers: Registered) -> None:
     member = await servers.register()
-    servers.registry.heartbeat(member.record.id, Load(queue_length=3))
-    servers.registry.heartbeat(member.record.id, None)
+    await servers.registry.heartbeat(member.record.id, Load(queue_length=3))
+    await servers.registry.heartbeat(member.record.id, None)
     assert (member.lease.seen_ms, member.queued) == (servers.clock.ms, 3)
 
 
@@ -86,7 +86,7 @@ async def test_what_is_not_registered_is_not_found(servers: Registered) -> None:
     with pytest.raises(NotFoundError):
         servers.registry.get("srv_x")
     with pytest.raises(NotFoundError):
-        servers.registry.heartbeat("srv_x", None)
+        await servers.registry.heartbeat("srv_x", None)
     with pytest.raises(NotFoundError):
         await servers.registry.drain("srv_x", draining=True)
 

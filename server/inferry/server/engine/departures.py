@@ -1,7 +1,8 @@
 """Takes servers out of the list: each when it has nothing left, or when its time of grace is over.
 
 That a server is to go is known in memory alone: a gateway that stops meanwhile forgets it, as it
-forgets who asked. Once asked it goes, whether or not they still wait for it.
+forgets who asked. Once asked it goes, whether or not they still wait for it. Where replicas share
+the store it is kept there, for the one that looks after the server.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose
 from inferry.server.loop import Loop, wait_for
 from inferry.server.store.operations import DropServer
+from inferry.server.store.shared import Shared
 
 _REASON = "the server was taken out of the list"
 
@@ -24,6 +26,8 @@ class Departures(Loop):
     def __init__(
         self, *, committer: Committer, ledger: ServerLedger, fleet: Fleet, clock: Clock, lose: Lose
     ) -> None:
+        #: The other replicas, who may look after a server; None when there are none.
+        self.shared: Shared | None = None
         super().__init__()
         self._committer = committer
         self._ledger = ledger
@@ -43,6 +47,9 @@ class Departures(Loop):
         if member is None:
             return
         at_ms = self._clock.now_ms() + grace_ms
+        if self.shared is not None:
+            await self.shared.ask_to_leave(server_id, at_ms)
+            self._ledger.reads.note(server_id)
         self._fleet.leave(server_id, min(at_ms, member.leaves_ms or at_ms))
         await self._callers.setdefault(server_id, asyncio.Event()).wait()
 

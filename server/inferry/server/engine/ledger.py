@@ -204,18 +204,21 @@ class Ledger:
 
     def pause(self, paused: PausedType) -> PausedType | None:
         """Holds the tasks of a type back from now on; returns the pause that this replaces."""
+        self.reads.note(paused.type)
         return self._pauses.pause(paused)
 
     def paused(
         self, result: InferryError | None, paused: PausedType, before: PausedType | None
     ) -> None:
         """A type was paused; what is not on disk is taken back."""
+        self.reads.note(paused.type)
         if result is not None:
             self._pauses.take_back(paused, before)
             self._allocator.wake()
 
     def resumed(self, result: InferryError | None, task_type: str) -> None:
         """A pause was ended."""
+        self.reads.note(task_type)
         if result is None:
             self._pauses.resume(task_type)
             self._allocator.wake()

@@ -1,5 +1,6 @@
 """The use cases of servers: register, heartbeat, drain, resume, deregister, read."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,8 +15,13 @@ from inferry.server.errors import InvalidPayloadError, ServerNotFoundError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord, Transport
+from inferry.server.fleet.told import write_load
 from inferry.server.store.operations import DrainServer, PutServer
+from inferry.server.store.shared import Shared
 from inferry.server.task.ids import new_server_id
+
+#: Takes up what servers have that another replica gave tasks before.
+Adopt = Callable[[Sequence[str]], Awaitable[object]]
 
 #: Characters of a server's URL.
 URL_LIMIT = 2_048
@@ -60,6 +66,10 @@ class Registry:
         self._fleet = fleet
         self._departures = departures
         self._clock = clock
+        #: The other replicas, and what takes up what a worker has that was theirs; None when there
+        #: are none.
+        self.shared: Shared | None = None
+        self.adopt: Adopt | None = None
 
     async def register(self, registration: Registration) -> Member:
         """Adds a server, or renews the registration of the same tenant, url and name.
@@ -89,14 +99,19 @@ class Registry:
             labels=registration.labels,
         )
         member = self._fleet.find(record.identity)
-        if worker and member is not None and _unchanged(member, record):
-            # It writes nothing: a full disk must not cost it what it has.
+        alone = self.adopt is None
+        if worker and alone and member is not None and _unchanged(member, record):
+            # It writes nothing: a full disk must not cost it what it has. Where there are others,
+            # the store has to know whose it is.
             return self._fleet.put(replace(member.record, updated_ms=now))
         server_id = record.id if member is None else member.record.id
         self._fleet.keep(server_id, 1)
         settle = partial(self._ledger.registered, server_id=server_id)
         stored = await self._committer.do(PutServer(record), settle)
-        return self.get(stored.id)
+        member = self.get(stored.id)
+        if member.arriving and self.adopt is not None:
+            await self.adopt([stored.id])
+        return member
 
     async def drain(self, server_id: str, *, draining: bool) -> Member:
         """Sends a server no more tasks while those it has go on, or ends that, and a rest.
@@ -128,7 +143,7 @@ class Registry:
         _log.warning("server forgotten", server_id=record.id, name=record.name, url=record.url)
         await self._departures.see_off(record.id, 0)
 
-    def heartbeat(self, server_id: str, load: Load | None) -> Member:
+    async def heartbeat(self, server_id: str, load: Load | None) -> Member:
         """Takes a server's own word that it is alive.
 
         Raises:
@@ -138,8 +153,11 @@ class Registry:
         member = self.get(server_id)
         if member.record.transport is Transport.GRPC:
             raise InvalidPayloadError("id: a worker says that it is alive on its stream")
-        self._fleet.seen(server_id, self._clock.now_ms())
-        self._fleet.observe(server_id, load, "")
+        if self.shared is not None and not member.owned:
+            await self.shared.beat(server_id, None if load is None else write_load(load))
+        else:
+            self._fleet.seen(server_id, self._clock.now_ms())
+            self._fleet.observe(server_id, load, "")
         return member
 
     def get(self, server_id: str) -> Member:

@@ -79,7 +79,9 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         """Takes a server's own word that it is alive, and its load."""
         said = request.load
         load = load_of(said.cpu, said.memory, said.active_tasks, said.queue_length)
-        member = self._registry.heartbeat(request.id, load if request.HasField("load") else None)
+        member = await self._registry.heartbeat(
+            request.id, load if request.HasField("load") else None
+        )
         return pb.HeartbeatResponse(id=member.record.id, status=_status(member))
 
     async def DrainServer(
