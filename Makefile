@@ -47,7 +47,7 @@ test: lint check-proto unit
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST_ARGS ?= --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd
+unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev .build/googleapis
@@ -138,6 +138,14 @@ $(GEN)/.ready: constraints-proto.txt
 	command -v systemd-analyze >/dev/null || ! command -v apt-get >/dev/null || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd; } \
 		|| echo "no systemd-analyze: tests of the systemd unit are skipped"
+	touch $@
+
+# Stands between some stores of the tests and their PostgreSQL, likewise.
+.build/pgbouncer:
+	mkdir -p .build
+	command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || ! command -v apt-get >/dev/null || { \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer; } \
+		|| echo "no pgbouncer: tests of a store behind one are skipped"
 	touch $@
 
 clean:

@@ -10,6 +10,7 @@ from tests.backends import Backend, running_backend
 from tests.gateways import Running, running_gateway
 from tests.postgres import URL, clean, database, postgres_server
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
+from tests.stores import POSTGRES, stores
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile(
@@ -68,6 +69,22 @@ def postgres() -> Iterator[str]:
         return
     with postgres_server() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def stores_of_the_session() -> AsyncIterator[None]:
+    """Where gateways keep their tasks, for whoever sets ``INFERRY_TEST_STORE=postgres``."""
+    yield
+    await stores.close()
+
+
+@pytest.fixture(autouse=True)
+def stores_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Gives the stores of a test to the next one."""
+    if stores.kind == POSTGRES:
+        stores.server_url = request.getfixturevalue("postgres")
+    yield
+    stores.release()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from inferry.server.config import Config
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.backends import Backend
+from tests.stores import stores
 
 SECRET = token_urlsafe(48)
 
@@ -134,7 +135,8 @@ async def running_gateway(
     data_dir: Path, clock: SteadyClock | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
     """Runs a gateway until the block ends."""
-    given = {"port": 0, "grpc_port": 0, **settings}
+    store = await stores.url(data_dir)
+    given = {"port": 0, "grpc_port": 0, "store": store and SecretStr(store), **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
     ports = await take_ports("127.0.0.1", 0)
     host, port = ports.address

@@ -13,6 +13,7 @@ from random import SystemRandom
 from inferry.server.access.secret import read_secret
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
+from tests.stores import stores
 
 INFERRY = Path(sys.executable).with_name("inferry")
 #: How long a process may take to say that it is ready, and to end.
@@ -150,6 +151,9 @@ async def start_gateway(
         given: Further flags of ``inferry serve``.
         settings: Environment variables of it.
     """
+    store = await stores.url(directory / "data")
+    if store is not None:
+        settings = {"INFERRY_STORE": store, **(settings or {})}
     ports = _ports(*_free_ports(2))
     running = await _serve(directory, *ports, *given, settings=settings)
     # As `inferry token` makes it, without a process that starts for it.

@@ -123,3 +123,36 @@ def test_every_setting_is_read_somewhere() -> None:
     code = "\n".join(file.read_text() for folder in folders for file in folder.rglob("*.py"))
     read = set(re.findall(r"config\.([a-z_]+)\b(?!\()", code))
     assert not Config.model_fields.keys() - read
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "sqlite:tasks.db",
+        "sqlite:/var/lib/inferry/tasks.db",
+        "postgresql://inferry@db/inferry",
+        "postgres://inferry:s3cret@db:6432/inferry?sslmode=verify-full&sslrootcert=/ca.pem",
+        "postgresql://one:5432,two:5433/inferry?target_session_attrs=primary",
+    ],
+)
+def test_a_store_is_a_file_or_a_database(store: str) -> None:
+    config = Config(store=SecretStr(store))
+    assert config.store is not None
+    assert config.store.get_secret_value() == store
+    assert "s3cret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "",
+        "sqlite:",
+        "tasks.db",
+        "mysql://inferry:s3cret@db/inferry",
+        "postgresql://inferry:s3cret@db",
+    ],
+)
+def test_another_store_is_refused_and_its_password_told_to_nobody(store: str) -> None:
+    with pytest.raises(ValidationError, match=r"expected sqlite:PATH or postgresql://") as refused:
+        Config(store=SecretStr(store))
+    assert "s3cret" not in str(refused.value)

@@ -135,7 +135,7 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
 
     edges = patch.multiple(
         gateways,
-        SqliteStore=lambda _path: life.store,
+        new_store=lambda _config: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(network, life),
         Random=chance,
         PURGE_INTERVAL_MS=life.world.weather.purge_ms,

@@ -51,6 +51,13 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the database is.", show_default="~/.local/share/…")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where tasks are kept: sqlite:PATH or postgresql://…",
+            show_default="inferry.db in the data directory",
+        ),
+    ] = None,
     public_url: Annotated[
         str | None,
         typer.Option(help="Where backends reach the gateway.", show_default="http://HOST:PORT"),
@@ -68,6 +75,7 @@ def serve(
         "port": port,
         "grpc_port": grpc_port,
         "data_dir": data_dir,
+        "store": store,
         "public_url": public_url,
     }
     try:

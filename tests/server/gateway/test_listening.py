@@ -13,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inferry.bridge.ports import take_ports
-from inferry.server.app.gateway import DATABASE
+from inferry.server.app.store import DATABASE
 from inferry.wire.hosts import addresses_of, with_port
 from tests.gateways import running_gateway
 from tests.processes import start, start_gateway, start_mock

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inferry.server.app.gateway import DATABASE
+from inferry.server.app.store import DATABASE
 from inferry.v1.task_pb2 import Task
 from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, SUCCESS, Backend, Job

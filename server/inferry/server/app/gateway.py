@@ -13,6 +13,7 @@ from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
 from inferry.server.app.rules import dispatch_rules, server_defaults
 from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
+from inferry.server.app.store import new_store
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.cancel import Stopper
@@ -34,11 +35,8 @@ from inferry.server.outbound.client import Outbound
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
-from inferry.server.store import Store
-from inferry.server.store.sqlite.store import SqliteStore
 from inferry.wire.limits import ENVELOPE_BYTES
 
-DATABASE = "inferry.db"
 PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
@@ -60,6 +58,7 @@ class Gateway:
     Raises:
         SecretError: There is no secret that would do.
         OSError: The data directory cannot be made.
+        StoreError: What the store needs is not installed.
     """
 
     def __init__(self, config: Config, public_url: str, clock: SteadyClock | None = None) -> None:
@@ -70,7 +69,7 @@ class Gateway:
         secret, keys = load_keys(config)
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         verifier = new_verifier(config, keys, self._clock.wall)
-        self._store: Store = SqliteStore(config.data_dir / DATABASE)
+        self._store = new_store(config)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         self._memory = new_memory(config, self._clock)

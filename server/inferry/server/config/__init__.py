@@ -14,6 +14,7 @@ from inferry.server.config.access import AccessSettings
 from inferry.server.config.gateway import GatewaySettings, ProcessSettings
 from inferry.server.config.limits import LimitSettings
 from inferry.server.config.servers import ServerSettings
+from inferry.server.config.store import StoreSettings
 from inferry.server.config.tasks import TaskSettings
 from inferry.server.config.workers import WorkerSettings
 from inferry.wire.hosts import is_everywhere
@@ -27,6 +28,7 @@ class Config(
     ServerSettings,
     TaskSettings,
     AccessSettings,
+    StoreSettings,
     GatewaySettings,
     BaseSettings,
 ):

@@ -1,0 +1,46 @@
+"""The store that the settings name."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from inferry.server.config import Config
+from inferry.server.config.store import SQLITE
+from inferry.server.store import Store, StoreError
+from inferry.server.store.postgres.options import PostgresOptions
+from inferry.server.store.sqlite.store import SqliteStore
+
+#: In the data directory, unless the settings name another store.
+DATABASE = "inferry.db"
+
+
+def new_store(config: Config) -> Store:
+    """Makes the store; it is yet to be opened.
+
+    Raises:
+        StoreError: What it needs is not installed.
+    """
+    said = f"{SQLITE}{config.data_dir / DATABASE}"
+    if config.store is not None:
+        said = config.store.get_secret_value()
+    if said.startswith(SQLITE):
+        return SqliteStore(Path(said.removeprefix(SQLITE)).expanduser().absolute())
+    return _new_postgres(
+        PostgresOptions(
+            said,
+            connections=config.store_connections,
+            connect_timeout_ms=config.store_connect_timeout_ms,
+            statement_timeout_ms=config.store_statement_timeout_ms,
+            lock_timeout_ms=config.store_lock_timeout_ms,
+            pgbouncer=config.store_pgbouncer,
+        )
+    )
+
+
+def _new_postgres(options: PostgresOptions) -> Store:
+    if find_spec("asyncpg") is None:
+        raise StoreError("a store in PostgreSQL needs asyncpg: pip install 'inferry[postgres]'")
+    # Only now: whoever keeps tasks in a file needs no driver.
+    room = import_module("inferry.server.store.postgres.store")
+    store: Store = room.PostgresStore(options)
+    return store

@@ -1,0 +1,71 @@
+"""Where tasks are kept, and how long the gateway waits for that place."""
+
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+#: Before the path of a SQLite file.
+SQLITE = "sqlite:"
+_POSTGRES_SCHEMES = {"postgresql", "postgres"}
+
+
+class StoreSettings(BaseModel):
+    """What is said of the store."""
+
+    store: SecretStr | None = Field(
+        default=None,
+        description="Where tasks are kept: `sqlite:PATH`, or `postgresql://USER@HOST/DATABASE` "
+        "as libpq reads it; unset for `inferry.db` in the data directory.",
+    )
+    store_connections: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Connections to PostgreSQL that read, at most; one more writes.",
+    )
+    store_connect_timeout_ms: int = Field(
+        default=5_000,
+        ge=100,
+        le=60_000,
+        description="How long PostgreSQL may take to accept a connection, "
+        "and a read waits for one of its own.",
+    )
+    store_statement_timeout_ms: int = Field(
+        default=10_000,
+        ge=100,
+        le=600_000,
+        description="How long PostgreSQL may take for a statement.",
+    )
+    store_lock_timeout_ms: int = Field(
+        default=5_000,
+        ge=10,
+        le=600_000,
+        description="How long a commit waits for a row of PostgreSQL that others have locked.",
+    )
+    store_pgbouncer: bool = Field(
+        default=False,
+        description="Whether PostgreSQL is behind a PgBouncer that pools transactions: "
+        "then nothing is kept in a session.",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, store: SecretStr | None) -> SecretStr | None:
+        """Names no part of it: there may be a password in it."""
+        said = "" if store is None else store.get_secret_value()
+        if said.startswith(SQLITE) and said != SQLITE:
+            return store
+        if store is not None and not _is_postgres(said):
+            raise ValueError(
+                "expected sqlite:PATH or postgresql://USER@HOST/DATABASE, "
+                "such as postgresql://inferry@db.example.com/inferry?sslmode=verify-full"
+            )
+        return store
+
+
+def _is_postgres(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in _POSTGRES_SCHEMES and len(parts.path) > 1
