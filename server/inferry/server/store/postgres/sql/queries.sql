@@ -188,17 +188,17 @@ DELETE FROM paused_types WHERE type = $1;
 
 -- name: forget_request_ids
 -- Drops names of requests that were kept long enough.
-DELETE FROM request_ids WHERE (tenant, request_id) IN (
-    SELECT tenant, request_id FROM request_ids WHERE until_ms <= $1
+DELETE FROM request_ids WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM request_ids WHERE until_ms <= $1
     ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
-);
+));
 
 -- name: forget_tombstones
 -- Drops ids that were kept long enough.
-DELETE FROM tombstones WHERE id IN (
-    SELECT id FROM tombstones WHERE until_ms <= $1
+DELETE FROM tombstones WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM tombstones WHERE until_ms <= $1
     ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
-);
+));
 
 -- name: purge
 -- Drops final tasks whose retention is over, with all that is kept of them but their ids.

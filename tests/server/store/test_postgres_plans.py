@@ -1,0 +1,141 @@
+"""No hot statement of PostgreSQL scans a table or sorts what it found: its own plans say so.
+
+They are plans for tables of some size: with few rows a scan would be right.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from itertools import product
+
+import asyncpg
+import pytest
+
+from inferry.server.store import TaskFilter
+from inferry.server.store.postgres.connections import Connection
+from inferry.server.store.postgres.lists import list_query
+from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.store.rows import REPORT
+from inferry.server.task.record import Status
+from tests.postgres import clean
+from tests.server.store.opening import opened_postgres
+from tests.server.store.samples import do, waiting
+
+#: Of a transaction, and what is filled in when it is asked.
+IN_PARTS = {"begin", "finish", "lock_starts", "labelled", "of_all_tenants", "tasks"}
+#: Asked now and then, or of tables with a row for each replica, server or paused type.
+SMALL = {
+    *("count_pauses_change", "count_servers_change", "drain_server", "drop_server", "end_replica"),
+    *("epochs", "forget_replicas", "heads", "last_epoch", "latest_time", "paused_types"),
+    *("pause_type", "put_replica", "put_server", "replica", "resume_type", "servers"),
+}
+INDEXES = {
+    "task": ["tasks_id_key"],
+    "lock_tasks": ["tasks_id_key"],
+    "lock_waiting": ["tasks_id_key", "payloads_pkey"],
+    "lock_request_ids": ["request_ids_pkey"],
+    "drop_request_ids": ["request_ids_pkey"],
+    "update_reports": ["tasks_pkey"],
+    "update_tasks": ["tasks_pkey"],
+    "clear_outcomes": ["outcomes_pkey"],
+    "forget_events": ["events_pkey"],
+    "purge": ["tasks_purge", "events_pkey", "labels_pkey", "attempts_pkey", "tasks_pkey"],
+    "postpone": ["tasks_deadline"],
+    "postpone_queue": ["tasks_deadline"],
+    "expired": ["tasks_deadline"],
+    "first_deadline": ["tasks_deadline"],
+    "running": ["tasks_deadline"],
+    "waiting": ["tasks_deadline"],
+    "stopped": ["attempts_stopped"],
+    "logged": ["events_position"],
+    "events": ["events_pkey"],
+    "attempts": ["attempts_pkey"],
+    "tombstones": ["tombstones_pkey"],
+    "forget_tombstones": ["tombstones_until"],
+    "forget_request_ids": ["request_ids_until"],
+}
+BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones"
+#: Finished tasks by far the most, as it is in the end.
+FILL = """
+INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
+    'task_number', n, 'id', 'task_' || n, 'tenant', 't' || n % 7, 'server_id', 'srv_' || n % 5,
+    'status', 3, 'attempt', 1, 'finished_ms', n, 'purge_ms', n, 'deadline_ms', 0))).*
+FROM tasks AS one, generate_series(1000, 20000) AS n;
+INSERT INTO payloads SELECT n, '{}' FROM generate_series(1000, 20000) AS n;
+INSERT INTO outcomes SELECT n, '{}' FROM generate_series(1000, 20000) AS n;
+INSERT INTO labels SELECT n, 'job', (n % 100)::text, 't' || n % 7
+FROM generate_series(1000, 20000) AS n;
+INSERT INTO attempts SELECT n, 1, 'srv', 2, '', 1, 1 FROM generate_series(1000, 20000) AS n;
+INSERT INTO events SELECT n, seq, 1, 1, 1, 0, '', 0, NULL, (1::bigint << 40) + 10 * n + seq
+FROM generate_series(1000, 20000) AS n, generate_series(1, 5) AS seq;
+INSERT INTO request_ids SELECT 't', n::text, '', 'task', n FROM generate_series(1000, 20000) AS n;
+INSERT INTO tombstones SELECT n::text, 't', n FROM generate_series(1000, 20000) AS n;
+ANALYZE
+"""
+
+
+@pytest.fixture(scope="module")
+async def db(shared_database: str) -> AsyncIterator[Connection]:
+    await clean(shared_database)
+    async with opened_postgres(shared_database) as store:
+        await do(store, waiting("task_1"))
+    db = await asyncpg.connect(shared_database)
+    await db.execute(FILL)
+    # As a statement is planned that comes again and again.
+    await db.execute("SET plan_cache_mode = force_generic_plan")
+    yield db
+    await db.close()
+    await clean(shared_database)
+
+
+async def plan(db: Connection, query: str) -> str:
+    await db.execute(f"PREPARE asked AS {query}")
+    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
+    given = f"({', '.join(['NULL'] * count)})" if count else ""
+    rows = await db.fetch(f"EXPLAIN EXECUTE asked{given}")
+    await db.execute("DEALLOCATE asked")
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - IN_PARTS - SMALL))
+async def test_a_hot_statement_scans_no_table(db: Connection, name: str) -> None:
+    steps = await plan(db, QUERIES[name])
+    assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
+    for index in INDEXES.get(name, []):
+        assert index in steps, steps
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        TaskFilter(*given)
+        for given in product((None, "acme"), (None, Status.FAILED), (None, "echo"), (None, "srv_1"))
+    ],
+    ids=str,
+)
+async def test_a_list_reads_an_index_in_its_order(db: Connection, wanted: TaskFilter) -> None:
+    query, _ = list_query(wanted, None, 10)
+    steps = await plan(db, query)
+    assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
+    page = steps.partition("CTE Scan on leap")[2] if "leap" in steps else steps
+    assert re.search(r"Index Scan( Backward)? using tasks_", page), steps
+    assert "Sort" not in page, steps
+
+
+@pytest.mark.parametrize("labels", [1, 2, 8])
+async def test_a_list_by_label_reads_the_index_of_labels(db: Connection, labels: int) -> None:
+    pairs = tuple((f"key-{number}", "value") for number in range(labels))
+    query, _ = list_query(TaskFilter("acme", labels=pairs), None, 10)
+    steps = await plan(db, query)
+    # In its order, or all that it has for a label that few tasks have: as many as it guesses.
+    assert "labels_tasks" in steps, steps
+    assert steps.count("labels_pkey") == labels - 1, steps
+    assert "Seq Scan" not in steps, steps
+
+
+async def test_a_progress_report_touches_no_index(db: Connection) -> None:
+    indexed = await db.fetch(
+        "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND ("
+        "attnum = ANY(indkey) OR pg_get_expr(indpred, indrelid) ~ ('\\m' || attname || '\\M')) "
+        "WHERE indrelid = 'tasks'::regclass"
+    )
+    assert not {name for (name,) in indexed} & {*REPORT, "position"}
