@@ -10,7 +10,7 @@ from tests.backends import Backend, running_backend
 from tests.gateways import Running, running_gateway
 from tests.postgres import URL, clean, database, postgres_server
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
-from tests.stores import POSTGRES, stores
+from tests.stores import FILE, POSTGRES, stores
 
 # How fast an example runs says more about the machine than about the code.
 settings.register_profile(
@@ -79,8 +79,12 @@ async def stores_of_the_session() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def stores_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
+def stores_of_the_test(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Gives the stores of a test to the next one."""
+    if request.node.get_closest_marker("file_store") is not None:
+        monkeypatch.setattr(stores, "kind", FILE)
     if stores.kind == POSTGRES:
         stores.server_url = request.getfixturevalue("postgres")
     yield

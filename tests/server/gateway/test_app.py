@@ -15,6 +15,7 @@ from tests.gateways import running_gateway, token
 from tests.processes import GatewayProcess
 
 
+@pytest.mark.file_store
 async def test_a_second_gateway_on_the_same_data_is_refused_and_says_why(tmp_path: Path) -> None:
     async with running_gateway(tmp_path):
         with pytest.raises(StoreError, match=str(tmp_path)):

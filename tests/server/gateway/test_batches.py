@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from inferry.server.store.operations import Insert
-from inferry.server.store.sqlite.store import SqliteStore
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
@@ -90,14 +89,15 @@ async def test_what_the_queue_has_no_room_for_is_told_when_to_come_back(tmp_path
 
 async def test_a_batch_takes_few_commits(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    commit = SqliteStore.commit
+    store = gateway.gateway._store
+    commit = store.commit
 
-    async def counted(self: SqliteStore, operations: Any) -> Any:
+    async def counted(operations: Any) -> Any:
         inserts = sum(isinstance(operation, Insert) for operation in operations)
         sizes.extend([inserts] if inserts else [])
-        return await commit(self, operations)
+        return await commit(operations)
 
-    monkeypatch.setattr(SqliteStore, "commit", counted)
+    monkeypatch.setattr(store, "commit", counted)
     await batch(gateway, *[CreateTaskRequest(type="echo") for _ in range(1_000)])
     assert (sum(sizes), len(sizes)) == (1_000, 4)
 

@@ -27,6 +27,8 @@ from tests.backends import ACCEPTED, Backend
 from tests.gateways import Running, running_gateway, token
 from tests.server.store.faulty_disk import FaultyDisk, faulty_disk
 
+pytestmark = pytest.mark.file_store
+
 ADMIN = (("authorization", f"Bearer {token()}"),)
 #: Longer than any test.
 LONG_MS = 600_000

@@ -23,6 +23,8 @@ from tests.model_worker import ModelWorker, streamed_gateway
 from tests.processes import GatewayProcess
 from tests.server.store.faulty_disk import FaultyDisk, failing, faulty_disk, full, healthy
 
+pytestmark = pytest.mark.file_store
+
 FAILED_SYNC = failing("sync", "-wal", apsw.SQLITE_IOERR_FSYNC)
 
 
