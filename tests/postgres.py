@@ -85,6 +85,11 @@ class PostgresServer:
         )
         self._run("initdb", *options, "-D", str(self._data))
 
+    def follow(self, other: "PostgresServer") -> None:
+        """Makes its files as those of a standby of another server."""
+        to = ("-h", "127.0.0.1", "-p", str(other.port), "-U", "postgres")
+        self._run("pg_basebackup", *to, "-c", "fast", "--no-sync", "-R", "-D", str(self._data))
+
     def start(self, **settings: str) -> None:
         """Starts it and waits until it takes connections."""
         given = {**_QUICK, "port": str(self.port), **settings}
@@ -121,12 +126,15 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Runs a server for a while."""
+def postgres_server(follows: PostgresServer | None = None) -> Iterator[PostgresServer]:
+    """Runs a server for a while, which may be a standby."""
     folder = Path(tempfile.mkdtemp(prefix="inferry-postgres-"))
     try:
         server = PostgresServer(folder)
-        server.create()
+        if follows is None:
+            server.create()
+        else:
+            server.follow(follows)
         server.start()
         try:
             yield server
