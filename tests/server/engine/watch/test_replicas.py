@@ -16,7 +16,7 @@ from inferry.server.engine.watch.interest import Interest
 from inferry.server.engine.watch.tail import Tail
 from inferry.server.engine.watch.vectors import before, epoch_of, has
 from inferry.server.engine.watch.watcher import Watcher
-from inferry.server.store import Store
+from inferry.server.store import Store, Vector
 from inferry.server.store.operations import Logged
 from tests.server.engine.watch.shared_log import Batch, SharedLog, SharedStore
 
@@ -70,10 +70,16 @@ class Replica:
         self.committed: list[list[Logged]] = []
         self.feed = Feed(ring)
         store = cast("Store", self.store)
-        Step(self.feed.load(store)).finish()
-        self.began = self.feed.vector
+        self.began: Vector = {}
+        self.loading: Step | None = Step(self.feed.load(store))
         self.tail = Tail(store, self.feed, self.heard.extend, nothing, 1.0)
         self.reading: Step | None = None
+
+    def ready(self) -> bool:
+        """Goes on to start; returns whether it has. Others may do so at the same time."""
+        if self.loading is not None and self.loading.go_on():
+            self.loading, self.began = None, self.feed.vector
+        return self.loading is None
 
     def begin(self, tasks: list[str]) -> None:
         """Begins a transaction."""
@@ -127,6 +133,8 @@ class Client:
         Args:
             cut: Keeps so many of the events that come, and is killed there.
         """
+        if not self.replica.ready():
+            return False
         if self._step is None:
             self._step = Step(self._read() if self._watcher is not None else self._resume())
         if not self._step.go_on():
@@ -190,6 +198,8 @@ class World:
         random = self.random
         replica, client = random.choice(self.replicas), random.choice(self.clients)
         chance = random.random()
+        if not replica.ready():
+            return
         if chance < 0.25:
             replica.begin(random.sample(TASKS, random.randint(1, len(TASKS))))
         elif chance < 0.4:
@@ -235,6 +245,8 @@ class World:
     def settle(self) -> None:
         """Lets all that has begun come to its end."""
         for replica in self.replicas:
+            while not replica.ready():
+                pass
             replica.commit()
         for replica in self.replicas:
             while replica.committed:

@@ -23,7 +23,7 @@ class Cursors:
     """Writes and reads the tokens of one gateway.
 
     Args:
-        epochs: The starts that are known, this gateway's own among them.
+        epochs: The starts that are known.
     """
 
     def __init__(self, epochs: Iterable[Epoch]) -> None:

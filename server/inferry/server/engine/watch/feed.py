@@ -84,13 +84,14 @@ class Feed:
         self._store, self._number = store, store.epoch.number
         own = self._number
         epochs = await store.epochs()
-        self.cursors = Cursors([*epochs, store.epoch])
+        self.cursors = Cursors(epochs)
         ended = {epoch.number for epoch in epochs if epoch.ended}
         vector = await store.heads()
         await self._know(vector)
-        # Of others that may log, and did not so far, nothing was seen.
-        silent = self.cursors.numbers - ended - {own}
+        # Of those that may log, and did not so far, nothing was seen.
+        silent = self.cursors.numbers - ended
         vector = {**dict.fromkeys(silent, 0), **vector}
+        self.cursors.meet([store.epoch])
         if self._own:
             vector[own] = max(vector.get(own, 0), count_of(self._own))
         self._arrivals.begin(vector)
