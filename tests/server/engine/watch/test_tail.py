@@ -186,3 +186,23 @@ async def test_what_was_dropped_before_it_was_read_makes_all_watchers_begin_anew
         await second.tail.run_once()
         assert await told(watcher) == [("task_3", 1), ("task_1", 2)]
         assert names(second.heard) == [("task_1", 2)]
+
+
+async def test_a_gateway_that_begins_anew_with_another_epoch_goes_on_telling(
+    pair: tuple[Gateway, Gateway],
+) -> None:
+    first, second = pair
+    with second.watcher().listening() as watcher:
+        first.commit("task_1")
+        second.feed.take(second.commit("task_2", "task_1"))
+        assert await told(watcher) == [("task_2", 1)]
+        second.log.end(second.store.epoch.number)
+        second.store.epoch, second._count = second.log.join(), 0
+        await second.feed.load(second.shared)
+        second.feed.take(second.commit("task_2", "task_3"))
+        first.commit("task_3")
+        await second.tail.run_once()
+        assert sorted(await told(watcher)) == [
+            *(("task_1", 1), ("task_1", 2), ("task_2", 2), ("task_3", 1), ("task_3", 2)),
+        ]
+        assert second.feed.cursors.read(second.feed.cursors.write(watcher.vector)) == {1: 2, 3: 2}

@@ -81,8 +81,7 @@ class Feed:
 
     async def load(self, store: Store) -> None:
         """Takes up where the store is: after a start, or when it was too long behind to read on."""
-        self._store, self._number = store, store.epoch.number
-        own = self._number
+        self._store, own = store, store.epoch.number
         epochs = await store.epochs()
         self.cursors = Cursors(epochs)
         ended = {epoch.number for epoch in epochs if epoch.ended}
@@ -92,11 +91,11 @@ class Feed:
         silent = self.cursors.numbers - ended
         vector = {**dict.fromkeys(silent, 0), **vector}
         self.cursors.meet([store.epoch])
-        if self._own:
+        if self._own >> POSITION_BITS == own:
             vector[own] = max(vector.get(own, 0), count_of(self._own))
         self._arrivals.begin(vector)
         self._arrivals.end(ended)
-        self._own = own << POSITION_BITS | vector.get(own, 0)
+        self._number, self._own = own, own << POSITION_BITS | vector.get(own, 0)
         self.take(())
         for watcher in self._watchers:
             watcher.fall_behind()
