@@ -35,10 +35,6 @@ class Index:
         #: By tenant, and type or empty.
         self._by_scope: _Places[tuple[str | None, str]] = {}
 
-    def __bool__(self) -> bool:
-        """Tells whether anybody watches."""
-        return bool(self._by_id or self._by_label or self._by_scope)
-
     def add(self, watcher: Listening) -> None:
         """Adds a watcher that does not go by ids."""
         tenant, task_type, labels = watcher.interest
