@@ -8,6 +8,7 @@ import pytest
 
 from inferry.server.clock import SLEW, SteadyClock
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.company import Company
 from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.sweeper import STEP_LIMIT, Sweeper
 from inferry.server.engine.tasks import Engine
@@ -80,6 +81,7 @@ class Clockwork:
             store=self.store,
             alarm=books.alarm,
             clock=self.clock,
+            company=Company(),
             restart_grace_ms=15_000,
             purge_interval_ms=60_000,
             tombstone_ms=HOUR_MS,

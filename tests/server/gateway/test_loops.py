@@ -2,6 +2,7 @@
 
 from inferry.server.access.tokens import Role
 from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.company import Company
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.store import EVENTS_KEPT
 from tests.backends import ACCEPTED, Backend
@@ -15,6 +16,7 @@ async def purge(gateway: Running, tombstone_ms: int) -> None:
         store=inside._store,
         alarm=Alarm(inside._clock),
         clock=inside._clock,
+        company=Company(),
         restart_grace_ms=0,
         purge_interval_ms=0,
         tombstone_ms=tombstone_ms,

@@ -1,6 +1,7 @@
 """One running Inferry: built in one go, started in order, stopped in the reverse order."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -11,7 +12,8 @@ from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
 from inferry.server.app.access import load_keys, new_verifier
 from inferry.server.app.memory import new_memory
-from inferry.server.app.rules import dispatch_rules, server_defaults
+from inferry.server.app.replicas import Replicas, new_replicas
+from inferry.server.app.rules import dispatch_rules, new_tenure, server_defaults
 from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
 from inferry.server.app.store import new_store
 from inferry.server.app.use_cases import new_use_cases
@@ -72,7 +74,8 @@ class Gateway:
         self._store = new_store(config)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
-        self._memory = new_memory(config, self._clock)
+        alone = self._store.shared is None
+        self._memory = new_memory(config, self._clock, new_tenure(config, alone=alone))
         self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
@@ -91,8 +94,10 @@ class Gateway:
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
         self.grpc_address = ""
+        shared = self._store.shared
         #: Set when another replica took over: this gateway can do nothing more.
-        self.lost = asyncio.Event()
+        self.lost = asyncio.Event() if shared is None else shared.lost
+        self._replicas: Replicas | None = None
         self._grace_s = config.shutdown_grace_ms / 1_000
         self._started = False
         self._loops = self._new_loops()
@@ -115,17 +120,15 @@ class Gateway:
         await self._store.open()
         await self._outbound.start()
         await take_up_time(self._store, self._clock)
-        ledger, engine = self._memory.ledger, self._cases.engine
-        await self._memory.feed.load(self._store)
-        await ledger.load(self._store)
-        await end_cut_attempts(engine, await self._store.running(), self._memory.fleet)
-        self._workers.crew.adopt(await self._store.running())
-        fleet, by_call, by_stream = self._memory.fleet, self._dispatcher, self._workers.carrier
-        ledger.open(CarrierSwitch(fleet, {Transport.HTTP: by_call, Transport.GRPC: by_stream}))
-        since_ms = self._clock.now_ms() - self._config.cancel_grace_ms
-        await stop_again(self._store, ledger, since_ms)
+        memory, cases = self._memory, self._cases
+        self._replicas = new_replicas(
+            self._config, self._clock, self._store, self._committer, memory, cases
+        )
+        await memory.feed.load(self._store)
+        await memory.ledger.load(self._store)
+        await self._take_up()
         await self._rpc.serve()
-        for loop in self._loops:
+        for loop in (*self._company_loops, *self._loops):
             loop.start()
         self._rpc.say_ready(True)
         self._started = True
@@ -157,12 +160,18 @@ class Gateway:
         # Tasks that somebody waits for may still need a server: until then all goes on.
         await self._cases.reader.until_served(ends_s - loop.time())
         await self._last_waits.stop()
+        if self._replicas is not None:
+            await self._replicas.leave()
         self._memory.ledger.close()
         for service in reversed(self._loops):
             await service.stop()
         # Workers go on with what they have: the next gateway takes that up.
         await self._workers.close()
-        await self._dispatcher.close(max(0.0, ends_s - loop.time()))
+        cut = await self._dispatcher.close(max(0.0, ends_s - loop.time()))
+        if self._replicas is not None:
+            await self._replicas.end_cut(cut)
+        for service in self._company_loops:
+            await service.stop()
         self._cases.reader.dismiss()
         self._memory.feed.close()
         # What is being written is answered however slow the disk is, and the machine.
@@ -181,7 +190,27 @@ class Gateway:
     async def abandon(self) -> None:
         """Lets go of everything at once: others have what it had, or it never had anything."""
         self._grace_s = 0.0
+        self._memory.tenure.lose()
         await self.stop()
+
+    @property
+    def _company_loops(self) -> Sequence[Loop]:
+        """What a replica does until its last call has ended."""
+        return () if self._replicas is None else self._replicas.loops
+
+    async def _take_up(self) -> None:
+        """Takes up what servers have from before this start, or from replicas that are gone."""
+        store, ledger, fleet = self._store, self._memory.ledger, self._memory.fleet
+        by_call, by_stream = self._dispatcher, self._workers.carrier
+        carrier = CarrierSwitch(fleet, {Transport.HTTP: by_call, Transport.GRPC: by_stream})
+        if self._replicas is not None:
+            ledger.open(carrier)
+            await self._replicas.join()
+            return
+        await end_cut_attempts(self._cases.engine, await store.running(), fleet)
+        self._workers.crew.adopt(await store.running())
+        ledger.open(carrier)
+        await stop_again(store, ledger, self._clock.now_ms() - self._config.cancel_grace_ms)
 
     def _new_dispatcher(self, signer: CallbackSigner) -> Dispatcher:
         config, fleet = self._config, self._memory.fleet
@@ -207,6 +236,7 @@ class Gateway:
                 store=self._store,
                 alarm=memory.alarm,
                 clock=clock,
+                company=memory.company,
                 restart_grace_ms=config.restart_grace_ms,
                 purge_interval_ms=PURGE_INTERVAL_MS,
                 tombstone_ms=config.tombstone_ms,

@@ -68,24 +68,27 @@ class Lives:
         """Stops for good; see ``Gateway.stop``."""
         self._stopping.set()
         # A start under way is not broken off, for it would leave half of everything behind.
-        self._gateway.lost.set()
         if self._life is not None:
             await self._life
         await self._gateway.stop()
 
     async def _live_on(self) -> None:
-        while True:
-            await self._gateway.lost.wait()
-            if self._stopping.is_set():
-                return
+        while await self._loses():
             _log.warning("another replica took over: the gateway begins anew")
             self.channel.leave()
             await self._gateway.abandon()
             self.anew.clear()
             while not (self.anew.is_set() or self._stopping.is_set()):
                 await self._begin_anew()
-            if self._stopping.is_set():
-                return
+
+    async def _loses(self) -> bool:
+        """Waits until the gateway has lost its place; False if it is stopped before."""
+        waits = [asyncio.ensure_future(one.wait()) for one in (self._gateway.lost, self._stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        return not self._stopping.is_set()
 
     async def _begin_anew(self) -> None:
         self._gateway = Gateway(self._config, self._public_url, self._clock)

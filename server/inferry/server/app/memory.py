@@ -7,6 +7,7 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.company import Company
 from inferry.server.engine.idleness import Idleness
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
@@ -32,14 +33,16 @@ class Memory:
     idleness: Idleness
     feed: Feed
     tenure: Tenure
+    pauses: PausedTypes
+    company: Company
 
 
-def new_memory(config: Config, clock: Clock) -> Memory:
+def new_memory(config: Config, clock: Clock, tenure: Tenure) -> Memory:
     """Makes a memory that knows nothing yet."""
     fleet = Fleet(fleet_rules(config))
     backlog, pauses = Backlog(clock, config.tenant_weights), PausedTypes()
     room = Room(backlog, room_rules(config), clock)
-    signals, alarm, tenure = Signals(), Alarm(clock), Tenure()
+    signals, alarm = Signals(), Alarm(clock)
     allocator = Allocator(fleet, backlog, pauses, tenure)
     ledger = Ledger(
         fleet=fleet,
@@ -53,4 +56,16 @@ def new_memory(config: Config, clock: Clock) -> Memory:
     )
     queue = QueueView(backlog, room, pauses, clock)
     idleness = Idleness(fleet, backlog, pauses, clock)
-    return Memory(fleet, queue, signals, alarm, allocator, ledger, idleness, Feed(), tenure)
+    return Memory(
+        fleet=fleet,
+        queue=queue,
+        signals=signals,
+        alarm=alarm,
+        allocator=allocator,
+        ledger=ledger,
+        idleness=idleness,
+        feed=Feed(),
+        tenure=tenure,
+        pauses=pauses,
+        company=Company(),
+    )

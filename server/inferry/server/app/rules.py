@@ -9,6 +9,7 @@ from inferry.server.fleet.record import HealthRules
 from inferry.server.fleet.rest import RestRules
 from inferry.server.fleet.rules import FleetRules
 from inferry.server.queue.room import RoomRules
+from inferry.server.replica.tenure import Tenure
 from inferry.server.rpc.server_service import ServerDefaults
 from inferry.server.task.reports import ReportRules
 from inferry.server.task.rules import TaskRules
@@ -45,6 +46,11 @@ def fleet_rules(config: Config) -> FleetRules:
             longest_ms=config.rest_longest_ms,
         ),
     )
+
+
+def new_tenure(config: Config, *, alone: bool) -> Tenure:
+    """Makes the tenure of a replica, or of a gateway that has its store alone."""
+    return Tenure() if alone else Tenure(config.replica_lease_ms / 1_000)
 
 
 def room_rules(config: Config) -> RoomRules:

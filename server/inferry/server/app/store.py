@@ -32,6 +32,8 @@ def new_store(config: Config) -> Store:
             connect_timeout_ms=config.store_connect_timeout_ms,
             statement_timeout_ms=config.store_statement_timeout_ms,
             lock_timeout_ms=config.store_lock_timeout_ms,
+            lease_ms=config.replica_lease_ms,
+            notify=config.store_notify,
             pgbouncer=config.store_pgbouncer,
         )
     )

@@ -14,10 +14,11 @@ from inferry.server.engine.departures import Departures
 from inferry.server.engine.explain import Explainer
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
-from inferry.server.engine.registry import Registry
+from inferry.server.engine.registry import Adopt, Registry
 from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.engine.tasks import Engine
 from inferry.server.store import Store
+from inferry.server.store.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,17 @@ class UseCases:
     departures: Departures
     registry: Registry
     pauses: Pauses
+    servers: ServerLedger
+
+    def share(self, shared: Shared, adopt: Adopt) -> None:
+        """Has the use cases of servers reckon with other replicas.
+
+        Args:
+            shared: The replicas.
+            adopt: Takes up what servers have that were theirs.
+        """
+        self.departures.shared = self.registry.shared = shared
+        self.registry.adopt = adopt
 
 
 def new_use_cases(
@@ -64,4 +76,6 @@ def new_use_cases(
         clock=clock,
     )
     pauses = Pauses(committer, memory.ledger, clock)
-    return UseCases(creator, engine, board, reader, explainer, departures, registry, pauses)
+    return UseCases(
+        creator, engine, board, reader, explainer, departures, registry, pauses, servers
+    )

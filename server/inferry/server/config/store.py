@@ -48,6 +48,19 @@ class StoreSettings(BaseModel):
         "then nothing is kept in a session.",
     )
 
+    store_notify: bool = Field(
+        default=True,
+        description="Whether replicas on one PostgreSQL tell each other at once that there is "
+        "news; without it they look twice a second.",
+    )
+    replica_lease_ms: int = Field(
+        default=15_000,
+        ge=1_000,
+        le=600_000,
+        description="How long a replica may be silent before others take over from it; "
+        "it says that it is there three times in it.",
+    )
+
     @field_validator("store")
     @classmethod
     def _known_store(cls, store: SecretStr | None) -> SecretStr | None:

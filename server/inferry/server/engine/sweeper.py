@@ -4,6 +4,7 @@ import asyncio
 
 from inferry.server.clock import SteadyClock
 from inferry.server.engine.alarm import Alarm
+from inferry.server.engine.company import Company
 from inferry.server.engine.tasks import Engine
 from inferry.server.loop import Loop
 from inferry.server.store import Store
@@ -12,6 +13,8 @@ from inferry.server.store import Store
 STEP_LIMIT = 500
 #: Between two steps: what runs out together is ended together.
 _STEP_S = 0.05
+#: How often a replica looks whether it is its turn now.
+_OTHERS_S = 0.5
 
 
 class Sweeper(Loop):
@@ -22,6 +25,7 @@ class Sweeper(Loop):
         store: Knows the deadlines.
         alarm: Is told of each deadline that is new.
         clock: The time.
+        company: The other replicas: one for all of them looks.
         restart_grace_ms: For so long after its first run no deadline of before ends a task: while
             the gateway was away nobody could report, and nothing was given to a server.
         purge_interval_ms: Between two looks at what has been kept long enough.
@@ -35,6 +39,7 @@ class Sweeper(Loop):
         store: Store,
         alarm: Alarm,
         clock: SteadyClock,
+        company: Company,
         restart_grace_ms: int,
         purge_interval_ms: int,
         tombstone_ms: int,
@@ -44,6 +49,7 @@ class Sweeper(Loop):
         self._store = store
         self._alarm = alarm
         self._clock = clock
+        self._company = company
         self._restart_grace_ms = restart_grace_ms
         self._purge_interval_ms = purge_interval_ms
         self._tombstone_ms = tombstone_ms
@@ -52,9 +58,11 @@ class Sweeper(Loop):
 
     async def run_once(self) -> None:
         """Expires what is over; now and then drops what has been kept long enough."""
-        if not self._postponed:
+        if not self._company.leads:
+            return
+        if not self._postponed and not self._company.joined:
             await self._engine.postpone(self._restart_grace_ms)
-            self._postponed = True
+        self._postponed = True
         now = self._clock.now_ms()
         expired = await self._store.expired(now, STEP_LIMIT)
         await asyncio.gather(*(self._engine.expire(task_id) for task_id in expired))
@@ -65,7 +73,9 @@ class Sweeper(Loop):
 
     async def pause(self) -> None:
         """Waits for the next deadline or purge."""
-        await asyncio.sleep(_STEP_S)
+        await asyncio.sleep(_STEP_S if self._company.leads else _OTHERS_S)
+        if not self._company.leads:
+            return
         # Before asking: what is committed from here on is noted.
         self._alarm.set(self._purge_due_ms)
         first_ms = await self._store.first_deadline_ms()

@@ -94,7 +94,7 @@ class Dispatcher:
         self._stopper = stopper
         self._tenure = tenure
         self._rules = rules
-        self._calls: dict[AttemptKey, asyncio.Task[None]] = {}
+        self._calls: dict[AttemptKey, tuple[TaskRecord, asyncio.Task[None]]] = {}
         #: Those whose answer is being written, too.
         self._running: dict[AttemptKey, asyncio.Task[None]] = {}
 
@@ -102,13 +102,14 @@ class Dispatcher:
         """Calls the server of a task's open attempt, in the background."""
         key = record.spec.id, record.attempt
         call = asyncio.create_task(self._call(record, payload), name=record.spec.id)
-        self._calls[key] = self._running[key] = call
+        self._calls[key] = record, call
+        self._running[key] = call
         call.add_done_callback(lambda _: self._running.pop(key))
 
     def drop(self, record: TaskRecord, closed: Attempt) -> None:
         """Hangs up unless the server itself ended the attempt; then the call may end, too."""
         if closed.outcome not in (AttemptOutcome.SUCCEEDED, AttemptOutcome.REJECTED):
-            call = self._calls.pop((record.spec.id, closed.number), None)
+            _, call = self._calls.pop((record.spec.id, closed.number), (record, None))
             if call is not None:
                 call.cancel()
                 if closed.outcome is AttemptOutcome.TIMED_OUT:
@@ -133,15 +134,21 @@ class Dispatcher:
         """Whether the call of an attempt is under way."""
         return (task_id, attempt) in self._calls
 
-    async def close(self, grace_s: float) -> None:
-        """Lets the calls under way end, and hangs up when the time of grace is over."""
+    async def close(self, grace_s: float) -> list[TaskRecord]:
+        """Lets the calls under way end, and hangs up when the time of grace is over.
+
+        Returns:
+            The tasks, as they were given away, whose calls were hung up on.
+        """
         if self._running:
             await asyncio.wait(self._running.values(), timeout=grace_s)
+        cut = [record for record, _ in self._calls.values()]
         left = list(self._running.values())
         for call in left:
             call.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await self._stopper.close()
+        return cut
 
     async def _call(self, record: TaskRecord, payload: bytes) -> None:
         task_id = record.spec.id

@@ -31,7 +31,7 @@ class Renewal(Loop):
     def __init__(self, shared: Shared, tenure: Tenure, allocator: Allocator, lease_ms: int) -> None:
         super().__init__()
         self._shared = shared
-        self._tenure = tenure
+        self.tenure = tenure
         self._allocator = allocator
         self._renewal_s = lease_ms / _RENEWALS / 1_000
         self._failed = False
@@ -40,7 +40,7 @@ class Renewal(Loop):
 
     async def run_once(self) -> None:
         """Renews it once; what keeps it from that is logged."""
-        held, begun_s = self._tenure.holds, self._tenure.begin_renewal()
+        held, begun_s = self.tenure.holds, self.tenure.begin_renewal()
         try:
             await self._shared.renew(draining=self.draining)
         except StoreError as error:
@@ -48,7 +48,7 @@ class Renewal(Loop):
             _log.warning("the lease could not be renewed", error=str(error))
             return
         self._failed = False
-        self._tenure.renewed(begun_s)
+        self.tenure.renewed(begun_s)
         if not held:
             self._allocator.wake()
 

@@ -8,8 +8,8 @@ import asyncio
 
 import structlog
 
+from inferry.server.engine.company import Company
 from inferry.server.engine.replicas.adoption import Adoption
-from inferry.server.engine.replicas.company import Company
 from inferry.server.engine.replicas.holds import Holds
 from inferry.server.engine.replicas.roll import Roll
 from inferry.server.engine.replicas.tidings import Tidings

@@ -11,7 +11,11 @@ class Company:
         self.leads = True
         #: Whether others were there when this one came.
         self.joined = False
+        self._looked = False
 
     def look(self, survey: Survey, number: int) -> None:
         """Takes a look of the replica with this number."""
-        self.leads = number == min(one.number for one in survey.replicas if not one.over)
+        living = [one.number for one in survey.replicas if not one.over]
+        if not self._looked:
+            self._looked, self.joined = True, living != [number]
+        self.leads = number == min(living, default=number)
