@@ -1,0 +1,229 @@
+"""Servers are looked after by one replica each, and work on behalf of all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.backends import ACCEPTED, Backend, running_backend
+from tests.gateways import token
+from tests.server.replicas.crowd import Crowd, Replica, crowd
+
+
+@pytest.fixture(params=[True, False], ids=["notices", "polling"])
+def notify(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+async def many(postgres_url: str, tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd(postgres_url, tmp_path) as many:
+        yield many
+
+
+async def until(wanted: Callable[[], bool]) -> None:
+    """Waits until it is so; what no event announces."""
+    async with asyncio.timeout(20):
+        while True:
+            if wanted():
+                return
+            await asyncio.sleep(0.02)
+
+
+async def seen(replica: Replica, server_id: str) -> None:
+    await replica.eventually(f"/api/servers/{server_id}", lambda body: "id" in body)
+
+
+async def backends(stack: AsyncExitStack, count: int) -> list[Backend]:
+    return [await stack.enter_async_context(running_backend(ACCEPTED)) for _ in range(count)]
+
+
+async def test_a_task_is_created_here_runs_there_reports_elsewhere_and_is_seen_everywhere(
+    many: Crowd, notify: bool
+) -> None:
+    a, b, c = [await many.join(store_notify=notify) for _ in range(3)]
+    async with running_backend(ACCEPTED) as backend:
+        server_id = await b.register(backend)
+        for replica in (a, c):
+            await seen(replica, server_id)
+        task = await a.create(capabilities=[])
+        job = await backend.next_job()
+        assert job["id"] == task["id"]
+        watching = asyncio.ensure_future(a.events(task["id"]))
+        waiting = asyncio.ensure_future(b.task(task["id"], wait_s=10))
+        async with c.http.put(
+            f"{c.url}/api/tasks/{job['id']}?{job['callback_url'].partition('?')[2]}",
+            json={"status": "COMPLETED", "result": {"n": 1}},
+        ) as response:
+            assert response.status == 200, await response.text()
+        assert (await waiting)["status"] == "COMPLETED"
+        kinds = [event["kind"] for event in await watching]
+        assert kinds[-1] == "FINISHED"
+        assert kinds.count("FINISHED") == 1
+        await until(lambda: not any(one.active for one in b.lives.gateway._memory.fleet))
+        done = await c.task(task["id"])
+        assert done["result"] == {"n": 1}
+
+
+async def test_who_waits_in_its_call_gets_the_result_that_another_replica_wrote(
+    many: Crowd, notify: bool
+) -> None:
+    a, b = [await many.join(store_notify=notify) for _ in range(2)]
+    async with running_backend() as backend:
+        server_id = await b.register(backend)
+        await seen(a, server_id)
+        done = await a.create(**{"async": False})
+        assert (done["status"], done["result"]) == ("COMPLETED", {"done": True})
+
+
+async def test_a_cancel_at_one_replica_reaches_the_server_of_another(
+    many: Crowd, notify: bool
+) -> None:
+    a, b = [await many.join(store_notify=notify, cancel_grace_ms=600_000) for _ in range(2)]
+    async with running_backend(ACCEPTED) as backend:
+        server_id = await b.register(backend, maxConcurrent=1)
+        await seen(a, server_id)
+        task = await b.create()
+        await backend.next_job()
+        status, _ = await a.call("DELETE", f"/api/tasks/{task['id']}")
+        assert status == 200
+        assert await backend.next_cancel() == {"id": task["id"], "attempt": 1}
+        await b.eventually(f"/api/servers/{server_id}", lambda body: body["active"] == 0)
+        # The slot is free for the next one, wherever that comes from.
+        await a.create()
+        await backend.next_job()
+
+
+async def test_one_key_at_two_replicas_at_once_makes_one_task(many: Crowd) -> None:
+    a, b = [await many.join() for _ in range(2)]
+
+    async def create(replica: Replica, key: str) -> str:
+        async with replica.http.post(
+            f"{replica.url}/api/tasks",
+            json={"type": "echo"},
+            headers={"Authorization": f"Bearer {token()}", "Idempotency-Key": key},
+        ) as response:
+            return str((await response.json())["id"])
+
+    for number in range(10):
+        one, other = await asyncio.gather(create(a, f"k{number}"), create(b, f"k{number}"))
+        assert one == other
+    _, body = await a.call("GET", "/api/tasks")
+    assert len(body["tasks"]) == 10
+
+
+async def test_every_server_is_shown_as_its_owner_sees_it_and_explained(many: Crowd) -> None:
+    a, b = [await many.join() for _ in range(2)]
+    async with running_backend(ACCEPTED) as backend:
+        server_id = await b.register(backend, maxConcurrent=1)
+        await seen(a, server_id)
+        await b.create()
+        await backend.next_job()
+        shown = await a.eventually(
+            f"/api/servers/{server_id}", lambda body: body["active"] == 1 and "load" in body
+        )
+        assert shown["load"]["cpu"] == 45
+        task = await a.create()
+        _, why = await a.call("GET", f"/api/tasks/{task['id']}/explain")
+        assert [one["rule"] for one in why["servers"]] == ["FULL"]
+        other = await a.create(type="other")
+        await b.call(
+            "POST",
+            "/api/servers/register",
+            {"url": backend.url, "name": "other", "capabilities": ["other"], "maxConcurrent": 1},
+        )
+        assert (await backend.next_job())["id"] == other["id"]
+
+
+async def test_a_server_drains_beats_and_goes_wherever_that_is_said(many: Crowd) -> None:
+    a, b = [await many.join(probe_interval_ms=3_600_000) for _ in range(2)]
+    async with running_backend(ACCEPTED) as backend:
+        server_id = await b.register(backend)
+        await seen(a, server_id)
+        member = b.lives.gateway._memory.fleet.get(server_id)
+        assert member is not None
+        await a.call("POST", f"/api/servers/{server_id}/drain")
+        await until(lambda: member.record.draining)
+        await a.call("POST", f"/api/servers/{server_id}/resume")
+        await until(lambda: not member.record.draining)
+        status, _ = await a.call(
+            "POST", f"/api/servers/{server_id}/heartbeat", {"load": {"queue_length": 7}}
+        )
+        assert status == 200
+        await until(lambda: member.queued == 7)
+        task = await a.create()
+        job = await backend.next_job()
+        going = asyncio.ensure_future(a.call("DELETE", f"/api/servers/{server_id}"))
+        await until(lambda: member.leaves_ms > 0)
+        assert not going.done()
+        await backend.report(job, status="COMPLETED", result=1)
+        status, _ = await going
+        assert status == 200
+        for replica in (a, b):
+            await replica.eventually(
+                f"/api/servers/{server_id}", lambda body: body.get("code") == "NOT_FOUND"
+            )
+        assert (await a.task(task["id"]))["status"] == "COMPLETED"
+
+
+async def test_a_pause_holds_at_all_replicas(many: Crowd) -> None:
+    a, b = [await many.join() for _ in range(2)]
+    async with running_backend(ACCEPTED) as backend:
+        await b.register(backend)
+        await a.call("POST", "/api/queue/pause", {"type": "echo", "reason": "no"})
+        await until(lambda: "echo" in b.lives.gateway._memory.pauses)
+        task = await b.create()
+        await a.call("POST", "/api/queue/resume", {"type": "echo"})
+        assert (await backend.next_job())["id"] == task["id"]
+
+
+async def test_servers_spread_evenly_when_a_replica_joins_and_when_one_leaves(
+    many: Crowd,
+) -> None:
+    async with AsyncExitStack() as stack:
+        a = await many.join()
+        ids = {
+            await a.register(backend, name=f"b{number}")
+            for number, backend in enumerate(await backends(stack, 6))
+        }
+        assert a.own() == ids
+        b, stop = await many.start()
+        await until(lambda: len(a.own()) == len(b.own()) == 3)
+        assert a.own() | b.own() == ids
+        c = await many.join()
+        await until(lambda: len(a.own()) == len(b.own()) == len(c.own()) == 2)
+        await stop.aclose()
+        await until(lambda: len(a.own()) == len(c.own()) == 3)
+        assert a.own() | c.own() == ids
+
+
+async def test_work_goes_on_while_its_server_changes_hands(many: Crowd) -> None:
+    a = await many.join()
+    async with running_backend(ACCEPTED) as one, running_backend(ACCEPTED) as other:
+        ids = [await a.register(one, name="one"), await a.register(other, name="other")]
+        tasks = [await a.create() for _ in range(4)]
+        jobs = [(one, await one.next_job()) for _ in range(2)]
+        jobs += [(other, await other.next_job()) for _ in range(2)]
+        b = await many.join()
+        await until(lambda: len(b.own()) == 1)
+        (moved,) = b.own()
+        assert moved in ids
+        await b.eventually(f"/api/servers/{moved}", lambda body: body["active"] == 2)
+        for backend, job in jobs:
+            assert (await backend.report(job, status="COMPLETED", result=1))[0] == 200
+        for task in tasks:
+            done = await b.task(task["id"], wait_s=5)
+            assert (done["status"], done["attempt"]) == ("COMPLETED", 1)
+        for server_id in ids:
+            await b.eventually(f"/api/servers/{server_id}", lambda body: body["active"] == 0)
+        await until(
+            lambda: (
+                not any(
+                    member.active
+                    for replica in (a, b)
+                    for member in replica.lives.gateway._memory.fleet.own_ones
+                )
+            )
+        )
