@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from inferry.client.errors import InferryError
+from inferry.client.failures import odd_error
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksResponse,
     BatchCreateTasksResult,
@@ -40,10 +40,7 @@ def results_of(response: BatchCreateTasksResponse, count: int) -> Sequence[Batch
     Raises:
         InferryError: Not each of them has one: nobody can tell whose is missing.
     """
-    told = [one for one in response.results if one.HasField("task") or one.HasField("refusal")]
+    told = [one for one in response.results if one.task.id or one.HasField("refusal")]
     if len(told) == len(response.results) == count:
         return told
-    raise InferryError(
-        f"the answer tells of {len(told)} of {count} creations: is it a gateway that answers?",
-        code="INVALID_ANSWER",
-    )
+    raise odd_error(f"the answer tells of {len(told)} of {count} creations")

@@ -1,6 +1,7 @@
 """What went wrong -> the error to raise."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import grpc
 
@@ -13,6 +14,8 @@ from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import TaskRefusal
 from inferry.wire.plain import plain_struct
 from inferry.wire.refusals import read_refusal
+
+Answered = TypeVar("Answered")
 
 _Kind = type[InferryError]
 Code = grpc.StatusCode
@@ -68,6 +71,22 @@ def call_error(call: grpc.Call, address: str, request_id: str | None = None) -> 
     kind = _BY_CODE.get(refusal.code) or _BY_STATUS.get(status, InferryError)
     error = kind(said, code=refusal.code, details=refusal.details, request_id=request_id)
     return _with_pause(error, refusal.retry_after_s)
+
+
+def legible(answer: Answered | None, address: str) -> Answered:
+    """Gives what was answered.
+
+    Raises:
+        InferryError: It is None: so gRPC gives what is no message of its type.
+    """
+    if answer is None:
+        raise odd_error(f"what {address} answered cannot be read")
+    return answer
+
+
+def odd_error(text: str) -> InferryError:
+    """Makes the error of an answer that a gateway of this version does not give."""
+    return InferryError(f"{text}: is it a gateway that answers?", code="INVALID_ANSWER")
 
 
 def cut_error(address: str) -> Unavailable:

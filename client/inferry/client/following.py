@@ -20,7 +20,8 @@ Tell = Callable[[Told], None]
 #: Ids a message, at most: 300 KiB.
 IDS_A_MESSAGE = 10_000
 
-_FINAL = frozenset({Task.COMPLETED, Task.FAILED, Task.TIMEOUT, Task.CANCELLED})
+#: How a task stands that has ended.
+FINAL = frozenset({Task.COMPLETED, Task.FAILED, Task.TIMEOUT, Task.CANCELLED})
 
 
 class Following:
@@ -121,14 +122,14 @@ class Following:
         unknown = [
             event.task_id
             for event in response.events
-            if event.status in _FINAL and not event.HasField("task")
+            if event.status in FINAL and not event.HasField("task")
         ]
         told: list[tuple[Tell, Told]] = []
         with self._lock:
             self._cursor = response.cursor or self._cursor
             self._shown.update(task.id for task in response.tasks)
             for task in tasks:
-                if task.status in _FINAL:
+                if task.status in FINAL:
                     told += [(tell, task) for tell in self._let_go(task.id)]
             for task_id in (*response.missing_ids, *unknown):
                 told += [(tell, None) for tell in self._let_go(task_id)]

@@ -12,6 +12,8 @@ from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
+from inferry.client.errors import InferryError
+
 #: What a task works on: a mapping, a dataclass, a model of pydantic, or the JSON text of an object.
 Payload = Any
 
@@ -62,8 +64,15 @@ def text_of(value: Any) -> bytes:
 
 
 def value_of(text: bytes) -> Any:
-    """Reads a JSON text; an empty one is None."""
-    return json.loads(text) if text else None
+    """Reads a JSON text; an empty one is None.
+
+    Raises:
+        InferryError: It is none, or nests too deep.
+    """
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise InferryError(f"what came is no JSON: {error}", code="INVALID_RESULT") from error
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - a line a kind

@@ -235,3 +235,27 @@ def test_a_batch_whose_answers_do_not_match_is_an_error_of_each(
     for answer in client.submit_many("hold", [{"n": 1}, {"n": 2}]):
         assert isinstance(answer, InferryError)
         assert (answer.code, bool(answer.request_id)) == ("INVALID_ANSWER", True)
+
+
+@pytest.mark.parametrize("text", [b"{oops", b"[" * 100_000], ids=["no json", "too deep"])
+def test_a_result_that_cannot_be_read_is_an_error_of_the_tree(
+    client: Client, gateway: Scripted, text: bytes
+) -> None:
+    task = client.submit("hold", {})
+    gateway.end(task.id, Task.COMPLETED, result_json=text)
+    with pytest.raises(InferryError) as caught:
+        task.result()
+    assert caught.value.code == "INVALID_RESULT"
+
+
+def test_a_stream_of_events_that_ends_before_the_task_does_goes_on(
+    client: Client, gateway: Scripted
+) -> None:
+    task = client.submit("hold", {})
+    gateway.short_watches = 1
+    seen = []
+    for event in task.events():
+        seen.append((event.seq, event.status.final))
+        if len(seen) == 1:
+            gateway.end(task.id, Task.COMPLETED)
+    assert seen == [(1, False), (2, True)]

@@ -84,7 +84,7 @@ async def _running(store: str, folder: Path, **settings: Any) -> AsyncIterator[R
         await lives.start()
         await bridge.serve(ports)
         async with aiohttp.ClientSession() as http:
-            replica = Replica(lives.gateway, config, url, http)
+            replica = Replica(lives.gateway, bridge, config, url, http)
             replica.lives = lives
             yield replica
     finally:

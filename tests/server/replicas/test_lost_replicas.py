@@ -44,7 +44,7 @@ async def elsewhere(url: str, folder: Path, here: Replica) -> AsyncIterator[Else
         "INFERRY_SHUTDOWN_GRACE_MS": "200",
     }
     process = await start_gateway(folder, settings=settings)
-    there = Elsewhere(here.gateway, here.config, process.rest, here.http)
+    there = Elsewhere(here.gateway, here.bridge, here.config, process.rest, here.http)
     there.process = process
     try:
         yield there

@@ -9,7 +9,7 @@ from inferry.client.aio.connection import Connection
 from inferry.client.aio.machinery import Channel, Home, Stubs, open_channel, sleep
 from inferry.client.config import Settings
 from inferry.client.errors import InferryError
-from inferry.client.failures import call_error
+from inferry.client.failures import call_error, legible
 from inferry.client.patience import Patience
 
 Asked = TypeVar("Asked")
@@ -92,8 +92,9 @@ class Calls:
         metadata = await connection.metadata()
         call = method(connection.stubs)
         try:
-            return await call(request, timeout=timeout_s, metadata=metadata)
+            answer = await call(request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             request_id: str | None = getattr(cast("Any", request), "request_id", None)
             address = self.settings.address
             raise call_error(cast("grpc.Call", error), address, request_id or None) from None
+        return legible(answer, self.settings.address)

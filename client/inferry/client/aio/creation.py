@@ -8,7 +8,7 @@ from inferry.client.aio.calls import Calls
 from inferry.client.aio.machinery import sleep
 from inferry.client.batching import batches, results_of
 from inferry.client.errors import InferryError, QueueFull
-from inferry.client.failures import refusal_error
+from inferry.client.failures import odd_error, refusal_error
 from inferry.client.patience import Patience
 from inferry.client.requests import Creation
 from inferry.v1.task_pb2 import Task
@@ -31,7 +31,10 @@ async def create(calls: Calls, request: CreateTaskRequest, patience: Patience) -
     Raises:
         InferryError: The gateway refused, or cannot be reached.
     """
-    return (await calls.ask(lambda s: s.tasks.CreateTask, request, patience)).task
+    task = (await calls.ask(lambda s: s.tasks.CreateTask, request, patience)).task
+    if not task.id:
+        raise odd_error("the answer to a creation names no task")
+    return task
 
 
 async def undo(calls: Calls, task_ids: Iterable[str], unanswered: Sequence[Creation] = ()) -> None:

@@ -98,9 +98,10 @@ class MappedRun:
             if told is None:
                 # The stream cannot show it.
                 told = await task.ended()
+            outcome = _outcome(told)
         except InferryError as error:
-            told = error
-        self._end(number, _outcome(told))
+            outcome = error
+        self._end(number, outcome)
 
     def _end(self, number: int, outcome: Any) -> None:
         self._ended[number] = outcome

@@ -8,7 +8,8 @@ import grpc
 from inferry.client.aio.calls import Calls
 from inferry.client.aio.machinery import sleep
 from inferry.client.errors import InferryError
-from inferry.client.failures import call_error, cut_error
+from inferry.client.failures import call_error, cut_error, legible
+from inferry.client.following import FINAL
 from inferry.client.patience import Absence, Away, in_silence
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
@@ -28,20 +29,26 @@ async def events_of(
     """
     request = pb.WatchTaskRequest(id=task_id, after_seq=after, value_format=JSON_TEXT)
     absence = Absence(calls.patience())
+    # Of a task that had ended before ``after`` nothing comes.
+    ended = True
     while True:
         absence.tried()
         connection = calls.here()
         call = connection.stubs.tasks.WatchTask(request, metadata=await connection.metadata())
         try:
             async for response in call:
-                if response.event.kind != task_pb2.TaskEvent.QUEUED:
-                    request.after_seq = response.event.seq
+                event = legible(response, calls.settings.address).event
+                if event.kind != task_pb2.TaskEvent.QUEUED:
+                    request.after_seq = event.seq
+                    ended = event.status in FINAL
                     absence.over()
-                yield response.event
+                yield event
         except grpc.RpcError as broken:
             error = call_error(cast("grpc.Call", broken), calls.settings.address)
         else:
-            return
+            if ended:
+                return
+            error = cut_error(calls.settings.address)
         finally:
             call.cancel()
         pause_s = absence.pause_s(error)
@@ -73,6 +80,7 @@ async def changes(
         error: InferryError = cut_error(calls.settings.address)
         try:
             async for response in call:
+                legible(response, calls.settings.address)
                 absence.over()
                 response.restarted |= again
                 again, told = False, True

@@ -8,7 +8,7 @@ import grpc
 
 from inferry.client.config import Settings
 from inferry.client.errors import InferryError
-from inferry.client.failures import call_error
+from inferry.client.failures import call_error, legible
 from inferry.client.patience import Patience
 from inferry.client.sync.connection import Connection
 from inferry.client.sync.machinery import Channel, Home, Stubs, open_channel, sleep
@@ -93,8 +93,9 @@ class Calls:
         metadata = connection.metadata()
         call = method(connection.stubs)
         try:
-            return call(request, timeout=timeout_s, metadata=metadata)
+            answer = call(request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             request_id: str | None = getattr(cast("Any", request), "request_id", None)
             address = self.settings.address
             raise call_error(cast("grpc.Call", error), address, request_id or None) from None
+        return legible(answer, self.settings.address)

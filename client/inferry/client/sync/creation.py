@@ -7,7 +7,7 @@ from copy import copy
 
 from inferry.client.batching import batches, results_of
 from inferry.client.errors import InferryError, QueueFull
-from inferry.client.failures import refusal_error
+from inferry.client.failures import odd_error, refusal_error
 from inferry.client.patience import Patience
 from inferry.client.requests import Creation
 from inferry.client.sync.calls import Calls
@@ -32,7 +32,10 @@ def create(calls: Calls, request: CreateTaskRequest, patience: Patience) -> Task
     Raises:
         InferryError: The gateway refused, or cannot be reached.
     """
-    return (calls.ask(lambda s: s.tasks.CreateTask, request, patience)).task
+    task = (calls.ask(lambda s: s.tasks.CreateTask, request, patience)).task
+    if not task.id:
+        raise odd_error("the answer to a creation names no task")
+    return task
 
 
 def undo(calls: Calls, task_ids: Iterable[str], unanswered: Sequence[Creation] = ()) -> None:

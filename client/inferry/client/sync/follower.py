@@ -8,7 +8,7 @@ from typing import cast
 import grpc
 
 from inferry.client.errors import InferryError, Unavailable
-from inferry.client.failures import call_error, cut_error
+from inferry.client.failures import call_error, cut_error, legible
 from inferry.client.following import Following, Tell, Told
 from inferry.client.patience import Absence, Away, in_silence
 from inferry.client.sync.machinery import Job, Mailbox, Stubs, Wake
@@ -152,8 +152,8 @@ class Follower:
             if closed:
                 return
             for response in call:
+                self._following.take(legible(response, self._address))
                 self._absence.over()
-                self._following.take(response)
                 self._heard(response)
         finally:
             self._sayings = None

@@ -7,7 +7,8 @@ from typing import cast
 import grpc
 
 from inferry.client.errors import InferryError
-from inferry.client.failures import call_error, cut_error
+from inferry.client.failures import call_error, cut_error, legible
+from inferry.client.following import FINAL
 from inferry.client.patience import Absence, Away, in_silence
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.machinery import sleep
@@ -29,20 +30,26 @@ def events_of(
     """
     request = pb.WatchTaskRequest(id=task_id, after_seq=after, value_format=JSON_TEXT)
     absence = Absence(calls.patience())
+    # Of a task that had ended before ``after`` nothing comes.
+    ended = True
     while True:
         absence.tried()
         connection = calls.here()
         call = connection.stubs.tasks.WatchTask(request, metadata=connection.metadata())
         try:
             for response in call:
-                if response.event.kind != task_pb2.TaskEvent.QUEUED:
-                    request.after_seq = response.event.seq
+                event = legible(response, calls.settings.address).event
+                if event.kind != task_pb2.TaskEvent.QUEUED:
+                    request.after_seq = event.seq
+                    ended = event.status in FINAL
                     absence.over()
-                yield response.event
+                yield event
         except grpc.RpcError as broken:
             error = call_error(cast("grpc.Call", broken), calls.settings.address)
         else:
-            return
+            if ended:
+                return
+            error = cut_error(calls.settings.address)
         finally:
             call.cancel()
         pause_s = absence.pause_s(error)
@@ -74,6 +81,7 @@ def changes(
         error: InferryError = cut_error(calls.settings.address)
         try:
             for response in call:
+                legible(response, calls.settings.address)
                 absence.over()
                 response.restarted |= again
                 again, told = False, True

@@ -1,0 +1,72 @@
+"""A gateway that answers with what is no message at all."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from inferry.client import AsyncClient, InferryError
+
+NO_MESSAGE = b"\xff\xff"
+
+
+def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+    return NO_MESSAGE
+
+
+def stream(_requests: Any, _context: grpc.ServicerContext) -> Iterator[bytes]:
+    yield NO_MESSAGE
+
+
+class Odd(grpc.GenericRpcHandler):
+    """Answers every method."""
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        if "WatchTask" in str(details.method):
+            return grpc.unary_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@contextmanager
+def odd_gateway() -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((Odd(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0)
+
+
+async def events(client: AsyncClient) -> None:
+    async for _ in client.task("task_1").events():
+        raise AssertionError("nothing was said")
+
+
+async def watch(client: AsyncClient) -> None:
+    async for _ in client.watch():
+        raise AssertionError("nothing was said")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda client: client.run("t", {}),
+        lambda client: client.task("task_1").get(),
+        lambda client: client.servers(),
+        events,
+        watch,
+    ],
+    ids=["run", "get", "servers", "events", "watch"],
+)
+async def test_what_is_no_message_is_an_error_of_the_tree(
+    act: Callable[[AsyncClient], Any],
+) -> None:
+    with odd_gateway() as address:
+        async with AsyncClient(address, "token", timeout=5, retries=0) as client:
+            with pytest.raises(InferryError):
+                await act(client)
