@@ -37,6 +37,10 @@ async def work_async(payload: JSON, task: TaskContext) -> Any:
                 await task.progress(percent, f"at {percent}")
                 await asyncio.sleep(payload["pause"])
             return "done"
+        case "stray":
+            stray = asyncio.create_task(raise_later())
+            await asyncio.sleep(0.1)
+            return repr(stray)
         case "wait for":
             await task.progress(1)
             file = Path(payload["file"])
@@ -44,6 +48,11 @@ async def work_async(payload: JSON, task: TaskContext) -> Any:
                 await asyncio.sleep(TICK_S)
             return "there"
     return work(payload, task)
+
+
+async def raise_later() -> None:
+    """Raises what ends a program."""
+    raise SystemExit(3)
 
 
 def setup() -> None:
@@ -64,6 +73,26 @@ def echo(payload: JSON, _task: TaskContext) -> Any:
 
 def fail(payload: JSON, _task: TaskContext) -> Any:
     raise ValueError(payload["text"])
+
+
+class Wilful(BaseException):
+    """Is no ``Exception``, and has no text to give."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+RAISED = {
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "SystemExit": SystemExit,
+    "GeneratorExit": GeneratorExit,
+    "StopIteration": StopIteration,
+    "Wilful": Wilful,
+}
+
+
+def raise_odd(payload: JSON, _task: TaskContext) -> Any:
+    raise RAISED[payload["kind"]]
 
 
 def fail_as_foreseen(_payload: JSON, _task: TaskContext) -> Any:
@@ -170,6 +199,7 @@ ACTS: Mapping[str, Callable[[JSON, TaskContext], Any]] = {
     "not a number": not_a_number,
     "note": note,
     "progress": progress,
+    "raise": raise_odd,
     "return when cancelled": return_when_cancelled,
     "spin": spin,
     "unserialisable": unserialisable,

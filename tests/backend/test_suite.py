@@ -8,6 +8,7 @@ import pytest
 
 from inferry.backend.testing.gateway import Sent
 from inferry.v1.task_pb2 import Task
+from tests.backend.handlers import RAISED
 from tests.backend.rigs import EXECUTORS, TRANSPORTS, TYPE, Rig, backend, rig
 
 #: Where work can be stopped that asks nobody.
@@ -62,6 +63,23 @@ async def test_an_exception_is_a_failure_of_the_task(running: Rig) -> None:
     assert (outcome.status, outcome.error) == ("FAILED", "no paint")
     assert (outcome.code, outcome.details) == ("INTERNAL_ERROR", {"exception": "ValueError"})
     assert not outcome.retryable
+
+
+async def test_whatever_a_handler_raises_is_a_failure_of_its_task_alone(running: Rig) -> None:
+    for kind in RAISED:
+        outcome = await (await running.until_taken(TYPE, {"do": "raise", "kind": kind})).end()
+        assert (outcome.status, outcome.code) == ("FAILED", "INTERNAL_ERROR"), kind
+        assert outcome.error
+    assert (await (await running.until_taken(TYPE, {"result": 1})).end()).result == 1
+
+
+@pytest.mark.parametrize("executor", ["loop", "async-thread"])
+async def test_what_a_task_raises_that_a_handler_started_costs_no_other(running: Rig) -> None:
+    first = await running.gateway.send(TYPE, {"do": "stray"})
+    await first.end()
+    for number in range(3):
+        outcome = await (await running.until_taken(TYPE, {"result": number})).end()
+        assert outcome.result == number
 
 
 async def test_a_task_error_says_all_that_it_knows(running: Rig) -> None:

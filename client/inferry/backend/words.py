@@ -42,8 +42,8 @@ def completed(value: Any, limit: int) -> TaskUpdate:
     """
     try:
         text = _text(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        return failed(f"the result is no JSON: {error}")
+    except Exception as error:  # noqa: BLE001 - objects of anybody's making are asked
+        return failed(f"the result is no JSON: {_said_by(error)}")
     if len(text) > limit:
         return failed(
             f"the result has {len(text):,} bytes of JSON, {limit:,} at most: "
@@ -69,17 +69,26 @@ def raised(error: BaseException) -> TaskUpdate:
     """Makes the report of what a handler raised."""
     if not isinstance(error, TaskError):
         kind = type(error).__name__
-        return failed(str(error) or kind, details={"exception": kind})
-    update = failed(error.message, error.code)
+        return failed(_said_by(error) or kind, details={"exception": kind})
+    update = failed(str(error.message), str(error.code))
     if isinstance(error, TaskTimeout):
         update.status = Task.TIMEOUT
     update.retryable = error.retryable
     if error.details is not None:
         try:
             update.details_json = _text(dict(error.details))
-        except (TypeError, ValueError, RecursionError) as wrong:
-            update.details_json = orjson.dumps({"unreadable": f"the details are no JSON: {wrong}"})
+        except Exception as wrong:  # noqa: BLE001 - as for a result
+            text = writable(f"the details are no JSON: {_said_by(wrong)}")[:TEXT_CHARS]
+            update.details_json = orjson.dumps({"unreadable": text})
     return update
+
+
+def _said_by(error: BaseException) -> str:
+    """Gives the text of an exception; empty where it has none to give."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it is of anybody's making
+        return ""
 
 
 def timed_out(after_s: float) -> TaskUpdate:

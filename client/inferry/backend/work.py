@@ -1,18 +1,14 @@
 """Calls a handler, and makes of whatever comes of it the last report."""
 
-import asyncio
 import inspect
 from contextlib import AbstractContextManager
 
 from inferry.backend import words
 from inferry.backend.context import TaskContext
-from inferry.backend.errors import Cancelled, TaskError
+from inferry.backend.errors import TaskError
 from inferry.backend.executors import Job
 from inferry.v1.task_pb2 import TaskUpdate
 from inferry.wire.errors import FieldError
-
-#: Whatever a handler raises but the end of the whole program by a person's hand.
-_RAISED = (Exception, asyncio.CancelledError, Cancelled, SystemExit)
 
 
 async def run_coroutine(job: Job) -> TaskUpdate | None:
@@ -24,7 +20,7 @@ async def run_coroutine(job: Job) -> TaskUpdate | None:
         return words.unreadable(error)
     try:
         result = await job.handler.call(payload, task)
-    except _RAISED as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is of this task alone
         return _raised(error, job, task)
     return words.completed(result, job.result_limit)
 
@@ -44,7 +40,7 @@ def run_function(job: Job, guard: AbstractContextManager[None]) -> TaskUpdate | 
     try:
         with guard:
             result = job.handler.call(payload, task)
-    except _RAISED as error:
+    except BaseException as error:  # noqa: BLE001 - nobody's Ctrl-C comes to where handlers run
         return _raised(error, job, task)
     if inspect.iscoroutine(result):
         result.close()

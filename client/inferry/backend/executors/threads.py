@@ -6,6 +6,7 @@ import threading
 from functools import partial
 from queue import SimpleQueue
 
+from inferry.backend import words
 from inferry.backend.attempt import AttemptKey
 from inferry.backend.errors import Cancelled
 from inferry.backend.executors import Job
@@ -61,7 +62,10 @@ class ThreadExecutor:
     def _live(self) -> None:
         with asyncio.Runner() as runner:
             while (job := self._jobs.get()) is not _NO_MORE:
-                update = self._work(job, runner)
+                try:
+                    update = self._work(job, runner)
+                except BaseException as error:  # noqa: BLE001 - of a task that a handler started
+                    update = words.raised(error)
                 self._guards.pop(job.key, None)
                 job.done(update)
 
