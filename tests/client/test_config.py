@@ -9,8 +9,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from inferry.backend.grpc.channel import _OPTIONS as WORKER_OPTIONS
 from inferry.client import Client, InvalidRequest, Unavailable
-from inferry.client.config import Settings, read_settings
+from inferry.client.config import CHANNEL_OPTIONS, Settings, read_settings
+from inferry.server.config import Config
+from inferry.server.rpc.listener import _options as channel_options
 from inferry.v1.task_service_pb2_grpc import add_TaskServiceServicer_to_server
 from tests.client.scripted import Scripted
 
@@ -110,3 +113,14 @@ def test_a_gateway_behind_a_certificate_is_called_with_tls(tmp_path: Path) -> No
         server.stop(0).wait()
     with pytest.raises(InvalidRequest, match=r"tls: cannot read /nowhere\.pem"):
         Client(tls="/nowhere.pem")
+
+
+@pytest.mark.parametrize("options", [CHANNEL_OPTIONS, WORKER_OPTIONS], ids=["client", "worker"])
+def test_a_dead_connection_is_noticed_by_no_more_pings_than_a_gateway_allows(
+    options: tuple[tuple[str, int], ...], tmp_path: Path
+) -> None:
+    given, allowed = dict(options), dict(channel_options(Config(data_dir=tmp_path)))
+    assert given["grpc.keepalive_time_ms"] > allowed["grpc.http2.min_ping_interval_without_data_ms"]
+    assert given["grpc.keepalive_timeout_ms"] > 0
+    if given.get("grpc.keepalive_permit_without_calls"):
+        assert allowed["grpc.keepalive_permit_without_calls"]
