@@ -95,7 +95,7 @@ async def test_it_serves_over_http_instead(
         ("mine.nobody:app", "there is no module mine.nobody, neither in HERE nor installed"),
         ("mine:other", "module mine has no attribute other; it has mine:app"),
         ("mine:os", "mine:os is of type module, not an inferry.backend.Backend; it has mine:app"),
-        ("mine.py", "there is no module mine.py, neither in HERE nor installed"),
+        ("mine.py", "expected a module, mine, got its file: mine.py"),
         ("./mine:app", "expected MODULE:ATTRIBUTE, such as worker:app, got './mine'"),
     ],
 )

@@ -50,6 +50,8 @@ def load(target: str) -> Backend:
 
 
 def _imported(name: str) -> ModuleType:
+    if name.endswith(".py") and Path(name).exists():
+        raise TargetError(f"expected a module, {Path(name).stem}, got its file: {name}")
     if not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(f"expected MODULE:ATTRIBUTE, such as worker:app, got {name!r}")
     try:
