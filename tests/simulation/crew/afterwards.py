@@ -39,7 +39,7 @@ def check_given(
         elif (
             attempt.outcome is AttemptOutcome.LOST
             and _taken_ms(given, attempt, 0) is None
-            # The word that it was taken may have been cut off with the stream.
+            # Once its stream has ended, only the worker knows whether it was taken.
             and given.ended_s is None
             and not _restarted(given, history)
             and _LEFT_THE_LIST not in attempt.error
