@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.backends import Backend, running_backend
 from tests.gateways import Running, running_gateway
+from tests.ports import own_port
 from tests.postgres import URL, clean, database, postgres_server
 from tests.processes import GatewayProcess, MockProcess, start_gateway, start_mock
 from tests.stores import FILE, POSTGRES, stores
@@ -25,6 +26,12 @@ _FIRST = ("simulation", "crash", "soak")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in _FIRST)
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port on which nobody listens, and nobody else will."""
+    return own_port()
 
 
 @pytest.fixture

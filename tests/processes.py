@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from random import SystemRandom
 
 from inferry.server.access.secret import read_secret
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
+from tests.ports import own_port
 from tests.stores import stores
 
 INFERRY = Path(sys.executable).with_name("inferry")
@@ -20,8 +18,17 @@ INFERRY = Path(sys.executable).with_name("inferry")
 READY_WITHIN_S = 30
 GONE_WITHIN_S = 30
 _TOKEN_S = 86_400
-#: Below those that outgoing connections get, and who asks for any.
-_PORTS = range(10_000, 32_000)
+
+
+async def gone(process: Process) -> int:
+    """Waits for the end of a process; gives its exit status.
+
+    What its pipes still hold is read: one that is open at the end of the loop is a mess later.
+    """
+    async with asyncio.timeout(GONE_WITHIN_S):
+        await process.communicate()
+    assert process.returncode is not None
+    return process.returncode
 
 
 class Running:
@@ -43,8 +50,7 @@ class Running:
 
     async def ended(self) -> int:
         """Waits for its end; gives its exit status."""
-        async with asyncio.timeout(GONE_WITHIN_S):
-            return await self._process.wait()
+        return await gone(self._process)
 
     async def stop(self) -> int:
         """Lets it end in order (SIGTERM); gives its exit status."""
@@ -86,7 +92,7 @@ async def start(
     except BaseException:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await gone(process)
         raise
     return Running(process, log, line)
 
@@ -144,7 +150,7 @@ class GatewayProcess:
 async def start_gateway(
     directory: Path, *given: str, settings: Mapping[str, str] | None = None
 ) -> GatewayProcess:
-    """Starts a gateway on free ports, with its data in ``directory``.
+    """Starts a gateway on ports of this process's own, with its data in ``directory``.
 
     Args:
         directory: For ``data`` and the logs.
@@ -154,7 +160,7 @@ async def start_gateway(
     store = await stores.url(directory / "data")
     if store is not None:
         settings = {"INFERRY_STORE": store, **(settings or {})}
-    ports = _ports(*_free_ports(2))
+    ports = _ports(str(own_port()), str(own_port()))
     running = await _serve(directory, *ports, *given, settings=settings)
     # As `inferry token` makes it, without a process that starts for it.
     secret, now_ms = read_secret(directory / "data", None), SystemClock().now_ms()
@@ -205,17 +211,6 @@ async def _serve(
 
 def _why_not(log: Path) -> str:
     return f"no ready line; {log} says: {log.read_text()}"
-
-
-def _free_ports(count: int) -> list[str]:
-    """Picks ports that are still free when a gateway comes back to them."""
-    # By no seed: what runs beside this test picks others.
-    random, free = SystemRandom(), dict[str, None]()
-    while len(free) < count:
-        port = random.choice(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            free[str(port)] = None
-    return list(free)
 
 
 def _ports(rest: str, grpc: str) -> list[str]:

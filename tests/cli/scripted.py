@@ -30,6 +30,7 @@ from inferry.v1.task_service_pb2 import (
     WatchTasksResponse,
 )
 from tests.cli.real import WITHIN_S, Ran
+from tests.ports import own_port
 from tests.processes import INFERRY
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -164,14 +165,14 @@ class Gateway:
         self.looks = 0
         #: With what right they were.
         self.tokens: list[str | bytes | None] = []
-        self.port = 0
+        self.port = own_port()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
         """Listens; again on the same port after ``stop``."""
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers(self._services())
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     def _services(self) -> list[grpc.GenericRpcHandler]:

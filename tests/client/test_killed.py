@@ -9,6 +9,7 @@ from random import Random
 
 from inferry.client import AsyncClient
 from inferry.client.testing import FakeGateway
+from tests.processes import gone
 
 TASKS = 10_000
 LIVES = 50
@@ -53,7 +54,7 @@ class Watcher:
                     read += 1
         finally:
             process.kill()
-            await process.wait()
+            await gone(process)
 
     def _take(self, line: bytes) -> None:
         cursor, restarted, events = json.loads(line)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import start_gateway
+from tests.processes import gone, start_gateway
 from tests.soak.gauge import Sample, Trend, measure, trend
 
 #: How long all of it may warm up: caches fill, tables and arenas grow.
@@ -94,7 +94,7 @@ async def _running(name: str, directory: Path, *given: str) -> AsyncIterator[Pro
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await gone(process)
 
 
 async def _ended(client: Process) -> str:

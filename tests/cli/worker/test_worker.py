@@ -13,7 +13,7 @@ import pytest
 from inferry.backend.testing.grpc import GrpcGateway
 from inferry.backend.testing.streams import Cut
 from tests.cli.real import WITHIN_S, Inferry
-from tests.processes import INFERRY, GatewayProcess, Running, start
+from tests.processes import INFERRY, GatewayProcess, Running, gone, start
 
 MODULE = """
 import os
@@ -167,4 +167,4 @@ async def test_it_keeps_trying_until_the_gateway_is_there_and_says_so(here: Path
             assert "the stream has ended: UNAVAILABLE" in line
             assert "Connection refused" in line
         process.terminate()
-        assert await process.wait() == 0
+        assert await gone(process) == 0

@@ -12,6 +12,7 @@ import orjson
 
 from tests.backends import Backend, Job
 from tests.gateways import Running, running_gateway
+from tests.processes import gone
 
 CHECKOUT = Path(__file__).parents[3]
 LEASE_MS = 1_000
@@ -40,7 +41,7 @@ class LoneBackend:
         """Ends it in the middle of its work."""
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
+        await gone(self._process)
 
 
 @asynccontextmanager
