@@ -41,7 +41,7 @@ class HandClock:
 
 def full(clock: HandClock, priorities: tuple[int, ...]) -> Backlog:
     """Fills a queue: each tenant waits in each route, with a task of each priority."""
-    backlog = Backlog(clock, {})
+    backlog = Backlog(clock, {}, 100_000)
     total = ROUTES * TENANTS * len(priorities)
     for number in range(total):
         rest, tenant = divmod(number, TENANTS)

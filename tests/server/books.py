@@ -10,6 +10,7 @@ from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room, RoomRules
 from inferry.server.replica.tenure import Tenure
+from inferry.server.store.sqlite.store import SqliteStore
 from tests.server.fleets import new_fleet
 
 
@@ -23,12 +24,13 @@ class Books:
 
     def __init__(self, clock: Clock, limit: int = 10_000) -> None:
         self.fleet = new_fleet()
-        self.backlog = Backlog(clock, {})
-        self.room = Room(self.backlog, RoomRules(limit, limit), clock)
+        self.backlog = Backlog(clock, {}, 10_000)
+        self.room = Room(RoomRules(limit, limit), clock)
+        self.store = SqliteStore(":memory:")
         self.pauses = PausedTypes()
         self.signals = Signals()
         self.alarm = Alarm(clock)
-        self.queue = QueueView(self.backlog, self.room, self.pauses, clock)
+        self.queue = QueueView(self.backlog, self.room, self.pauses, self.store, clock)
         self.allocator = Allocator(self.fleet, self.backlog, self.pauses, Tenure())
         self.ledger = Ledger(
             fleet=self.fleet,

@@ -26,9 +26,17 @@ _FORGET_LATE_S = 11.0 + _STEP_S
 _ARRIVED_S = 1.0
 #: How long a task may wait while a server is free for it: two looks of ours.
 _WAIT_LOOKS = 3
+_ROUTES = 6
+#: So much longer if memory has no room for a task of each of six routes, which then take turns.
+_TURNS_LOOKS = 3
 _WAITING = (
     "SELECT id, route FROM tasks WHERE status = 1 AND server_id IS NULL AND not_before_ms <= ?"
 )
+_QUEUED = (
+    "SELECT id, tenant, type, route, priority, queued_ms FROM tasks "
+    "WHERE status = 1 AND server_id IS NULL"
+)
+_COUNTED = "SELECT tenant, type, tasks FROM waiting"
 _OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
 _OVERDUE = "SELECT 1 FROM tasks WHERE purge_ms > 0 AND purge_ms <= ? LIMIT 1"
 _CLAIMED = (
@@ -68,6 +76,7 @@ class Observer:
         self._forgotten_s = config.forget_after_ms / 1_000 + _FORGET_LATE_S
         self._rest_longest_ms = config.rest_longest_ms
         self._cancel_grace_ms = config.cancel_grace_ms
+        self._wait_looks = _WAIT_LOOKS + (_TURNS_LOOKS if config.queue_window < _ROUTES else 0)
         #: Since when the gateway can do its work.
         self._able_s = 0.0
         self._excused_s = 0.0
@@ -131,6 +140,7 @@ class Observer:
             return
         now = life.clock.now_ms()
         self._look_at_the_servers(life)
+        self._look_at_the_queue(life)
         fleet = life.gateway._memory.fleet
         self._look_at_the_dead(fleet, now)
         self._look_at_rests(fleet, now)
@@ -144,8 +154,27 @@ class Observer:
                 and fleet.choose(route, now) is not None
             ):
                 looks = self._idle[task_id] = before.get(task_id, 0) + 1
-                if looks > _WAIT_LOOKS:
+                if looks > self._wait_looks:
                     self.world.violate(f"{task_id} waits although a server is free for it")
+
+    def _look_at_the_queue(self, life: Life) -> None:
+        """What waits is counted, and is in memory or known to be looked for."""
+        if life.gateway._committer._runner is not None:
+            return
+        rows = self._rows(_QUEUED)
+        counts = Counter((str(row[1]), str(row[2])) for row in rows)
+        counted = {(tenant, name): tasks for tenant, name, tasks in self._rows(_COUNTED)}
+        if counted != counts:
+            self.world.violate(f"{dict(counts)} wait, and {counted} are counted")
+        backlog = life.gateway._memory.refill._backlog
+        window, here = backlog.window, {*backlog._queue, *backlog._claiming}
+        missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
+        if missing != window._pairs or len(here) + missing.total() != len(rows):
+            self.world.violate(f"memory misses {dict(window._pairs)}, the queue {dict(missing)}")
+        for task_id, tenant, _, route, priority, queued_ms in rows:
+            end = window._end((route, tenant, priority))
+            if task_id not in here and end is not None and (queued_ms, task_id) < end:
+                self.world.violate(f"{task_id} waits, and memory takes it for being there")
 
     def _look_at_rests(self, fleet: Fleet, now: int) -> None:
         """A server that registered or was resumed rests no more, and none rests for long."""
@@ -219,7 +248,7 @@ class Observer:
         life = self.host.life
         if life is None or not life.serving:
             return False
-        waiting = life.gateway._memory.queue.state().waiting
+        waiting = life.gateway._memory.queue.waiting
         return not waiting and not any(member.active for member in life.gateway._memory.fleet)
 
     def situation(self) -> str:
@@ -227,6 +256,6 @@ class Observer:
         life = self.host.life
         members = [] if life is None else list(life.gateway._memory.fleet)
         held = {member.record.name: member.active for member in members if member.active}
-        waiting = 0 if life is None else life.gateway._memory.queue.state().waiting
+        waiting = 0 if life is None else life.gateway._memory.queue.waiting
         open_ = self._db.execute(_OPEN).fetchall()
         return f"tasks {open_}, slots {held}, {waiting} counted as waiting"

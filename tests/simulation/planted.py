@@ -113,8 +113,50 @@ BUGS = (
     Bug(
         "what waited before a restart is not in the queue",
         "engine.ledger:Ledger.load",
-        "for record in await store.waiting():",
-        "for record in ():",
+        "self._backlog.expect(await store.waiting_counts())",
+        "pass",
+    ),
+    Bug(
+        "a line that goes on is taken for whole when it is filled",
+        "queue.window:Window.load",
+        "end = found[limit].key if len(found) > limit else END",
+        "end = END",
+    ),
+    Bug(
+        "what begins to wait enters its line beyond the end of it",
+        "queue.window:Window.admits",
+        "if end is not None and task.key < end and (back or self.room > 0):",
+        "if self.room > 0:",
+    ),
+    Bug(
+        "what is left out of memory is forgotten",
+        "queue.window:Window.admits",
+        "self._count(pair, 1)",
+        "pass",
+    ),
+    Bug(
+        "what ends outside of memory is counted for ever",
+        "queue.window:Window.left",
+        "self._count(_pair(line), -1)",
+        "pass",
+    ),
+    Bug(
+        "the stored count of what waits drifts",
+        "store.sqlite.waiting_counts:WaitingCounts.leave",
+        "self._add(record, -1)",
+        "self._add(record, -(record.attempt == 0))",
+    ),
+    Bug(
+        "a line that memory has nothing of is never filled",
+        "queue.shares:Turns.lines",
+        "entering = new[: max(0, quota - len(kept))]",
+        "entering = new[:0] if known else new",
+    ),
+    Bug(
+        "what was left out while a line was read is not looked for",
+        "queue.window:Window.load",
+        "self._ends[line] = min(end, left_out)",
+        "self._ends[line] = END",
     ),
     Bug(
         "a task that may have run runs again though it is not idempotent",

@@ -120,6 +120,7 @@ class _Scene:
             update={
                 "queue_limit": 4 if small else config.queue_limit,
                 "tombstone_ms": random.choice((0, 3_000, config.tombstone_ms)),
+                "queue_window": world.random("scene/window").choice((10_000, 10_000, 3, 1)),
                 **_worker_settings(world.random("scene/worker settings")),
             }
         )

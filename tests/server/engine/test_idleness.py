@@ -59,7 +59,7 @@ async def test_a_worker_that_could_not_take_it_is_not(hindered: str) -> None:
         case "paused":
             floor.books.pauses.pause(PausedType(SPEC.type, "", 1))
         case "no work":
-            floor.books.backlog.leave(SPEC.id, started=True)
+            floor.books.backlog.leave(SPEC, started=True)
         case "full":
             floor.books.fleet.reserve(SERVER, 4)
         case _:

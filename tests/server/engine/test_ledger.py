@@ -86,8 +86,7 @@ def step(record: TaskRecord, given: Input) -> Transition:
 
 
 def wait(books: Books, record: TaskRecord) -> TaskRecord:
-    books.ledger.expect(record.spec.tenant)
-    books.ledger.created_waiting(record, record.spec.tenant)
+    books.ledger.created_waiting(record)
     books.fleet.claimable.clear()
     return record
 
@@ -101,12 +100,20 @@ def run(books: Books, record: TaskRecord) -> TaskRecord:
     return claimed.record
 
 
-def test_room_that_was_kept_is_given_back_whatever_came_of_the_task(books: Books) -> None:
+def test_a_task_waits_that_was_added_and_no_other(books: Books) -> None:
     for result in (fresh(), Replayed(fresh(2)), UnavailableError("no")):
-        books.ledger.expect("acme")
-        books.ledger.created_waiting(result, "acme")
+        books.ledger.created_waiting(result)
     assert len(books.backlog) == 1
-    assert not books.room._coming
+
+
+def test_a_task_that_was_added_without_its_attempt_waits_and_its_slot_is_free(
+    books: Books, porter: Porter
+) -> None:
+    claimed = step(fresh(), Claim("srv_a")).record
+    books.ledger.take_slot(claimed)
+    books.ledger.created_claimed(fresh(), claimed, b"{}")
+    assert (books.active, len(books.backlog), porter.told) == (0, 1, [])
+    assert books.looking
 
 
 def test_a_claimed_task_has_a_slot_and_no_place(books: Books, porter: Porter) -> None:
@@ -124,7 +131,9 @@ def test_a_claim_without_its_tasks_gives_the_slots_back(books: Books, failed: bo
     given = books.allocator.allocate(START_MS, 1)["srv_a"]
     assert books.active == 1
     books.ledger.claimed(UnavailableError("no") if failed else [], "srv_a", given)
-    assert (books.active, len(books.backlog)) == (0, 2 if failed else 1)
+    assert (books.active, len(books.backlog)) == (0, 2)
+    # What became of one that was not found is looked up.
+    assert books.backlog.window.missing == (0 if failed else 1)
     assert books.looking
 
 
@@ -242,7 +251,7 @@ async def test_a_start_takes_up_what_is_stored(books: Books) -> None:
     )
     await books.ledger.load(store)
     await store.close()
-    assert (len(books.backlog), books.backlog.next_due_ms()) == (2, START_MS + 9)
+    assert (len(books.backlog), books.backlog.window.missing) == (2, 2)
     assert "ocr" in books.pauses
     member = books.fleet.get("srv_b")
     assert member is not None

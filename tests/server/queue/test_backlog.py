@@ -16,7 +16,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def backlog(clock: HandClock) -> Backlog:
-    return Backlog(clock, {})
+    return Backlog(clock, {}, 100)
 
 
 def record(
@@ -45,9 +45,11 @@ def claim(backlog: Backlog, limit: int) -> list[str]:
 
 
 def position_of(backlog: Backlog, one: TaskRecord, now_ms: int) -> int | None:
-    return {found.spec.id: place for found, place in backlog.positions_of([one], now_ms)}.get(
-        one.spec.id
-    )
+    return next((place for _, place, _ in backlog.positions_of([one], now_ms)), None)
+
+
+def leave(backlog: Backlog, task_id: str, *, started: bool) -> None:
+    backlog.leave(SPEC._replace(id=task_id), started=started)
 
 
 # Claims.
@@ -71,7 +73,7 @@ def test_a_task_that_was_cancelled_while_it_was_claimed_does_not_come_back(
 ) -> None:
     fill(backlog, 2)
     taken = claim(backlog, 2)
-    backlog.leave("task_0000", started=False)
+    leave(backlog, "task_0000", started=False)
     backlog.end_claim(taken, failed=True)
     assert claim(backlog, 9) == ["task_0001"]
 
@@ -86,12 +88,16 @@ def test_a_task_that_began_to_wait_again_while_it_was_claimed_is_there_once(
     assert (len(backlog), claim(backlog, 9)) == (1, ["task_0000"])
 
 
-def test_what_a_claim_did_not_find_is_forgotten(backlog: Backlog) -> None:
+def test_what_a_claim_did_not_find_waits_until_somebody_says_that_it_does_not(
+    backlog: Backlog,
+) -> None:
     fill(backlog, 2)
     taken = claim(backlog, 2)
-    backlog.leave("task_0001", started=True)
+    leave(backlog, "task_0001", started=True)
     backlog.end_claim(taken, failed=False)
-    assert len(backlog) == 0
+    assert (len(backlog), backlog.window.missing, backlog.window.low) == (1, 1, True)
+    leave(backlog, "task_0000", started=True)
+    assert (len(backlog), backlog.window.missing) == (0, 0)
 
 
 # Delays.
@@ -130,7 +136,7 @@ def test_a_place_comes_with_the_time_that_its_route_needs(
     for second in range(10):
         clock.ms = START_MS + second * 1_000
         for task_id in claim(backlog, 2):
-            backlog.leave(task_id, started=True)
+            leave(backlog, task_id, started=True)
     clock.ms = START_MS + 10_000
     position = position_of(backlog, waiting[29], clock.ms)
     assert position == 10
@@ -140,7 +146,7 @@ def test_a_place_comes_with_the_time_that_its_route_needs(
 
 def test_who_expires_does_not_count_as_a_start(backlog: Backlog) -> None:
     waiting = fill(backlog, 2)
-    backlog.leave("task_0000", started=False)
+    leave(backlog, "task_0000", started=False)
     assert backlog.eta_ms(waiting[1], 1) is None
 
 

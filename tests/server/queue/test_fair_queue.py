@@ -238,12 +238,12 @@ def test_it_counts_by_route_and_tenant() -> None:
         ]
     )
     assert len(queue) == 5
-    assert [queue.of_tenant(name) for name in ("amber", "blue", "coral")] == [3, 2, 0]
+    assert queue.lines == {("echo", "amber", 0): 3, ("ocr", "blue", 0): 2}
     assert queue.due_by_route() == {"echo": 3, "ocr": 1}
     assert queue.delayed_by_route() == {"ocr": 1}
     assert queue.remove("nothing") is None
     take(queue, 9)
-    assert (len(queue), queue.of_tenant("blue"), queue.due_by_route()) == (1, 1, {})
+    assert (len(queue), queue.lines, queue.due_by_route()) == (1, {("ocr", "blue", 0): 1}, {})
 
 
 @given(

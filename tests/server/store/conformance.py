@@ -10,6 +10,7 @@ from tests.server.store.promises.queue import QueueConformance
 from tests.server.store.promises.request_ids import RequestIdConformance
 from tests.server.store.promises.servers import ServerConformance
 from tests.server.store.promises.tasks import TaskConformance
+from tests.server.store.promises.waiting import WaitingConformance
 from tests.server.store.promises.words import WordConformance
 
 
@@ -17,6 +18,7 @@ class StoreConformance(
     CommitConformance,
     TaskConformance,
     QueueConformance,
+    WaitingConformance,
     ListConformance,
     LabelConformance,
     PositionConformance,

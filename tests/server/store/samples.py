@@ -35,8 +35,12 @@ def waiting(task_id: str, not_before_ms: int = 0, **spec: Any) -> Insert:
 
 def dispatched(task_id: str, server_id: str = "srv_1", **spec: Any) -> Insert:
     given = waiting(task_id, **spec)
-    claimed = apply(given.record, Claim(server_id), NOW, RULES)
-    return Insert(claimed.record, PAYLOAD, (*given.events, claimed.event))
+    return given._replace(claimed=apply(given.record, Claim(server_id), NOW, RULES))
+
+
+def added(given: Insert) -> TaskRecord:
+    """Tells the record that an insertion leaves if no type is paused."""
+    return given.record if given.claimed is None else given.claimed.record
 
 
 def change(task_id: str, given: Input, now_ms: int = NOW, tenant: str | None = None) -> Change:

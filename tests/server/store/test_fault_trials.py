@@ -14,7 +14,7 @@ from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Progress
 from tests.server.store.aftermath import Tasks, left_by_a_power_cut, restart, tasks_of
 from tests.server.store.faulty_disk import Action, FaultyDisk, failing, faulty_disk, healthy
-from tests.server.store.samples import change, dispatched
+from tests.server.store.samples import added, change, dispatched
 
 SEEDS = 10
 STEPS = 60
@@ -65,7 +65,7 @@ class Trial:
         done = dict(self._acknowledged)
         for operation in operations:
             if isinstance(operation, Insert):
-                done[operation.record.spec.id] = operation.record
+                done[operation.record.spec.id] = added(operation)
             else:
                 transition = operation.decide(done[operation.task_id])
                 assert transition is not None

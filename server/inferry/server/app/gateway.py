@@ -75,7 +75,8 @@ class Gateway:
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         alone = self._store.shared is None
-        self._memory = new_memory(config, self._clock, new_tenure(config, alone=alone))
+        tenure = new_tenure(config, alone=alone)
+        self._memory = new_memory(config, self._clock, self._store, self._committer, tenure)
         self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
@@ -126,6 +127,7 @@ class Gateway:
         )
         await memory.feed.load(self._store)
         await memory.ledger.load(self._store)
+        await memory.refill.run_once()
         await self._take_up()
         await self._rpc.serve()
         for loop in (*self._company_loops, *self._loops):
@@ -253,6 +255,7 @@ class Gateway:
             ),
             self._workers.rounds,
             memory.idleness,
+            memory.refill,
             Scheduler(cases.engine, memory.allocator, clock),
         ]
         if config.forget_after_ms:

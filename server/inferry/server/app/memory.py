@@ -7,10 +7,12 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
 from inferry.server.engine.idleness import Idleness
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
+from inferry.server.engine.refill import Refill
 from inferry.server.engine.signals import Signals
 from inferry.server.engine.watch.feed import Feed
 from inferry.server.fleet.fleet import Fleet
@@ -18,6 +20,7 @@ from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.replica.tenure import Tenure
+from inferry.server.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,16 @@ class Memory:
     tenure: Tenure
     pauses: PausedTypes
     company: Company
+    refill: Refill
 
 
-def new_memory(config: Config, clock: Clock, tenure: Tenure) -> Memory:
+def new_memory(
+    config: Config, clock: Clock, store: Store, committer: Committer, tenure: Tenure
+) -> Memory:
     """Makes a memory that knows nothing yet."""
     fleet = Fleet(fleet_rules(config))
-    backlog, pauses = Backlog(clock, config.tenant_weights), PausedTypes()
-    room = Room(backlog, room_rules(config), clock)
+    backlog = Backlog(clock, config.tenant_weights, config.queue_window)
+    pauses, room = PausedTypes(), Room(room_rules(config), clock)
     signals, alarm = Signals(), Alarm(clock)
     allocator = Allocator(fleet, backlog, pauses, tenure)
     ledger = Ledger(
@@ -54,8 +60,9 @@ def new_memory(config: Config, clock: Clock, tenure: Tenure) -> Memory:
         alarm=alarm,
         clock=clock,
     )
-    queue = QueueView(backlog, room, pauses, clock)
+    queue = QueueView(backlog, room, pauses, store, clock)
     idleness = Idleness(fleet, backlog, pauses, clock)
+    refill = Refill(store=store, backlog=backlog, allocator=allocator, committer=committer)
     return Memory(
         fleet=fleet,
         queue=queue,
@@ -68,4 +75,5 @@ def new_memory(config: Config, clock: Clock, tenure: Tenure) -> Memory:
         tenure=tenure,
         pauses=pauses,
         company=Company(),
+        refill=refill,
     )

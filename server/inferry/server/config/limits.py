@@ -21,6 +21,13 @@ class LimitSettings(BaseModel):
     queue_limit_per_tenant: int = Field(
         default=1_000, ge=1, le=10_000_000, description="Tasks that may wait for one tenant."
     )
+    queue_window: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Waiting tasks that are kept in memory, in fair shares of their types and "
+        "tenants; the others stay in the store until it is nearly their turn.",
+    )
     tenant_weights: Mapping[str, Weight] = Field(
         default={},
         description="Turns in the queue that a tenant gets for each one of another, "

@@ -2,6 +2,7 @@
 
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.free_slots import FreeSlots
+from inferry.server.fleet.record import ServerStatus
 from inferry.server.loop import wait_for
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
@@ -55,6 +56,13 @@ class Allocator:
         """Tells when it should look by itself: a delayed task or a resting server is due then."""
         due = (self._fleet.next_rested_ms(now_ms), self._backlog.next_due_ms())
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
+
+    def reachable(self, route: str) -> bool:
+        """Whether servers could take a route's tasks, had they a free slot."""
+        return type_of(route) not in self._pauses and any(
+            member.status not in (ServerStatus.OFFLINE, ServerStatus.DRAINING)
+            for member in self._fleet.capable(route)
+        )
 
     def free_server(self, record: TaskRecord, now_ms: int) -> str | None:
         """Picks a server for a new task; None if it has to wait, or to let others go first."""

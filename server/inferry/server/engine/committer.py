@@ -55,8 +55,9 @@ class Committer:
         self._store = store
         self._waiting: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
-        #: Set when the batch under way has been followed up; None while there is none.
-        self._committing: asyncio.Event | None = None
+        #: Cleared while a batch is on its way to the disk.
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     async def do(self, operation: Operation, settle: Settle) -> Any:
         """Commits one operation and returns its result.
@@ -99,9 +100,8 @@ class Committer:
         return self._runner is None
 
     async def settled(self) -> None:
-        """Waits until what is being committed now, if anything, has been followed up."""
-        if self._committing is not None:
-            await self._committing.wait()
+        """Waits until all that a read may have shown has been settled, too."""
+        await self._settled.wait()
 
     async def drain(self) -> None:
         """Waits until everything that waits is committed."""
@@ -115,13 +115,11 @@ class Committer:
                 await asyncio.sleep(0)
                 size = min(len(self._waiting), BATCH_LIMIT)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                self._committing = asyncio.Event()
-                try:
-                    await self._commit(batch)
-                finally:
-                    self._committing.set()
-                    self._committing = None
+                self._settled.clear()
+                await self._commit(batch)
+                self._settled.set()
         finally:
+            self._settled.set()
             self._runner = None
 
     async def _commit(self, batch: list[_Waiting]) -> None:

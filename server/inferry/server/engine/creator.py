@@ -52,11 +52,8 @@ class Creator:
             RequestReusedError: The key stands for another request.
             GoneError: The task that the key stands for is gone.
         """
-        begun = self._begin(new)
-        if isinstance(begun, InferryError):
-            raise begun
         try:
-            created: TaskRecord | Replayed = await self._committer.do(*begun)
+            created: TaskRecord | Replayed = await self._committer.do(*self._begin(new))
         except NotOwnerError:
             # The server gets nothing more from here: the next try finds another one, or waits.
             return await self.create(new)
@@ -85,22 +82,18 @@ class Creator:
         results = iter(await self._committer.do_all(orders))
         return [one if isinstance(one, InferryError) else next(results) for one in begun]
 
-    def _begin(self, new: NewTask) -> Order | InferryError:
-        """Finds a slot for a task, or room in the queue; tells what is to be committed."""
+    def _begin(self, new: NewTask) -> Order:
+        """Finds a slot for a task, if there is one; tells what is to be committed."""
         spec = new.spec
         record, created = create(spec, new.not_before_ms)
+        room = self._ledger.room
         server_id = self._allocator.free_server(record, spec.created_ms)
         if server_id is None:
-            refusal = self._ledger.refusal(spec.tenant)
-            if refusal is not None and new.key is None:
-                return refusal
-            self._ledger.expect(spec.tenant)
-            operation = Insert(record, new.payload, (created,), new.key, refusal)
-            settle: Settle = partial(self._ledger.created_waiting, tenant=spec.tenant)
+            operation = Insert(record, new.payload, (created,), new.key, room)
+            settle: Settle = self._ledger.created_waiting
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
-            events = (created, claim.event)
-            operation = Insert(claim.record, new.payload, events, new.key, server_id=server_id)
+            operation = Insert(record, new.payload, (created,), new.key, room, claim)
             self._ledger.take_slot(claim.record)
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload

@@ -99,7 +99,7 @@ class Hearing:
         if record is not None and record.waiting:
             self._ledger.enter(record)
         else:
-            self._ledger.leave(task_id, started=record is not None and record.running)
+            self._ledger.drop(task_id)
 
     def _take(self, record: TaskRecord) -> None:
         self.look_again(record.spec.id, record)

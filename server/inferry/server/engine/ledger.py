@@ -16,7 +16,7 @@ from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.reads import Reads
 from inferry.server.engine.signals import Signals
-from inferry.server.errors import InferryError, NotOwnerError, QueueFullError
+from inferry.server.errors import InferryError, NotOwnerError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.owners import Owners
@@ -24,7 +24,7 @@ from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.store import Store
-from inferry.server.store.operations import Claimed, Replayed, Result
+from inferry.server.store.operations import Claimed, Replayed, Result, RoomFor
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
@@ -70,6 +70,8 @@ class Ledger:
         self._owners = Owners(fleet)
         self._backlog = backlog
         self._room = room
+        #: Decides whether another task of a tenant may wait.
+        self.room: RoomFor = room.refusal
         self._pauses = pauses
         self._allocator = allocator
         self._signals = signals
@@ -87,8 +89,7 @@ class Ledger:
             self._fleet.put(server)
         for paused in await store.paused_types():
             self._pauses.pause(paused)
-        for record in await store.waiting():
-            self._backlog.enter(record)
+        self._backlog.expect(await store.waiting_counts())
         for record in await store.running():
             self._fleet.take_slot(record.server_id or "", record.spec.id, record.attempt)
 
@@ -112,25 +113,16 @@ class Ledger:
         self.take_slot(record)
         self._carrier.adopt(record)
 
-    def refusal(self, tenant: str) -> QueueFullError | None:
-        """Tells why another task of a tenant may not wait; None when there is room."""
-        return self._room.refusal(tenant)
-
     def paused_now(self, task_type: str) -> bool:
         """Whether the tasks of a type are held back."""
         return task_type in self._pauses
-
-    def expect(self, tenant: str) -> None:
-        """Keeps room for a task that is being created and will wait: see ``created_waiting``."""
-        self._room.keep(tenant)
 
     def take_slot(self, record: TaskRecord) -> None:
         """Takes a slot for a task that is being created with its attempt: ``created_claimed``."""
         self._fleet.take_slot(record.server_id or "", record.spec.id, record.attempt)
 
-    def created_waiting(self, result: TaskRecord | Replayed | InferryError, tenant: str) -> None:
-        """A task was added to the queue, where room was kept for it."""
-        self._room.give_back(tenant)
+    def created_waiting(self, result: TaskRecord | Replayed | InferryError) -> None:
+        """A task was added to the queue."""
         if isinstance(result, TaskRecord):
             self.enter(result)
             self._announce(result)
@@ -138,12 +130,16 @@ class Ledger:
     def created_claimed(
         self, result: TaskRecord | Replayed | InferryError, claimed: TaskRecord, payload: bytes
     ) -> None:
-        """A task was added with its first attempt; ``claimed`` is whose slot was taken for it."""
-        if isinstance(result, TaskRecord):
+        """A task was to be added with its first attempt, and may have been added without it.
+
+        ``claimed`` is whose slot was taken for it.
+        """
+        if isinstance(result, TaskRecord) and result.running:
             self._dispatch(result, payload)
-        else:
-            self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
-            self._check_owned(result, claimed.server_id or "")
+            return
+        self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
+        self._check_owned(result, claimed.server_id or "")
+        self.created_waiting(result)
 
     def claimed(
         self, result: list[Claimed] | InferryError, server_id: str, task_ids: Sequence[str]
@@ -154,7 +150,7 @@ class Ledger:
         self._check_owned(result, server_id)
         for claimed in claims:
             record = claimed.transition.record
-            self.leave(record.spec.id, started=True)
+            self.leave(record, started=True)
             self._fleet.take_slot(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
         if self.shared and not isinstance(result, InferryError):
@@ -173,7 +169,7 @@ class Ledger:
         if closed is not None:
             self._ended(record, closed)
         elif kind is EventKind.FINISHED:
-            self.leave(record.spec.id, started=False)
+            self.leave(record, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
             self._backlog.enter(record)
             self._allocator.wake()
@@ -233,12 +229,16 @@ class Ledger:
         self._backlog.enter(record)
         self._allocator.wake()
 
-    def leave(self, task_id: str, *, started: bool) -> None:
-        """A task does not wait any more, whether it was known here or not."""
+    def drop(self, task_id: str) -> None:
+        """A task waits no more, by another's word: it may be here no more, or never was."""
         self.contested.discard(task_id)
-        task = self._backlog.leave(task_id, started=started)
-        if task is not None:
-            self._room.note_left(task.tenant)
+        self._backlog.drop(task_id)
+
+    def leave(self, record: TaskRecord, *, started: bool) -> None:
+        """A task does not wait any more, whether it was known here or not."""
+        self.contested.discard(record.spec.id)
+        self._backlog.leave(record.spec, started=started)
+        self._room.note_left(record.spec.tenant)
 
     def holder(self, task_id: str, attempt: int) -> str | None:
         """Finds the own server that an attempt has a slot of; None if it has none.

@@ -8,6 +8,7 @@ from inferry.server.engine.signals import Place
 from inferry.server.queue.backlog import Backlog, TypeCount
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
+from inferry.server.store import Store
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord
 
@@ -39,8 +40,11 @@ class QueueState:
 class QueueView:
     """Looks at the queue and changes nothing."""
 
-    def __init__(self, backlog: Backlog, room: Room, pauses: PausedTypes, clock: Clock) -> None:
+    def __init__(
+        self, backlog: Backlog, room: Room, pauses: PausedTypes, store: Store, clock: Clock
+    ) -> None:
         self._backlog = backlog
+        self._store = store
         self._room = room
         self._pauses = pauses
         self._clock = clock
@@ -54,29 +58,45 @@ class QueueView:
         now = self._clock.now_ms()
         places: dict[str, Place] = {}
         going = [record for record in records if record.spec.type not in self._pauses]
-        for record, position in self._backlog.positions_of(going, now):
+        for record, position, exact in self._backlog.positions_of(going, now):
             wait_ms = self._backlog.eta_ms(record, position)
-            places[record.spec.id] = Place(position, 0 if wait_ms is None else now + wait_ms)
+            starts_ms = 0 if wait_ms is None else now + wait_ms
+            places[record.spec.id] = Place(position, starts_ms, exact)
         return places
 
     def pause_of(self, task_type: str) -> PausedType | None:
         """Tells why and since when a type is paused; None if it is not."""
         return self._pauses.get(task_type)
 
-    def state(self) -> QueueState:
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait, those that are being claimed included."""
+        return len(self._backlog)
+
+    async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
-        counts = self._backlog.types()
+        counts = await self._counts()
         names = sorted(counts.keys() | set(self._pauses))
         return QueueState(
-            waiting=len(self._backlog),
+            waiting=self.waiting,
             limit=self._room.rules.limit,
             left_last_minute=self._room.left_last_minute,
             types=[self._type(name, counts.get(name)) for name in names],
         )
 
-    def type_state(self, task_type: str) -> TypeState:
+    async def type_state(self, task_type: str) -> TypeState:
         """Tells what waits of a type, and whether it is paused."""
-        return self._type(task_type, self._backlog.types().get(task_type))
+        return self._type(task_type, (await self._counts()).get(task_type))
+
+    async def _counts(self) -> dict[str, TypeCount]:
+        """Counts what waits by type: what is delayed of it the store knows if memory does not."""
+        if not self._backlog.window.missing:
+            return self._backlog.types()
+        delayed = await self._store.delayed_counts(self._clock.now_ms())
+        return {
+            name: TypeCount(max(0, count.total - delayed.get(name, 0)), delayed.get(name, 0))
+            for name, count in self._backlog.types().items()
+        }
 
     def _type(self, task_type: str, count: TypeCount | None) -> TypeState:
         return TypeState(task_type, count or TypeCount(0, 0), self._pauses.get(task_type))

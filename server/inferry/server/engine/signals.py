@@ -24,6 +24,8 @@ class Place(NamedTuple):
     position: int
     #: When it will start if the queue moves on as it does; 0 when nobody can tell.
     starts_ms: int
+    #: Whether both are told exactly: else it is not before that place, and starts no earlier.
+    exact: bool = True
 
 
 @dataclass(slots=True, eq=False)

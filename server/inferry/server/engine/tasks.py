@@ -30,6 +30,9 @@ from inferry.server.task.steps import Transition
 
 _log = structlog.get_logger(__name__)
 
+#: Deadlines put off in one transaction.
+POSTPONED_AT_ONCE = 500
+
 #: What is to happen to a task as it is found; None changes nothing.
 Decide = Callable[[TaskRecord], Input | Failure | None]
 
@@ -148,14 +151,8 @@ class Engine:
             IllegalTransitionError: It is in no such status.
             QueueFullError: Too many wait.
         """
-
-        def decide(record: TaskRecord) -> Input:
-            refusal = self._ledger.refusal(record.spec.tenant)
-            if refusal is not None:
-                raise refusal
-            return Retry()
-
-        return await self._change(task_id, decide, self._ledger.changed, tenant)
+        operation = self._operation(task_id, lambda _: Retry(), tenant)
+        return await self._do(operation._replace(room=self._ledger.room), self._ledger.changed)
 
     async def expire(self, task_id: str) -> None:
         """Ends a task whose clock ran out; changes nothing if it has not, or is gone.
@@ -207,13 +204,19 @@ class Engine:
 
     async def postpone(self, grace_ms: int) -> None:
         """Lets no clock that runs by now end a task within ``grace_ms``."""
-        until_ms = self._clock.now_ms() + grace_ms
-        await self._committer.do(Postpone(until_ms), self._ledger.postponed)
+        operation = Postpone(self._clock.now_ms() + grace_ms, POSTPONED_AT_ONCE)
+        postponed = POSTPONED_AT_ONCE
+        while postponed == POSTPONED_AT_ONCE:
+            # There may be a million: others have their turn in between.
+            postponed = await self._committer.do(operation, self._ledger.postponed)
 
     async def _change(
         self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
     ) -> TaskRecord:
-        result = await self._committer.do(self._operation(task_id, decide, tenant), settle)
+        return await self._do(self._operation(task_id, decide, tenant), settle)
+
+    async def _do(self, operation: Change, settle: Settle) -> TaskRecord:
+        result = await self._committer.do(operation, settle)
         record: TaskRecord = result.record if isinstance(result, Transition) else result
         return record
 

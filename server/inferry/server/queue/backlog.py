@@ -1,18 +1,20 @@
-"""The queue of this gateway, in memory: fed by commits, in the order of ``fair_queue``.
+"""The queue of this gateway: fed by commits, in the order of ``fair_queue``.
 
-What is in it follows from what is stored, so a start fills it anew. Tasks that were given to a
-server are *being claimed* until the store says so: they neither wait nor are they gone.
+Memory holds a bounded window of it (``window``), which follows from what is stored: a start fills
+it anew. Tasks that were given to a server are *being claimed* until the store says so: they neither
+wait nor are they gone.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from inferry.server.clock import Clock
-from inferry.server.queue.fair_queue import FairQueue, Waiting
+from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.last_minute import LastMinute
-from inferry.server.task.record import TaskRecord
+from inferry.server.queue.window import Pair, Window
+from inferry.server.task.record import TaskRecord, TaskSpec
 from inferry.server.task.route import route_of, type_of
 
 
@@ -25,6 +27,11 @@ class TypeCount:
     #: Those whose time has not come.
     delayed: int
 
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.waiting + self.delayed
+
 
 class Backlog:
     """The tasks that wait, and those that are being claimed.
@@ -32,53 +39,89 @@ class Backlog:
     Args:
         clock: Tells the time.
         weights: Turns of a tenant for each one of another; 1 if it is not named.
+        window: How many of them memory may hold.
     """
 
-    def __init__(self, clock: Clock, weights: Mapping[str, float]) -> None:
+    def __init__(self, clock: Clock, weights: Mapping[str, float], window: int) -> None:
         self._clock = clock
         self._queue = FairQueue(weights)
+        self.window = Window(self._queue, window)
+        #: Is called when memory has too little of a line.
+        self.alert: Callable[[], object] = bool
+        #: How far positions are exact, by route; those of others are, all of them.
+        self.exact_until: Mapping[str, int] = {}
         self._claiming: dict[str, Waiting] = {}
         #: Tasks that got a server, by route.
         self._started = LastMinute()
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._claiming)
+        return len(self._queue) + len(self._claiming) + self.window.missing
 
     @property
     def ready(self) -> bool:
-        """Whether tasks wait that are due."""
+        """Whether tasks wait that are due, and are in memory."""
         return bool(self._queue.routes)
-
-    def of_tenant(self, tenant: str) -> int:
-        """Counts what waits of a tenant; what is being claimed counts no more."""
-        return self._queue.of_tenant(tenant)
 
     @property
     def routes(self) -> Collection[str]:
-        """The routes of the tasks that wait and are due."""
+        """The routes of the tasks that wait and are due, as far as they are in memory."""
         return self._queue.routes
 
+    @property
+    def held(self) -> Counter[LineId]:
+        """Counts the tasks in memory by line, without those that are being claimed."""
+        return self._queue.lines
+
     def waits(self, route: str) -> bool:
-        """Whether tasks of a route wait that are due."""
-        return route in self._queue.routes
+        """Whether tasks of a route may wait that are due."""
+        return route in self._queue.routes or self.window.of_type(type_of(route)) > 0
+
+    def expect(self, counts: Mapping[Pair, int]) -> None:
+        """Begins anew with how many tasks wait, by tenant and type: all of them are to be read."""
+        claiming = Counter((one.tenant, type_of(one.route)) for one in self._claiming.values())
+        self.window.expect({pair: count - claiming[pair] for pair, count in counts.items()})
+        self.alert()
 
     def enter(self, record: TaskRecord) -> None:
         """A task began to wait."""
         spec = record.spec
         self._claiming.pop(spec.id, None)
-        route = route_of(spec.type, spec.capabilities)
-        self._queue.add(
+        self._add(
             Waiting(
-                spec.id, route, spec.tenant, spec.priority, record.queued_ms, record.not_before_ms
-            )
+                spec.id,
+                route_of(spec.type, spec.capabilities),
+                spec.tenant,
+                spec.priority,
+                record.queued_ms,
+                record.not_before_ms,
+            ),
+            back=record.queued_ms < record.updated_ms,
         )
 
-    def leave(self, task_id: str, *, started: bool) -> Waiting | None:
-        """A task ceased to wait: a server has it, or it ended. None if it was not here."""
+    def leave(self, spec: TaskSpec, *, started: bool) -> None:
+        """A task ceased to wait: a server has it, or it ended."""
+        route = route_of(spec.type, spec.capabilities)
+        task = self._claiming.pop(spec.id, None) or self._queue.remove(spec.id)
+        self.window.left(spec.id, (route, spec.tenant, spec.priority), here=task is not None)
+        if self.window.low:
+            self.alert()
+        if started:
+            self._started.note(route, self._clock.now_ms())
+
+    def drop(self, task_id: str) -> None:
+        """A task waits no more, or nobody knows of it any more; no error if it is not in memory."""
         task = self._claiming.pop(task_id, None) or self._queue.remove(task_id)
-        if task is not None and started:
-            self._started.note(task.route, self._clock.now_ms())
-        return task
+        if task is not None:
+            self.window.left(task_id, task.line, here=True)
+
+    def load(self, line: LineId, found: Sequence[Waiting], limit: int) -> None:
+        """Takes up what was read of a line; see ``Window.load``."""
+        self.window.load(line, found, limit, self._claiming)
+
+    def head(self, route: str) -> tuple[LineId, str] | None:
+        """Finds the line of a route whose turn it is now, and the task; None if none is due."""
+        task = self._queue.head(route, self._clock.now_ms())
+        return None if task is None else (task.line, task.id)
 
     def wake(self, now_ms: int) -> None:
         """Lets the delayed tasks join whose time has come."""
@@ -104,17 +147,27 @@ class Backlog:
         """
         routes = [route for route in self._queue.routes if able(route)]
         chosen: dict[str, list[str]] = {}
-        for task, server_id in self._queue.allocate(routes, choose, now_ms, limit):
+        given = self._queue.allocate(routes, choose, now_ms, limit)
+        if self.window.missing and given:
+            self.window.taken((task for task, _ in given), now_ms)
+            self.alert()
+        for task, server_id in given:
             self._claiming[task.id] = task
             chosen.setdefault(server_id, []).append(task.id)
         return chosen
 
     def end_claim(self, task_ids: Iterable[str], *, failed: bool) -> None:
-        """Ends the claim of tasks that it did not get: it failed, or they had gone before."""
+        """Ends the claim of tasks that it did not get: it failed, or others were quicker.
+
+        What became of those the store is asked: until somebody says that they wait no more they do.
+        """
         for task_id in task_ids:
             task = self._claiming.pop(task_id, None)
             if task is not None and failed:
-                self._queue.add(task)
+                self._add(task, back=True)
+            elif task is not None:
+                self.window.lose(task)
+                self.alert()
 
     def next_due_ms(self) -> int | None:
         """Tells when the next delayed task is due; None if none is delayed."""
@@ -122,18 +175,25 @@ class Backlog:
 
     def positions_of(
         self, records: Collection[TaskRecord], now_ms: int
-    ) -> Iterator[tuple[TaskRecord, int]]:
+    ) -> Iterator[tuple[TaskRecord, int, bool]]:
         """Tells of tasks their places in the queues of their routes, from 1.
 
-        Those that do not wait or are delayed are left out.
+        Those that do not wait or are delayed are left out. The last value says whether it is exact:
+        if it is not, the task is not before that place, for memory does not hold all before it.
         """
         waiting = [one for one in records if one.waiting]
         positions = self._queue.positions([one.spec.id for one in waiting], now_ms)
         for record in waiting:
-            first = 1 if record.spec.id in self._claiming else None
-            position = positions.get(record.spec.id, first)
-            if position is not None:
-                yield record, position
+            spec = record.spec
+            route = route_of(spec.type, spec.capabilities)
+            if spec.id in self._claiming:
+                yield record, 1, True
+            elif spec.id in positions:
+                position = positions[spec.id]
+                yield record, position, position <= self.exact_until.get(route, position)
+            elif record.not_before_ms <= now_ms and self.window.of_type(spec.type):
+                key = spec.id, route, spec.tenant, spec.priority, record.queued_ms
+                yield record, self._queue.least_position(Waiting(*key), now_ms), False
 
     def eta_ms(self, record: TaskRecord, position: int) -> int | None:
         """Estimates how long a task at this position has to wait if its route goes on as it did.
@@ -146,8 +206,11 @@ class Backlog:
         return ceil(1_000 * position / rate) if rate else None
 
     def types(self) -> dict[str, TypeCount]:
-        """Counts what waits by type. It takes a step for each line and each delayed task."""
-        waiting, delayed = Counter[str](), Counter[str]()
+        """Counts what waits by type. It takes a step for each line and each delayed task.
+
+        What is missing counts as due: how much of it is not, the store knows.
+        """
+        waiting, delayed = Counter(self.window.types()), Counter[str]()
         for route, count in self._queue.due_by_route().items():
             waiting[type_of(route)] += count
         for task in self._claiming.values():
@@ -155,3 +218,9 @@ class Backlog:
         for route, count in self._queue.delayed_by_route().items():
             delayed[type_of(route)] += count
         return {name: TypeCount(waiting[name], delayed[name]) for name in waiting | delayed}
+
+    def _add(self, task: Waiting, *, back: bool) -> None:
+        if self.window.admits(task, back=back):
+            self._queue.add(task)
+        else:
+            self.alert()

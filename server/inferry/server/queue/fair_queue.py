@@ -8,8 +8,9 @@ were given; nothing of it needs to be stored. (Design section 6.)
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, KeysView, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping
 from heapq import heapify, heappop, heapreplace
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from inferry.server.queue.flow import Key
@@ -18,6 +19,8 @@ from inferry.server.queue.route_queue import RouteQueue, Spot
 from inferry.server.queue.turns import Turns
 
 Slot = TypeVar("Slot")
+#: The line of a task: its route, its tenant, its priority.
+LineId = tuple[str, str, int]
 
 
 class Waiting(NamedTuple):
@@ -39,6 +42,11 @@ class Waiting(NamedTuple):
         """Tells its place among tasks of its tenant."""
         return self.queued_ms, self.id
 
+    @property
+    def line(self) -> LineId:
+        """Tells the line that it stands in."""
+        return self.route, self.tenant, self.priority
+
 
 class FairQueue:
     """Waiting tasks, in the order in which they should be given away.
@@ -52,7 +60,8 @@ class FairQueue:
         self._tasks: dict[str, Waiting] = {}
         self._routes: dict[str, RouteQueue] = {}
         self._turns = Turns()
-        self._tenants: Counter[str] = Counter()
+        #: How many there are in each line, delayed ones included.
+        self._lines: Counter[LineId] = Counter()
         self._delayed: Ranked[str, int] = Ranked()
 
     def __len__(self) -> int:
@@ -63,9 +72,32 @@ class FairQueue:
         """The routes of the tasks that are due."""
         return self._routes.keys()
 
-    def of_tenant(self, tenant: str) -> int:
-        """Counts a tenant's tasks, delayed ones included."""
-        return self._tenants[tenant]
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tasks)
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._tasks
+
+    @property
+    def lines(self) -> Counter[LineId]:
+        """Counts the tasks of each line that has any, delayed ones included."""
+        return self._lines
+
+    def tasks_of(self, lines: Collection[LineId]) -> dict[LineId, list[Waiting]]:
+        """Lists the tasks of some lines, each in its order; it takes a step for each task here."""
+        found: dict[LineId, list[Waiting]] = {line: [] for line in lines}
+        for task in self._tasks.values():
+            if task.line in found:
+                found[task.line].append(task)
+        for tasks in found.values():
+            tasks.sort(key=attrgetter("key"))
+        return found
+
+    def since_ms(self, line: LineId) -> int:
+        """Tells since when the first task of a line has been passed over; 0 if none is due."""
+        route, tenant, priority = line
+        queue = self._routes.get(route)
+        return 0 if queue is None else queue.since_ms(tenant, priority)
 
     def due_by_route(self) -> Mapping[str, int]:
         """Counts the tasks that are due, by route; it takes a step for each route."""
@@ -75,15 +107,15 @@ class FairQueue:
         """Counts the tasks that are delayed, by route; it takes a step for each of them."""
         return Counter(self._tasks[task_id].route for task_id in self._delayed)
 
-    def add(self, task: Waiting) -> None:
-        """Lets a task in, or in again with other properties."""
+    def add(self, task: Waiting, since_ms: int = 0) -> None:
+        """Lets a task in, or in again with other properties; see ``Line.add``."""
         self.remove(task.id)
         self._tasks[task.id] = task
-        self._tenants[task.tenant] += 1
+        self._lines[task.line] += 1
         if task.not_before_ms:
             self._delayed.put(task.id, task.not_before_ms)
         else:
-            self._join(task)
+            self._join(task, since_ms)
 
     def remove(self, task_id: str) -> Waiting | None:
         """Lets a task out; None if it is not there."""
@@ -160,19 +192,31 @@ class FairQueue:
             positions |= self._routes[route].positions(spots, now_ms)
         return positions
 
-    def _join(self, task: Waiting) -> None:
+    def least_position(self, task: Waiting, now_ms: int) -> int:
+        """Estimates the place of a task that is not here; see ``RouteQueue.least_position``."""
+        queue = self._routes.get(task.route)
+        spot = task.tenant, task.priority, task.key
+        return 1 if queue is None else queue.least_position(spot, now_ms)
+
+    def head(self, route: str, now_ms: int) -> Waiting | None:
+        """Finds the task of a route whose turn it is; None if none is due."""
+        queue = self._routes.get(route)
+        return None if queue is None else self._tasks[queue.head(now_ms)[-1]]
+
+    def _join(self, task: Waiting, since_ms: int = 0) -> None:
         queue = self._routes.get(task.route)
         if queue is None:
             queue = self._routes[task.route] = RouteQueue(self._turns.enter(task.route))
         weight = self._weights.get(task.tenant, 1.0)
-        queue.add(task.tenant, weight, task.priority, task.key)
+        queue.add(task.tenant, weight, task.priority, task.key, since_ms)
 
     def _forget(self, task_id: str) -> Waiting | None:
         task = self._tasks.pop(task_id, None)
         if task is not None:
-            self._tenants[task.tenant] -= 1
-            if not self._tenants[task.tenant]:
-                del self._tenants[task.tenant]
+            line = task.line
+            self._lines[line] -= 1
+            if not self._lines[line]:
+                del self._lines[line]
         return task
 
     def _prune(self, name: str, queue: RouteQueue) -> bool:

@@ -45,11 +45,21 @@ class Line:
             return self.priority
         return min(HIGHEST, self.priority + passed_ms // AGE_STEP_MS)
 
-    def add(self, key: Key) -> bool:
-        """Lets a task in by its age; tells whether it is the first now."""
+    @property
+    def since_ms(self) -> int:
+        """Tells since when its first task has been passed over."""
+        return self._since_ms
+
+    def add(self, key: Key, since_ms: int = 0) -> bool:
+        """Lets a task in by its age; tells whether it is the first now.
+
+        Args:
+            key: Where the task stands.
+            since_ms: When the line's last turn was, if it is younger than the task.
+        """
         first = not self.keys or key < self.keys[0]
         if first:
-            self._since_ms = key[0]
+            self._since_ms = max(key[0], since_ms)
         insort(self.keys, key)
         return first
 

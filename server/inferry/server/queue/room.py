@@ -1,12 +1,10 @@
 """Whether another task may wait, and when there may be room if it may not. Pure."""
 
-from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 
 from inferry.server.clock import Clock
 from inferry.server.errors import QueueFullError
-from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.last_minute import LastMinute
 
 #: Bounds of what a refused creator is told to wait.
@@ -27,21 +25,17 @@ class RoomRules:
 
 
 class Room:
-    """The room in the queue, some of which is kept for tasks that are being created.
+    """The room in the queue: the store asks for it when a task is to wait.
 
     Args:
-        backlog: What waits.
         rules: How much may.
         clock: Tells the time.
     """
 
-    def __init__(self, backlog: Backlog, rules: RoomRules, clock: Clock) -> None:
+    def __init__(self, rules: RoomRules, clock: Clock) -> None:
         #: How much may wait.
         self.rules = rules
-        self._backlog = backlog
         self._clock = clock
-        #: Creations under way that will wait, by tenant.
-        self._coming: Counter[str] = Counter()
         #: Tasks that left the queue, by tenant.
         self._left = LastMinute()
 
@@ -50,26 +44,20 @@ class Room:
         """Tasks that left the queue in the last minute."""
         return self._left.count(None, self._clock.now_ms())
 
-    def refusal(self, tenant: str) -> QueueFullError | None:
-        """Tells why another task of a tenant may not wait; None when there is room."""
+    def refusal(self, tenant: str, waiting: int, of_tenant: int) -> QueueFullError | None:
+        """Tells why another task of a tenant may not wait; None when there is room.
+
+        Args:
+            tenant: Whose task it is.
+            waiting: Tasks that wait.
+            of_tenant: Those of the tenant.
+        """
         rules = self.rules
-        waiting = len(self._backlog) + self._coming.total()
         if waiting >= rules.limit:
             return self._full(f"{waiting} tasks wait", rules.limit, None)
-        waiting = self._backlog.of_tenant(tenant) + self._coming[tenant]
-        if waiting >= rules.limit_per_tenant:
-            return self._full(f"{waiting} tasks of yours wait", rules.limit_per_tenant, tenant)
+        if of_tenant >= rules.limit_per_tenant:
+            return self._full(f"{of_tenant} tasks of yours wait", rules.limit_per_tenant, tenant)
         return None
-
-    def keep(self, tenant: str) -> None:
-        """Keeps room for a task that is being created."""
-        self._coming[tenant] += 1
-
-    def give_back(self, tenant: str) -> None:
-        """Keeps it no more: the task waits, or never will."""
-        self._coming[tenant] -= 1
-        if not self._coming[tenant]:
-            del self._coming[tenant]
 
     def note_left(self, tenant: str) -> None:
         """A task left the queue."""

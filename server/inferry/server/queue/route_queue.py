@@ -33,14 +33,14 @@ class RouteQueue:
     def __len__(self) -> int:
         return self._size
 
-    def add(self, tenant: str, weight: float, priority: int, key: Key) -> None:
-        """Lets a task in."""
+    def add(self, tenant: str, weight: float, priority: int, key: Key, since_ms: int = 0) -> None:
+        """Lets a task in; see ``Line.add``."""
         flow = self._flows.get(tenant)
         if flow is None:
             flow = self._flows[tenant] = Flow(tenant, self._turns.enter(tenant), weight)
         self._size += 1
         line = flow.line(priority)
-        if line.add(key):
+        if line.add(key, since_ms):
             self._levels.put(line)
 
     def remove(self, tenant: str, priority: int, key: Key) -> None:
@@ -88,6 +88,20 @@ class RouteQueue:
                 if len(positions) == len(missing):
                     break
         return positions
+
+    def since_ms(self, tenant: str, priority: int) -> int:
+        """Tells since when the first task of a line has been passed over; 0 if none is here."""
+        flow = self._flows.get(tenant)
+        line = None if flow is None else flow.lines.get(priority)
+        return 0 if line is None else line.since_ms
+
+    def least_position(self, spot: Spot, now_ms: int) -> int:
+        """Estimates the place of a task that is not here, but after those of its line that are."""
+        tenant, priority, key = spot
+        flow = self._flows.get(tenant)
+        if flow is None or priority not in flow.lines:
+            return 1
+        return 1 + ahead(self._flows, self._turns.time, tenant, priority, key, now_ms)
 
     def _prune(self, line: Line) -> bool:
         """Forgets what has become empty; tells whether the line has."""

@@ -24,7 +24,7 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         """Shows what waits, by type, and which types are paused."""
-        state = self._queue.state()
+        state = await self._queue.state()
         return pb.GetQueueResponse(
             waiting=state.waiting,
             limit=state.limit,
@@ -38,7 +38,8 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         """Starts no more tasks of a type, from before the answer on."""
         task_type = name_of("type", request.type)
         await self._pauses.pause(task_type, reason_of(request.reason, REASON_LIMIT))
-        return pb.PauseTypeResponse(queue=_type_to_proto(self._queue.type_state(task_type)))
+        state = await self._queue.type_state(task_type)
+        return pb.PauseTypeResponse(queue=_type_to_proto(state))
 
     async def ResumeType(
         self, request: pb.ResumeTypeRequest, context: Context
@@ -46,7 +47,8 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         """Ends a pause."""
         task_type = name_of("type", request.type)
         await self._pauses.resume(task_type)
-        return pb.ResumeTypeResponse(queue=_type_to_proto(self._queue.type_state(task_type)))
+        state = await self._queue.type_state(task_type)
+        return pb.ResumeTypeResponse(queue=_type_to_proto(state))
 
 
 def _type_to_proto(state: TypeState) -> queue_pb2.TypeQueue:

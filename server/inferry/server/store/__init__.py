@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inferry.server.fleet.record import ServerRecord
+from inferry.server.queue.fair_queue import LineId, Waiting
+from inferry.server.queue.flow import Key
 from inferry.server.store.operations import Epoch, Logged, Operation, Result
 from inferry.server.store.shared import Shared
 from inferry.server.task.pause import PausedType
@@ -158,8 +160,30 @@ class Store(Protocol):
         """Reads all servers."""
         ...
 
-    async def waiting(self) -> list[TaskRecord]:
-        """Reads all tasks that wait, delayed ones included."""
+    async def waiting_counts(self) -> dict[tuple[str, str], int]:
+        """Counts the tasks that wait, delayed ones included, by tenant and type."""
+        ...
+
+    async def delayed_counts(self, now_ms: int) -> dict[str, int]:
+        """Counts the tasks that wait and whose time has not come, by type."""
+        ...
+
+    async def waiting_routes(self, after: str, limit: int) -> list[str]:
+        """Lists the routes of which tasks wait, in their order after one; "" begins."""
+        ...
+
+    async def waiting_lines(
+        self, route: str, after: tuple[str, int] | None, limit: int
+    ) -> list[tuple[str, int]]:
+        """Lists the lines of a route in which tasks wait, each by its tenant and priority.
+
+        They come in the order of these, after one; None begins. However many tasks wait in a line,
+        it costs one step.
+        """
+        ...
+
+    async def waiting_tasks(self, line: LineId, first: Key | None, limit: int) -> list[Waiting]:
+        """Reads the tasks of a line in their order, from a key on; None begins."""
         ...
 
     async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:

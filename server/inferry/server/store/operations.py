@@ -49,23 +49,38 @@ class RequestKey(NamedTuple):
     until_ms: int
 
 
+#: Tells why one more task of a tenant may not wait; gets the tenant, how many wait, delayed ones
+#: included, and how many of those are the tenant's. Pure.
+RoomFor = Callable[[str, int, int], InferryError | None]
+
+
 class Insert(NamedTuple):
-    """Adds a task with its payload and its first events. Result: the record.
+    """Adds a task with its payload and its first events. Result: the record as it was added.
 
     With a ``key`` that this tenant used before, nothing is added: the result is ``Replayed``, a
     ``RequestReusedError`` if it stood for something else, a ``PurgedError`` if its task is gone.
+
+    With ``claimed`` the task is added with its first attempt, as that leaves it, unless its type is
+    paused. One that waits is added if ``room`` has nothing against it: what counts is what waits as
+    of all operations before this one.
     """
 
+    #: The task as it waits.
     record: TaskRecord
     #: A JSON object.
     payload: bytes
     events: tuple[Event, ...]
     key: RequestKey | None = None
-    #: Refuses the task unless its key was used before.
-    refusal: InferryError | None = None
-    #: The server that it goes to at once; where replicas share the store, it has to be this one's:
-    #: else it is a ``NotOwnerError``, unless the key was used before.
-    server_id: str = ""
+    #: None for any number of tasks.
+    room: RoomFor | None = None
+    #: What a claim makes of ``record``. Where replicas share the store, the server has to be this
+    #: one's: else it is a ``NotOwnerError``, unless the key was used before.
+    claimed: Transition | None = None
+
+    @property
+    def server_id(self) -> str:
+        """The server that it is to go to at once; empty if there is none."""
+        return "" if self.claimed is None else self.claimed.record.server_id or ""
 
 
 class Change(NamedTuple):
@@ -74,22 +89,24 @@ class Change(NamedTuple):
     ``decide`` gets the record as of all operations before this one. It is pure and may raise an
     ``InferryError``, which becomes the result; the rest of the batch goes on. A task that is not
     there, or another tenant's, is a ``TaskNotFoundError``, one whose retention is over a
-    ``PurgedError``.
+    ``PurgedError``. With ``room`` a task that begins to wait by this is refused as by ``Insert``.
     """
 
     task_id: str
     decide: Callable[[TaskRecord], Transition | None]
     #: Whose it must be; None for anybody's.
     tenant: str | None = None
+    #: None for any number of tasks.
+    room: RoomFor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimTasks:
     """Gives waiting tasks away. Result: a list of ``Claimed``, in the order of ``task_ids``.
 
-    ``decide`` applies to each of the named tasks that still waits and whose time has come. The
-    others are left out: somebody else was quicker. Where replicas share the store, the server has
-    to be this one's: else it is a ``NotOwnerError``.
+    ``decide`` applies to each of the named tasks that still waits, whose time has come and whose
+    type is not paused. The others are left out: somebody else was quicker. Where replicas share the
+    store, the server has to be this one's: else it is a ``NotOwnerError``.
     """
 
     task_ids: Sequence[str]
@@ -158,13 +175,14 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Postpone:
-    """Puts off to ``until_ms`` what would end open tasks before. Result: how many tasks.
+    """Puts off to ``until_ms`` what would end up to ``limit`` open tasks before. Result: how many.
 
     ``deadline_ms`` is moved, and the deadlines of queue, attempt and total as far as they are
-    nearer than that; so is that of the queue of what runs: its server may give it back.
+    nearer than that; so is that of the queue of all that runs: its server may give it back.
     """
 
     until_ms: int
+    limit: int
 
 
 Operation = (

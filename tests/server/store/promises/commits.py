@@ -15,6 +15,7 @@ from tests.server.situations import RULES, SITUATIONS
 from tests.server.store.samples import (
     NOW,
     PAYLOAD,
+    added,
     change,
     claim,
     dispatched,
@@ -119,8 +120,9 @@ class CommitConformance:
 
     async def test_a_decision_for_nothing_writes_nothing(self, store: Store) -> None:
         given = dispatched("task_1")
-        assert await store.commit([given, Change("task_1", lambda _: None)]) == [given.record] * 2
-        assert await store.task("task_1") == given.record
+        record = added(given)
+        assert await store.commit([given, Change("task_1", lambda _: None)]) == [record] * 2
+        assert await store.task("task_1") == record
 
     async def test_a_refusal_is_the_result_of_its_operation_alone(self, store: Store) -> None:
         results = await store.commit(

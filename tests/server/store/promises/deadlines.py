@@ -49,7 +49,7 @@ class DeadlineConformance:
         await do(store, waiting("task_1"))
         before = await record_of(store, "task_1")
         moved = int(until_ms > QUEUE_MS)
-        assert await store.commit([Postpone(NOW + until_ms)]) == [moved]
+        assert await store.commit([Postpone(NOW + until_ms, 500)]) == [moved]
         after = await record_of(store, "task_1")
         assert after == before._replace(
             deadline_ms=NOW + queue_ms,
@@ -59,14 +59,14 @@ class DeadlineConformance:
 
     async def test_an_attempt_that_is_put_off(self, store: Store) -> None:
         until_ms = NOW + RUN_MS + 1
-        await do(store, dispatched("task_1"), change("task_1", Accept()), Postpone(until_ms))
+        await do(store, dispatched("task_1"), change("task_1", Accept()), Postpone(until_ms, 500))
         await do(store, change("task_1", Progress(1.0)))
         record = await record_of(store, "task_1")
         assert (record.deadline_ms, record.attempt_deadline_ms) == (until_ms, until_ms)
         assert record.total_deadline_ms == NOW + TOTAL_MS
 
     async def test_silence_that_is_put_off_leaves_the_attempt_as_it_is(self, store: Store) -> None:
-        await do(store, dispatched("task_1", silence_timeout_ms=10), Postpone(NOW + 100))
+        await do(store, dispatched("task_1", silence_timeout_ms=10), Postpone(NOW + 100, 500))
         record = await record_of(store, "task_1")
         assert (record.deadline_ms, record.attempt_deadline_ms) == (NOW + 100, NOW + RUN_MS)
 
@@ -74,7 +74,7 @@ class DeadlineConformance:
         self, store: Store
     ) -> None:
         until_ms = NOW + QUEUE_MS + 1_000
-        await do(store, waiting("task_1"), Postpone(until_ms))
+        await do(store, waiting("task_1"), Postpone(until_ms, 500))
         late_ms = until_ms - 1
         await do(store, claim("task_1", now_ms=late_ms), change("task_1", REFUSED, late_ms))
         assert (await record_of(store, "task_1")).deadline_ms == until_ms
@@ -83,14 +83,14 @@ class DeadlineConformance:
         self, store: Store
     ) -> None:
         until_ms = NOW + QUEUE_MS + 1_000
-        await do(store, dispatched("task_1"), Postpone(until_ms))
+        await do(store, dispatched("task_1"), Postpone(until_ms, 500))
         await do(store, change("task_1", REFUSED, until_ms - 1))
         assert (await record_of(store, "task_1")).deadline_ms == until_ms
 
     async def test_what_has_ended_has_nothing_to_put_off(self, store: Store) -> None:
         await do(store, waiting("task_1"), change("task_1", Cancel()))
         before = await record_of(store, "task_1")
-        assert await store.commit([Postpone(NOW + TOTAL_MS)]) == [0]
+        assert await store.commit([Postpone(NOW + TOTAL_MS, 500)]) == [0]
         assert await record_of(store, "task_1") == before
 
     async def test_what_was_stopped_lately_is_known_unless_its_server_said_so(

@@ -1,7 +1,5 @@
 """What a claim gives away, what it leaves, and what is read of the queue at a start."""
 
-from operator import attrgetter
-
 from inferry.server.errors import InferryError
 from inferry.server.store import Store
 from inferry.server.store.operations import Claimed, ClaimTasks, PauseType, ResumeType
@@ -93,22 +91,6 @@ class QueueConformance:
         assert isinstance(result, InferryError)
         given = claim("task_1", "task_2")
         assert await claimed_ids(store, given) == ["task_1", "task_2"]
-
-    async def test_all_that_waits_is_read_and_nothing_else(self, store: Store) -> None:
-        await do(
-            store,
-            waiting("task_1"),
-            waiting("task_2", not_before_ms=NOW + 10, capabilities=("gpu",)),
-            dispatched("task_3"),
-            dispatched("task_4"),
-            change("task_4", LOST),
-            waiting("task_5"),
-            change("task_5", Cancel()),
-        )
-        found = sorted(await store.waiting(), key=attrgetter("spec.id"))
-        assert found == [
-            await record_of(store, task_id) for task_id in ("task_1", "task_2", "task_4")
-        ]
 
     async def test_pauses_are_kept_renewed_and_ended(self, store: Store) -> None:
         paused = PausedType("echo", "a bad model", NOW)

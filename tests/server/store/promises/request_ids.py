@@ -13,7 +13,7 @@ KEY = RequestKey("request-1", b"digest", NOW + DAY_MS)
 
 
 def named(given: Insert, key: RequestKey = KEY) -> Insert:
-    return Insert(given.record, given.payload, given.events, key)
+    return given._replace(key=key)
 
 
 class RequestIdConformance:
@@ -42,7 +42,7 @@ class RequestIdConformance:
     ) -> None:
         full = QueueFullError("full")
         given = named(waiting("task_1"))
-        refused = given._replace(refusal=full)
+        refused = given._replace(room=lambda *_: full)
         assert await store.commit([refused, given, refused]) == [
             full, given.record, Replayed(given.record),
         ]  # fmt: skip

@@ -15,12 +15,14 @@ from inferry.server.store import POSITION_BITS, StoreError, TaskFilter, Vector
 from inferry.server.store.operations import Epoch, Logged
 from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite.queries import QUERIES
+from inferry.server.store.sqlite.queue_reads import SqliteQueueReads
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
 _TASK = QUERIES["task"]
 _EVENTS = QUERIES["events"]
 _FIRST_DEADLINE = QUERIES["first_deadline"]
+_EXPIRED = QUERIES["expired_waiting"], QUERIES["expired_running"]
 _EVENT_ENDS = 1 + len(EVENT)
 _HAS_LABEL = (
     " AND EXISTS (SELECT 1 FROM labels AS more "
@@ -30,7 +32,7 @@ _HAS_LABEL = (
 _LAST = 2**63 - 1
 
 
-class SqliteReads:
+class SqliteReads(SqliteQueueReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does."""
 
     epoch: Epoch
@@ -39,7 +41,7 @@ class SqliteReads:
         #: The one cursor of all statements: making one costs as much as a small statement.
         self._reading: apsw.Cursor | None = None
 
-    def _rows(self, query: str, values: Row = ()) -> list[Row]:
+    def _rows(self, query: str, values: Row | dict[str, str | int] = ()) -> list[Row]:
         if self._reading is None:
             raise StoreError("the store is not open")
         try:
@@ -137,10 +139,6 @@ class SqliteReads:
         """See ``Store.servers``."""
         return [server_of(row) for row in self._rows(QUERIES["servers"])]
 
-    async def waiting(self) -> list[TaskRecord]:
-        """See ``Store.waiting``."""
-        return [task_of(row) for row in self._rows(QUERIES["waiting"])]
-
     async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:
         """See ``Store.stopped``."""
         rows = self._rows(QUERIES["stopped"], (since_ms,))
@@ -152,12 +150,13 @@ class SqliteReads:
 
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """See ``Store.expired``."""
-        return [task_id for (task_id,) in self._rows(QUERIES["expired"], (now_ms, limit))]
+        pages = (self._rows(query, (now_ms, limit)) for query in _EXPIRED)
+        return [task_id for _, task_id in islice(heapq.merge(*pages), limit)]
 
     async def first_deadline_ms(self) -> int | None:
         """See ``Store.first_deadline_ms``."""
-        ((deadline_ms,),) = self._rows(_FIRST_DEADLINE)
-        return None if deadline_ms is None else int(deadline_ms)
+        found = (deadline_ms for (deadline_ms,) in self._rows(_FIRST_DEADLINE))
+        return min((int(one) for one in found if one is not None), default=None)
 
     async def latest_ms(self) -> int:
         """See ``Store.latest_ms``."""

@@ -39,7 +39,9 @@ def purge(cursor: apsw.Cursor, operation: Purge) -> int:
 
 def postpone(cursor: apsw.Cursor, operation: Postpone) -> int:
     """Puts deadlines off; returns of how many tasks."""
-    until = {"until_ms": operation.until_ms}
-    cursor.execute(QUERIES["postpone_queue"], until)
-    cursor.execute(QUERIES["postpone"], until)
-    return cursor.connection.changes()
+    values = {"until_ms": operation.until_ms, "limit": operation.limit}
+    cursor.execute(QUERIES["postpone_queue"], {"until_ms": operation.until_ms})
+    cursor.execute(QUERIES["postpone_running"], values)
+    moved = cursor.connection.changes()
+    cursor.execute(QUERIES["postpone_waiting"], {**values, "limit": operation.limit - moved})
+    return moved + cursor.connection.changes()

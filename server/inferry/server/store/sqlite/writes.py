@@ -26,6 +26,7 @@ from inferry.server.store.operations import (
     RequestKey,
     Result,
     ResumeType,
+    RoomFor,
 )
 from inferry.server.store.rows import (
     Row,
@@ -39,6 +40,7 @@ from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge
 from inferry.server.store.sqlite.task_rows import TaskRows
+from inferry.server.store.sqlite.waiting_counts import WaitingCounts
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -63,6 +65,9 @@ class SqliteWrites:
         # One cursor for all statements: making one costs as much as a small statement.
         self._cursor = db.cursor()
         self._rows = TaskRows(self._cursor)
+        self._waiting = WaitingCounts(self._cursor)
+        #: The paused types; None before they are read.
+        self._paused: set[str] | None = None
         #: The latest time that was kept.
         self._noted_ms = 0
         #: Whether this start of the gateway is.
@@ -87,8 +92,10 @@ class SqliteWrites:
             case PauseType(paused):
                 values = (paused.type, paused.reason, paused.since_ms)
                 self._cursor.execute(QUERIES["pause_type"], values)
+                self._paused = None
             case ResumeType():
                 self._cursor.execute(QUERIES["resume_type"], (operation.type,))
+                self._paused = None
             case Purge():
                 self._note_time(operation.now_ms)
                 self._rows.write()
@@ -102,10 +109,13 @@ class SqliteWrites:
     def finish(self) -> None:
         """Writes what operations left to be written: to be called before the commit."""
         self._rows.write()
+        self._waiting.write()
 
     def forget(self) -> None:
         """Has to be called when a transaction was rolled back."""
         self._rows.forget()
+        self._waiting.forget()
+        self._paused = None
         self._noted_ms = 0
         self._epoch_noted = False
 
@@ -114,8 +124,11 @@ class SqliteWrites:
         replayed = None if key is None else self._replay(record, key)
         if replayed is not None:
             return replayed
-        if operation.refusal is not None:
-            raise operation.refusal
+        events, claimed = operation.events, operation.claimed
+        if claimed is not None and not self._is_paused(record.spec.type):
+            record, events = claimed.record, (*events, claimed.event)
+        if record.waiting:
+            self._waiting.admit(record, operation.room)
         if key is not None:
             names = (record.spec.tenant, key.request_id, key.digest, record.spec.id, key.until_ms)
             execute(QUERIES["put_request_id"], names)
@@ -125,7 +138,7 @@ class SqliteWrites:
         if record.spec.labels != _NO_LABELS:
             for label, value in orjson.loads(record.spec.labels).items():
                 execute(_INSERT_LABEL, (number, label, value, record.spec.tenant))
-        for event in operation.events:
+        for event in events:
             self._log(number, event, record, None)
         self._rows.remember(number, record)
         self._note_time(record.updated_ms)
@@ -151,11 +164,17 @@ class SqliteWrites:
         transition = operation.decide(record)
         if transition is None:
             return record
-        self._write(number, record, transition)
+        self._write(number, record, transition, operation.room)
         return transition
 
-    def _write(self, number: int, before: TaskRecord, transition: Transition) -> None:
+    def _write(
+        self, number: int, before: TaskRecord, transition: Transition, room: RoomFor | None = None
+    ) -> None:
         after = transition.record
+        if after.waiting and not before.waiting:
+            self._waiting.admit(after, room)
+        elif before.waiting and not after.waiting:
+            self._waiting.leave(before)
         self._rows.change(number, before, after)
         self._log(number, transition.event, after, transition.outcome)
         if transition.closed is not None:
@@ -198,9 +217,16 @@ class SqliteWrites:
         for task_id in operation.task_ids:
             for row in self._cursor.execute(_TASK_AND_PAYLOAD, (task_id,)).fetchall():
                 record = task_of(row)
-                if record.waiting and record.not_before_ms <= operation.now_ms:
+                due = record.waiting and record.not_before_ms <= operation.now_ms
+                if due and not self._is_paused(record.spec.type):
                     chosen.append((row, record, operation.decide(record)))
         # Only now: a decision that refuses must find nothing written.
         for row, record, transition in chosen:
             self._write(row[0], record, transition)
         return [Claimed(transition, row[-1]) for row, _, transition in chosen]
+
+    def _is_paused(self, task_type: str) -> bool:
+        if self._paused is None:
+            rows: list[Row] = self._cursor.execute(QUERIES["paused_types"]).fetchall()
+            self._paused = {name for name, *_ in rows}
+        return task_type in self._paused

@@ -63,15 +63,30 @@ CREATE TABLE tasks (
 
 -- No index holds progress, message, updated_ms or seq: a progress report touches no index at all.
 
--- The deadlines. Every task that is not final has a deadline. The order of the queue is kept in
--- memory: what waits is read once, at the start, and claimed by its id.
-CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
+-- The deadlines. Every task that is not final has a deadline; those that run stand apart from those
+-- that wait, so that they are found however many wait.
+CREATE INDEX tasks_running ON tasks (deadline_ms) WHERE deadline_ms > 0 AND server_id IS NOT NULL;
+CREATE INDEX tasks_waiting ON tasks (deadline_ms) WHERE deadline_ms > 0 AND server_id IS NULL;
+-- The lines of those that wait, each in its order: memory holds their beginnings. A task that gets
+-- its server as it is created is never in here.
+CREATE INDEX tasks_line ON tasks (route, tenant, priority, queued_ms, id)
+    WHERE deadline_ms > 0 AND server_id IS NULL;
+-- Those that are to wait for their time, by type, to count them.
+CREATE INDEX tasks_delayed ON tasks (type, not_before_ms) WHERE not_before_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms) WHERE purge_ms > 0;
 -- Lists, each a tenant's.
 CREATE INDEX tasks_tenant ON tasks (tenant, task_number);
 CREATE INDEX tasks_status ON tasks (tenant, status, task_number);
 CREATE INDEX tasks_type ON tasks (tenant, type, task_number);
 CREATE INDEX tasks_server ON tasks (tenant, server_id, task_number) WHERE server_id IS NOT NULL;
+
+-- How many tasks wait, of each tenant and type of which any do.
+CREATE TABLE waiting (
+    tenant TEXT    NOT NULL,
+    type   TEXT    NOT NULL CHECK (type <> ''),
+    tasks  INTEGER NOT NULL CHECK (tasks > 0),
+    PRIMARY KEY (tenant, type)
+) STRICT, WITHOUT ROWID;
 
 -- Payloads and outcomes live apart from the rows that change.
 CREATE TABLE payloads (

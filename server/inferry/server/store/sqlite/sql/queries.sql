@@ -193,23 +193,44 @@ WITH RECURSIVE leap (tenant) AS (
 )
 SELECT tenant FROM leap WHERE tenant IS NOT NULL;
 
--- name: expired
-SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= ? ORDER BY deadline_ms LIMIT ?;
+-- name: expired_waiting
+SELECT deadline_ms, id FROM tasks
+WHERE deadline_ms > 0 AND deadline_ms <= ? AND server_id IS NULL ORDER BY deadline_ms LIMIT ?;
+
+-- name: expired_running
+SELECT deadline_ms, id FROM tasks
+WHERE deadline_ms > 0 AND deadline_ms <= ? AND server_id IS NOT NULL ORDER BY deadline_ms LIMIT ?;
 
 -- name: first_deadline
-SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0;
+-- Of what waits, and of what runs.
+SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL
+UNION ALL
+SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
 
--- name: postpone
+-- name: postpone_running
 UPDATE tasks SET
     deadline_ms = :until_ms,
-    attempt_deadline_ms = CASE attempt_deadline_ms
-        WHEN 0 THEN 0 ELSE max(attempt_deadline_ms, :until_ms) END,
+    attempt_deadline_ms = max(attempt_deadline_ms, :until_ms),
+    total_deadline_ms = max(total_deadline_ms, :until_ms)
+WHERE task_number IN (
+    SELECT task_number FROM tasks
+    WHERE deadline_ms > 0 AND server_id IS NOT NULL AND deadline_ms < :until_ms
+    ORDER BY deadline_ms LIMIT :limit
+);
+
+-- name: postpone_waiting
+UPDATE tasks SET
+    deadline_ms = :until_ms,
     queue_deadline_ms = max(queue_deadline_ms, :until_ms),
     total_deadline_ms = max(total_deadline_ms, :until_ms)
-WHERE deadline_ms > 0 AND deadline_ms < :until_ms;
+WHERE task_number IN (
+    SELECT task_number FROM tasks
+    WHERE deadline_ms > 0 AND server_id IS NULL AND deadline_ms < :until_ms
+    ORDER BY deadline_ms LIMIT :limit
+);
 
 -- name: postpone_queue
--- A wait that goes on when the server gives its task back; it walks over what is open alone.
+-- A wait that goes on when the server gives its task back; it walks over what runs alone.
 UPDATE tasks SET queue_deadline_ms = :until_ms
 WHERE deadline_ms > 0 AND server_id IS NOT NULL AND queue_deadline_ms < :until_ms;
 
@@ -221,12 +242,66 @@ ON CONFLICT (one) DO UPDATE SET latest_ms = max(latest_ms, excluded.latest_ms);
 SELECT latest_ms FROM clock WHERE one = 1;
 
 -- name: running
--- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
 
--- name: waiting
--- Every task that is not final has a deadline, so this walks over those alone.
-SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
+-- name: waiting_counts
+SELECT tenant, type, tasks FROM waiting;
+
+-- name: count_waiting
+INSERT OR REPLACE INTO waiting (tenant, type, tasks) VALUES (?, ?, ?);
+
+-- name: count_none_waiting
+DELETE FROM waiting WHERE tenant = ? AND type = ?;
+
+-- name: delayed_counts
+SELECT type, count(*) FROM tasks WHERE not_before_ms > 0 AND not_before_ms > ? GROUP BY type;
+
+-- name: waiting_routes
+-- Leaps from route to route: each step is one search, however many tasks have it.
+WITH RECURSIVE leap (route) AS (
+    SELECT min(route) FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL AND route > :after
+    UNION ALL
+    SELECT (
+        SELECT min(route) FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND route > leap.route
+    )
+    FROM leap WHERE leap.route IS NOT NULL
+    LIMIT :limit
+)
+SELECT route FROM leap WHERE route IS NOT NULL;
+
+-- name: waiting_lines
+-- Leaps so from line to line of a route, by the first task of each.
+WITH RECURSIVE leap (number) AS (
+    SELECT (
+        SELECT task_number FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND route = :route
+            AND (tenant, priority) > (:tenant, :priority)
+        ORDER BY tenant, priority LIMIT 1
+    )
+    UNION ALL
+    SELECT coalesce((
+        SELECT next.task_number FROM tasks AS next
+        WHERE next.deadline_ms > 0 AND next.server_id IS NULL AND next.route = :route
+            AND next.tenant = here.tenant AND next.priority > here.priority
+        ORDER BY next.priority LIMIT 1
+    ), (
+        SELECT next.task_number FROM tasks AS next
+        WHERE next.deadline_ms > 0 AND next.server_id IS NULL AND next.route = :route
+            AND next.tenant > here.tenant
+        ORDER BY next.tenant, next.priority LIMIT 1
+    ))
+    FROM leap JOIN tasks AS here ON here.task_number = leap.number
+    LIMIT :limit
+)
+SELECT tenant, priority FROM leap JOIN tasks ON task_number = number;
+
+-- name: waiting_tasks
+-- Those of a line, from a key on.
+SELECT id, route, tenant, priority, queued_ms, not_before_ms FROM tasks
+WHERE deadline_ms > 0 AND server_id IS NULL AND route = ? AND tenant = ? AND priority = ?
+    AND (queued_ms, id) >= (?, ?)
+ORDER BY queued_ms, id LIMIT ?;
 
 -- name: stopped
 -- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.

@@ -1,0 +1,261 @@
+"""Which of the waiting tasks are in memory, and where the rest of each line begins. Pure.
+
+Memory holds the beginnings of lines. What is not there is *missing*, and counted; what is known of
+a line is its *end*: the first task of it that may be missing. So a task that comes to a line enters
+if it stands before the end, and else is left to the store: whoever fills the window (``refill``)
+finds it there, from the end on. Of a line whose end is not known nothing enters but by that way.
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
+from inferry.server.queue.flow import Key
+from inferry.server.task.route import type_of
+
+#: A tenant and a type.
+Pair = tuple[str, str]
+#: After every task of a line.
+END: Key = (2**63, "")
+
+
+class Window:
+    """Lets tasks into a queue as far as it may hold them.
+
+    Args:
+        queue: What is in memory; tasks come out of it by its user, who tells.
+        size: How many it may hold.
+    """
+
+    def __init__(self, queue: FairQueue, size: int) -> None:
+        self.size = size
+        #: Waiting tasks that are not in memory.
+        self.missing = 0
+        #: Whether the counts were found to be wrong.
+        self.drifted = False
+        self._queue = queue
+        self._pairs: Counter[Pair] = Counter()
+        self._types: Counter[str] = Counter()
+        #: Whether lines that have no end here are in memory as they are.
+        self._complete = True
+        #: By line, in the order in which they came.
+        self._ends: dict[LineId, Key] = {}
+        #: How many tasks of a line there should be.
+        self._shares: dict[LineId, int] = {}
+        #: When the lines had their last turn that have run out.
+        self._turns_ms: dict[LineId, int] = {}
+        self._low: dict[LineId, None] = {}
+        #: Lines that are being read, each with the first task that was left out meanwhile.
+        self._reads: dict[LineId, Key] = {}
+        #: Tasks that left while any was being read.
+        self._gone: set[str] = set()
+
+    @property
+    def room(self) -> int:
+        """How many more tasks it may hold."""
+        return self.size - len(self._queue)
+
+    @property
+    def low(self) -> bool:
+        """Whether there is too little of some line."""
+        return bool(self._low)
+
+    def of_type(self, task_type: str) -> int:
+        """Counts the tasks of a type that are missing."""
+        return self._types[task_type]
+
+    def types(self) -> Mapping[str, int]:
+        """Counts what is missing by type."""
+        return self._types
+
+    def expect(self, counts: Mapping[Pair, int]) -> None:
+        """Begins anew: so much is missing, and nothing is known of it but that."""
+        for task_id in [*self._queue]:
+            self._queue.remove(task_id)
+        self._pairs, self._types = Counter(), Counter()
+        self.missing, self.drifted, self._complete = 0, False, False
+        self._ends.clear()
+        for pair, count in counts.items():
+            self._count(pair, count)
+
+    def admits(self, task: Waiting, *, back: bool = False) -> bool:
+        """Whether a task that begins to wait enters; one that does not is missing from here on.
+
+        Args:
+            task: The task.
+            back: Whether it keeps a place that it had: it may be one too many.
+        """
+        if not self.missing and self._complete and (back or self.room > 0):
+            return True
+        pair, line = _pair(task.line), task.line
+        whole = not self._pairs[pair]
+        end = END if whole else self._end(line)
+        if end is not None and task.key < end and (back or self.room > 0):
+            if whole and not self._complete:
+                self._ends[line] = END
+            return True
+        if end is not None:
+            self._ends[line] = min(end, task.key)
+        if line in self._reads:
+            self._reads[line] = min(self._reads[line], task.key)
+        self._count(pair, 1)
+        self._note_low(line)
+        return False
+
+    def left(self, task_id: str, line: LineId, *, here: bool) -> None:
+        """A task waits no more; ``here`` says whether it was in memory."""
+        if self._reads:
+            self._gone.add(task_id)
+        if here:
+            if self.missing:
+                self._note_low(line)
+        else:
+            self._count(_pair(line), -1)
+
+    def taken(self, tasks: Iterable[Waiting], now_ms: int) -> None:
+        """Tasks came out of the queue to be given to servers."""
+        for line in {task.line for task in tasks} if self.missing else ():
+            self._note_low(line)
+            if not self._queue.since_ms(line):
+                self._note_turn(line, now_ms)
+
+    def lose(self, task: Waiting) -> None:
+        """Nobody knows what became of a task that came out: the store is to be asked."""
+        self._count(_pair(task.line), 1)
+        self._forget(task.line)
+        self._note_low(task.line)
+
+    def take_low(self) -> list[LineId]:
+        """Lists the lines that have too little here, since the last time."""
+        low, self._low = self._low, {}
+        return [*low]
+
+    def lines(self) -> list[LineId]:
+        """Lists the lines that are known, in the order in which they came."""
+        return [*self._ends, *(line for line in self._queue.lines if line not in self._ends)]
+
+    def share(self, line: LineId, share: int) -> int:
+        """Says how many tasks of a line there should be; tells how many are to be read for that.
+
+        It is none as long as more than half of them are there.
+        """
+        self._shares[line] = share
+        held, end = self._queue.lines.get(line, 0), self._end(line)
+        if end == END or not self._pairs[_pair(line)]:
+            return 0
+        if end is None:
+            return max(1, share - held)
+        return share - held if held <= share // 2 else 0
+
+    def wanted(self, line: LineId) -> int:
+        """Tells how many tasks of a line are to be read."""
+        return self.share(line, self._shares.get(line, 1))
+
+    def is_cut(self, line: LineId) -> bool:
+        """Whether tasks of a line may be missing."""
+        return self._end(line) != END and bool(self._pairs[_pair(line)])
+
+    def begin_read(self, line: LineId) -> Key | None:
+        """Tells from where on a line is to be read; ``load`` or ``end_read`` has to follow."""
+        self._reads[line] = END
+        return self._end(line)
+
+    def end_read(self, line: LineId) -> Key:
+        """Ends it; returns the first task that was left out meanwhile."""
+        left_out = self._reads.pop(line)
+        if not self._reads:
+            self._gone = set()
+        return left_out
+
+    def load(
+        self, line: LineId, found: Sequence[Waiting], limit: int, claiming: Container[str]
+    ) -> None:
+        """Takes up what was read of a line.
+
+        Args:
+            line: The line.
+            found: Its tasks from where it was to be read, in order, with the one after them.
+            limit: How many were asked for besides that.
+            claiming: Tasks that are neither in the queue nor missing.
+        """
+        gone, turn_ms = self._gone, self._turns_ms.pop(line, 0)
+        left_out = self.end_read(line)
+        for task in found[:limit]:
+            if task.id not in gone and task.id not in self._queue and task.id not in claiming:
+                self._queue.add(task, turn_ms)
+                self._count(_pair(line), -1)
+        end = found[limit].key if len(found) > limit else END
+        self._ends[line] = min(end, left_out)
+
+    def trim(self, shares: Mapping[LineId, int]) -> None:
+        """Leaves no more than so many tasks of these lines in memory: their first ones."""
+        for line, tasks in self._queue.tasks_of(shares.keys()).items():
+            over = tasks[shares[line] :]
+            if not over:
+                continue
+            if not shares[line] and (since_ms := self._queue.since_ms(line)):
+                self._note_turn(line, since_ms)
+            for task in over:
+                self._queue.remove(task.id)
+            self._ends[line] = min(self._ends.get(line, END), over[0].key)
+            self._count(_pair(line), len(over))
+
+    def evict(self, lines: Iterable[LineId]) -> None:
+        """Lets lines out of memory, and forgets what is known of them."""
+        out = dict.fromkeys(lines, 0)
+        if out:
+            self.trim(out)
+            for line in out:
+                self._forget(line)
+
+    def settle(self) -> None:
+        """Forgets what nobody needs, as far as that is so."""
+        if not self.missing:
+            self._ends.clear()
+            self._shares.clear()
+            self._turns_ms.clear()
+            self._low.clear()
+            self._complete = True
+            return
+        for line in [one for one, end in self._ends.items() if end == END]:
+            if line not in self._queue.lines and not self._complete:
+                self._forget(line)
+
+    def _end(self, line: LineId) -> Key | None:
+        return self._ends.get(line, END if self._complete else None)
+
+    def _forget(self, line: LineId) -> None:
+        if self._complete:
+            self._complete = False
+            for one in self._queue.lines:
+                self._ends.setdefault(one, END)
+        self._ends.pop(line, None)
+        self._shares.pop(line, None)
+
+    def _note_low(self, line: LineId) -> None:
+        if not self._pairs[_pair(line)] or self._end(line) == END:
+            return
+        low = self._shares.get(line, 0) // 2
+        if self._queue.lines.get(line, 0) <= low and len(self._low) < self.size:
+            self._low[line] = None
+
+    def _note_turn(self, line: LineId, at_ms: int) -> None:
+        self._turns_ms[line] = at_ms
+        if len(self._turns_ms) > self.size:
+            del self._turns_ms[next(iter(self._turns_ms))]
+
+    def _count(self, pair: Pair, count: int) -> None:
+        if self._pairs[pair] + count < 0:
+            self.drifted = True
+            return
+        self.missing += count
+        self._pairs[pair] += count
+        self._types[pair[1]] += count
+        if not self._pairs[pair]:
+            del self._pairs[pair]
+        if not self._types[pair[1]]:
+            del self._types[pair[1]]
+
+
+def _pair(line: LineId) -> Pair:
+    return line[1], type_of(line[0])
