@@ -21,6 +21,14 @@ def waiting(starts_in_s: float | None) -> dict[str, Any]:
     return fields
 
 
+def test_a_place_beyond_what_the_gateway_sees_is_told_as_a_bound() -> None:
+    task = Task(queue_position=3, queue_position_at_least=True)
+    assert place(task, NOW_S) == "place 3 or later in the queue"
+    task.estimated_start_at.FromSeconds(NOW_S + 12)
+    later = place(task, NOW_S)
+    assert later == "place 3 or later in the queue, starts no sooner than in 12 s"
+
+
 @pytest.mark.parametrize(
     ("starts_in_s", "words"),
     [

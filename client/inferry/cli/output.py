@@ -116,10 +116,13 @@ def place(waiting: Task | TaskEvent | ExplainTaskResponse, now_s: float) -> str:
     """
     if not waiting.HasField("queue_position"):
         return ""
-    text = f"place {waiting.queue_position} in the queue"
+    later = " or later" if waiting.queue_position_at_least else ""
+    text = f"place {waiting.queue_position}{later} in the queue"
     if not waiting.HasField("estimated_start_at"):
         return text
     left_s = waiting.estimated_start_at.seconds - now_s
+    if later:
+        return f"{text}, starts no sooner than in {_span(max(1.0, left_s))}"
     return f"{text}, starts {f'in about {_span(left_s)}' if left_s >= 1 else 'any moment'}"
 
 

@@ -33,7 +33,7 @@ def print_tasks(tasks: Sequence[Task]) -> None:
                 percent(task.progress),
                 task.server_id or NOTHING,
                 time_of(task, "created_at"),
-                str(task.queue_position) if task.HasField("queue_position") else NOTHING,
+                _place(task),
                 time_of(task, "estimated_start_at"),
             )
             for task in tasks
@@ -105,3 +105,9 @@ def _breaker(server: Server) -> str:
 
 def _until(server: Server) -> str:
     return f" until {time_of(server, 'retry_at')}" if server.HasField("retry_at") else ""
+
+
+def _place(task: Task) -> str:
+    if not task.HasField("queue_position"):
+        return NOTHING
+    return f"{task.queue_position}{'+' if task.queue_position_at_least else ''}"

@@ -75,6 +75,8 @@ class TaskState:
     #: Its place in the queue, from 1; None unless it waits and is due.
     queue_position: int | None = None
     estimated_start_at: datetime | None = None
+    #: True if it is not before that place and time: more wait than the gateway keeps in view.
+    queue_position_at_least: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class TaskEvent:
     estimated_start_at: datetime | None
     #: Of the task, where many are watched; else empty.
     type: str
+    queue_position_at_least: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +157,7 @@ class Explanation:
     remedy: str
     queue_position: int | None
     estimated_start_at: datetime | None
+    queue_position_at_least: bool | None
     servers: tuple[ServerVerdict, ...]
 
 

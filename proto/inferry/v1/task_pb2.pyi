@@ -156,6 +156,7 @@ class Task(_message.Message):
     TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_AT_LEAST_FIELD_NUMBER: _builtins.int
     PAYLOAD_JSON_FIELD_NUMBER: _builtins.int
     RESULT_JSON_FIELD_NUMBER: _builtins.int
     DETAILS_JSON_FIELD_NUMBER: _builtins.int
@@ -200,6 +201,10 @@ class Task(_message.Message):
     """From creation, delay or retry to its final status at most, in milliseconds."""
     queue_position: _builtins.int
     """Output only. Its place in the queue, from 1; unset unless it waits and is due."""
+    queue_position_at_least: _builtins.bool
+    """Output only. Set if it is not before that place, and does not start before that time: more
+    tasks wait than the gateway keeps in view.
+    """
     payload_json: _builtins.bytes
     """The work itself as a JSON text: set instead of `payload` when asked for JSON_TEXT."""
     result_json: _builtins.bytes
@@ -293,18 +298,24 @@ class Task(_message.Message):
         total_timeout_ms: _builtins.int = ...,
         queue_position: _builtins.int | None = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        queue_position_at_least: _builtins.bool | None = ...,
         payload_json: _builtins.bytes = ...,
         result_json: _builtins.bytes = ...,
         details_json: _builtins.bytes = ...,
         late_result_json: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    _WhichOneofReturnType__queue_position_at_least: _TypeAlias = _typing.Literal["queue_position_at_least"]  # noqa: Y015
+    _WhichOneofArgType__queue_position_at_least: _TypeAlias = _typing.Literal["_queue_position_at_least", b"_queue_position_at_least"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position_at_least) -> _WhichOneofReturnType__queue_position_at_least | None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
@@ -483,6 +494,7 @@ class TaskEvent(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_AT_LEAST_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Output only. The task."""
     seq: _builtins.int
@@ -503,6 +515,10 @@ class TaskEvent(_message.Message):
     """Output only. Its place in the queue when this was read, from 1; unset unless it waits and is due."""
     type: _builtins.str
     """Output only, where many tasks are watched. The type of the task."""
+    queue_position_at_least: _builtins.bool
+    """Output only. Set if it is not before that place, and does not start before that time: more
+    tasks wait than the gateway keeps in view.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it happened."""
@@ -531,14 +547,20 @@ class TaskEvent(_message.Message):
         queue_position: _builtins.int | None = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
         type: _builtins.str = ...,
+        queue_position_at_least: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position", "task", b"task", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "task", b"task", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "attempt", b"attempt", "estimated_start_at", b"estimated_start_at", "kind", b"kind", "message", b"message", "progress", b"progress", "queue_position", b"queue_position", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "attempt", b"attempt", "estimated_start_at", b"estimated_start_at", "kind", b"kind", "message", b"message", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "seq", b"seq", "server_id", b"server_id", "status", b"status", "task", b"task", "task_id", b"task_id", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    _WhichOneofReturnType__queue_position_at_least: _TypeAlias = _typing.Literal["queue_position_at_least"]  # noqa: Y015
+    _WhichOneofArgType__queue_position_at_least: _TypeAlias = _typing.Literal["_queue_position_at_least", b"_queue_position_at_least"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position_at_least) -> _WhichOneofReturnType__queue_position_at_least | None: ...
 
 Global___TaskEvent: _TypeAlias = TaskEvent  # noqa: Y015
 

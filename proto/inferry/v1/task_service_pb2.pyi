@@ -1277,6 +1277,7 @@ class ExplainTaskResponse(_message.Message):
     REMEDY_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_AT_LEAST_FIELD_NUMBER: _builtins.int
     SERVERS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The task."""
@@ -1290,6 +1291,10 @@ class ExplainTaskResponse(_message.Message):
     """What would change it, in a sentence; empty when nothing needs to."""
     queue_position: _builtins.int
     """Its place in the queue, from 1; unset unless it waits and is due."""
+    queue_position_at_least: _builtins.bool
+    """Set if it is not before that place, and does not start before that time: more
+    tasks wait than the gateway keeps in view.
+    """
     @_builtins.property
     def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
         """When it will start if the queue moves on as it does; unset when nobody can tell."""
@@ -1308,15 +1313,21 @@ class ExplainTaskResponse(_message.Message):
         remedy: _builtins.str = ...,
         queue_position: _builtins.int | None = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        queue_position_at_least: _builtins.bool | None = ...,
         servers: _abc.Iterable[Global___ServerVerdict] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "estimated_start_at", b"estimated_start_at", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "estimated_start_at", b"estimated_start_at", "id", b"id", "queue_position", b"queue_position", "reason", b"reason", "remedy", b"remedy", "servers", b"servers", "status", b"status", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "estimated_start_at", b"estimated_start_at", "id", b"id", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "reason", b"reason", "remedy", b"remedy", "servers", b"servers", "status", b"status", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    _WhichOneofReturnType__queue_position_at_least: _TypeAlias = _typing.Literal["queue_position_at_least"]  # noqa: Y015
+    _WhichOneofArgType__queue_position_at_least: _TypeAlias = _typing.Literal["_queue_position_at_least", b"_queue_position_at_least"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position_at_least) -> _WhichOneofReturnType__queue_position_at_least | None: ...
 
 Global___ExplainTaskResponse: _TypeAlias = ExplainTaskResponse  # noqa: Y015
 

@@ -51,6 +51,22 @@ async def test_all_are_full(gateway: Running, backend: Backend) -> None:
     assert (await explain(gateway, running))["reason"] == "RUNNING"
 
 
+async def test_more_wait_than_the_gateway_keeps_in_view(tmp_path: Path, backend: Backend) -> None:
+    async with running_gateway(tmp_path, queue_window=8) as gateway:
+        await gateway.register(backend, maxConcurrent=1)
+        await gateway.create()
+        waiting = [await gateway.create() for _ in range(20)]
+        found = await explain(gateway, waiting[-1])
+        # An eighth of the window is kept for who comes.
+        assert (found["reason"], found["queuePositionAtLeast"]) == ("BEHIND_OTHERS", True)
+        assert found["queuePosition"] in {8, 9}
+        assert found["text"].startswith("at least ")
+        assert "more tasks wait than the gateway keeps in view" in found["text"]
+        assert (await gateway.task(waiting[-1]["id"]))["queuePositionAtLeast"] is True
+        first = await explain(gateway, waiting[0])
+        assert "queuePositionAtLeast" not in first
+
+
 async def test_others_go_first(gateway: Running, backend: Backend) -> None:
     await gateway.register(backend, maxConcurrent=1)
     for _ in range(3):

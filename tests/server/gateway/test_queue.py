@@ -147,6 +147,21 @@ async def test_a_waiting_task_knows_its_place(gateway: Running, backend: Backend
     assert "queuePosition" not in done
 
 
+async def test_more_may_wait_than_memory_holds_and_all_of_it_runs_in_order_after_a_restart(
+    tmp_path: Path, backend: Backend
+) -> None:
+    async with running_gateway(tmp_path, queue_window=8) as gateway:
+        tasks = [await create(gateway, "acme") for _ in range(40)]
+        await create(gateway, "acme", delayMs=60_000)
+        _, queue = await gateway.call("GET", "/api/queue")
+        (echo,) = queue["types"]
+        assert (queue["waiting"], echo["waiting"], echo["delayed"]) == (41, 40, 1)
+    async with running_gateway(tmp_path, queue_window=8) as gateway:
+        tasks += [await create(gateway, "acme") for _ in range(10)]
+        await gateway.register(backend, maxConcurrent=1)
+        assert await started(backend, 50) == tasks
+
+
 async def refused(gateway: Running) -> tuple[dict[str, Any], int]:
     """Creates a task that finds no room; returns the body and Retry-After."""
     async with gateway.http.post(

@@ -52,8 +52,8 @@ class Surroundings:
     verdicts: Sequence[Verdict]
     #: Why its type is paused; None when it is not.
     pause_reason: str | None
-    #: Its place in the queue, from 1; None when it has none.
-    position: int | None
+    #: Where it stands in the queue; None when it does not wait for its turn.
+    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Explainer:
             now_ms=now,
             verdicts=[verdict for _, verdict in judged],
             pause_reason=None if pause is None else pause.reason,
-            position=None if place is None else place.position,
+            place=place,
         )
         return Explained(record, explain(record, around), place, judged)
 
@@ -144,10 +144,14 @@ def _queued(record: TaskRecord, around: Surroundings) -> Explanation:
         if around.verdicts:
             text = f"of {counted(rules.total(), 'server')} none is capable of {needs}"
         return Explanation(Reason.NO_SERVER, text, f"register a server with: {needs}")
-    ahead = (around.position or 1) - 1
+    ahead = 0 if around.place is None else around.place.position - 1
+    unseen = around.place is not None and not around.place.exact
     free = rules[Rule.ELIGIBLE] + rules[Rule.ELSEWHERE]
-    if ahead and free + rules[Rule.FULL]:
+    if (ahead or unseen) and free + rules[Rule.FULL]:
         goes = f"{counted(ahead, 'task')} {'goes' if ahead == 1 else 'go'} first"
+        if unseen:
+            goes = f"at least {goes}" if ahead else "others may go first"
+            goes += ": more tasks wait than the gateway keeps in view"
         full = f"; of {counted(capable, 'capable server')} {rules[Rule.FULL]} full"
         text = f"{goes}{full if rules[Rule.FULL] else ''}"
         return Explanation(Reason.BEHIND_OTHERS, text, "more slots, or a higher priority")

@@ -9,8 +9,8 @@ from inferry.server.queue.fair_queue import LineId
 _KEPT = 8
 #: Of more routes or lines than fit, this part changes at each look.
 _CHANGE = 4
-#: Routes that are looked for at least.
-_ROUTES = 64
+#: Routes, and lines of a route, that are looked for at least.
+_SEEN = 64
 #: This part of the window is at most for what no server takes.
 _UNSERVED = 16
 
@@ -71,7 +71,7 @@ class Turns:
 
     def routes_wanted(self, known: int, budget: int) -> int:
         """Tells how many routes are to be looked for."""
-        return max(_ROUTES, budget // _CHANGE if known else budget)
+        return max(_SEEN, budget // _CHANGE if known else budget)
 
     def routes(
         self,
@@ -114,7 +114,7 @@ class Turns:
 
     def lines_wanted(self, known: int, quota: int) -> int:
         """Tells how many lines are to be looked for."""
-        return max(1, quota // _CHANGE) if known else quota
+        return max(_SEEN, quota // _CHANGE if known else quota)
 
     def lines(
         self,
@@ -138,22 +138,23 @@ class Turns:
         there = set(known)
         lines = [(route, *one) for one in found]
         new = [line for line in lines if line not in there]
-        over = max(0, len(known) + len(new) - quota)
+        crowded = len(known) + len(new) > quota
+        if crowded:
+            new = new[: max(1, quota // _CHANGE) if known else quota]
         spared = self._spare(route, head)
-        out = [line for line in known if line != spared][:over]
+        out = [line for line in known if line != spared][: max(0, len(known) + len(new) - quota)]
         gone = set(out)
         kept = [line for line in known if line not in gone]
         entering = new[: max(0, quota - len(kept))]
-        if len(entering) < len(new):
+        if crowded and new:
             # The others come next time.
-            last = entering[-1] if entering else None
+            if entering:
+                self._lines[route] = entering[-1][1:]
+        elif len(found) == wanted:
+            self._lines[route] = found[-1]
         else:
-            last = lines[-1] if len(found) == wanted else (route, "", -1)
-        if last is not None:
-            self._lines[route] = last[1:]
-            if last[2] < 0:
-                del self._lines[route]
-        return Turn([*kept, *entering], out, over > 0 or route in self._lines)
+            self._lines.pop(route, None)
+        return Turn([*kept, *entering], out, crowded or route in self._lines)
 
     def _spare(self, route: str, head: tuple[LineId, str] | None) -> LineId | None:
         """Tells the line that stays: until it went, but no longer, for others would never come."""

@@ -65,6 +65,7 @@ def task_to_proto(record: TaskRecord, place: Place | None = None) -> task_pb2.Ta
         finished_at=timestamp(record.finished_ms),
         queue_position=None if place is None else place.position,
         estimated_start_at=None if place is None else timestamp(place.starts_ms),
+        queue_position_at_least=None if place is None or place.exact else True,
     )
 
 
@@ -161,6 +162,7 @@ def place_to_proto(seq: int, task_id: str, place: Place) -> task_pb2.TaskEvent:
         status=task_pb2.Task.PENDING,
         queue_position=place.position,
         estimated_start_at=timestamp(place.starts_ms),
+        queue_position_at_least=None if place.exact else True,
     )
 
 

@@ -17,6 +17,7 @@ def explanation_to_proto(explained: Explained) -> pb.ExplainTaskResponse:
         remedy=explanation.remedy,
         queue_position=None if place is None else place.position,
         estimated_start_at=None if place is None else timestamp(place.starts_ms),
+        queue_position_at_least=None if place is None or place.exact else True,
         servers=[
             pb.ServerVerdict(
                 server_id=server.id,
