@@ -169,8 +169,10 @@ class Observer:
         backlog = life.gateway._memory.refill._backlog
         window, here = backlog.window, {*backlog._queue, *backlog._claiming}
         missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
-        if missing != window._pairs or len(here) + missing.total() != len(rows):
-            self.world.violate(f"memory misses {dict(window._pairs)}, the queue {dict(missing)}")
+        if missing != window.missed.pairs or len(here) + missing.total() != len(rows):
+            self.world.violate(
+                f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
+            )
         for task_id, tenant, _, route, priority, queued_ms in rows:
             end = window._end((route, tenant, priority))
             if task_id not in here and end is not None and (queued_ms, task_id) < end:

@@ -131,13 +131,13 @@ BUGS = (
     Bug(
         "what is left out of memory is forgotten",
         "queue.window:Window.admits",
-        "self._count(pair, 1)",
+        "self._missing.add(pair, 1)",
         "pass",
     ),
     Bug(
         "what ends outside of memory is counted for ever",
         "queue.window:Window.left",
-        "self._count(_pair(line), -1)",
+        "self._missing.add(_pair(line), -1)",
         "pass",
     ),
     Bug(

@@ -36,7 +36,6 @@ def porter() -> Porter:
 @pytest.fixture
 def books(porter: Porter) -> Books:
     books = Books(HandClock())
-    books.ledger.shared = True
     books.fleet.epoch = HERE
     books.fleet.put(replace(server("a", slots=2), owner=HERE))
     books.fleet.put(replace(server("b", slots=2), owner=THERE))
@@ -234,31 +233,16 @@ def test_the_end_that_the_gateway_made_is_no_sign_of_life(books: Books, hearing:
     assert member.lease.seen_ms == 0
 
 
-def test_a_task_that_a_claim_did_not_get_is_out_of_turn_until_it_is_known_why(
-    books: Books, hearing: Hearing
-) -> None:
-    record = wait(books, fresh())
-    given = books.allocator.allocate(START_MS, 10)["srv_a"]
-    books.ledger.claimed([], "srv_a", given)
-    assert books.ledger.contested == {"task_1"}
-    assert books.allocator.allocate(START_MS, 10) == {}
-    # It was but locked.
-    hearing.look_again("task_1", record)
-    assert books.ledger.contested == set()
-    assert books.allocator.allocate(START_MS, 10) == {"srv_a": ["task_1"]}
-
-
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_task_that_another_replica_was_quicker_with_is_forgotten(
-    books: Books, hearing: Hearing, gone: bool
-) -> None:
-    record = wait(books, fresh())
-    books.ledger.claimed([], "srv_a", books.allocator.allocate(START_MS, 10)["srv_a"])
-    if gone:
-        hearing.look_again("task_1", None)
-    else:
-        hear(books, hearing, logged(step(record, Claim("srv_b"))))
-    assert (books.ledger.contested, len(books.backlog), books.active) == (set(), 0, 0)
+def test_what_is_missing_here_is_counted_anew_and_read(books: Books) -> None:
+    wait(books, fresh())
+    alerts: list[str] = []
+    books.backlog.alert = lambda: alerts.append("low")
+    books.backlog.recount({("acme", "echo"): 1})
+    assert not alerts
+    books.backlog.recount({("acme", "echo"): 3})
+    assert (alerts, len(books.backlog), books.backlog.window.missing) == (["low"], 3, 2)
+    books.backlog.recount({})
+    assert books.backlog.window.missing == 0
 
 
 def test_a_claim_for_a_server_that_was_taken_away_leaves_the_tasks_to_others(

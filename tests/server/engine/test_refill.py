@@ -1,7 +1,8 @@
 """The window of waiting tasks is filled from the store in fair shares, and nobody starves."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -16,7 +17,7 @@ from inferry.server.engine.refill import Refill
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.replica.tenure import Tenure
-from inferry.server.store.operations import Insert, Operation
+from inferry.server.store.operations import Insert, Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Cancel
 from inferry.server.task.pause import PausedType
@@ -290,6 +291,50 @@ async def test_delayed_tasks_wait_in_their_lines_and_are_known_when_they_are_due
         await hall.refill.run_once()
     # The hands of the clock stand at the first: the others are not claimed before their time.
     assert given == ["task_00000"]
+
+
+async def test_places_are_exact_again_when_nothing_is_outside(new_hall: partial[Hall]) -> None:
+    hall = new_hall(size=4)
+    inserts = [hall.task() for _ in range(6)]
+    await hall.enter(*inserts)
+    await hall.refill.run_once()
+    for insert in inserts[:3]:
+        hall.backlog.leave(insert.record.spec, started=False)
+        await hall.put(change(insert.record.spec.id, Cancel()))
+    await hall.refill.run_once()
+    await hall.refill.run_once()
+    records = [insert.record for insert in inserts[3:]]
+    told = [(place, exact) for _, place, exact in hall.backlog.positions_of(records, START_MS)]
+    assert told == [(1, True), (2, True), (3, True)]
+
+
+class ReadInBetween(SqliteStore):
+    """A store whose commits are read when they are on disk, and before anybody is told."""
+
+    refill: Refill
+
+    async def commit(self, operations: Sequence[Operation]) -> list[Result]:
+        results = await super().commit(operations)
+        self.reading = asyncio.create_task(self.refill.run_once())
+        # As far as it gets.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return results
+
+
+async def test_what_is_read_before_memory_hears_of_it_counts_once() -> None:
+    store = ReadInBetween(":memory:")
+    await store.open()
+    hall = Hall(HandClock(), 16, store)
+    hall.serve("echo")
+    await SqliteStore.commit(store, [hall.task(priority=5) for _ in range(4)])
+    hall.backlog.expect(await store.waiting_counts())
+    store.refill = hall.refill
+    await hall.committer.do(hall.task(priority=0), hall.backlog.enter)
+    await store.reading
+    assert (len(hall.backlog), sum(hall.held.values())) == (5, 5)
+    assert not hall.backlog.window.missed.drifted
+    await store.close()
 
 
 async def test_a_queue_in_memory_that_lost_count_begins_anew(new_hall: partial[Hall]) -> None:

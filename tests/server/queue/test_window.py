@@ -189,7 +189,7 @@ def test_a_line_keeps_when_its_last_turn_was_though_it_was_empty_for_a_while(win
 def test_more_that_left_than_was_missing_shows_that_a_count_is_wrong(wing: Wing) -> None:
     (one,) = wing.stored = line("acme", 1)
     wing.leave(one)
-    assert (wing.window.missing, wing.window.drifted) == (0, True)
+    assert (wing.window.missing, wing.window.missed.drifted) == (0, True)
 
 
 def test_when_nothing_is_missing_all_ends_are_forgotten(wing: Wing) -> None:

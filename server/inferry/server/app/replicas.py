@@ -95,7 +95,7 @@ def new_replicas(
     if shared is None:
         return None
     number, ledger, fleet = store.epoch.number, memory.ledger, memory.fleet
-    fleet.epoch, ledger.shared = number, True
+    fleet.epoch = number
     adoption = Adoption(
         store=store,
         shared=shared,

@@ -72,9 +72,10 @@ class Hearing:
             each, with the attempt as it is stored.
         """
         latest = {one.event.task_id: one.record for one in logged}
-        for record in latest.values():
+        begun = {one.event.task_id for one in logged if one.event.kind is EventKind.DISPATCHED}
+        for task_id, record in latest.items():
             if since.fresh(record):
-                self._take(record)
+                self._take(record, started=task_id in begun)
         ended = []
         for one in logged:
             self._note_life(one)
@@ -94,15 +95,8 @@ class Hearing:
         """
         self._ledger.ended_elsewhere(one.record, one.closed_of(attempts))
 
-    def look_again(self, task_id: str, record: TaskRecord | None) -> None:
-        """Takes a task as it was read that an own claim did not get; None if it is gone."""
-        if record is not None and record.waiting:
-            self._ledger.enter(record)
-        else:
-            self._ledger.drop(task_id)
-
-    def _take(self, record: TaskRecord) -> None:
-        self.look_again(record.spec.id, record)
+    def _take(self, record: TaskRecord, *, started: bool) -> None:
+        self._ledger.hear(record, started=started)
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record)
 

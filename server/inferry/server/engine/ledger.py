@@ -61,11 +61,6 @@ class Ledger:
     ) -> None:
         #: Reads that what is in memory is to follow.
         self.reads = Reads()
-        #: Tasks that claims did not get, for another replica had them or was about to: nobody knows
-        #: until that is heard. Without others it is known that they are gone.
-        self.contested: set[str] = set()
-        #: Whether there may be other replicas.
-        self.shared = False
         self._fleet = fleet
         self._owners = Owners(fleet)
         self._backlog = backlog
@@ -153,11 +148,7 @@ class Ledger:
             self.leave(record, started=True)
             self._fleet.take_slot(server_id, record.spec.id, record.attempt)
             self._dispatch(record, claimed.payload)
-        if self.shared and not isinstance(result, InferryError):
-            got = {claimed.transition.record.spec.id for claimed in claims}
-            self.contested.update(task_id for task_id in task_ids if task_id not in got)
-        else:
-            self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
+        self._backlog.end_claim(task_ids, failed=isinstance(result, InferryError))
         if len(claims) < len(task_ids):
             self._allocator.slot_free()
 
@@ -225,18 +216,17 @@ class Ledger:
 
     def enter(self, record: TaskRecord) -> None:
         """A task waits."""
-        self.contested.discard(record.spec.id)
         self._backlog.enter(record)
         self._allocator.wake()
 
-    def drop(self, task_id: str) -> None:
-        """A task waits no more, by another's word: it may be here no more, or never was."""
-        self.contested.discard(task_id)
-        self._backlog.drop(task_id)
+    def hear(self, record: TaskRecord, *, started: bool) -> None:
+        """Another replica changed a task."""
+        self._backlog.hear(record, started=started)
+        if record.waiting:
+            self._allocator.wake()
 
     def leave(self, record: TaskRecord, *, started: bool) -> None:
-        """A task does not wait any more, whether it was known here or not."""
-        self.contested.discard(record.spec.id)
+        """A task does not wait any more."""
         self._backlog.leave(record.spec, started=started)
         self._room.note_left(record.spec.tenant)
 

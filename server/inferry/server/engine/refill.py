@@ -77,6 +77,8 @@ class Refill(Loop):
                 await self._look()
             else:
                 await self._fill({line: self._window.wanted(line) for line in low})
+        else:
+            self._backlog.exact_until = {}
         self._window.settle()
         if self._loaded:
             self._allocator.wake()
@@ -89,13 +91,18 @@ class Refill(Loop):
 
     async def _count(self, now_s: float) -> None:
         """Makes sure that nothing waits of which memory does not know."""
+        if self._store.shared is not None:
+            # Others let tasks in and out at any moment.
+            self._count_s = now_s + LOOK_S
+            self._backlog.recount(await self._store.waiting_counts())
+            return
         if not self._committer.idle:
             self._count_s = now_s + LOOK_S
             return
         self._count_s = now_s + COUNT_S
         counts = await self._store.waiting_counts()
         stored, counted = sum(counts.values()), len(self._backlog)
-        if self._committer.idle and (stored != counted or self._window.drifted):
+        if self._committer.idle and (stored != counted or self._window.missed.drifted):
             _log.error("the queue in memory lost count", stored=stored, counted=counted)
             self._backlog.expect(counts)
             self._look_s = 0.0

@@ -13,7 +13,8 @@ from math import ceil
 from inferry.server.clock import Clock
 from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.last_minute import LastMinute
-from inferry.server.queue.window import Pair, Window
+from inferry.server.queue.missing import Pair
+from inferry.server.queue.window import Window
 from inferry.server.task.record import TaskRecord, TaskSpec
 from inferry.server.task.route import route_of, type_of
 
@@ -74,7 +75,7 @@ class Backlog:
 
     def waits(self, route: str) -> bool:
         """Whether tasks of a route may wait that are due."""
-        return route in self._queue.routes or self.window.of_type(type_of(route)) > 0
+        return route in self._queue.routes or self.window.missed.of_type(type_of(route)) > 0
 
     def expect(self, counts: Mapping[Pair, int]) -> None:
         """Begins anew with how many tasks wait, by tenant and type: all of them are to be read."""
@@ -108,11 +109,31 @@ class Backlog:
         if started:
             self._started.note(route, self._clock.now_ms())
 
-    def drop(self, task_id: str) -> None:
-        """A task waits no more, or nobody knows of it any more; no error if it is not in memory."""
-        task = self._claiming.pop(task_id, None) or self._queue.remove(task_id)
-        if task is not None:
-            self.window.left(task_id, task.line, here=True)
+    def hear(self, record: TaskRecord, *, started: bool) -> None:
+        """Another gateway changed a task, which is so now; saying so twice does no harm.
+
+        How much is missing it does not tell: see ``recount``.
+        """
+        spec = record.spec
+        route = route_of(spec.type, spec.capabilities)
+        if started:
+            self._started.note(route, self._clock.now_ms())
+        if not record.waiting:
+            self._claiming.pop(spec.id, None)
+            self._queue.remove(spec.id)
+            self.window.left(spec.id, (route, spec.tenant, spec.priority), here=True)
+        elif spec.id not in self._claiming:
+            self._queue.remove(spec.id)
+            self.enter(record)
+
+    def recount(self, counts: Mapping[Pair, int]) -> None:
+        """Takes over how many tasks wait in all, by tenant and type: others let them in and out."""
+        known = Counter((one.tenant, type_of(one.route)) for one in self._claiming.values())
+        for (route, tenant, _), count in self._queue.lines.items():
+            known[tenant, type_of(route)] += count
+        missing = {pair: count - known[pair] for pair, count in counts.items()}
+        if self.window.recount(missing):
+            self.alert()
 
     def load(self, line: LineId, found: Sequence[Waiting], limit: int) -> None:
         """Takes up what was read of a line; see ``Window.load``."""
@@ -191,7 +212,7 @@ class Backlog:
             elif spec.id in positions:
                 position = positions[spec.id]
                 yield record, position, position <= self.exact_until.get(route, position)
-            elif record.not_before_ms <= now_ms and self.window.of_type(spec.type):
+            elif record.not_before_ms <= now_ms and self.window.missed.of_type(spec.type):
                 key = spec.id, route, spec.tenant, spec.priority, record.queued_ms
                 yield record, self._queue.least_position(Waiting(*key), now_ms), False
 
@@ -210,7 +231,7 @@ class Backlog:
 
         What is missing counts as due: how much of it is not, the store knows.
         """
-        waiting, delayed = Counter(self.window.types()), Counter[str]()
+        waiting, delayed = Counter(self.window.missed.types), Counter[str]()
         for route, count in self._queue.due_by_route().items():
             waiting[type_of(route)] += count
         for task in self._claiming.values():

@@ -6,15 +6,13 @@ if it stands before the end, and else is left to the store: whoever fills the wi
 finds it there, from the end on. Of a line whose end is not known nothing enters but by that way.
 """
 
-from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.flow import Key
+from inferry.server.queue.missing import Missing, Pair
 from inferry.server.task.route import type_of
 
-#: A tenant and a type.
-Pair = tuple[str, str]
 #: After every task of a line.
 END: Key = (2**63, "")
 
@@ -29,13 +27,8 @@ class Window:
 
     def __init__(self, queue: FairQueue, size: int) -> None:
         self.size = size
-        #: Waiting tasks that are not in memory.
-        self.missing = 0
-        #: Whether the counts were found to be wrong.
-        self.drifted = False
         self._queue = queue
-        self._pairs: Counter[Pair] = Counter()
-        self._types: Counter[str] = Counter()
+        self._missing = Missing()
         #: Whether lines that have no end here are in memory as they are.
         self._complete = True
         #: By line, in the order in which they came.
@@ -56,27 +49,43 @@ class Window:
         return self.size - len(self._queue)
 
     @property
+    def missing(self) -> int:
+        """How many waiting tasks are not in memory."""
+        return self._missing.total
+
+    @property
+    def missed(self) -> Missing:
+        """Counts them by tenant and type."""
+        return self._missing
+
+    @property
     def low(self) -> bool:
         """Whether there is too little of some line."""
         return bool(self._low)
-
-    def of_type(self, task_type: str) -> int:
-        """Counts the tasks of a type that are missing."""
-        return self._types[task_type]
-
-    def types(self) -> Mapping[str, int]:
-        """Counts what is missing by type."""
-        return self._types
 
     def expect(self, counts: Mapping[Pair, int]) -> None:
         """Begins anew: so much is missing, and nothing is known of it but that."""
         for task_id in [*self._queue]:
             self._queue.remove(task_id)
-        self._pairs, self._types = Counter(), Counter()
-        self.missing, self.drifted, self._complete = 0, False, False
+        self._missing, self._complete = Missing(), False
         self._ends.clear()
         for pair, count in counts.items():
-            self._count(pair, count)
+            self._missing.add(pair, count)
+
+    def recount(self, missing: Mapping[Pair, int]) -> bool:
+        """Takes over how much is missing; tells whether that is news.
+
+        Then it may be anywhere: the lines are read again, from their beginnings.
+        """
+        found = {pair: count for pair, count in missing.items() if count > 0}
+        if found == self._missing.pairs:
+            self._missing.drifted = False
+            return False
+        self._missing, self._complete = Missing(), False
+        for pair, count in found.items():
+            self._missing.add(pair, count)
+        self._ends.clear()
+        return True
 
     def admits(self, task: Waiting, *, back: bool = False) -> bool:
         """Whether a task that begins to wait enters; one that does not is missing from here on.
@@ -88,7 +97,7 @@ class Window:
         if not self.missing and self._complete and (back or self.room > 0):
             return True
         pair, line = _pair(task.line), task.line
-        whole = not self._pairs[pair]
+        whole = not self._missing.of(pair)
         end = END if whole else self._end(line)
         if end is not None and task.key < end and (back or self.room > 0):
             if whole and not self._complete:
@@ -98,7 +107,7 @@ class Window:
             self._ends[line] = min(end, task.key)
         if line in self._reads:
             self._reads[line] = min(self._reads[line], task.key)
-        self._count(pair, 1)
+        self._missing.add(pair, 1)
         self._note_low(line)
         return False
 
@@ -110,7 +119,7 @@ class Window:
             if self.missing:
                 self._note_low(line)
         else:
-            self._count(_pair(line), -1)
+            self._missing.add(_pair(line), -1)
 
     def taken(self, tasks: Iterable[Waiting], now_ms: int) -> None:
         """Tasks came out of the queue to be given to servers."""
@@ -121,7 +130,7 @@ class Window:
 
     def lose(self, task: Waiting) -> None:
         """Nobody knows what became of a task that came out: the store is to be asked."""
-        self._count(_pair(task.line), 1)
+        self._missing.add(_pair(task.line), 1)
         self._forget(task.line)
         self._note_low(task.line)
 
@@ -141,7 +150,7 @@ class Window:
         """
         self._shares[line] = share
         held, end = self._queue.lines.get(line, 0), self._end(line)
-        if end == END or not self._pairs[_pair(line)]:
+        if end == END or not self._missing.of(_pair(line)):
             return 0
         if end is None:
             return max(1, share - held)
@@ -153,7 +162,7 @@ class Window:
 
     def is_cut(self, line: LineId) -> bool:
         """Whether tasks of a line may be missing."""
-        return self._end(line) != END and bool(self._pairs[_pair(line)])
+        return self._end(line) != END and bool(self._missing.of(_pair(line)))
 
     def begin_read(self, line: LineId) -> Key | None:
         """Tells from where on a line is to be read; ``load`` or ``end_read`` has to follow."""
@@ -183,7 +192,7 @@ class Window:
         for task in found[:limit]:
             if task.id not in gone and task.id not in self._queue and task.id not in claiming:
                 self._queue.add(task, turn_ms)
-                self._count(_pair(line), -1)
+                self._missing.add(_pair(line), -1)
         end = found[limit].key if len(found) > limit else END
         self._ends[line] = min(end, left_out)
 
@@ -198,7 +207,7 @@ class Window:
             for task in over:
                 self._queue.remove(task.id)
             self._ends[line] = min(self._ends.get(line, END), over[0].key)
-            self._count(_pair(line), len(over))
+            self._missing.add(_pair(line), len(over))
 
     def evict(self, lines: Iterable[LineId]) -> None:
         """Lets lines out of memory, and forgets what is known of them."""
@@ -233,7 +242,7 @@ class Window:
         self._shares.pop(line, None)
 
     def _note_low(self, line: LineId) -> None:
-        if not self._pairs[_pair(line)] or self._end(line) == END:
+        if not self._missing.of(_pair(line)) or self._end(line) == END:
             return
         low = self._shares.get(line, 0) // 2
         if self._queue.lines.get(line, 0) <= low and len(self._low) < self.size:
@@ -243,18 +252,6 @@ class Window:
         self._turns_ms[line] = at_ms
         if len(self._turns_ms) > self.size:
             del self._turns_ms[next(iter(self._turns_ms))]
-
-    def _count(self, pair: Pair, count: int) -> None:
-        if self._pairs[pair] + count < 0:
-            self.drifted = True
-            return
-        self.missing += count
-        self._pairs[pair] += count
-        self._types[pair[1]] += count
-        if not self._pairs[pair]:
-            del self._pairs[pair]
-        if not self._types[pair[1]]:
-            del self._types[pair[1]]
 
 
 def _pair(line: LineId) -> Pair:

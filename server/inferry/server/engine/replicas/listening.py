@@ -1,14 +1,13 @@
 """Listens to what other replicas commit, and has it followed up here."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.hearing import Ended, Hearing
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.watch.feed import Feed
 from inferry.server.engine.watch.tail import Tail
-from inferry.server.errors import PurgedError
 from inferry.server.store import Store
 from inferry.server.store.operations import Logged
 from inferry.server.store.shared import Shared
@@ -22,7 +21,7 @@ class Listening(Tail):
         shared: Is lost when some of the log was dropped before it was read.
         feed: Is told first.
         hearing: Is told then.
-        ledger: Knows of claims that did not get what they wanted.
+        ledger: Knows what own commits changed meanwhile.
         committer: Is asked for what has been followed up.
         interval_s: How long to wait for news.
     """
@@ -50,16 +49,12 @@ class Listening(Tail):
     async def read_page(self) -> bool:
         """See ``Tail.read_page``."""
         await self._let_go()
-        contested = frozenset(self._ledger.contested)
         with self._ledger.reads.begin() as since:
             self._others = ()
             whole = await super().read_page()
             await self._committer.settled()
             self._ended += self._hearing.heard(self._others, since)
         await self._let_go()
-        if whole:
-            # Whoever was quicker with these has been heard by now.
-            await self._look_again(contested & self._ledger.contested)
         return whole
 
     async def _let_go(self) -> None:
@@ -67,17 +62,6 @@ class Listening(Tail):
             one = self._ended[0]
             self._hearing.ended(one, await self._store.attempts(one.record.spec.id))
             self._ended.popleft()
-
-    async def _look_again(self, task_ids: Collection[str]) -> None:
-        for task_id in task_ids:
-            with self._ledger.reads.begin() as since:
-                try:
-                    record = await self._store.task(task_id)
-                except PurgedError:
-                    record = None
-                await self._committer.settled()
-                if record is None or since.fresh(record):
-                    self._hearing.look_again(task_id, record)
 
     def _gather(self, others: Sequence[Logged]) -> None:
         self._others = others
