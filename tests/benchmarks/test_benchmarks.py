@@ -8,8 +8,15 @@ import pytest
 
 from benchmarks.driver import LOADS, Gateway, Round, listening
 from benchmarks.footprint import footprint_of
+from benchmarks.full_store import TENANTS, WAITING_TYPE, fill
 from benchmarks.processes import running
 from benchmarks.summary import as_json
+from inferry.server.store import TaskFilter
+from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.inputs import Cancel
+from inferry.server.task.record import Status
+from inferry.server.task.steps import Transition
+from tests.server.store.samples import change
 
 ROUND_S = 0.1
 
@@ -56,3 +63,22 @@ async def test_what_tasks_leave_is_counted_in_rows_and_bytes(tmp_path: Path) -> 
     assert left.kept_bytes > tasks * 1_000
     # On a file system in memory nothing is sent to a disk.
     assert left.written_bytes >= 0
+
+
+async def test_a_store_that_is_filled_is_one_that_a_gateway_works_with(tmp_path: Path) -> None:
+    await fill(tmp_path / "inferry.db", finished=30, waiting=2_000)
+    store = SqliteStore(tmp_path / "inferry.db")
+    await store.open()
+    counts = await store.waiting_counts()
+    assert (sum(counts.values()), len({tenant for tenant, _ in counts})) == (2_000, TENANTS)
+    assert await store.running() == []
+    assert len(await store.tasks(TaskFilter(status=Status.COMPLETED), None, 100)) == 30
+    (line, *others) = await store.waiting_lines(WAITING_TYPE, None, 2_000)
+    assert len(others) == TENANTS - 1
+    task, _ = await store.waiting_tasks((WAITING_TYPE, *line), None, 10)
+    record = await store.task(task.id)
+    assert record is not None
+    assert record.waiting
+    cancelled = change(task.id, Cancel(), now_ms=record.updated_ms)
+    assert isinstance((await store.commit([cancelled]))[0], Transition)
+    await store.close()

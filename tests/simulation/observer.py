@@ -12,6 +12,8 @@ import orjson
 from inferry.server.config import Config
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import ServerStatus
+from inferry.server.queue.fair_queue import LineId
+from inferry.server.queue.flow import Key
 from tests.simulation.crew.overseer import Overseer
 from tests.simulation.host import Host
 from tests.simulation.life import Life
@@ -173,10 +175,18 @@ class Observer:
             self.world.violate(
                 f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
             )
+        outside: dict[LineId, Key] = {}
         for task_id, tenant, _, route, priority, queued_ms in rows:
-            end = window._end((route, tenant, priority))
-            if task_id not in here and end is not None and (queued_ms, task_id) < end:
-                self.world.violate(f"{task_id} waits, and memory takes it for being there")
+            line, key = (route, tenant, priority), (queued_ms, task_id)
+            end = window._end(line)
+            if task_id not in here:
+                outside[line] = min(key, outside.get(line, key))
+                if end is not None and key < end:
+                    self.world.violate(f"{task_id} waits, and memory takes it for being there")
+        for one in backlog._queue._tasks.values():
+            # One that was delayed may have come before its line was full.
+            if not one.not_before_ms and one.key > outside.get(one.line, one.key):
+                self.world.violate(f"{one.id} is in memory before others of its line")
 
     def _look_at_rests(self, fleet: Fleet, now: int) -> None:
         """A server that registered or was resumed rests no more, and none rests for long."""

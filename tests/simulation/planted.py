@@ -147,10 +147,10 @@ BUGS = (
         "self._add(record, -(record.attempt == 0))",
     ),
     Bug(
-        "a line that memory has nothing of is never filled",
-        "queue.shares:Turns.lines",
-        "entering = new[: max(0, quota - len(kept))]",
-        "entering = new[:0] if known else new",
+        "a look forgets the first line of each route",
+        "engine.refill:Refill._look",
+        "shares |= dict.fromkeys(turn.there, share)",
+        "shares |= dict.fromkeys(turn.there[1:], share)",
     ),
     Bug(
         "what was left out while a line was read is not looked for",

@@ -130,9 +130,10 @@ class Window:
 
     def lose(self, task: Waiting) -> None:
         """Nobody knows what became of a task that came out: the store is to be asked."""
-        self._missing.add(_pair(task.line), 1)
-        self._forget(task.line)
-        self._note_low(task.line)
+        line = task.line
+        self._missing.add(_pair(line), 1)
+        self._ends[line] = min(self._ends.get(line, END), task.key)
+        self._low[line] = None
 
     def take_low(self) -> list[LineId]:
         """Lists the lines that have too little here, since the last time."""
