@@ -34,7 +34,7 @@ _START_S = 30.0
 #: All that a store keeps, but for its schema's version.
 _TABLES = (
     *("attempts", "events", "horizons", "labels", "outcomes", "paused_types", "payloads"),
-    *("replicas", "request_ids", "servers", "tasks", "tombstones"),
+    *("replicas", "request_ids", "servers", "tasks", "tombstones", "waiting"),
     *("heartbeats", "told"),
 )
 _numbers = count(1)
@@ -133,9 +133,11 @@ def postgres_server(follows: PostgresServer | None = None) -> Iterator[PostgresS
         server = PostgresServer(folder)
         if follows is None:
             server.create()
+            server.start()
         else:
             server.follow(follows)
-        server.start()
+            # What is asked there is not broken off by what comes from the other.
+            server.start(max_standby_streaming_delay="-1")
         try:
             yield server
         finally:

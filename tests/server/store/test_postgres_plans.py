@@ -27,6 +27,7 @@ SMALL = {
     *("count_pauses_change", "count_servers_change", "drain_server", "drop_server", "end_replica"),
     *("epochs", "forget_replicas", "heads", "last_epoch", "latest_time", "paused_types"),
     *("pause_type", "put_replica", "put_server", "replica", "resume_type", "servers"),
+    *("sum_counts", "take_counts"),
 }
 INDEXES = {
     "task": ["tasks_id_key"],
@@ -39,12 +40,16 @@ INDEXES = {
     "clear_outcomes": ["outcomes_pkey"],
     "forget_events": ["events_pkey"],
     "purge": ["tasks_purge", "events_pkey", "labels_pkey", "attempts_pkey", "tasks_pkey"],
-    "postpone": ["tasks_deadline"],
-    "postpone_queue": ["tasks_deadline"],
-    "expired": ["tasks_deadline"],
-    "first_deadline": ["tasks_deadline"],
-    "running": ["tasks_deadline"],
-    "waiting": ["tasks_deadline"],
+    "postpone_running": ["tasks_running", "tasks_pkey"],
+    "postpone_waiting": ["tasks_waiting", "tasks_pkey"],
+    "postpone_queue": ["tasks_running"],
+    "expired": ["tasks_waiting", "tasks_running"],
+    "first_deadline": ["tasks_waiting", "tasks_running"],
+    "running": ["tasks_running"],
+    "delayed_counts": ["tasks_delayed"],
+    "waiting_routes": ["tasks_line"],
+    "waiting_lines": ["tasks_line"],
+    "waiting_tasks": ["tasks_line"],
     "stopped": ["attempts_stopped"],
     "logged": ["events_position"],
     "events": ["events_pkey"],
@@ -54,12 +59,20 @@ INDEXES = {
     "forget_request_ids": ["request_ids_until"],
 }
 BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones"
-#: Finished tasks by far the most, as it is in the end.
+#: Finished tasks by far the most, as it is in the end; of those that are open all but a few wait.
 FILL = """
+INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
+    'task_number', n, 'id', 'task_' || n, 'tenant', 't' || n % 7, 'route', 'echo' || n % 3,
+    'priority', n % 10, 'deadline_ms', n, 'not_before_ms', n % 5 * n, 'queued_ms', n))).*
+FROM tasks AS one, generate_series(30000, 40000) AS n;
+INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
+    'task_number', n, 'id', 'task_' || n, 'server_id', 'srv_' || n % 5, 'attempt', 1,
+    'attempt_deadline_ms', n, 'deadline_ms', n))).*
+FROM tasks AS one, generate_series(50000, 50200) AS n WHERE one.id = 'task_1';
 INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
     'task_number', n, 'id', 'task_' || n, 'tenant', 't' || n % 7, 'server_id', 'srv_' || n % 5,
     'status', 3, 'attempt', 1, 'finished_ms', n, 'purge_ms', n, 'deadline_ms', 0))).*
-FROM tasks AS one, generate_series(1000, 20000) AS n;
+FROM tasks AS one, generate_series(1000, 20000) AS n WHERE one.id = 'task_1';
 INSERT INTO payloads SELECT n, '{}' FROM generate_series(1000, 20000) AS n;
 INSERT INTO outcomes SELECT n, '{}' FROM generate_series(1000, 20000) AS n;
 INSERT INTO labels SELECT n, 'job', (n % 100)::text, 't' || n % 7

@@ -114,6 +114,6 @@ async def test_a_database_that_hands_over_to_its_standby(server: PostgresServer)
         async with working(url) as work:
             await work.more()
             server.stop(signal.SIGQUIT)
-            await on(standby.url, "SELECT pg_promote()")
+            await on(standby.url, "SELECT pg_promote(FALSE)")
             await work.more()
         await check(standby.url, work)

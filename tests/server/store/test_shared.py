@@ -17,13 +17,15 @@ from inferry.server.store.operations import (
     Insert,
     PauseType,
     PutServer,
-    RequestKey,
 )
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.store import PostgresStore
-from inferry.server.task.inputs import Cancel, Progress
+from inferry.server.task.inputs import Cancel, Claim, Progress
+from inferry.server.task.lifecycle import apply
 from inferry.server.task.pause import PausedType
+from inferry.server.task.record import TaskRecord
 from tests.postgres import on
+from tests.server.situations import RULES
 from tests.server.store.samples import NOW, SERVER, change, claim, dispatched, do, waiting
 
 #: So short a lease is over at once.
@@ -59,10 +61,6 @@ async def put(store: PostgresStore, record: ServerRecord = SERVER) -> ServerReco
     return stored
 
 
-def served(given: Insert, key: RequestKey | None = None) -> Insert:
-    return given._replace(server_id="srv_1", key=key)
-
-
 def claim_for(server_id: str, *task_ids: str) -> ClaimTasks:
     return replace(claim(*task_ids, server_id=server_id), server_id=server_id)
 
@@ -88,34 +86,30 @@ async def test_a_worker_is_whose_it_dialled_last(
     assert (await put(other, WORKER)).owner == other.epoch.number
 
 
+def at_once(task_id: str) -> Insert:
+    """Creates a task that a server gets at once."""
+    given = waiting(task_id)
+    return given._replace(claimed=apply(given.record, Claim("srv_1"), NOW, RULES))
+
+
 async def test_only_the_owner_gives_a_server_tasks(
     pair: tuple[PostgresStore, PostgresStore],
 ) -> None:
     one, other = pair
     await put(one)
     await do(one, waiting("task_1"), waiting("task_2"))
-    results = await other.commit([claim_for("srv_1", "task_1"), served(dispatched("task_3"))])
-    assert [type(result) for result in results] == [NotOwnerError] * 2
-    assert await other.task("task_3") is None
+    refused, waits = await other.commit([claim_for("srv_1", "task_1"), at_once("task_3")])
+    assert isinstance(refused, NotOwnerError)
+    assert isinstance(waits, TaskRecord)
+    assert waits.waiting
     assert await one.shared.give({"srv_1": other.epoch.number}) == {"srv_1": other.epoch.number}
     (refused,) = await one.commit([claim_for("srv_1", "task_1")])
     assert isinstance(refused, NotOwnerError)
-    claimed, added = await other.commit(
-        [claim_for("srv_1", "task_1"), served(dispatched("task_3"))]
-    )
+    claimed, added = await other.commit([claim_for("srv_1", "task_1"), at_once("task_4")])
     assert isinstance(claimed, list)
     assert len(claimed) == 1
-    assert not isinstance(added, Exception)
-
-
-async def test_a_request_that_was_made_before_is_answered_whoever_has_the_server(
-    pair: tuple[PostgresStore, PostgresStore],
-) -> None:
-    one, other = pair
-    await put(one)
-    key = RequestKey("once", b"d", NOW + 1_000)
-    await do(one, served(dispatched("task_1"), key))
-    await do(other, served(dispatched("task_2"), key))
+    assert isinstance(added, TaskRecord)
+    assert added.running
 
 
 async def test_a_server_is_given_only_by_its_owner_and_only_to_who_lives(

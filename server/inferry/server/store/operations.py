@@ -61,8 +61,8 @@ class Insert(NamedTuple):
     ``RequestReusedError`` if it stood for something else, a ``PurgedError`` if its task is gone.
 
     With ``claimed`` the task is added with its first attempt, as that leaves it, unless its type is
-    paused. One that waits is added if ``room`` has nothing against it: what counts is what waits as
-    of all operations before this one.
+    paused, or its server is another replica's. One that waits is added if ``room`` has nothing
+    against it: what counts is what waits as of all operations before this one.
     """
 
     #: The task as it waits.
@@ -76,11 +76,6 @@ class Insert(NamedTuple):
     #: What a claim makes of ``record``. Where replicas share the store, the server has to be this
     #: one's: else it is a ``NotOwnerError``, unless the key was used before.
     claimed: Transition | None = None
-
-    @property
-    def server_id(self) -> str:
-        """The server that it is to go to at once; empty if there is none."""
-        return "" if self.claimed is None else self.claimed.record.server_id or ""
 
 
 class Change(NamedTuple):

@@ -1,7 +1,8 @@
 """Batches of operations, inside a transaction that somebody else begins and ends.
 
 A batch is done in rounds: all that it is about is locked and read, everything is decided in memory
-in the batch's order, and what came of it is written. What sweeps over many tasks ends a round.
+in the batch's order, and what came of it is written. What sweeps over many tasks, or pauses them,
+ends a round.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,6 +32,7 @@ from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connectio
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
 from inferry.server.store.postgres.locks import lock
+from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
 from inferry.server.store.postgres.sweeps import sweep
 from inferry.server.store.postgres.writes import write
@@ -53,33 +55,43 @@ class Batch:
     registry: bool = False
     #: The latest time of anything that it wrote.
     latest_ms: int = 0
+    #: How many more tasks wait by it.
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a replica has of its own."""
+
+    journal: Journal
+    rooms: Rooms
 
 
 #: Does a batch of operations.
-Run = Callable[[Connection, Journal, Sequence[Operation]], Awaitable[Batch]]
+Run = Callable[[Connection, Own, Sequence[Operation]], Awaitable[Batch]]
 
 
-async def run(db: Connection, journal: Journal, operations: Sequence[Operation]) -> Batch:
+async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batch:
     """Runs operations in order, each upon the ones before it.
 
     Raises:
         BrokenOperationError: The transaction must be rolled back; ``run_apart`` does the others.
+        NearLimitError: So it must; the batch has to be done again.
         DATABASE_ERRORS: So it must.
     """
     batch = Batch()
     gathered: list[Operation] = []
     try:
         for operation in operations:
-            if isinstance(operation, Purge | Postpone):
-                await _round(db, journal, gathered, batch)
+            if isinstance(operation, Purge | Postpone | PauseType | ResumeType):
+                await _round(db, own, gathered, batch)
                 gathered = []
-                batch.results.append(await sweep(db, operation))
+                batch.results.append(await _do_for_many(db, operation, batch))
                 batch.changed = True
-                if isinstance(operation, Purge):
-                    batch.latest_ms = max(batch.latest_ms, operation.now_ms)
             else:
                 gathered.append(operation)
-        await _round(db, journal, gathered, batch)
+        await _round(db, own, gathered, batch)
+        own.rooms.confirm()
     except Exception as error:
         if _is_broken(error):
             raise BrokenOperationError from error
@@ -87,7 +99,7 @@ async def run(db: Connection, journal: Journal, operations: Sequence[Operation])
     return batch
 
 
-async def run_apart(db: Connection, journal: Journal, operations: Sequence[Operation]) -> Batch:
+async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -> Batch:
     """Does so and refuses each operation that cannot be done; what it wrote is taken back.
 
     Raises:
@@ -95,57 +107,65 @@ async def run_apart(db: Connection, journal: Journal, operations: Sequence[Opera
     """
     whole = Batch()
     for operation in operations:
-        before = len(journal)
+        before = len(own.journal)
         await db.execute("SAVEPOINT apart")
         try:
-            one = await run(db, journal, [operation])
+            one = await run(db, own, [operation])
         except BrokenOperationError:
             _log.exception("an operation broke", operation=type(operation).__name__)
             await db.execute("ROLLBACK TO apart")
-            journal.cut(before)
+            own.journal.cut(before)
             whole.results.append(InferryError("internal error"))
         else:
             whole.results += one.results
             whole.changed = whole.changed or one.changed
             whole.registry = whole.registry or one.registry
             whole.latest_ms = max(whole.latest_ms, one.latest_ms)
+            whole.waiting += one.waiting
         await db.execute("RELEASE apart")
     return whole
 
 
-async def _round(
-    db: Connection, journal: Journal, operations: Sequence[Operation], batch: Batch
-) -> None:
+async def _do_for_many(
+    db: Connection, operation: Purge | Postpone | PauseType | ResumeType, batch: Batch
+) -> int | None:
+    if isinstance(operation, PauseType | ResumeType):
+        await write_pause(db, operation)
+        batch.registry = True
+        return None
+    if isinstance(operation, Purge):
+        batch.latest_ms = max(batch.latest_ms, operation.now_ms)
+    return await sweep(db, operation)
+
+
+async def _round(db: Connection, own: Own, operations: Sequence[Operation], batch: Batch) -> None:
     # Servers first: their rows are locked before those of tasks.
     written = {
-        place: await _write_registry(db, operation, batch, journal.epoch.number)
+        place: await _write_server(db, operation, batch, own.journal.epoch.number)
         for place, operation in enumerate(operations)
         if not isinstance(operation, Insert | Change | ClaimTasks)
     }
-    draft = Draft()
+    draft, state = Draft(), QueueState()
     if len(written) < len(operations):
-        await lock(db, draft, operations, journal.epoch.number)
-    decisions = Decisions(draft, journal)
+        await lock(db, draft, operations, own.journal.epoch.number)
+        state = await read_queue(db, draft, operations)
+    decisions = Decisions(draft, own.journal, state, own.rooms)
     for place, operation in enumerate(operations):
         batch.results.append(written[place] if place in written else _decide(decisions, operation))
     if draft.events:
-        await write(db, draft)
+        number = own.journal.epoch.number
+        changed = ((*pair, number, tasks) for pair, tasks in state.changed.items() if tasks)
+        await write(db, draft, [*changed])
+        batch.waiting += state.changed.total()
         batch.changed = True
         batch.latest_ms = max(batch.latest_ms, draft.latest_ms)
 
 
-async def _write_registry(
-    db: Connection, operation: Operation, batch: Batch, replica: int
-) -> Result:
+async def _write_server(db: Connection, operation: Operation, batch: Batch, replica: int) -> Result:
+    if not isinstance(operation, PutServer | DrainServer | DropServer):
+        raise TypeError(f"{operation} is no operation on servers")
     try:
-        match operation:
-            case PutServer() | DrainServer() | DropServer():
-                result: Result = await write_server(db, operation, replica)
-            case PauseType() | ResumeType():
-                await write_pause(db, operation)
-                result = None
-            case _:
-                raise TypeError(f"{operation} is no operation on servers or pauses")
+        result = await write_server(db, operation, replica)
     except InferryError as refusal:
         return refusal
     batch.changed = batch.registry = True
@@ -174,4 +194,4 @@ def _is_broken(error: Exception) -> bool:
     # asyncpg's own, of a value that it cannot lay out.
     if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
         return True
-    return not isinstance(error, (*DATABASE_ERRORS, StoreError))
+    return not isinstance(error, (*DATABASE_ERRORS, StoreError, NearLimitError))

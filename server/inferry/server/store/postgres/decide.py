@@ -3,7 +3,12 @@
 An operation that raises has changed nothing.
 """
 
-from inferry.server.errors import PurgedError, RequestReusedError, TaskNotFoundError
+from inferry.server.errors import (
+    NotOwnerError,
+    PurgedError,
+    RequestReusedError,
+    TaskNotFoundError,
+)
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
     Change,
@@ -12,8 +17,10 @@ from inferry.server.store.operations import (
     Insert,
     Replayed,
     RequestKey,
+    RoomFor,
 )
 from inferry.server.store.postgres.draft import Draft, Ended, Held, KeptKey, Logging
+from inferry.server.store.postgres.rooms import QueueState, Rooms
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -28,11 +35,15 @@ class Decisions:
     Args:
         draft: What was locked for them.
         journal: Hands out the events' positions.
+        state: What waits, and what is paused.
+        rooms: Tells whether more may wait.
     """
 
-    def __init__(self, draft: Draft, journal: Journal) -> None:
+    def __init__(self, draft: Draft, journal: Journal, state: QueueState, rooms: Rooms) -> None:
         self._draft = draft
         self._journal = journal
+        self._state = state
+        self._rooms = rooms
 
     def insert(self, operation: Insert) -> TaskRecord | Replayed:
         """Does one.
@@ -46,17 +57,20 @@ class Decisions:
         replayed = None if key is None else self._replay(record, key)
         if replayed is not None:
             return replayed
-        if operation.refusal is not None:
-            raise operation.refusal
-        draft.check_owned(operation.server_id)
         if spec.id in draft.tasks:
             raise ImpossibleError(f"a task {spec.id} is there")
-        held = draft.tasks[spec.id] = Held(record, None, None, 0, operation.payload)
+        events, claimed = operation.events, operation.claimed
+        paused = spec.type in self._state.paused
+        if claimed is not None and not paused and not draft.is_foreign(claimed.record):
+            record, events = claimed.record, (*events, claimed.event)
+        if record.waiting:
+            self._rooms.admit(self._state, record, operation.room)
+        held = draft.tasks[spec.id] = Held(record, None, None, 0, operation.payload, paused)
         draft.free.add(spec.id)
         if key is not None:
             kept = KeptKey(spec.tenant, key.request_id, key.digest, spec.id, key.until_ms)
             draft.keys[kept[:2]] = kept
-        for event in operation.events:
+        for event in events:
             self._log(held, event, None)
         self._note_time(record.updated_ms)
         return record
@@ -71,7 +85,7 @@ class Decisions:
         transition = operation.decide(held.record)
         if transition is None:
             return held.record
-        self._take(held, transition)
+        self._take(held, transition, operation.room)
         return transition
 
     def claim(self, operation: ClaimTasks) -> list[Claimed]:
@@ -80,7 +94,8 @@ class Decisions:
         Raises:
             InferryError: It is refused.
         """
-        self._draft.check_owned(operation.server_id)
+        if operation.server_id in self._draft.foreign:
+            raise NotOwnerError(f"the server {operation.server_id} is another replica's")
         chosen: dict[str, tuple[Held, bytes, Transition]] = {}
         for task_id in operation.task_ids:
             held = self._draft.tasks.get(task_id)
@@ -88,7 +103,7 @@ class Decisions:
                 continue
             record = held.record
             due = record.waiting and record.not_before_ms <= operation.now_ms
-            if due and task_id not in chosen:
+            if due and not held.paused and task_id not in chosen:
                 chosen[task_id] = held, held.payload, operation.decide(record)
         # Only now: a decision that refuses must find nothing changed.
         for held, _, transition in chosen.values():
@@ -108,8 +123,12 @@ class Decisions:
         except TaskNotFoundError:
             raise PurgedError(kept.task_id) from None
 
-    def _take(self, held: Held, transition: Transition) -> None:
+    def _take(self, held: Held, transition: Transition, room: RoomFor | None = None) -> None:
         draft, record = self._draft, transition.record
+        if record.waiting and not held.record.waiting:
+            self._rooms.admit(self._state, record, room)
+        elif held.record.waiting and not record.waiting:
+            self._state.count(held.record, -1)
         held.record = record
         self._log(held, transition.event, transition.outcome)
         if transition.closed is not None:

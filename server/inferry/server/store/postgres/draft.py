@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inferry.server.errors import NotOwnerError, PurgedError, TaskNotFoundError
+from inferry.server.errors import PurgedError, TaskNotFoundError
 from inferry.server.store.rows import Row
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
@@ -37,6 +37,8 @@ class Held:
     position: int
     #: As far as it was read.
     payload: bytes | None = None
+    #: Whether its type was paused when it was read to be claimed.
+    paused: bool = False
 
 
 class Logging(NamedTuple):
@@ -75,8 +77,8 @@ class Draft:
     tasks: dict[str, Held] = field(default_factory=dict)
     #: Tasks that a claim may give away: those that nobody else is at.
     free: set[str] = field(default_factory=set)
-    #: Servers that are this replica's, of those that somebody is to get tasks for.
-    owned: set[str] = field(default_factory=set)
+    #: Servers that are not this replica's, of those that are to get tasks.
+    foreign: set[str] = field(default_factory=set)
     #: Ids of tasks that are gone, and whose they were.
     buried: dict[str, str] = field(default_factory=dict)
     #: Names of requests as rows have them, and as they are to be.
@@ -102,14 +104,9 @@ class Draft:
             raise PurgedError(task_id)
         raise TaskNotFoundError(task_id)
 
-    def check_owned(self, server_id: str) -> None:
-        """Does nothing if a server is this replica's, or none is named.
-
-        Raises:
-            NotOwnerError: It is not.
-        """
-        if server_id and server_id not in self.owned:
-            raise NotOwnerError(f"the server {server_id} is another replica's")
+    def is_foreign(self, claimed: TaskRecord) -> bool:
+        """Whether the server of a task's attempt is not this replica's."""
+        return claimed.server_id in self.foreign
 
     def changed(self) -> Iterator[tuple[Held, TaskRecord]]:
         """Goes through tasks that have rows to be changed, each with what its row has."""

@@ -17,7 +17,7 @@ _TRIES = 5
 async def lock(db: Connection, draft: Draft, operations: Sequence[Operation], replica: int) -> None:
     """Brings into a new draft what the operations of a replica need."""
     await _lock_keys(db, draft, operations)
-    await _look_for_own(db, draft, operations, replica)
+    await _look_for_foreign(db, draft, operations, replica)
     # A task that was created under a name is looked at as well.
     wanted: dict[tuple[str, str | None], None] = {
         (key.task_id, key.tenant): None for key in draft.keys.values() if key is not None
@@ -58,19 +58,23 @@ async def _lock_keys(db: Connection, draft: Draft, operations: Sequence[Operatio
     raise StoreError("names of requests come and go too quickly")
 
 
-async def _look_for_own(
+async def _look_for_foreign(
     db: Connection, draft: Draft, operations: Sequence[Operation], replica: int
 ) -> None:
-    """Finds out which servers are this replica's.
+    """Finds out which servers are not this replica's.
 
     Nobody takes one away before the commit without the lock on this replica's row, which the
     transaction has: but for a worker that dials another replica. What it is given meanwhile is
     taken up there once it is heard.
     """
-    named = {one.server_id for one in operations if isinstance(one, Insert | ClaimTasks)} - {""}
+    named = {one.server_id for one in operations if isinstance(one, ClaimTasks)}
+    for one in operations:
+        if isinstance(one, Insert) and one.claimed is not None:
+            named.add(one.claimed.record.server_id or "")
+    named.discard("")
     if named:
-        found = await fetch(db, QUERIES["own_servers"], write_words(named), replica)
-        draft.owned.update(server_id for (server_id,) in found)
+        found = await fetch(db, QUERIES["foreign_servers"], write_words(named), replica)
+        draft.foreign.update(server_id for (server_id,) in found)
 
 
 async def _lock_tasks(
@@ -86,7 +90,7 @@ async def _lock_waiting(db: Connection, draft: Draft, wanted: Iterable[str]) -> 
     if ids:
         for row in await fetch(db, QUERIES["lock_waiting"], ids):
             held = _hold(draft, row)
-            held.payload = row[-1]
+            held.payload, held.paused = row[-2:]
             draft.free.add(held.record.spec.id)
 
 

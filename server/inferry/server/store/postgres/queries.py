@@ -24,10 +24,13 @@ REPORTS_GIVEN = ("task_number", "position", *rows.REPORT)
 STATES_GIVEN = ("task_number", "position", *rows.STATE)
 EVENTS_GIVEN = ("task_number", *rows.EVENT, "position")
 ATTEMPTS_GIVEN = ("task_number", *rows.ATTEMPT)
+COUNTS_GIVEN = ("tenant", "type", "number", "tasks")
 OUTCOMES_GIVEN = ("task_number", "result", "details", "late_result")
 
 #: Filled in when it is asked.
-_LATER = ("session", "number", "head", "commits", "latest_ms", "filters", "page")
+_LATER = (
+    *("session", "locks", "number", "head", "commits", "waiting", "latest_ms", "filters", "page"),
+)
 
 #: All other columns are whole numbers.
 _TYPES = {
@@ -99,6 +102,15 @@ _EVENT = ", ".join(EVENTS_GIVEN)
 _INSERT_EVENTS = """INSERT INTO events ({event})
 SELECT {event} FROM {given} AS given ({event}) ORDER BY position"""
 
+#: Where the arrays of each begin.
+_COUNTS = 1 + len(EVENTS_GIVEN)
+_ATTEMPTS = _COUNTS + len(COUNTS_GIVEN)
+_OUTCOMES = _ATTEMPTS + len(ATTEMPTS_GIVEN)
+_COUNTED = """counted AS (
+    INSERT INTO waiting ({counts}) SELECT {counts} FROM {given} AS given ({counts})
+    ON CONFLICT (tenant, type, number) DO UPDATE SET tasks = waiting.tasks + excluded.tasks
+)"""
+
 _PARTS = {
     "task": ", ".join(rows.TASK),
     "tasks_task": _of("tasks", rows.TASK),
@@ -122,8 +134,11 @@ _PARTS = {
     "reports_given": _unnest(REPORTS_GIVEN),
     "states_given": _unnest(STATES_GIVEN),
     "insert_events": _INSERT_EVENTS.format(event=_EVENT, given=_unnest(EVENTS_GIVEN)),
-    "attempts_given": _unnest(ATTEMPTS_GIVEN, 1 + len(EVENTS_GIVEN)),
-    "outcomes_given": _unnest(OUTCOMES_GIVEN, 1 + len(EVENTS_GIVEN) + len(ATTEMPTS_GIVEN)),
+    "counted": _COUNTED.format(
+        counts=", ".join(COUNTS_GIVEN), given=_unnest(COUNTS_GIVEN, _COUNTS)
+    ),
+    "attempts_given": _unnest(ATTEMPTS_GIVEN, _ATTEMPTS),
+    "outcomes_given": _unnest(OUTCOMES_GIVEN, _OUTCOMES),
     "note_dropped": _NOTE_DROPPED.format(bits=POSITION_BITS),
     "bits": str(POSITION_BITS),
     **{name: f"{{{name}}}" for name in _LATER},

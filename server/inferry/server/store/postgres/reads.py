@@ -17,6 +17,7 @@ from inferry.server.store.postgres.connections import (
 from inferry.server.store.postgres.lists import list_query
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.store.postgres.queue_reads import PostgresQueueReads
 from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
@@ -26,7 +27,7 @@ _MISSED, _POSITION, _EVENT_BEGINS = 0, 1, 2
 _EVENT_ENDS = _EVENT_BEGINS + len(EVENT)
 
 
-class PostgresReads:
+class PostgresReads(PostgresQueueReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does.
 
     Args:
@@ -122,10 +123,6 @@ class PostgresReads:
     async def servers(self) -> list[ServerRecord]:
         """See ``Store.servers``."""
         return [server_of(row) for row in await self._rows(QUERIES["servers"])]
-
-    async def waiting(self) -> list[TaskRecord]:
-        """See ``Store.waiting``."""
-        return [task_of(row) for row in await self._rows(QUERIES["waiting"])]
 
     async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:
         """See ``Store.stopped``."""

@@ -15,11 +15,19 @@ from inferry.server.store import Listener, StoreError
 from inferry.server.store.journal import Journal
 from inferry.server.store.migrations import load_migrations
 from inferry.server.store.operations import Epoch, Operation, Result
-from inferry.server.store.postgres.batches import Batch, BrokenOperationError, Run, run, run_apart
+from inferry.server.store.postgres.batches import (
+    Batch,
+    BrokenOperationError,
+    Own,
+    Run,
+    run,
+    run_apart,
+)
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, new_pool
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import FOLDER
 from inferry.server.store.postgres.reads import PostgresReads
+from inferry.server.store.postgres.rooms import NearLimitError, Rooms
 from inferry.server.store.postgres.shared import PostgresShared
 from inferry.server.store.postgres.writer import AwayError, Writer
 from inferry.server.store.unbroken import to_its_end
@@ -65,7 +73,7 @@ class PostgresStore(PostgresReads):
             raise StoreError(f"cannot open the store {self._place}: {_why(error)}") from error
         self.epoch = self._writer.epoch
         self.shared.number = self.epoch.number
-        self._journal = Journal(self.epoch)
+        self._own = Own(Journal(self.epoch), Rooms())
         self._pool = await new_pool(self._options, "inferry")
         self._closing.clear()
         self._failure = ""
@@ -95,9 +103,10 @@ class PostgresStore(PostgresReads):
             try:
                 batch = await self._write(operations)
             except BaseException:
-                self._journal.cut(0)
+                self._own.journal.cut(0)
                 raise
-            logged = self._journal.seal()
+            self._own.rooms.settle()
+            logged = self._own.journal.seal()
             self.listener(logged)
             self.shared.note(logged=bool(logged), servers=batch.registry)
             return batch.results
@@ -110,6 +119,9 @@ class PostgresStore(PostgresReads):
             except BrokenOperationError:
                 # All of it again, each by itself: savepoints would cost every batch.
                 how = run_apart
+            except NearLimitError:
+                # Again, with nobody else on the way.
+                pass
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
                 await asyncio.sleep(self._pause_s(again))
             except AwayError as away:
@@ -122,13 +134,13 @@ class PostgresStore(PostgresReads):
                     await self._rejoin(away)
             except DATABASE_ERRORS as error:
                 raise self._refusal(_why(error)) from error
-            self._journal.cut(0)
+            self._own.journal.cut(0)
         raise self._refusal("too many others were in the way")
 
     async def _transact(self, how: Run, operations: Sequence[Operation]) -> Batch:
-        return await self._writer.transact(
-            lambda db: how(db, self._journal, operations), self._journal
-        )
+        own = self._own
+        locks = own.rooms.locks_for(operations)
+        return await self._writer.transact(lambda db: how(db, own, operations), own.journal, locks)
 
     async def _rejoin(self, away: AwayError) -> None:
         """Connects anew at once: one connection may be lost where the database is well."""

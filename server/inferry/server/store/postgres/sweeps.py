@@ -13,7 +13,10 @@ async def sweep(db: Connection, operation: Sweep) -> int:
         case Purge(now_ms, limit, tombstone_ms):
             await db.execute(QUERIES["forget_tombstones"], now_ms, limit)
             await db.execute(QUERIES["forget_request_ids"], now_ms, limit)
+            await db.execute(QUERIES["forget_counts"])
             return int(await db.fetchval(QUERIES["purge"], now_ms, limit, now_ms + tombstone_ms))
-        case Postpone(until_ms):
+        case Postpone(until_ms, limit):
             await db.execute(QUERIES["postpone_queue"], until_ms)
-            return int(await db.fetchval(QUERIES["postpone"], until_ms))
+            moved = int(await db.fetchval(QUERIES["postpone_running"], until_ms, limit))
+            rest = limit - moved
+            return moved + int(await db.fetchval(QUERIES["postpone_waiting"], until_ms, rest))

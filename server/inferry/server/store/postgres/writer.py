@@ -26,6 +26,7 @@ from inferry.server.store.postgres.connections import (
 from inferry.server.store.postgres.migrate import migrate
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.store.postgres.rooms import lock_statements
 from inferry.server.store.rows import Row
 
 #: More than any wait.
@@ -84,7 +85,11 @@ class Writer:
             self.epoch = new_epoch(last)
             given = self.epoch.number, self.epoch.tag, latest_ms, self._options.lease_ms
             await db.execute(QUERIES["put_replica"], *given)
+            await db.execute(QUERIES["take_counts"], self.epoch.number)
+            await db.execute(QUERIES["sum_counts"], self.epoch.number)
             await db.execute(QUERIES["forget_replicas"], last - EPOCHS_KEPT)
+        # Who is on the way without knowing of this replica comes to an end first.
+        await db.execute(f"BEGIN; {lock_statements([None], [None])}COMMIT")
         self._commits = 0
 
     async def close(self) -> None:
@@ -95,8 +100,8 @@ class Writer:
                 await bounded(self._db.close(), self._options.connect_timeout_ms)
         self._drop()
 
-    async def transact(self, work: Work, journal: Journal) -> Batch:
-        """Does work in a transaction and commits it.
+    async def transact(self, work: Work, journal: Journal, locks: str) -> Batch:
+        """Does work in a transaction and commits it; ``locks`` are statements that come first.
 
         Raises:
             AwayError: The connection was lost.
@@ -107,7 +112,7 @@ class Writer:
             raise AwayError
         db, sent = self._db, None
         try:
-            await self._begin(db)
+            await self._begin(db, locks)
             batch = await work(db)
             if batch.changed:
                 sent = batch
@@ -165,8 +170,10 @@ class Writer:
         self.lost.set()
         return StoreError(why)
 
-    async def _begin(self, db: Connection) -> None:
-        begin = QUERIES["begin"].format(session=self._session, number=self.epoch.number)
+    async def _begin(self, db: Connection, locks: str) -> None:
+        begin = QUERIES["begin"].format(
+            session=self._session, locks=locks, number=self.epoch.number
+        )
         if await db.execute(begin) != "SELECT 1":
             await db.execute("ROLLBACK")
             raise self._lose(_TAKEN_OVER)
@@ -175,6 +182,7 @@ class Writer:
         finish = QUERIES["finish"].format(
             head=head,
             commits=self._commits + 1,
+            waiting=batch.waiting,
             latest_ms=batch.latest_ms,
             number=self.epoch.number,
         )

@@ -9,6 +9,7 @@ from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.draft import Draft, Held
 from inferry.server.store.postgres.queries import (
     ATTEMPTS_GIVEN,
+    COUNTS_GIVEN,
     EVENTS_GIVEN,
     KEY_ID,
     LABELS_GIVEN,
@@ -34,12 +35,12 @@ from inferry.server.task.record import NO_LABELS, Outcome
 _REPORT_ENDS = len(REPORT)
 
 
-async def write(db: Connection, draft: Draft) -> None:
-    """Writes all that has to be."""
+async def write(db: Connection, draft: Draft, counts: Sequence[Row]) -> None:
+    """Writes all that has to be, and what is counted of what waits."""
     await _write_keys(db, draft)
     await _insert_tasks(db, draft.added())
     await _update_tasks(db, draft)
-    await _write_log(db, draft)
+    await _write_log(db, draft, counts)
     await _forget_events(db, draft)
 
 
@@ -88,7 +89,7 @@ async def _update_tasks(db: Connection, draft: Draft) -> None:
         await db.execute(QUERIES["update_tasks"], *arrays(states, STATES_GIVEN))
 
 
-async def _write_log(db: Connection, draft: Draft) -> None:
+async def _write_log(db: Connection, draft: Draft, counts: Sequence[Row]) -> None:
     """Writes events, and with them what attempts and tasks ended with."""
     cleared = [ended.held.number for ended in draft.ended.values() if ended.cleared]
     if cleared:
@@ -100,7 +101,7 @@ async def _write_log(db: Connection, draft: Draft) -> None:
         for ended in draft.ended.values()
         if ended.outcome != Outcome()
     ]
-    given = arrays(events, EVENTS_GIVEN)
+    given = [*arrays(events, EVENTS_GIVEN), *arrays(counts, COUNTS_GIVEN)]
     if attempts or outcomes:
         given += (*arrays(attempts, ATTEMPTS_GIVEN), *arrays(outcomes, OUTCOMES_GIVEN))
         await db.execute(QUERIES["insert_events_and_ends"], *given)

@@ -73,8 +73,16 @@ CREATE TABLE tasks (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- The deadlines. Every task that is not final has a deadline, and a final one leaves this index.
-CREATE INDEX tasks_deadline ON tasks (deadline_ms) WHERE deadline_ms > 0;
+-- The deadlines. Every task that is not final has a deadline, and a final one leaves these indexes;
+-- those that run stand apart from those that wait, so that they are found however many wait.
+CREATE INDEX tasks_running ON tasks (deadline_ms) WHERE deadline_ms > 0 AND server_id IS NOT NULL;
+CREATE INDEX tasks_waiting ON tasks (deadline_ms) WHERE deadline_ms > 0 AND server_id IS NULL;
+-- The lines of those that wait, each in its order: memory holds their beginnings. A task that gets
+-- its server as it is created is never in here.
+CREATE INDEX tasks_line ON tasks (route, tenant, priority, queued_ms, id)
+    WHERE deadline_ms > 0 AND server_id IS NULL;
+-- Those that are to wait for their time, by type, to count them.
+CREATE INDEX tasks_delayed ON tasks (type, not_before_ms) WHERE not_before_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms, task_number) WHERE purge_ms > 0;
 -- Lists, each a tenant's.
 CREATE INDEX tasks_tenant ON tasks (tenant, task_number);
@@ -130,6 +138,8 @@ CREATE TABLE replicas (
     -- How many events it has left, which is the number of the last one.
     head        bigint  NOT NULL CHECK (head >= 0),
     commits     bigint  NOT NULL CHECK (commits >= 0),
+    -- How many more tasks wait by its commits: the sum of all rows is how many do.
+    waiting     bigint  NOT NULL,
     -- The latest time in its commits: time goes on from there after a restart, even if a machine's
     -- clock was set back meanwhile.
     latest_ms   bigint  NOT NULL CHECK (latest_ms >= 0),
@@ -144,6 +154,16 @@ CREATE TABLE horizons (
     number bigint NOT NULL PRIMARY KEY CHECK (number > 0),
     n      bigint NOT NULL CHECK (n > 0)
 ) WITH (fillfactor = 10);
+
+-- How many more tasks of a tenant and type wait by the commits of a replica, which may be fewer than
+-- none: the sum over the replicas is how many do. So no replica waits for another's row.
+CREATE TABLE waiting (
+    tenant text   NOT NULL COLLATE "C",
+    type   text   NOT NULL COLLATE "C" CHECK (type <> ''),
+    number bigint NOT NULL,
+    tasks  bigint NOT NULL,
+    PRIMARY KEY (tenant, type, number)
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000);
 
 -- Labels, of those tasks that have any, to find the tasks by.
 CREATE TABLE labels (

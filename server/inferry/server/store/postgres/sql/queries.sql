@@ -3,13 +3,16 @@
 -- position, and for what queries.py makes of them. Many rows come as an array a column.
 
 -- name: begin
--- Locks the replica's own row, until the commit: only while it is alive may it write.
-BEGIN; {session}SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
+-- Locks the replica's own row, until the commit: only while it is alive may it write. The locks of
+-- limits stand before it: all that is read later is as it was once they were had.
+BEGIN; {session}{locks}
+SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
 
 -- name: finish
 -- The last of a transaction. From here on no timeout may break it off: what waits for a standby
 -- would then be acknowledged without it.
-UPDATE replicas SET head = {head}, commits = {commits}, latest_ms = greatest(latest_ms, {latest_ms})
+UPDATE replicas SET head = {head}, commits = {commits}, waiting = waiting + {waiting},
+    latest_ms = greatest(latest_ms, {latest_ms})
 WHERE number = {number}; SET LOCAL statement_timeout = 0; COMMIT;
 
 -- name: replica
@@ -24,12 +27,28 @@ SELECT pg_advisory_xact_lock(hashtextextended('inferry: who starts', 0));
 SELECT coalesce(max(number), 0), coalesce(max(latest_ms), 0) FROM replicas;
 
 -- name: put_replica
-INSERT INTO replicas (number, tag, head, commits, latest_ms, lease_until, draining, dead)
-VALUES ($1, $2, 0, 0, $3, clock_timestamp() + $4::bigint * interval '1 millisecond', FALSE, FALSE);
+INSERT INTO replicas (number, tag, head, commits, waiting, latest_ms, lease_until, draining, dead)
+VALUES (
+    $1, $2, 0, 0, 0, $3, clock_timestamp() + $4::bigint * interval '1 millisecond', FALSE, FALSE
+);
+
+-- name: take_counts
+-- Adds to a replica's own counts those of the dead.
+WITH gone AS (
+    DELETE FROM waiting USING replicas WHERE replicas.number = waiting.number AND dead
+    RETURNING tenant, type, tasks
+)
+INSERT INTO waiting (tenant, type, number, tasks)
+SELECT tenant, type, $1, sum(tasks) FROM gone GROUP BY tenant, type HAVING sum(tasks) <> 0;
+
+-- name: sum_counts
+UPDATE replicas SET waiting = coalesce(
+    (SELECT sum(tasks) FROM waiting WHERE waiting.number = replicas.number), 0
+) WHERE dead OR number = $1;
 
 -- name: forget_replicas
 -- Drops those up to a number that ended and left nothing.
-DELETE FROM replicas WHERE number <= $1 AND dead AND NOT EXISTS (
+DELETE FROM replicas WHERE number <= $1 AND dead AND waiting = 0 AND NOT EXISTS (
     SELECT FROM events
     WHERE position > number << {bits} AND position < (number + 1) << {bits}
 );
@@ -67,8 +86,8 @@ ON CONFLICT (tenant, request_id) DO UPDATE SET
 DELETE FROM request_ids USING unnest($1::text[], $2::text[]) AS given (tenant, request_id)
 WHERE request_ids.tenant = given.tenant AND request_ids.request_id = given.request_id;
 
--- name: own_servers
-SELECT id FROM servers WHERE id = ANY($1::text[]) AND owner = $2;
+-- name: foreign_servers
+SELECT id FROM servers WHERE id = ANY($1::text[]) AND owner IS DISTINCT FROM $2;
 
 -- name: lock_tasks
 -- Reads tasks to change them, each of a tenant or of any; in one order, so that nobody waits in a
@@ -79,7 +98,9 @@ ORDER BY tasks.id FOR NO KEY UPDATE OF tasks;
 
 -- name: lock_waiting
 -- Reads tasks that wait to give them away; those that somebody else is at are left out.
-SELECT {tasks_task}, position, body FROM unnest($1::text[]) AS given (id)
+SELECT {tasks_task}, position, body,
+    EXISTS (SELECT FROM paused_types WHERE paused_types.type = tasks.type)
+FROM unnest($1::text[]) AS given (id)
 JOIN tasks ON tasks.id = given.id JOIN payloads USING (task_number)
 ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
 
@@ -119,12 +140,14 @@ FROM {states_given} AS given (task_number, position, {state})
 WHERE tasks.task_number = given.task_number;
 
 -- name: insert_events
+-- Keeps as well how many tasks wait.
+WITH {counted}
 {insert_events};
 
 -- name: insert_events_and_ends
 -- Keeps as well attempts that ended, and adds what tasks ended with to what is stored: NULL leaves
 -- it.
-WITH ended AS (
+WITH {counted}, ended AS (
     INSERT INTO attempts (task_number, {attempt}) SELECT * FROM {attempts_given}
 ), stored AS (
     INSERT INTO outcomes (task_number, result, details, late_result)
@@ -225,20 +248,55 @@ WITH due AS (
 )
 SELECT count(*) FROM gone;
 
+-- name: forget_counts
+-- Drops rows that count nothing, unless somebody counts there now.
+DELETE FROM waiting WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM waiting WHERE tasks = 0 FOR UPDATE SKIP LOCKED
+));
+
+-- name: queue_state
+-- How many tasks wait in all and of some tenants, how many replicas may write, and what is paused.
+WITH alive AS (
+    SELECT sum(waiting)::bigint AS total, count(*) FILTER (WHERE NOT dead) AS replicas FROM replicas
+), found AS (
+    SELECT tenant, sum(tasks)::bigint AS tasks, NULL AS paused FROM waiting
+    WHERE tenant = ANY($1::text[]) GROUP BY tenant
+    UNION ALL
+    SELECT NULL, NULL, type FROM paused_types
+)
+SELECT total, replicas, tenant, tasks, paused FROM alive LEFT JOIN found ON TRUE;
+
 -- name: postpone_queue
--- A wait that goes on when the server gives its task back; it walks over what is open alone.
+-- A wait that goes on when the server gives its task back; it walks over what runs alone.
 UPDATE tasks SET queue_deadline_ms = $1
 WHERE deadline_ms > 0 AND server_id IS NOT NULL AND queue_deadline_ms < $1;
 
--- name: postpone
+-- name: postpone_running
 WITH put_off AS (
     UPDATE tasks SET
         deadline_ms = $1,
-        attempt_deadline_ms = CASE attempt_deadline_ms
-            WHEN 0 THEN 0 ELSE greatest(attempt_deadline_ms, $1) END,
+        attempt_deadline_ms = greatest(attempt_deadline_ms, $1),
+        total_deadline_ms = greatest(total_deadline_ms, $1)
+    WHERE task_number = ANY(ARRAY(
+        SELECT task_number FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NOT NULL AND deadline_ms < $1
+        ORDER BY deadline_ms LIMIT $2 FOR NO KEY UPDATE
+    ))
+    RETURNING 1
+)
+SELECT count(*) FROM put_off;
+
+-- name: postpone_waiting
+WITH put_off AS (
+    UPDATE tasks SET
+        deadline_ms = $1,
         queue_deadline_ms = greatest(queue_deadline_ms, $1),
         total_deadline_ms = greatest(total_deadline_ms, $1)
-    WHERE deadline_ms > 0 AND deadline_ms < $1
+    WHERE task_number = ANY(ARRAY(
+        SELECT task_number FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND deadline_ms < $1
+        ORDER BY deadline_ms LIMIT $2 FOR NO KEY UPDATE
+    ))
     RETURNING 1
 )
 SELECT count(*) FROM put_off;
@@ -315,21 +373,72 @@ SELECT page.* FROM leap CROSS JOIN LATERAL ({page}) AS page
 ORDER BY task_number DESC LIMIT $2;
 
 -- name: expired
-SELECT id FROM tasks WHERE deadline_ms > 0 AND deadline_ms <= $1 ORDER BY deadline_ms LIMIT $2;
+-- Of what waits, and of what runs.
+SELECT id FROM (
+    (SELECT deadline_ms, id FROM tasks
+    WHERE deadline_ms > 0 AND deadline_ms <= $1 AND server_id IS NULL
+    ORDER BY deadline_ms LIMIT $2)
+    UNION ALL
+    (SELECT deadline_ms, id FROM tasks
+    WHERE deadline_ms > 0 AND deadline_ms <= $1 AND server_id IS NOT NULL
+    ORDER BY deadline_ms LIMIT $2)
+) AS found
+ORDER BY deadline_ms, id LIMIT $2;
 
 -- name: first_deadline
-SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0;
+-- Of what waits, and of what runs.
+SELECT least(
+    (SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL),
+    (SELECT min(deadline_ms) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL)
+);
 
 -- name: latest_time
 SELECT coalesce(max(latest_ms), 0) FROM replicas;
 
 -- name: running
--- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL;
 
--- name: waiting
--- Every task that is not final has a deadline, so this walks over those alone.
-SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL;
+-- name: waiting_counts
+SELECT tenant, type, sum(tasks)::bigint FROM waiting GROUP BY tenant, type HAVING sum(tasks) <> 0;
+
+-- name: delayed_counts
+SELECT type, count(*) FROM tasks WHERE not_before_ms > 0 AND not_before_ms > $1 GROUP BY type;
+
+-- name: waiting_routes
+-- Leaps from route to route: each step is one search, however many tasks have it.
+WITH RECURSIVE leap (route) AS (
+    SELECT min(route) FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL AND route > $1
+    UNION ALL
+    SELECT (
+        SELECT min(route) FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND route > leap.route
+    )
+    FROM leap WHERE leap.route IS NOT NULL
+)
+SELECT route FROM leap WHERE route IS NOT NULL LIMIT $2;
+
+-- name: waiting_lines
+-- Leaps so from line to line of a route, by the first task of each.
+WITH RECURSIVE leap (tenant, priority) AS (
+    (SELECT tenant, priority FROM tasks
+    WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1 AND (tenant, priority) > ($2, $3)
+    ORDER BY tenant, priority LIMIT 1)
+    UNION ALL
+    SELECT next.tenant, next.priority FROM leap CROSS JOIN LATERAL (
+        SELECT tenant, priority FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1
+            AND (tenant, priority) > (leap.tenant, leap.priority)
+        ORDER BY tenant, priority LIMIT 1
+    ) AS next
+)
+SELECT tenant, priority FROM leap LIMIT $4;
+
+-- name: waiting_tasks
+-- Those of a line, from a key on.
+SELECT id, route, tenant, priority, queued_ms, not_before_ms FROM tasks
+WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1 AND tenant = $2 AND priority = $3
+    AND (queued_ms, id) >= ($4, $5)
+ORDER BY queued_ms, id LIMIT $6;
 
 -- name: stopped
 -- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.
