@@ -46,8 +46,9 @@ class PostgresReads(PostgresQueueReads):
             try:
                 return await self._ask(self._pool, query, values)
             except DATABASE_ERRORS as error:
-                # A connection may be lost where the database is well: the next one tells.
-                if again and is_away(error):
+                # A connection may be lost where the database is well: the next one tells. Who
+                # has waited in vain for one does not wait again.
+                if again and is_away(error) and not isinstance(error, TimeoutError):
                     continue
                 raise StoreError(f"cannot read from {self._place}: {error}") from error
         raise AssertionError

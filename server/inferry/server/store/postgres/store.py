@@ -113,6 +113,7 @@ class PostgresStore(PostgresReads):
 
     async def _write(self, operations: Sequence[Operation]) -> Batch:
         how: Run = run
+        lost = False
         for again in range(_TRIES):
             try:
                 return await self._transact(how, operations)
@@ -128,10 +129,11 @@ class PostgresStore(PostgresReads):
                 if away.sent is not None:
                     if await self._look_up():
                         return away.sent
-                elif again:
+                elif lost:
                     raise self._fail(away) from away
                 else:
                     await self._rejoin(away)
+                lost = True
             except DATABASE_ERRORS as error:
                 raise self._refusal(_why(error)) from error
             self._own.journal.cut(0)

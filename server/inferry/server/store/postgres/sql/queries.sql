@@ -334,10 +334,10 @@ WITH seen AS (
     SELECT replicas.number, CASE
         WHEN seen.n IS NOT NULL THEN seen.n
         WHEN replicas.number < (SELECT max(number) FROM seen) THEN head
-        ELSE 0 END AS n
+        ELSE 0 END AS n, head
     FROM replicas LEFT JOIN seen USING (number)
 ), page AS (
-    SELECT events.* FROM rest CROSS JOIN LATERAL (
+    SELECT events.* FROM (SELECT number, n FROM rest WHERE head > n) AS rest CROSS JOIN LATERAL (
         SELECT * FROM events
         WHERE position > (rest.number << {bits}) + rest.n
             AND position < (rest.number + 1) << {bits}
