@@ -9,7 +9,7 @@ import structlog
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import InferryError, NotOwnerError
+from inferry.server.errors import InferryError
 from inferry.server.store.operations import Insert, Replayed, RequestKey
 from inferry.server.task.inputs import Claim
 from inferry.server.task.lifecycle import apply, create
@@ -52,11 +52,7 @@ class Creator:
             RequestReusedError: The key stands for another request.
             GoneError: The task that the key stands for is gone.
         """
-        try:
-            created: TaskRecord | Replayed = await self._committer.do(*self._begin(new))
-        except NotOwnerError:
-            # The server gets nothing more from here: the next try finds another one, or waits.
-            return await self.create(new)
+        created: TaskRecord | Replayed = await self._committer.do(*self._begin(new))
         return created
 
     async def create_all(
@@ -67,16 +63,6 @@ class Creator:
         Args:
             many: The tasks; what was refused before keeps its place.
         """
-        created = list(many)
-        answers: list[TaskRecord | Replayed | InferryError] = await self._add(created)
-        while lost := [at for at, one in enumerate(answers) if isinstance(one, NotOwnerError)]:
-            for at, answer in zip(lost, await self._add([created[at] for at in lost]), strict=True):
-                answers[at] = answer
-        return answers
-
-    async def _add(
-        self, many: Iterable[NewTask | InferryError]
-    ) -> list[TaskRecord | Replayed | InferryError]:
         begun = [one if isinstance(one, InferryError) else self._begin(one) for one in many]
         orders = [one for one in begun if not isinstance(one, InferryError)]
         results = iter(await self._committer.do_all(orders))

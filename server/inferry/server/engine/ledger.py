@@ -133,7 +133,6 @@ class Ledger:
             self._dispatch(result, payload)
             return
         self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
-        self._check_owned(result, claimed.server_id or "")
         self.created_waiting(result)
 
     def claimed(
