@@ -72,6 +72,31 @@ async def test_so_many_wait_as_may_and_not_one_more_whichever_replicas_they_come
         assert sorted(counts.values()) == counted
 
 
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_limit_counts_what_the_same_batch_has_added_whatever_stands_between(
+    replicas: list[PostgresStore], broken: bool
+) -> None:
+    one, *others = replicas
+    for other in others:
+        await other.close()
+    room = Limits(in_all=3)
+    since_ms = 0 if broken else NOW
+    results = await one.commit(
+        [
+            within(room, "task_1"),
+            within(room, "task_2"),
+            PauseType(PausedType("ocr", "", since_ms)),
+            within(room, "task_3"),
+            within(room, "task_4"),
+        ]
+    )
+    refused = [isinstance(result, InferryError) for result in results]
+    assert refused == [False, False, broken, False, True]
+    await do(one, change("task_1", Cancel()), within(room, "task_5"))
+    (result,) = await one.commit([within(room, "task_6")])
+    assert isinstance(result, QueueFullError)
+
+
 async def test_far_from_a_limit_nobody_is_kept_out(replicas: list[PostgresStore]) -> None:
     far, near = Limits(of_tenant=10_000), Limits(of_tenant=600)
     one, other, _ = replicas

@@ -55,8 +55,6 @@ class Batch:
     registry: bool = False
     #: The latest time of anything that it wrote.
     latest_ms: int = 0
-    #: How many more tasks wait by it.
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,6 @@ async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -
             whole.changed = whole.changed or one.changed
             whole.registry = whole.registry or one.registry
             whole.latest_ms = max(whole.latest_ms, one.latest_ms)
-            whole.waiting += one.waiting
         await db.execute("RELEASE apart")
     return whole
 
@@ -148,7 +145,7 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
     draft, state = Draft(), QueueState()
     if len(written) < len(operations):
         await lock(db, draft, operations, own.journal.epoch.number)
-        state = await read_queue(db, draft, operations)
+        state = await read_queue(db, draft, operations, own.rooms.written)
     decisions = Decisions(draft, own.journal, state, own.rooms)
     for place, operation in enumerate(operations):
         batch.results.append(written[place] if place in written else _decide(decisions, operation))
@@ -156,7 +153,7 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
         number = own.journal.epoch.number
         changed = ((*pair, number, tasks) for pair, tasks in state.changed.items() if tasks)
         await write(db, draft, [*changed])
-        batch.waiting += state.changed.total()
+        own.rooms.written += state.changed.total()
         batch.changed = True
         batch.latest_ms = max(batch.latest_ms, draft.latest_ms)
 

@@ -42,6 +42,8 @@ class Rooms:
         self._needed: set[Limited] = set()
         #: What should have been locked so.
         self._behind: set[Limited] = set()
+        #: How many more tasks wait by what the transaction has written: the sum has it at its end.
+        self.written = 0
 
     def locks_for(self, operations: Sequence[Operation]) -> str:
         """Lists the statements that take a batch's locks, in the one order of all."""
@@ -52,6 +54,7 @@ class Rooms:
         }
         begins = any(isinstance(one, Change) and one.room is not None for one in operations)
         self._exclusive, self._needed, self._behind = set(), set(), set()
+        self.written = 0
         if not limited and not begins:
             return ""
         if begins:
@@ -143,8 +146,17 @@ class QueueState:
         self.changed[tenant, record.spec.type] += by
 
 
-async def read_queue(db: Connection, draft: Draft, operations: Sequence[Operation]) -> QueueState:
-    """Reads what the decisions of a batch need to know; a claim reads by itself what is paused."""
+async def read_queue(
+    db: Connection, draft: Draft, operations: Sequence[Operation], written: int
+) -> QueueState:
+    """Reads what the decisions of a batch need to know; a claim reads by itself what is paused.
+
+    Args:
+        db: The one that writes.
+        draft: The tasks that it is about.
+        operations: The batch.
+        written: How many more tasks wait by what the transaction has written.
+    """
     state = QueueState()
     if not any(_asks(one) for one in operations):
         return state
@@ -153,7 +165,7 @@ async def read_queue(db: Connection, draft: Draft, operations: Sequence[Operatio
     for total, replicas, tenant, waiting, paused in await fetch(
         db, QUERIES["queue_state"], write_words(tenants)
     ):
-        state.total, state.replicas = total, replicas
+        state.total, state.replicas = total + written, replicas
         if tenant is not None:
             state.tenants[tenant] = waiting
         if paused is not None:

@@ -142,7 +142,7 @@ class PostgresStore(PostgresReads):
     async def _transact(self, how: Run, operations: Sequence[Operation]) -> Batch:
         own = self._own
         locks = own.rooms.locks_for(operations)
-        return await self._writer.transact(lambda db: how(db, own, operations), own.journal, locks)
+        return await self._writer.transact(lambda db: how(db, own, operations), own, locks)
 
     async def _rejoin(self, away: AwayError) -> None:
         """Connects anew at once: one connection may be lost where the database is well."""

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from inferry.server.store import EPOCHS_KEPT, StoreError
-from inferry.server.store.journal import Journal, new_epoch
+from inferry.server.store.journal import new_epoch
 from inferry.server.store.migrations import Migration
 from inferry.server.store.operations import Epoch
-from inferry.server.store.postgres.batches import Batch
+from inferry.server.store.postgres.batches import Batch, Own
 from inferry.server.store.postgres.connections import (
     DATABASE_ERRORS,
     Connection,
@@ -100,7 +100,7 @@ class Writer:
                 await bounded(self._db.close(), self._options.connect_timeout_ms)
         self._drop()
 
-    async def transact(self, work: Work, journal: Journal, locks: str) -> Batch:
+    async def transact(self, work: Work, own: Own, locks: str) -> Batch:
         """Does work in a transaction and commits it; ``locks`` are statements that come first.
 
         Raises:
@@ -116,7 +116,7 @@ class Writer:
             batch = await work(db)
             if batch.changed:
                 sent = batch
-                await self._finish(db, batch, journal.head)
+                await self._finish(db, batch, own)
                 self._commits += 1
             else:
                 await db.execute("ROLLBACK")
@@ -178,11 +178,11 @@ class Writer:
             await db.execute("ROLLBACK")
             raise self._lose(_TAKEN_OVER)
 
-    async def _finish(self, db: Connection, batch: Batch, head: int) -> None:
+    async def _finish(self, db: Connection, batch: Batch, own: Own) -> None:
         finish = QUERIES["finish"].format(
-            head=head,
+            head=own.journal.head,
             commits=self._commits + 1,
-            waiting=batch.waiting,
+            waiting=own.rooms.written,
             latest_ms=batch.latest_ms,
             number=self.epoch.number,
         )
