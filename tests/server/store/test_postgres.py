@@ -24,6 +24,7 @@ from inferry.server.task.inputs import Accept, Cancel, Progress
 from inferry.server.task.record import TaskRecord
 from tests.postgres import clean, database, on
 from tests.server.store.opening import opened_postgres
+from tests.server.store.promises.replicas import ReplicaConformance
 from tests.server.store.samples import (
     NOW,
     SERVER,
@@ -44,6 +45,10 @@ async def replicas(postgres_url: str) -> AsyncIterator[list[PostgresStore]]:
     async with AsyncExitStack() as stack:
         opening = (opened_postgres(postgres_url) for _ in range(REPLICAS))
         yield [await stack.enter_async_context(one) for one in opening]
+
+
+class TestReplicas(ReplicaConformance):
+    """What holds for the log of several."""
 
 
 async def test_what_was_committed_is_there_after_reopening(postgres_url: str) -> None:

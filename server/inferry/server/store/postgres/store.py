@@ -50,7 +50,7 @@ class PostgresStore(PostgresReads):
 
     def __init__(self, options: PostgresOptions, random: Random | None = None) -> None:
         super().__init__(options)
-        self.failed = asyncio.Event()
+        self.failed, self.news = asyncio.Event(), asyncio.Event()
         self.listener: Listener = len
         self.epoch: Epoch
         self._random = random or Random()  # noqa: S311  # jitter
