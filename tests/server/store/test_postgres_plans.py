@@ -16,7 +16,7 @@ from inferry.server.store.postgres.lists import list_query
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.rows import REPORT
 from inferry.server.task.record import Status
-from tests.postgres import clean
+from tests.postgres import database
 from tests.server.store.opening import opened_postgres
 from tests.server.store.samples import do, waiting
 
@@ -87,17 +87,16 @@ ANALYZE
 
 
 @pytest.fixture(scope="module")
-async def db(shared_database: str) -> AsyncIterator[Connection]:
-    await clean(shared_database)
-    async with opened_postgres(shared_database) as store:
-        await do(store, waiting("task_1"))
-    db = await asyncpg.connect(shared_database)
-    await db.execute(FILL)
-    # As a statement is planned that comes again and again.
-    await db.execute("SET plan_cache_mode = force_generic_plan")
-    yield db
-    await db.close()
-    await clean(shared_database)
+async def db(postgres: str) -> AsyncIterator[Connection]:
+    async with database(postgres) as url:
+        async with opened_postgres(url) as store:
+            await do(store, waiting("task_1"))
+        db = await asyncpg.connect(url)
+        await db.execute(FILL)
+        # As a statement is planned that comes again and again.
+        await db.execute("SET plan_cache_mode = force_generic_plan")
+        yield db
+        await db.close()
 
 
 async def plan(db: Connection, query: str) -> str:
