@@ -63,6 +63,24 @@ def test_an_answer_that_comes_late_does_not_shorten_it() -> None:
     assert tenure.holds
 
 
+def test_who_came_back_from_a_time_without_the_store_judges_nobody_at_once() -> None:
+    hand = Hand()
+    tenure, steady = Tenure(15, hand), []
+    tenure.renewed(tenure.begin_renewal())
+    steady.append(tenure.steady)
+    for _ in range(2):
+        hand.s += 5
+        tenure.renewed(tenure.begin_renewal())
+    steady.append(tenure.steady)
+    hand.s += 60
+    steady.append(tenure.steady)
+    tenure.renewed(tenure.begin_renewal())
+    steady.append(tenure.steady)
+    hand.s += 8
+    steady.append(tenure.steady)
+    assert steady == [False, True, False, False, True]
+
+
 def test_who_was_taken_over_from_never_acts_again() -> None:
     tenure = Tenure(15, Hand())
     tenure.renewed(tenure.begin_renewal())

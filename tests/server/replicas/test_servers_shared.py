@@ -179,6 +179,38 @@ async def test_a_pause_holds_at_all_replicas(many: Crowd) -> None:
         assert (await backend.next_job())["id"] == task["id"]
 
 
+async def test_the_limit_of_the_queue_is_exact_however_many_ask_at_once(many: Crowd) -> None:
+    replicas = [await many.join(queue_limit=25, queue_limit_per_tenant=25) for _ in range(3)]
+
+    async def create(replica: Replica) -> int:
+        status, _ = await replica.call("POST", "/api/tasks", {"type": "echo"})
+        return status
+
+    asked = [create(replica) for _ in range(20) for replica in replicas]
+    statuses = await asyncio.gather(*asked)
+    assert (statuses.count(202), statuses.count(429)) == (25, 35)
+    for replica in replicas:
+        await replica.eventually("/api/queue", lambda body: body["waiting"] == 25)
+
+
+async def test_many_tasks_of_all_replicas_run_once_each_at_the_servers_of_all(
+    many: Crowd,
+) -> None:
+    replicas = [await many.join() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        running = [await stack.enter_async_context(running_backend()) for _ in range(3)]
+        for number, (replica, backend) in enumerate(zip(replicas, running, strict=True)):
+            await replica.register(backend, name=f"b{number}", maxConcurrent=3)
+        made = await asyncio.gather(*(replica.create() for _ in range(40) for replica in replicas))
+        for task in made:
+            done = await replicas[0].task(task["id"], wait_s=20)
+            assert (done["status"], done["attempt"]) == ("COMPLETED", 1)
+        given = [job["id"] for backend in running for job in backend.history]
+        assert sorted(given) == sorted(task["id"] for task in made)
+        for replica in replicas:
+            await replica.eventually("/api/queue", lambda body: body["waiting"] == 0)
+
+
 async def test_servers_spread_evenly_when_a_replica_joins_and_when_one_leaves(
     many: Crowd,
 ) -> None:

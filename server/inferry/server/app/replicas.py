@@ -115,19 +115,20 @@ def new_replicas(
             committer=committer,
             ledger=cases.servers,
             adoption=adoption,
+            holds=Holds(
+                store=store,
+                committer=committer,
+                ledger=ledger,
+                pauses=memory.pauses,
+                allocator=memory.allocator,
+            ),
             fleet=fleet,
             clock=clock,
-        ),
-        holds=Holds(
-            store=store,
-            committer=committer,
-            ledger=ledger,
-            pauses=memory.pauses,
-            allocator=memory.allocator,
         ),
         tidings=Tidings(shared, fleet, clock, number),
         adoption=adoption,
         fleet=fleet,
+        tenure=memory.tenure,
         number=number,
     )
     hearing = Hearing(

@@ -58,9 +58,9 @@ class Allocator:
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
     def reachable(self, route: str) -> bool:
-        """Whether servers could take a route's tasks, had they a free slot."""
+        """Whether own servers could take a route's tasks, had they a free slot."""
         return type_of(route) not in self._pauses and any(
-            member.status not in (ServerStatus.OFFLINE, ServerStatus.DRAINING)
+            member.owned and member.status not in (ServerStatus.OFFLINE, ServerStatus.DRAINING)
             for member in self._fleet.capable(route)
         )
 

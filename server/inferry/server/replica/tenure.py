@@ -13,6 +13,8 @@ from math import inf
 
 #: What it is shorter than the lease: clocks do not run alike, and a call takes a moment to leave.
 _MARGIN = 0.1
+#: After this share of a lease it is steady: each replica renews its own more often.
+_STEADY = 0.5
 
 
 class Tenure:
@@ -29,6 +31,8 @@ class Tenure:
         self._lease_s = lease_s
         self._monotonic_s = monotonic_s
         self._ends_s = inf if lease_s == inf else 0.0
+        #: When it began, or went on after it had ended.
+        self._began_s = monotonic_s()
         self._lost = False
 
     @property
@@ -36,12 +40,22 @@ class Tenure:
         """Whether this replica may act as an owner now."""
         return self._monotonic_s() < self._ends_s and not self._lost
 
+    @property
+    def steady(self) -> bool:
+        """Whether it has held for so long that others had time to renew theirs, too.
+
+        After a time without the database all leases are over at once: nobody is dead for that.
+        """
+        return self.holds and self._monotonic_s() - self._began_s >= self._lease_s * _STEADY
+
     def begin_renewal(self) -> float:
         """Has to be called before a renewal is sent; ``renewed`` wants what it returns."""
         return self._monotonic_s()
 
     def renewed(self, begun_s: float) -> None:
         """The store has the renewal; one that is answered late is worth as much less."""
+        if not self.holds:
+            self._began_s = self._monotonic_s()
         self._ends_s = max(self._ends_s, begun_s + self._lease_s * (1 - _MARGIN))
 
     def lose(self) -> None:

@@ -1,12 +1,13 @@
-"""Keeps the servers and pauses in memory as they are stored, whoever changed them."""
+"""Keeps the servers in memory as they are stored, whoever changed them, and the pauses."""
 
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.replicas.adoption import Adoption
+from inferry.server.engine.replicas.holds import Holds
 from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.told import read_load
-from inferry.server.store.shared import KeptServer, Shared
+from inferry.server.store.shared import KeptServer, Shared, Survey
 
 
 class Roll:
@@ -17,6 +18,7 @@ class Roll:
         committer: Is asked for what has been followed up.
         ledger: Knows what own commits changed of it.
         adoption: Takes up what servers have that were given to this replica.
+        holds: The pauses.
         fleet: Is to be as it.
         clock: The time.
     """
@@ -28,6 +30,7 @@ class Roll:
         committer: Committer,
         ledger: ServerLedger,
         adoption: Adoption,
+        holds: Holds,
         fleet: Fleet,
         clock: Clock,
     ) -> None:
@@ -35,6 +38,7 @@ class Roll:
         self._committer = committer
         self._ledger = ledger
         self._adoption = adoption
+        self._holds = holds
         self._fleet = fleet
         self._clock = clock
         #: The last change that has been followed; None when some of it has to be read again.
@@ -43,14 +47,17 @@ class Roll:
         self._asked: dict[str, int] = {}
         self._beats: dict[str, int] | None = None
 
-    async def follow(self, revision: int) -> None:
-        """Takes the list as it is, if it has changed.
+    async def follow(self, survey: Survey) -> None:
+        """Takes the list, and the pauses, as they are, as far as they have changed.
 
         Args:
-            revision: How often it was changed, by a look from before now.
+            survey: A look from before now.
         """
-        if revision == self._revision:
-            return
+        await self._holds.follow(survey.pauses)
+        if survey.servers != self._revision:
+            await self._read(survey.servers)
+
+    async def _read(self, revision: int) -> None:
         with self._ledger.reads.begin() as since:
             kept = await self._shared.servers()
             await self._committer.settled()

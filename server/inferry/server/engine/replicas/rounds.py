@@ -10,7 +10,6 @@ import structlog
 
 from inferry.server.engine.company import Company
 from inferry.server.engine.replicas.adoption import Adoption
-from inferry.server.engine.replicas.holds import Holds
 from inferry.server.engine.replicas.roll import Roll
 from inferry.server.engine.replicas.tidings import Tidings
 from inferry.server.fleet.fleet import Fleet
@@ -18,6 +17,7 @@ from inferry.server.fleet.owners import Owners
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop, wait_for
 from inferry.server.replica.spread import Charge, Peer, plan
+from inferry.server.replica.tenure import Tenure
 from inferry.server.store import StoreError
 from inferry.server.store.shared import Shared, Survey
 
@@ -33,11 +33,11 @@ class Rounds(Loop):
     Args:
         shared: The replicas.
         company: Is told who is there.
-        roll: Follows the list of servers.
-        holds: Follows the pauses.
+        roll: Follows the list of servers and the pauses.
         tidings: What is told of servers.
         adoption: Takes up what servers have that were taken over.
         fleet: The servers.
+        tenure: Whether this replica may judge others.
         number: Epoch of this replica.
     """
 
@@ -47,21 +47,21 @@ class Rounds(Loop):
         shared: Shared,
         company: Company,
         roll: Roll,
-        holds: Holds,
         tidings: Tidings,
         adoption: Adoption,
         fleet: Fleet,
+        tenure: Tenure,
         number: int,
     ) -> None:
         super().__init__()
         self._shared = shared
         self._company = company
         self._roll = roll
-        self._holds = holds
         self._tidings = tidings
         self._adoption = adoption
         self._fleet = fleet
         self._owners = Owners(fleet)
+        self._tenure = tenure
         self._number = number
         self._failing = False
 
@@ -84,14 +84,14 @@ class Rounds(Loop):
             StoreError: The store cannot be asked now.
         """
         survey = await self._shared.survey()
-        if any(one.over and one.number != self._number for one in survey.replicas):
+        over = any(one.over and one.number != self._number for one in survey.replicas)
+        if over and self._tenure.steady:
             dead = await self._shared.bury()
             if dead:
                 _log.warning("replicas have died", epochs=sorted(dead))
             survey = await self._shared.survey()
         self._company.look(survey, self._number)
-        await self._roll.follow(survey.servers)
-        await self._holds.follow(survey.pauses)
+        await self._roll.follow(survey)
         await self._spread(survey)
         await self._roll.listen()
         await self._tidings.exchange(survey)
