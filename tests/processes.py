@@ -159,7 +159,9 @@ async def start_gateway(
     """
     store = await stores.url(directory / "data")
     if store is not None:
-        settings = {"INFERRY_STORE": store, **(settings or {})}
+        # Who is killed is taken over from before long.
+        short = {"INFERRY_REPLICA_LEASE_MS": "2000"}
+        settings = {"INFERRY_STORE": store, **short, **(settings or {})}
     ports = _ports(str(own_port()), str(own_port()))
     running = await _serve(directory, *ports, *given, settings=settings)
     # As `inferry token` makes it, without a process that starts for it.

@@ -75,7 +75,7 @@ async def test_a_new_server_is_whose_it_registered_with_and_stays_so(
     assert isinstance(drained, ServerRecord)
     assert drained.owner == one.epoch.number
     (kept,) = await other.shared.servers()
-    assert (kept.record.draining, kept.asked) == (True, 2)
+    assert (kept.record.draining, kept.asked) == (True, 3)
 
 
 async def test_a_worker_is_whose_it_dialled_last(
@@ -296,3 +296,18 @@ async def test_who_is_alone_tells_nobody(pair: tuple[PostgresStore, PostgresStor
         await other.news.wait()
     rows = await on(one._options.url, "SELECT count(*) FROM tasks")
     assert rows[0][0] == 2
+
+
+async def test_who_is_broken_off_in_the_middle_leaves_the_others_a_sound_connection(
+    pair: tuple[PostgresStore, PostgresStore],
+) -> None:
+    one, other = pair
+    await put(one)
+    for _ in range(20):
+        taking = asyncio.ensure_future(one.shared.take(["srv_1"]))
+        await asyncio.sleep(0)
+        renewing = asyncio.ensure_future(one.shared.renew(draining=False))
+        await asyncio.sleep(0.001)
+        taking.cancel()
+        await renewing
+    assert await one.shared.give({"srv_1": other.epoch.number}) == {"srv_1": other.epoch.number}

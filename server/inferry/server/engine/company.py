@@ -9,13 +9,13 @@ class Company:
     def __init__(self) -> None:
         #: Whether it is this one that ends what ran out of time: it is the oldest.
         self.leads = True
-        #: Whether others were there when this one came.
-        self.joined = False
-        self._looked = False
+        #: Whether others were there when it came to that: then somebody could report all the time.
+        self.succeeds = False
+        self._led = False
 
     def look(self, survey: Survey, number: int) -> None:
         """Takes a look of the replica with this number."""
         living = [one.number for one in survey.replicas if not one.over]
-        if not self._looked:
-            self._looked, self.joined = True, living != [number]
         self.leads = number == min(living, default=number)
+        if self.leads and not self._led:
+            self._led, self.succeeds = True, living != [number]

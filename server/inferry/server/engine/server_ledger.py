@@ -1,5 +1,6 @@
 """Keeps the servers in memory in step with those on disk, as ``ledger`` does for tasks."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import structlog
@@ -19,6 +20,8 @@ class ServerLedger:
     def __init__(self, fleet: Fleet) -> None:
         #: Reads of the list of servers, which what is in memory is to follow.
         self.reads = Reads()
+        #: How often each server registered, was drained or resumed here, for who follows the list.
+        self.asked: Counter[str] = Counter()
         self._fleet = fleet
         self._orphans: dict[str, Collection[AttemptKey]] = {}
 
@@ -30,6 +33,7 @@ class ServerLedger:
         self._fleet.keep(server_id, -1)
         if isinstance(result, InferryError):
             return
+        self.asked[result.id] += 1
         self.reads.note(result.id)
         before = self._fleet.find(result.identity)
         if before is not None and before.record.id != result.id:
@@ -44,6 +48,7 @@ class ServerLedger:
         self._fleet.keep(server_id, -1)
         if isinstance(result, InferryError):
             return
+        self.asked[result.id] += 1
         self.reads.note(result.id)
         self._fleet.put(result)
         if not result.draining:
@@ -57,6 +62,7 @@ class ServerLedger:
         if isinstance(result, InferryError) or member is None:
             return
         self.reads.note(server_id)
+        self.asked.pop(server_id, None)
         self._fleet.drop(server_id)
         if member.holding:
             self._orphans[server_id] = frozenset(member.holding)

@@ -60,7 +60,7 @@ class Sweeper(Loop):
         """Expires what is over; now and then drops what has been kept long enough."""
         if not self._company.leads:
             return
-        if not self._postponed and not self._company.joined:
+        if not self._postponed and not self._company.succeeds:
             await self._engine.postpone(self._restart_grace_ms)
         self._postponed = True
         now = self._clock.now_ms()

@@ -73,7 +73,7 @@ class Roll:
                 server_id = member.record.id
                 if server_id not in there and not since.touched(server_id):
                     self._ledger.dropped(None, server_id)
-        self._asked = {one.record.id: one.asked for one in kept}
+        self._asked = {name: asked for name, asked in self._asked.items() if name in there}
         arriving = [one.record.id for one in self._fleet.own_ones if one.arriving]
         await self._adoption.adopt([one for one in arriving if one not in mine], cut=False)
 
@@ -92,6 +92,9 @@ class Roll:
         record = one.record
         member = self._fleet.get(record.id)
         known = None if member is None else (member.record, member.record.owner)
-        if known != (record, record.owner) or one.asked != self._asked.get(record.id):
+        # What was asked of it here has had its effect, which another word may have ended since.
+        asked = self._asked.get(record.id, 0) + self._ledger.asked.pop(record.id, 0)
+        if known != (record, record.owner) or one.asked != asked:
             self._fleet.put(record)
+        self._asked[record.id] = one.asked
         self._fleet.leave(record.id, one.leaves_ms)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+import asyncpg
+
 from inferry.server.store import StoreError
 from inferry.server.store.postgres.connections import (
     DATABASE_ERRORS,
@@ -177,10 +179,15 @@ class PostgresShared:
                     if self._options.pgbouncer:
                         await db.execute(_settings(self._options))
                     done = await work(db)
-            except DATABASE_ERRORS as error:
+            except StoreError:
+                raise
+            except BaseException as error:
+                # Also who is broken off in the middle leaves no connection of use to others.
                 if self._db is not None:
                     self._db.terminate()
                     self._db = None
+                if not isinstance(error, (*DATABASE_ERRORS, asyncpg.InternalClientError)):
+                    raise
                 raise StoreError(f"the replicas cannot be asked: {error}") from error
         self.note(logged=False, servers=stirs)
         return done

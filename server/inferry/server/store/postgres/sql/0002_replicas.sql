@@ -2,7 +2,7 @@
 
 ALTER TABLE servers
     -- How often it registered, was drained or was resumed: whoever gives it tasks takes note.
-    ADD COLUMN asked bigint NOT NULL DEFAULT 0 CHECK (asked >= 0),
+    ADD COLUMN asked bigint NOT NULL DEFAULT 1 CHECK (asked > 0),
     -- When it is taken out of the list at the latest; 0 when it stays.
     ADD COLUMN leaves_ms bigint NOT NULL DEFAULT 0 CHECK (leaves_ms >= 0);
 
