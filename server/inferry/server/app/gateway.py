@@ -18,6 +18,7 @@ from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
 from inferry.server.app.store import new_store
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
+from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher
@@ -219,12 +220,10 @@ class Gateway:
         return Dispatcher(
             engine=self._cases.engine,
             fleet=fleet,
-            outbound=self._outbound,
-            signer=signer,
+            server_calls=ServerCalls(self._outbound, signer, self._clock, dispatch_rules(config)),
             clock=self._clock,
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
             tenure=self._memory.tenure,
-            rules=dispatch_rules(config),
         )
 
     def _new_loops(self) -> list[Loop]:

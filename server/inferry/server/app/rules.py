@@ -1,7 +1,7 @@
 """The rules that each room is handed, from the settings: these alone know the numbers."""
 
 from inferry.server.access.tokens import TokenRules
-from inferry.server.carriers.http.process import DispatchRules
+from inferry.server.carriers.http.call import DispatchRules
 from inferry.server.carriers.worker.rules import WorkerRules
 from inferry.server.config import Config
 from inferry.server.fleet.breaker import BreakerRules

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inferry.server.access.callback import CallbackSigner
-from inferry.server.carriers.http import process
+from inferry.server.carriers.http import call as calls
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InferryError
 from inferry.server.fleet.fleet import Fleet
@@ -60,7 +60,7 @@ class Breaking:
         (Outbound, "post"),
         (Fleet, "note_call"),
         (Engine, "answer"),
-        (process, "read_answer"),
+        (calls, "read_answer"),
     ],
     ids=["before the call", "the call", "after the call", "its outcome", "its answer"],
 )
@@ -68,7 +68,7 @@ async def test_a_call_that_breaks_ends_its_attempt_at_once_and_frees_its_slot(
     gateway: Running, backend: Backend, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
 ) -> None:
     breaking = Breaking(getattr(place, name), times=1)
-    call = breaking.__get__(None, None) if place is process else breaking
+    call = breaking.__get__(None, None) if place is calls else breaking
     monkeypatch.setattr(place, name, call)
     done = await gateway.task((await gateway.create())["id"], wait_s=10)
     assert (done["status"], done["code"]) == ("FAILED", "INTERNAL_ERROR")

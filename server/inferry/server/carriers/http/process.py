@@ -1,14 +1,11 @@
 """Carries attempts to HTTP servers: ``POST {url}/process``, as the guide has it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import orjson
 import structlog
 
-from inferry.server.access.callback import CallbackSigner
-from inferry.server.carriers.http.answer import read_answer
+from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.clock import Clock
 from inferry.server.engine.tasks import Engine
@@ -16,26 +13,10 @@ from inferry.server.errors import UnavailableError
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
-from inferry.server.fleet.record import ServerRecord
-from inferry.server.outbound.client import (
-    AnswerError,
-    AnswerTimeoutError,
-    AnswerTooLargeError,
-    AnswerUnreadableError,
-    ConnectError,
-    Outbound,
-)
 from inferry.server.replica.tenure import Tenure
-from inferry.server.task.failure import Failure, Loss
+from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
-from inferry.server.task.reports import ReportRules
-
-#: What an answer means for the breaker that is not simply one.
-_ENDS: Mapping[AttemptOutcome | None, CallEnd] = {
-    AttemptOutcome.REFUSED: CallEnd.REFUSED,
-    AttemptOutcome.AMBIGUOUS: CallEnd.BROKEN,
-}
 
 #: What comes of a call that the gateway itself stumbled over.
 _BROKEN = Failure(
@@ -47,31 +28,16 @@ _AGAIN_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchRules:
-    """The numbers of a call."""
-
-    #: What a report may hold.
-    report: ReportRules
-    #: Waited beyond an attempt's timeout.
-    grace_ms: int
-    #: A call that had less and brought no answer says nothing of its server: with timeouts of its
-    #: own choice one client could have it taken from all others.
-    patience_ms: int
-
-
 class Dispatcher:
     """Calls servers; as many calls at once as there are slots.
 
     Args:
         engine: Takes what comes of the calls.
         fleet: The servers, and what their calls tell of them.
-        outbound: Sends.
-        signer: Makes callback URLs.
+        server_calls: Makes the calls.
         clock: The time.
         stopper: Stops what is no longer wanted.
         tenure: Whether this replica may call servers.
-        rules: The numbers of a call.
     """
 
     def __init__(
@@ -79,21 +45,17 @@ class Dispatcher:
         *,
         engine: Engine,
         fleet: Fleet,
-        outbound: Outbound,
-        signer: CallbackSigner,
+        server_calls: ServerCalls,
         clock: Clock,
         stopper: Stopper,
         tenure: Tenure,
-        rules: DispatchRules,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
-        self._outbound = outbound
-        self._signer = signer
+        self._server_calls = server_calls
         self._clock = clock
         self._stopper = stopper
         self._tenure = tenure
-        self._rules = rules
         self._calls: dict[AttemptKey, tuple[TaskRecord, asyncio.Task[None]]] = {}
         #: Those whose answer is being written, too.
         self._running: dict[AttemptKey, asyncio.Task[None]] = {}
@@ -113,7 +75,7 @@ class Dispatcher:
             if call is not None:
                 call.cancel()
                 if closed.outcome is AttemptOutcome.TIMED_OUT:
-                    self._note(record, self._unanswered(record))
+                    self._note(record, self._server_calls.unanswered(record))
 
     def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
         """Has the server told that it should stop."""
@@ -177,7 +139,7 @@ class Dispatcher:
         if not self._tenure.holds:
             # It stood still, or lost sight of the store: another replica may call by now.
             return Failure(AttemptOutcome.REFUSED, "the replica's lease was over before the call")
-        end, answer = await self._ask(member.record, record, payload)
+        end, answer = await self._server_calls.ask(member.record, record, payload)
         self._note(record, end, answer.retry_after_ms if isinstance(answer, Failure) else None)
         return answer
 
@@ -204,66 +166,7 @@ class Dispatcher:
             else:
                 return
 
-    async def _ask(
-        self, server: ServerRecord, record: TaskRecord, payload: bytes
-    ) -> tuple[CallEnd | None, Input | Failure | None]:
-        left_ms = record.total_deadline_ms - self._clock.now_ms()
-        timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
-        try:
-            response = await self._outbound.post(
-                f"{server.url}/process",
-                self._body(record, payload, timeout_ms),
-                timeout_s=(timeout_ms + self._rules.grace_ms) / 1000,
-                private_allowed=server.private_allowed,
-            )
-        except ConnectError as error:
-            return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))
-        except AnswerTimeoutError:
-            return self._unanswered(record), None
-        except AnswerTooLargeError as error:
-            too_large = Failure(AttemptOutcome.REJECTED, str(error), "RESOURCE_LIMIT")
-            return CallEnd.ANSWERED, too_large
-        except AnswerUnreadableError as error:
-            return CallEnd.ANSWERED, Failure(AttemptOutcome.REJECTED, str(error))
-        except AnswerError as error:
-            return CallEnd.BROKEN, Failure(AttemptOutcome.AMBIGUOUS, str(error))
-        wait_s = response.retry_after_s
-        answer = read_answer(
-            response.status,
-            response.body,
-            None if wait_s is None else int(wait_s * 1000),
-            self._rules.report,
-            asynchronous=record.spec.asynchronous,
-        )
-        return _end_of(answer), answer
-
-    def _unanswered(self, record: TaskRecord) -> CallEnd | None:
-        """Tells what a call says of its server that brought no answer in time."""
-        return CallEnd.BROKEN if record.spec.timeout_ms >= self._rules.patience_ms else None
-
     def _note(self, record: TaskRecord, end: CallEnd | None, wait_ms: int | None = None) -> None:
         if end is not None:
             server_id, now = record.server_id or "", self._clock.now_ms()
             self._fleet.note_call(server_id, record.spec.id, record.attempt, now, end, wait_ms)
-
-    def _body(self, record: TaskRecord, payload: bytes, timeout_ms: int) -> bytes:
-        spec, url = record.spec, None
-        if spec.asynchronous:
-            url = self._signer.url(spec.id, record.attempt, record.server_id or "")
-        return orjson.dumps(
-            {
-                "id": spec.id,
-                "type": spec.type,
-                "payload": orjson.Fragment(payload),
-                "callback_url": url,
-                "timeout": timeout_ms,
-                "attempt": record.attempt,
-            }
-        )
-
-
-def _end_of(given: Input | Failure) -> CallEnd:
-    """Tells what an answer says of its server: one that lost an attempt and says so answered."""
-    told = isinstance(given, Failure) and given.loss is Loss.INTERRUPTED
-    failed = given.outcome if isinstance(given, Failure) and not told else None
-    return _ENDS.get(failed, CallEnd.ANSWERED)
