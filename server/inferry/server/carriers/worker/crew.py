@@ -10,8 +10,8 @@ from inferry.server.access.resume import ResumeSigner
 from inferry.server.carriers.worker.chunks import Budget
 from inferry.server.carriers.worker.deeds import Deeds
 from inferry.server.carriers.worker.holds import key
-from inferry.server.carriers.worker.rules import PROTOCOL, REFS_LIMIT, WorkerRules
-from inferry.server.carriers.worker.session import Session
+from inferry.server.carriers.worker.rules import REFS_LIMIT, WorkerRules
+from inferry.server.carriers.worker.session import Session, new_welcome
 from inferry.server.carriers.worker.worker import Worker
 from inferry.server.clock import Clock
 from inferry.server.errors import (
@@ -27,7 +27,7 @@ from inferry.server.fleet.record import Transport
 from inferry.server.loop import wait_for
 from inferry.server.replica.tenure import Tenure
 from inferry.server.task.record import Status, TaskRecord
-from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello, WorkerWelcome
+from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello
 
 #: How long a stream may take to end that is to end.
 _LAST_WORDS_MS = 2_000
@@ -136,7 +136,8 @@ class Crew:
         session = Session(server_id, self._rules, self._budget, self._random, now, token_ends_ms)
         session.ready = hello.ready
         self._streams[session] = give_up
-        session.outbox.welcome(self._welcome(server_id, token_ends_ms, resumed=resumed))
+        token = self._resume.token(server_id)
+        session.outbox.welcome(new_welcome(session, token, self._rules, resumed=resumed))
         held = [key(named) for named in hello.held[:REFS_LIMIT]]
         worker.attach(session, held, now, resumed=resumed)
         _log.info("stream opened", server_id=server_id, sdk=hello.sdk[:100], resumed=resumed)
@@ -238,21 +239,3 @@ class Crew:
     def _end(self, session: Session, error: InferryError | None) -> None:
         session.end(error)
         self._ending[session] = self._clock.now_ms() + _LAST_WORDS_MS
-
-    def _welcome(self, server_id: str, token_ends_ms: int, *, resumed: bool) -> WorkerWelcome:
-        rules = self._rules
-        welcome = WorkerWelcome(
-            server_id=server_id,
-            protocol_version=PROTOCOL,
-            resume_token=self._resume.token(server_id),
-            resumed=resumed,
-            heartbeat_interval_ms=rules.beat_ms,
-            acknowledge_within_ms=rules.acknowledge_ms,
-            lease_ms=rules.lease_ms,
-            unacknowledged_reports_limit=rules.reports,
-            result_limit_bytes=rules.report.largest,
-            chunk_bytes=rules.chunk_bytes,
-            stalled_after_ms=rules.stalled_ms,
-        )
-        welcome.token_expires_at.FromMilliseconds(token_ends_ms)
-        return welcome

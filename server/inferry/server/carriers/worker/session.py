@@ -11,13 +11,14 @@ from inferry.server.carriers.worker.chunks import Budget, Chunks
 from inferry.server.carriers.worker.outbox import Outbox
 from inferry.server.carriers.worker.rules import (
     BEAT_JITTER,
+    PROTOCOL,
     RECONNECT_JITTER,
     SILENT_BEATS,
     WorkerRules,
 )
 from inferry.server.errors import InferryError, UnauthenticatedError, UnavailableError
 from inferry.server.fleet.line import Connection
-from inferry.v1.worker_pb2 import Reconnect
+from inferry.v1.worker_pb2 import Reconnect, WorkerWelcome
 
 
 class Session:
@@ -156,3 +157,31 @@ class Session:
 
     def _spread(self, about_ms: int, jitter: float) -> int:
         return int(about_ms * (1 + jitter * (2 * self._random.random() - 1)))
+
+
+def new_welcome(
+    session: Session, resume_token: str, rules: WorkerRules, *, resumed: bool
+) -> WorkerWelcome:
+    """Makes what a worker is told first on its stream.
+
+    Args:
+        session: The stream.
+        resume_token: Shows on its next stream that the worker is the same.
+        rules: The numbers.
+        resumed: Whether it has shown that now: then it keeps what it has.
+    """
+    welcome = WorkerWelcome(
+        server_id=session.server_id,
+        protocol_version=PROTOCOL,
+        resume_token=resume_token,
+        resumed=resumed,
+        heartbeat_interval_ms=rules.beat_ms,
+        acknowledge_within_ms=rules.acknowledge_ms,
+        lease_ms=rules.lease_ms,
+        unacknowledged_reports_limit=rules.reports,
+        result_limit_bytes=rules.report.largest,
+        chunk_bytes=rules.chunk_bytes,
+        stalled_after_ms=rules.stalled_ms,
+    )
+    welcome.token_expires_at.FromMilliseconds(session.token_ends_ms)
+    return welcome
