@@ -18,6 +18,7 @@ from inferry.server.errors import InferryError
 from inferry.server.rpc.admission import CALLER, Admission, Caller, no_report
 from inferry.server.rpc.call_log import CallLog, Context
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
+from inferry.server.rpc.unanswered import Unanswered
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -67,11 +68,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         # Bound now: a logger from the module's top would be looked up anew for each call.
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
-        #: Calls that get one answer, and have not got it.
-        self._unanswered = 0
-        #: Set while there are none.
-        self.answered = asyncio.Event()
-        self.answered.set()
+        self._unanswered = Unanswered()
+        #: Set while no call that is to get one answer waits for it.
+        self.answered = self._unanswered.none
 
     async def intercept_service(
         self,
@@ -156,29 +155,24 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Context) -> Any:
             call = CallLog(self._log, method, None if parse else request)
-            self._unanswered += 1
-            self.answered.clear()
-            try:
-                if parse is not None:
-                    request = _parsed(request, parse, call)
-                mark = CALLER.set(caller_of(context))
+            with self._unanswered:
                 try:
-                    answer = behaviour(request, context)
-                    # It is the servicer's alone now: whoever waits for long may let go of it.
-                    del request
-                    response = await answer
-                finally:
-                    CALLER.reset(mark)
-            except asyncio.CancelledError:
-                call.ended(StatusCode.CANCELLED)
-                raise
-            except Exception as error:  # noqa: BLE001  # nothing may leak
-                request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
-                await call.fail(error, context)
-            finally:
-                self._unanswered -= 1
-                if not self._unanswered:
-                    self.answered.set()
+                    if parse is not None:
+                        request = _parsed(request, parse, call)
+                    mark = CALLER.set(caller_of(context))
+                    try:
+                        answer = behaviour(request, context)
+                        # It is the servicer's alone now: whoever waits for long may let go of it.
+                        del request
+                        response = await answer
+                    finally:
+                        CALLER.reset(mark)
+                except asyncio.CancelledError:
+                    call.ended(StatusCode.CANCELLED)
+                    raise
+                except Exception as error:  # noqa: BLE001  # nothing may leak
+                    request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
+                    await call.fail(error, context)
             call.ended(StatusCode.OK, response)
             return response
 
