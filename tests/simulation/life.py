@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from inferry.server.app import gateway as gateways
-from inferry.server.app import use_cases, workers
+from inferry.server.app import loops, use_cases, workers
 from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
@@ -137,11 +137,10 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
         gateways,
         new_store=lambda _config: life.store,
         Outbound=lambda *_limits: SimulatedOutbound(network, life),
-        Random=chance,
-        PURGE_INTERVAL_MS=life.world.weather.purge_ms,
     )
     with (
         edges,
+        patch.multiple(loops, Random=chance, PURGE_INTERVAL_MS=life.world.weather.purge_ms),
         patch.object(use_cases, "Random", chance),
         patch.object(workers, "Random", chance),
         patch.object(grpc.aio, "server", lambda **_options: _NoServer()),

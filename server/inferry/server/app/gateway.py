@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 
 import structlog
 
@@ -11,6 +10,7 @@ from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
 from inferry.server.app.access import load_keys, new_verifier
+from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
 from inferry.server.app.replicas import Replicas, new_replicas
 from inferry.server.app.rules import dispatch_rules, new_tenure, server_defaults
@@ -20,18 +20,13 @@ from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
-from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.carriers.http.process import Dispatcher
 from inferry.server.carriers.switch import CarrierSwitch
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
-from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.last_waits import LastWaits
-from inferry.server.engine.recovery import Recovery
 from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_time
-from inferry.server.engine.scheduler import Scheduler
-from inferry.server.engine.sweeper import Sweeper
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
@@ -39,8 +34,6 @@ from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.wire.limits import ENVELOPE_BYTES
-
-PURGE_INTERVAL_MS = 60_000
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
 LAST_WORDS_S = 0.5
@@ -102,7 +95,16 @@ class Gateway:
         self._replicas: Replicas | None = None
         self._grace_s = config.shutdown_grace_ms / 1_000
         self._started = False
-        self._loops = self._new_loops()
+        self._loops = new_loops(
+            config=config,
+            clock=self._clock,
+            store=self._store,
+            memory=self._memory,
+            cases=self._cases,
+            workers=self._workers,
+            outbound=self._outbound,
+            say_ready=self._rpc.say_ready,
+        )
         self._last_waits = LastWaits(
             self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock
         )
@@ -225,41 +227,6 @@ class Gateway:
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
             tenure=self._memory.tenure,
         )
-
-    def _new_loops(self) -> list[Loop]:
-        config, clock, memory, cases = self._config, self._clock, self._memory, self._cases
-        loops = [
-            cases.board,
-            Recovery(self._store, memory.allocator, self._rpc.say_ready),
-            cases.departures,
-            Sweeper(
-                engine=cases.engine,
-                store=self._store,
-                alarm=memory.alarm,
-                clock=clock,
-                company=memory.company,
-                restart_grace_ms=config.restart_grace_ms,
-                purge_interval_ms=PURGE_INTERVAL_MS,
-                tombstone_ms=config.tombstone_ms,
-            ),
-            HealthLoop(
-                fleet=memory.fleet,
-                lose=cases.engine.lose,
-                outbound=self._outbound,
-                clock=clock,
-                random=Random(),  # noqa: S311  # jitter
-                interval_ms=config.probe_interval_ms,
-                timeout_ms=config.probe_timeout_ms,
-                lease_ms=config.lease_ms,
-            ),
-            self._workers.rounds,
-            memory.idleness,
-            memory.refill,
-            Scheduler(cases.engine, memory.allocator, clock),
-        ]
-        if config.forget_after_ms:
-            loops.append(Absentees(cases.registry, clock, config.forget_after_ms))
-        return loops
 
 
 def _make_data_dir(path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What runs in the background of a gateway, alone or not."""
+
+from random import Random
+
+from inferry.server.app.memory import Memory
+from inferry.server.app.use_cases import UseCases
+from inferry.server.app.workers import Workers
+from inferry.server.carriers.http.probe import HealthLoop
+from inferry.server.clock import SteadyClock
+from inferry.server.config import Config
+from inferry.server.engine.absentees import Absentees
+from inferry.server.engine.recovery import Recovery, SayReady
+from inferry.server.engine.scheduler import Scheduler
+from inferry.server.engine.sweeper import Sweeper
+from inferry.server.loop import Loop
+from inferry.server.outbound.client import Outbound
+from inferry.server.store import Store
+
+PURGE_INTERVAL_MS = 60_000
+
+
+def new_loops(
+    *,
+    config: Config,
+    clock: SteadyClock,
+    store: Store,
+    memory: Memory,
+    cases: UseCases,
+    workers: Workers,
+    outbound: Outbound,
+    say_ready: SayReady,
+) -> list[Loop]:
+    """Makes the loops of a gateway, in the order in which they are to be started.
+
+    Args:
+        config: The settings.
+        clock: The time.
+        store: Where all is kept.
+        memory: What the gateway knows.
+        cases: The use cases.
+        workers: The workers, whose rounds are among the loops.
+        outbound: Sends probes.
+        say_ready: Is told whether the gateway can serve.
+    """
+    loops = [
+        cases.board,
+        Recovery(store, memory.allocator, say_ready),
+        cases.departures,
+        Sweeper(
+            engine=cases.engine,
+            store=store,
+            alarm=memory.alarm,
+            clock=clock,
+            company=memory.company,
+            restart_grace_ms=config.restart_grace_ms,
+            purge_interval_ms=PURGE_INTERVAL_MS,
+            tombstone_ms=config.tombstone_ms,
+        ),
+        HealthLoop(
+            fleet=memory.fleet,
+            lose=cases.engine.lose,
+            outbound=outbound,
+            clock=clock,
+            random=Random(),  # noqa: S311  # jitter
+            interval_ms=config.probe_interval_ms,
+            timeout_ms=config.probe_timeout_ms,
+            lease_ms=config.lease_ms,
+        ),
+        workers.rounds,
+        memory.idleness,
+        memory.refill,
+        Scheduler(cases.engine, memory.allocator, clock),
+    ]
+    if config.forget_after_ms:
+        loops.append(Absentees(cases.registry, clock, config.forget_after_ms))
+    return loops
