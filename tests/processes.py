@@ -165,7 +165,8 @@ async def start_gateway(
     ports = _ports(str(own_port()), str(own_port()))
     running = await _serve(directory, *ports, *given, settings=settings)
     # As `inferry token` makes it, without a process that starts for it.
-    secret, now_ms = read_secret(directory / "data", None), SystemClock().now_ms()
+    configured = (settings or {}).get("INFERRY_JWT_SECRET")
+    secret, now_ms = read_secret(directory / "data", configured), SystemClock().now_ms()
     token = issue_token(secret, "tester", Role.ADMIN, None, _TOKEN_S, now_ms)
     return GatewayProcess(directory, running, token, *given, settings=settings)
 

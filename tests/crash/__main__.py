@@ -1,6 +1,7 @@
-"""Kills a gateway and its workers under load, again and again.
+"""Kills gateways and their workers under load, again and again.
 
 python -m tests.crash --runs 500
+python -m tests.crash --store postgres --tasks 5000
 """
 
 # ruff: noqa: T201 - it prints what it found
@@ -9,25 +10,41 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from random import SystemRandom
 
-from tests.crash.kill_loop import run
+from tests.crash import kill_loop, replica_loop
+from tests.crash.verdict import Verdict
+from tests.postgres import URL, database, postgres_server
 
 
 def main() -> int:
     """Runs the loop; the exit status is 1 if anything is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--runs", type=int, default=50, help="kills (default: 50)")
+    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument(
+        "--tasks", type=int, default=5_000, help="tasks of the replicas (default: 5000)"
+    )
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="inferry-crash-") as directory:
-        verdict = asyncio.run(run(Path(directory), given.runs, given.seed))
+        verdict = asyncio.run(_run(Path(directory), given))
     for violation in verdict.violations:
         print(violation)
     print(verdict.summary())
     return 1 if verdict.violations else 0
+
+
+async def _run(directory: Path, given: argparse.Namespace) -> Verdict:
+    if given.store == "sqlite":
+        return await kill_loop.run(directory, given.runs, given.seed)
+    with ExitStack() as stack:
+        server = URL or stack.enter_context(postgres_server()).url
+        async with database(server) as url:
+            return await replica_loop.run(directory, url, given.tasks, given.seed)
 
 
 if __name__ == "__main__":

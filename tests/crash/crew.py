@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 
 from tests.crash.cutter import Cutter, running_cutter
+from tests.crash.gateways import Gateways
 from tests.crash.history import Run
-from tests.processes import GatewayProcess
 
 #: Attempts that one takes at once.
 _SLOTS = 100
@@ -146,14 +146,14 @@ class Crew:
 
 
 @asynccontextmanager
-async def running_crew(gateway: GatewayProcess, count: int, random: Random) -> AsyncIterator[Crew]:
+async def running_crew(gateways: Gateways, count: int, random: Random) -> AsyncIterator[Crew]:
     """Runs so many workers until the block ends."""
     async with AsyncExitStack() as stack:
         workers = {}
         for number in range(count):
-            cutter = await stack.enter_async_context(running_cutter(gateway.grpc))
+            cutter = await stack.enter_async_context(running_cutter(gateways.grpc))
             name = f"streamed-{number}"
-            worker = StreamedWorker(name, gateway.token, cutter.address, gateway.directory)
+            worker = StreamedWorker(name, gateways.token, cutter.address, gateways.directory)
             stack.push_async_callback(worker.kill)
             await worker.start()
             workers[worker] = cutter

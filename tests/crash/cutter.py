@@ -1,8 +1,9 @@
-"""A proxy before the gateway's gRPC that cuts connections between two messages."""
+"""A proxy before the gateways' gRPC that cuts connections between two messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 
 _PREFACE = 24
 _HEADER = 9
@@ -13,11 +14,11 @@ class Cutter:
     """Forwards HTTP/2; cuts a connection once so many messages have passed one way.
 
     Args:
-        target: ``HOST:PORT`` of the gateway, which may be gone.
+        targets: ``HOST:PORT`` of each gateway, which may be gone; the next one at each connection.
     """
 
-    def __init__(self, target: str) -> None:
-        self._host, _, self._port = target.rpartition(":")
+    def __init__(self, targets: Sequence[str]) -> None:
+        self._targets = cycle(targets)
         #: ``HOST:PORT`` where it listens.
         self.address = ""
         #: Connections that were cut.
@@ -38,7 +39,8 @@ class Cutter:
         task.add_done_callback(self._serving.discard)
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                there, on = await asyncio.open_connection(self._host, int(self._port))
+                host, _, port = next(self._targets).rpartition(":")
+                there, on = await asyncio.open_connection(host, int(port))
                 try:
                     await self._forward(reader, writer, there, on)
                 finally:
@@ -96,9 +98,9 @@ class Cutter:
 
 
 @asynccontextmanager
-async def running_cutter(target: str) -> AsyncIterator[Cutter]:
+async def running_cutter(targets: Sequence[str]) -> AsyncIterator[Cutter]:
     """Runs one on a free port."""
-    cutter = Cutter(target)
+    cutter = Cutter(targets)
     server = await asyncio.start_server(cutter.serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     cutter.address = f"{host}:{port}"

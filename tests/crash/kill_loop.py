@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
+from tests.crash.gateways import running_gateways
 from tests.crash.load import Load, under_load
 from tests.crash.moments import Moment
 from tests.crash.verdict import Verdict
-from tests.processes import GatewayProcess, start_gateway
+from tests.processes import GatewayProcess
 
 #: How long the gateway serves at least, and at most, before the next kill is due.
 _SERVES_S = (0.05, 0.5)
@@ -20,15 +21,15 @@ _AIM_S = 0.008
 #: Recovery takes about as long.
 _RECOVERY_S = 0.05
 #: What a kill lost on its way to a worker ends by this clock.
-_TIMEOUT_MS = 5_000
+TIMEOUT_MS = 5_000
 #: Between heartbeats of workers, and how long what they have is kept for them.
 _BEAT_MS, _LEASE_MS = 300, 1_000
-_SETTINGS = {
+SETTINGS = {
     "INFERRY_WORKER_HEARTBEAT_MS": str(_BEAT_MS),
     "INFERRY_LEASE_MS": str(_LEASE_MS),
 }
 #: Three silent intervals, the lease, and more.
-_FROZEN_S = (3 * _BEAT_MS + _LEASE_MS) / 1_000 + 0.5
+FROZEN_S = (3 * _BEAT_MS + _LEASE_MS) / 1_000 + 0.5
 #: The share of rounds in which something is done to a worker, not to the gateway.
 _HARM = 0.5
 #: Holds the id of the process that has the data open.
@@ -61,7 +62,7 @@ class Killer:
     async def harm_a_worker(self) -> None:
         """Lets all work for a while, and does something to a worker."""
         await asyncio.sleep(self._random.uniform(*_SERVES_S))
-        self._load.history.kills.append(await self._load.crew.harm(_FROZEN_S))
+        self._load.history.kills.append(await self._load.crew.harm(FROZEN_S))
 
     async def _await(self, moment: Moment) -> None:
         """Waits for a moment and a little longer, but not for ever."""
@@ -102,15 +103,14 @@ async def run(directory: Path, kills: int, seed: int) -> Verdict:
             the machine.
     """
     random = Random(seed)
-    gateway = await start_gateway(directory, settings=_SETTINGS)
-    try:
-        async with under_load(gateway, random, _TIMEOUT_MS) as load:
-            killer = Killer(gateway, load, random)
-            for _ in range(kills):
-                if random.random() < _HARM:
-                    await killer.harm_a_worker()
-                else:
-                    await killer.kill_and_restart()
-            return await load.settle()
-    finally:
-        await gateway.stop()
+    async with (
+        running_gateways(directory, SETTINGS) as gateways,
+        under_load(gateways, random, TIMEOUT_MS) as load,
+    ):
+        killer = Killer(gateways.processes[0], load, random)
+        for _ in range(kills):
+            if random.random() < _HARM:
+                await killer.harm_a_worker()
+            else:
+                await killer.kill_and_restart()
+        return await load.settle()

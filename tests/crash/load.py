@@ -1,4 +1,4 @@
-"""Backends, workers and clients around one gateway: the load under which it is killed."""
+"""Backends, workers and clients around the gateways: the load under which they are killed."""
 
 import asyncio
 from collections import Counter
@@ -10,13 +10,13 @@ from tests.crash.aftermath import collect
 from tests.crash.checker import check
 from tests.crash.clients import Client
 from tests.crash.crew import Crew, running_crew
+from tests.crash.gateways import Gateways
 from tests.crash.history import History
 from tests.crash.moments import Moments
 from tests.crash.rest import Rest, running_rest
 from tests.crash.rpc import Rpc, running_rpc
 from tests.crash.verdict import Verdict
 from tests.crash.workers import Worker, running_worker
-from tests.processes import GatewayProcess
 
 WORKERS = 2
 STREAMED = 2
@@ -26,11 +26,18 @@ _SLOTS = 200
 
 
 class Load:
-    """What is around the gateway."""
+    """What is around the gateways."""
 
     def __init__(
-        self, history: History, rest: Rest, rpc: Rpc, moments: Moments, crew: Crew
+        self,
+        gateways: Gateways,
+        history: History,
+        rest: Rest,
+        rpc: Rpc,
+        moments: Moments,
+        crew: Crew,
     ) -> None:
+        self.gateways = gateways
         self.history = history
         #: The workers that dial in.
         self.crew = crew
@@ -41,22 +48,24 @@ class Load:
         self._clients: list[Client] = []
         self._living: list[asyncio.Task[None]] = []
 
-    async def begin(self, stack: AsyncExitStack, random: Random, timeout_ms: int) -> None:
+    async def begin(
+        self, stack: AsyncExitStack, random: Random, timeout_ms: int, clients: int
+    ) -> None:
         """Starts the workers, registers them and lets the clients begin."""
         for number in range(WORKERS):
             name = f"worker-{number}"
-            running = running_worker(name, self.history, self.moments)
+            running = running_worker(name, self.gateways, self.history, self.moments)
             worker, backend = await stack.enter_async_context(running)
             self._workers.append(worker)
             said = {"url": backend.url, "name": name, "maxConcurrent": _SLOTS}
             status, answer = await self._rest.until_answered("POST", "/api/servers/register", said)
             assert status == 200, answer
-        clients = await stack.enter_async_context(asyncio.TaskGroup())
-        for _ in range(CLIENTS):
+        living = await stack.enter_async_context(asyncio.TaskGroup())
+        for _ in range(clients):
             own = Random(random.random())
             client = Client(self._rest, self._rpc, self.history, self.moments, own, timeout_ms)
             self._clients.append(client)
-            self._living.append(clients.create_task(client.live()))
+            self._living.append(living.create_task(client.live()))
 
     def open_gates(self, *, for_good: bool = False) -> None:
         """Lets all workers report what they keep for a burst."""
@@ -78,23 +87,23 @@ class Load:
 
 @asynccontextmanager
 async def under_load(
-    gateway: GatewayProcess, random: Random, timeout_ms: int
+    gateways: Gateways, random: Random, timeout_ms: int, clients: int = CLIENTS
 ) -> AsyncIterator[Load]:
-    """Puts load on a gateway until the block ends.
+    """Puts load on gateways until the block ends.
 
     Args:
-        gateway: It may be killed, stopped and started again meanwhile.
+        gateways: They may be killed, stopped and started again meanwhile.
         random: Draws what clients do.
         timeout_ms: Of the attempts of asynchronous tasks.
+        clients: How many there are.
     """
     history, moments = History(), Moments()
     async with AsyncExitStack() as stack:
-        where = gateway.token, history
-        rest = await stack.enter_async_context(running_rest(gateway.rest, *where))
-        rpc = await stack.enter_async_context(running_rpc(gateway.grpc, *where))
+        rest = await stack.enter_async_context(running_rest(gateways, history))
+        rpc = await stack.enter_async_context(running_rpc(gateways, history))
         crew = await stack.enter_async_context(
-            running_crew(gateway, STREAMED, Random(random.random()))
+            running_crew(gateways, STREAMED, Random(random.random()))
         )
-        load = Load(history, rest, rpc, moments, crew)
-        await load.begin(stack, random, timeout_ms)
+        load = Load(gateways, history, rest, rpc, moments, crew)
+        await load.begin(stack, random, timeout_ms, clients)
         yield load

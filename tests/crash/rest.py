@@ -1,13 +1,15 @@
-"""Calls of a gateway that may be gone at any time."""
+"""Calls of gateways that may be gone at any time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 import aiohttp
 import orjson
 
+from tests.crash.gateways import Gateways
 from tests.crash.history import History, Json
 
 #: Between two tries of a call.
@@ -17,13 +19,14 @@ _BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutErr
 
 
 class Rest:
-    """What everybody calls the gateway through."""
+    """What everybody calls the gateways through, one after the other."""
 
-    def __init__(self, url: str, token: str, history: History) -> None:
-        self._url = url
+    def __init__(self, gateways: Gateways, history: History) -> None:
+        self._urls = cycle(gateways.rest)
+        self._shared = gateways.shared
         self._history = history
         self.http = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"}, timeout=_CALL_TIMEOUT
+            headers={"Authorization": f"Bearer {gateways.token}"}, timeout=_CALL_TIMEOUT
         )
 
     async def once(
@@ -33,9 +36,13 @@ class Rest:
         while True:
             try:
                 async with self.http.request(
-                    verb, self._url + path, json=body, headers=headers
+                    verb, next(self._urls) + path, json=body, headers=headers
                 ) as response:
-                    return response.status, orjson.loads(await response.read())
+                    answer = orjson.loads(await response.read())
+                    if not self._leaves(response):
+                        return response.status, answer
+                    self._history.broken.append(f"{verb} {path}: {answer}")
+                    return None
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(_PAUSE_S)
             except _BROKEN as error:
@@ -64,10 +71,12 @@ class Rest:
         A task's place in the queue, which comes in between, is no event.
         """
         headers = {"Last-Event-ID": str(after)}
-        url = f"{self._url}/api/tasks/{task_id}/events"
+        url = f"{next(self._urls)}/api/tasks/{task_id}/events"
         try:
             async with self.http.get(url, headers=headers) as response:
-                if response.status != 200:
+                if self._leaves(response):
+                    await asyncio.sleep(_PAUSE_S)
+                elif response.status != 200:
                     yield {"refused": response.status}
                 async for line in response.content:
                     if line.startswith(b"data:"):
@@ -77,11 +86,15 @@ class Rest:
         except _BROKEN:
             await asyncio.sleep(_PAUSE_S)
 
+    def _leaves(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether a gateway that stops or begins anew sends its callers to another."""
+        return self._shared and response.status == 503
+
 
 @asynccontextmanager
-async def running_rest(url: str, token: str, history: History) -> AsyncIterator[Rest]:
+async def running_rest(gateways: Gateways, history: History) -> AsyncIterator[Rest]:
     """Opens it."""
-    rest = Rest(url, token, history)
+    rest = Rest(gateways, history)
     try:
         yield rest
     finally:

@@ -1,8 +1,9 @@
-"""Creates tasks over gRPC, at a gateway that may be gone at any time."""
+"""Creates tasks over gRPC, at gateways that may be gone at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import cycle
 from typing import Any
 
 import grpc
@@ -13,11 +14,14 @@ from grpc.aio import AioRpcError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.crash.gateways import Gateways
 from tests.crash.history import History, Json
 
 #: Between two tries of a call.
 _PAUSE_S = 0.02
 _WITHIN_S = 30
+#: How long one is waited for before the next one is tried.
+_READY_S = 0.3
 _OPTIONS = [
     # The gateway is back soon: a client that waits longer each time would miss it.
     ("grpc.initial_reconnect_backoff_ms", 20),
@@ -27,10 +31,10 @@ _OPTIONS = [
 
 
 class Rpc:
-    """A connection, made again and again. Answers are told in the words of REST."""
+    """A connection to each, made again and again. Answers are told in the words of REST."""
 
-    def __init__(self, channel: grpc.aio.Channel, token: str, history: History) -> None:
-        self._stub: Any = TaskServiceStub(channel)
+    def __init__(self, channels: Sequence[grpc.aio.Channel], token: str, history: History) -> None:
+        self._channels = cycle([(channel, TaskServiceStub(channel)) for channel in channels])
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._history = history
 
@@ -41,9 +45,10 @@ class Rpc:
         """
         request = _request(said, key)
         while True:
+            stub = await self._ready()
             try:
                 # Until there is a connection nothing is sent.
-                reply = await self._stub.CreateTask(
+                reply = await stub.CreateTask(
                     request, metadata=self._metadata, timeout=_WITHIN_S, wait_for_ready=True
                 )
             except AioRpcError as error:
@@ -56,6 +61,15 @@ class Rpc:
             else:
                 self._history.by_rpc += 1
                 return 202 if request.asynchronous else 200, _plain(reply.task)
+
+    async def _ready(self) -> Any:
+        """Finds one that there is a connection to."""
+        while True:
+            channel, stub = next(self._channels)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_READY_S):
+                    await channel.channel_ready()
+                return stub
 
 
 def _request(said: Json, key: str | None) -> CreateTaskRequest:
@@ -84,7 +98,11 @@ def _plain(task: Task) -> Json:
 
 
 @asynccontextmanager
-async def running_rpc(address: str, token: str, history: History) -> AsyncIterator[Rpc]:
+async def running_rpc(gateways: Gateways, history: History) -> AsyncIterator[Rpc]:
     """Opens it."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
-        yield Rpc(channel, token, history)
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=_OPTIONS))
+            for address in gateways.grpc
+        ]
+        yield Rpc(channels, gateways.token, history)

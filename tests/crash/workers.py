@@ -1,14 +1,17 @@
-"""Real HTTP backends that outlive the gateway: they tell it what they did until it answers."""
+"""Real HTTP backends that outlive the gateways: they tell one what they did until it answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 import aiohttp
+import yarl
 from aiohttp import web
 
 from tests.backends import Backend, Job, running_backend
+from tests.crash.gateways import Gateways
 from tests.crash.history import PLANNED, History, Plan, Run, Told
 from tests.crash.moments import Moment, Moments
 
@@ -24,8 +27,10 @@ _HEARD = frozenset({200, 404, 409, 410})
 class Worker:
     """One backend. What it does with a task stands in the payload."""
 
-    def __init__(self, name: str, history: History, moments: Moments) -> None:
+    def __init__(self, name: str, gateways: Gateways, history: History, moments: Moments) -> None:
         self._name = name
+        self._urls = cycle(gateways.rest)
+        self._shared = gateways.shared
         self._history = history
         self._moments = moments
         self._http = aiohttp.ClientSession(timeout=_REPORT_TIMEOUT)
@@ -93,8 +98,10 @@ class Worker:
         """Reports until the gateway answers; gives its answer, or None if it wants none of it."""
         while True:
             self._moments.pass_by(Moment.REPORT)
+            # Any of them takes a report, as if they stood behind one proxy.
+            url = yarl.URL(next(self._urls)).join(yarl.URL(job["callback_url"]).relative())
             try:
-                async with self._http.put(job["callback_url"], json=said) as response:
+                async with self._http.put(url, json=said) as response:
                     answer, code = await response.json(), response.status
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(_PAUSE_S)
@@ -107,7 +114,9 @@ class Worker:
                 told = Told(job["id"], job["attempt"], said, code, answer)
                 self._history.told.append(told)
                 return dict(answer) if code == 200 else None
-            self._history.surprises.append(f"report on {job['id']}: {code} {answer}")
+            noted = f"report on {job['id']}: {code} {answer}"
+            leaves = self._shared and code == 503
+            (self._history.broken if leaves else self._history.surprises).append(noted)
             await asyncio.sleep(_PAUSE_S)
 
 
@@ -120,10 +129,10 @@ def _answer(outcome: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running_worker(
-    name: str, history: History, moments: Moments
+    name: str, gateways: Gateways, history: History, moments: Moments
 ) -> AsyncIterator[tuple[Worker, Backend]]:
     """Runs a worker on a free port."""
-    worker = Worker(name, history, moments)
+    worker = Worker(name, gateways, history, moments)
     try:
         async with running_backend(worker) as backend:
             yield worker, backend

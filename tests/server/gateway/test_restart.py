@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.backends import ACCEPTED, Job, running_backend
+from tests.crash.gateways import Gateways
 from tests.crash.load import under_load
 from tests.processes import GatewayProcess, start_gateway
 
@@ -44,7 +45,7 @@ async def test_a_restart_under_load_fails_no_call_and_loses_nothing(tmp_path: Pa
     random = Random(SEED)
     gateway = await start_gateway(tmp_path)
     try:
-        async with under_load(gateway, random, timeout_ms=300_000) as load:
+        async with under_load(Gateways([gateway]), random, timeout_ms=300_000) as load:
             for _ in range(RESTARTS):
                 await asyncio.sleep(random.uniform(0.1, 0.5))
                 load.open_gates()
