@@ -31,6 +31,8 @@ _QUICK = {
     "wal_level": "replica",
 }
 _START_S = 30.0
+#: Ends with whoever started it, however that ends: its input is closed then.
+_UNTIL_CLOSED = '"$@" & read -r _ ; kill -INT $! ; wait'
 #: All that a store keeps, but for its schema's version.
 _TABLES = (
     *("attempts", "events", "horizons", "labels", "outcomes", "paused_types", "payloads"),
@@ -98,7 +100,12 @@ class PostgresServer:
         command = (str(programs() / "postgres"), "-D", str(self._data), *listen, *flags)
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, user=self._user, stdout=log, stderr=log, start_new_session=True
+                ("sh", "-c", _UNTIL_CLOSED, "sh", *command),
+                user=self._user,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         ends_s = time.monotonic() + _START_S
         ready = ("-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
@@ -111,8 +118,10 @@ class PostgresServer:
         """Ends it: at once and in order with SIGINT, as by a crash with SIGQUIT."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(how)
-            process.wait(_START_S)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pid, *_ = (self._data / "postmaster.pid").read_text().split()
+                os.kill(int(pid), how)
+            process.communicate(timeout=_START_S)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
