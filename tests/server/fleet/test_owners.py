@@ -71,6 +71,15 @@ def test_a_server_that_is_taken_over_begins_as_after_a_start() -> None:
     assert fleet.claimable.is_set()
 
 
+def test_what_a_server_has_is_looked_up_that_registered_elsewhere_a_moment_ago() -> None:
+    known = replace(server("a", "echo"), owner=OWN)
+    fleet = replica(OWN, known, replace(server("b"), url="http://b", owner=OWN, updated_ms=2))
+    alone = new_fleet()
+    alone.put(replace(server("c"), updated_ms=2))
+    arriving = [member.arriving for member in (*fleet, *alone)]
+    assert arriving == [False, True, False]
+
+
 def test_a_server_that_is_given_away_leaves_no_slot_no_rest_and_no_breaker_behind() -> None:
     fleet = replica(OWN, replace(server("a", "echo"), owner=OWN))
     member = fleet.get("srv_a")

@@ -211,6 +211,27 @@ async def test_a_worker_takes_what_it_has_along_to_the_replica_that_it_dials(
             await other.eventually(f"/api/servers/{server_id}", lambda body: body["active"] == 0)
 
 
+async def test_a_worker_keeps_what_it_has_though_its_new_replica_has_not_heard_of_it_yet(
+    many: Crowd,
+) -> None:
+    async def work(worker: ModelWorker, assignment: Assignment) -> None:
+        await asyncio.sleep(3_600)
+
+    one, other = [await many.join(store_notify=False) for _ in range(2)]
+    worker = ModelWorker(one.lives.grpc_address, work=work)
+    async with worker.connected():
+        task = await one.create()
+        await worker.until(lambda: bool(worker.held))
+        moved = ModelWorker(
+            other.lives.grpc_address, work=work, resume_token=worker.resume_token, held=worker.held
+        )
+        async with moved.connected():
+            moved.complete(Assignment(task_id=task["id"], attempt=1), b"1")
+            done = await other.task(task["id"], wait_s=10)
+            assert (done["status"], done["attempt"]) == ("COMPLETED", 1)
+            assert not moved.cancels
+
+
 async def test_what_a_worker_had_whose_replica_died_is_lost_if_it_does_not_come_back(
     here: Replica, there: Elsewhere
 ) -> None:

@@ -81,6 +81,9 @@ class Fleet:
         member, owned = self._members.get(record.id), self.epoch in (None, record.owner)
         if member is None:
             member = self._members[record.id] = Member(record, owned=owned)
+            # It registered elsewhere before, and nothing was heard of that yet.
+            anew = self.epoch is not None and owned and record.created_ms < record.updated_ms
+            member.arriving = anew
         elif owned is not member.owned:
             self._turn_over(member, owned=owned)
         elif record.updated_ms > member.record.updated_ms:
