@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
-from inferry.server.errors import UnavailableError
+from inferry.server.errors import NotOwnerError, UnavailableError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
@@ -58,10 +59,14 @@ class MoodyStore(SqliteStore):
     """Refuses commits while it is told to."""
 
     broken = False
+    #: Whether another replica has all servers.
+    robbed = False
 
     async def commit(self, operations):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         if self.broken:
             raise StoreError("no")
+        if self.robbed:
+            return [NotOwnerError("another replica has it") for _ in operations]
         return await super().commit(operations)
 
 
@@ -132,6 +137,20 @@ async def arrived(yard: Yard) -> None:
     async with asyncio.timeout(10):
         await yard.porter.arrived.wait()
     yard.porter.arrived.clear()
+
+
+async def test_a_server_that_changes_hands_does_not_hold_the_others_up(yard: Yard) -> None:
+    fleet = yard.books.fleet
+    fleet.epoch = 1
+    await yard.create(4)
+    fleet.put(replace(server("a", slots=1), owner=1))
+    yard.store.robbed = True
+    await yard.scheduler.run_once()
+    yard.store.robbed = False
+    fleet.put(replace(server("b", slots=2), owner=1))
+    await yard.scheduler.run_once()
+    assert yard.carried == ["task_00000", "task_00001"]
+    assert {record.server_id for record in yard.porter.carried} == {"srv_b"}
 
 
 async def test_a_round_fills_the_slots_in_the_order_of_the_queue(yard: Yard) -> None:

@@ -16,7 +16,12 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.errors import InferryError, PurgedError, TaskNotFoundError
+from inferry.server.errors import (
+    InferryError,
+    NotOwnerError,
+    PurgedError,
+    TaskNotFoundError,
+)
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import Change, ClaimTasks, Postpone, Purge
 from inferry.server.task.deadlines import expiry
@@ -191,10 +196,12 @@ class Engine:
         """
         now = self._clock.now_ms()
         decide = partial(apply, cause=Claim(server_id), now_ms=now, rules=self._rules)
-        await self._committer.do(
-            ClaimTasks(task_ids, due_ms, decide, server_id),
-            partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
-        )
+        # A server that changed hands meanwhile is another replica's, and so may the tasks be.
+        with suppress(NotOwnerError):
+            await self._committer.do(
+                ClaimTasks(task_ids, due_ms, decide, server_id),
+                partial(self._ledger.claimed, server_id=server_id, task_ids=task_ids),
+            )
 
     async def purge(self, limit: int, tombstone_ms: int) -> int:
         """Drops final tasks whose retention is over; returns how many."""
