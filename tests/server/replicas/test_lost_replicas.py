@@ -248,7 +248,7 @@ async def test_what_a_worker_had_whose_replica_died_is_lost_if_it_does_not_come_
         await until(lambda: server_id in here.own())
     member = here.lives.gateway._memory.fleet.get(server_id)
     assert member is not None
-    assert member.active == 1
+    await until(lambda: member.active == 1)
     done = await here.task(task["id"], wait_s=20)
     assert done["details"]["reason"] == "lost", done
     await there.process.restart()
