@@ -16,6 +16,8 @@ from tests.crash.history import History, Json
 _PAUSE_S = 0.02
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+#: How a stream says that its gateway can say no more.
+_COME_AGAIN = "UNAVAILABLE"
 
 
 class Rest:
@@ -81,6 +83,8 @@ class Rest:
                 async for line in response.content:
                     if line.startswith(b"data:"):
                         event = orjson.loads(line[5:])
+                        if self._shared and event.get("code") == _COME_AGAIN:
+                            return
                         if event.get("kind") != "QUEUED":
                             yield event
         except _BROKEN:

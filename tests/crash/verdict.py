@@ -19,7 +19,7 @@ class Verdict:
 
     def summary(self) -> str:
         """Says it in a few lines."""
-        history, restarts_ms = self.history, [1e3 * s for s in self.history.restarts_s]
+        history, restarts_ms = self.history, [1e3 * s for s in self.history.restarts_s or (0.0,)]
         return f"""\
 {len(history.kills)} kills: {_counted(Counter(history.kills))}
 {len(history.wishes)} creates: {len(history.created)} acknowledged, \

@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 from aiohttp import web
+from grpc.aio import AioRpcError
 
+from inferry.v1.task_service_pb2 import CreateTaskRequest
+from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, Job, running_backend
-from tests.gateways import SECRET, Running
+from tests.gateways import SECRET, Running, token
 from tests.model_worker import ModelWorker
 from tests.processes import GatewayProcess, start_gateway
 from tests.server.replicas.crowd import LEASE_MS, Crowd, Replica, crowd
@@ -119,6 +123,33 @@ async def test_who_stands_still_is_taken_over_from_and_begins_anew_when_it_goes_
         assert len(given) == len(set(given)) == 6
         await there.create()
         assert (await backend.next_job())["attempt"] == 1
+
+
+async def test_who_calls_one_that_stands_still_is_answered_when_it_begins_anew(
+    here: Replica, there: Elsewhere
+) -> None:
+    async with grpc.aio.insecure_channel(there.process.grpc) as channel:
+        await channel.channel_ready()
+        stub, bearer = TaskServiceStub(channel), (("authorization", f"Bearer {token()}"),)
+
+        async def create() -> grpc.StatusCode:
+            try:
+                request = CreateTaskRequest(type="echo", asynchronous=True)
+                await stub.CreateTask(request, metadata=bearer)
+            except AioRpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+        assert await create() is grpc.StatusCode.OK
+        shared = here.lives.gateway._store.shared
+        assert shared is not None
+        await until(lambda: shared.accompanied)
+        there.tell(signal.SIGSTOP)
+        calls = [asyncio.create_task(create()) for _ in range(200)]
+        await until(lambda: not shared.accompanied)
+        there.tell(signal.SIGCONT)
+        answers = set(await asyncio.gather(*calls))
+        assert answers <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}, answers
 
 
 async def test_what_a_killed_replica_had_goes_on_at_another(
@@ -233,25 +264,28 @@ async def test_a_worker_keeps_what_it_has_though_its_new_replica_has_not_heard_o
 
 
 async def test_what_a_worker_had_whose_replica_died_is_lost_if_it_does_not_come_back(
-    here: Replica, there: Elsewhere
+    many: Crowd, postgres_url: str, tmp_path: Path
 ) -> None:
     async def work(worker: ModelWorker, assignment: Assignment) -> None:
         await asyncio.sleep(3_600)
 
-    worker = ModelWorker(there.process.grpc, work=work)
-    async with worker.connected():
-        task = await here.create()
-        await worker.until(lambda: bool(worker.held))
-        assert worker.welcome is not None
-        server_id = worker.welcome.server_id
-        await there.process.kill()
-        await until(lambda: server_id in here.own())
-    member = here.lives.gateway._memory.fleet.get(server_id)
-    assert member is not None
-    await until(lambda: member.active == 1)
-    done = await here.task(task["id"], wait_s=20)
-    assert done["details"]["reason"] == "lost", done
-    await there.process.restart()
+    here = await many.join(lease_ms=5_000)
+    async with elsewhere(postgres_url, tmp_path, here) as there:
+        worker = ModelWorker(there.process.grpc, work=work)
+        async with worker.connected():
+            task = await here.create()
+            await worker.until(lambda: bool(worker.held))
+            assert worker.welcome is not None
+            server_id = worker.welcome.server_id
+            await there.process.kill()
+            await until(lambda: server_id in here.own())
+        member = here.lives.gateway._memory.fleet.get(server_id)
+        assert member is not None
+        # It is here first, and what it has after a look at the store.
+        await until(lambda: member.active == 1)
+        done = await here.task(task["id"], wait_s=20)
+        assert done["details"]["reason"] == "lost", done
+        await there.process.restart()
 
 
 async def test_a_backend_that_is_found_by_all_has_one_who_probes_it(

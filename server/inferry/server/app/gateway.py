@@ -39,6 +39,8 @@ from inferry.wire.limits import ENVELOPE_BYTES
 LAST_WORDS_S = 0.5
 #: What it may take after the grace until all streams have had their last words.
 _CLOSING_S = 5.0
+#: How long what came over gRPC while the process stood still may take to be handed out.
+_BACKLOG_S = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -196,6 +198,10 @@ class Gateway:
         """Lets go of everything at once: others have what it had, or it never had anything."""
         self._grace_s = 0.0
         self._memory.tenure.lose()
+        if self._started:
+            # Who called meanwhile gets an answer, if only that it has to come again: gRPC breaks
+            # off with CANCELLED what it has not handed out when it stops.
+            await asyncio.sleep(_BACKLOG_S)
         await self.stop()
 
     @property
