@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from tests.crash.history import Json, Remains
+from tests.crash.history import FINAL, Json, Remains
 from tests.crash.rest import Rest
 
 #: All that timeouts leave to tasks, and more.
@@ -59,9 +59,10 @@ async def _events(rest: Rest, task: Json) -> list[Json]:
     events: list[Json] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(_EVENTS_WITHIN_S):
-            # One by one: what came before the time is over counts.
-            async for event in rest.events(task["id"], 0):
-                events.append(event)  # noqa: PERF401
+            while not any(event.get("status") in FINAL for event in events):
+                # One by one: what came before the time is over counts.
+                async for event in rest.events(task["id"], events[-1]["seq"] if events else 0):
+                    events.append(event)  # noqa: PERF401
     return events
 
 
