@@ -31,9 +31,12 @@ hunt: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --planted --keep
 
 # A real gateway and its workers, killed, frozen and cut off again and again: make crash N=500
+# Three replicas that are killed, frozen and stopped: make crash STORE=postgres TASKS=5000
 N ?= 100
+STORE ?= sqlite
+TASKS ?= 5000
 crash: $(VENV)/.dev
-	$(BIN)/python -m tests.crash --runs $(N)
+	$(BIN)/python -m tests.crash --store $(STORE) --runs $(N) --tasks $(TASKS)
 
 # Whether memory or descriptors grow at a steady load: make soak SECONDS=3600
 SECONDS ?= 600

@@ -11,15 +11,15 @@ from inferry.server.store import StoreError
 
 #: That something was logged; that servers or pauses were changed.
 EVENTS, SERVERS = "inferry_events", "inferry_servers"
-#: Between two notices.
-PAUSE_S = 0.01
+#: Between two rounds of them: on both channels 100 notices a second, whatever the load is.
+PAUSE_S = 0.02
 
 #: Sends a notice on some channels.
 Send = Callable[[Collection[str]], Awaitable[object]]
 
 
 class Notices:
-    """Gathers what is to be told, and has it sent."""
+    """Has others told: the first time at once, then what has been gathered in each pause."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -27,7 +27,7 @@ class Notices:
         self._sending: asyncio.Task[None] | None = None
 
     def note(self, channel: str) -> None:
-        """Has others told, in a moment."""
+        """Has others told, at once or in a moment."""
         self._due.add(channel)
         if self._sending is None:
             self._sending = asyncio.create_task(self._run(), name="notices")
@@ -40,9 +40,9 @@ class Notices:
     async def _run(self) -> None:
         try:
             while self._due:
-                await asyncio.sleep(PAUSE_S)
                 due, self._due = self._due, set()
                 await self._send(sorted(due))
+                await asyncio.sleep(PAUSE_S)
         except StoreError:
             # Others look by themselves before long.
             self._due.clear()
