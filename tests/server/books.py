@@ -4,6 +4,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.signals import Signals
 from inferry.server.queue.backlog import Backlog
@@ -42,6 +43,7 @@ class Books:
             alarm=self.alarm,
             clock=clock,
         )
+        self.pause_ledger = PauseLedger(self.pauses, self.allocator)
 
     @property
     def active(self) -> int:

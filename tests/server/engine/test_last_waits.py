@@ -104,7 +104,7 @@ def test_a_task_that_is_delayed_or_held_back_for_longer_does_not_start(stop: Sto
     stop.books.fleet.put(server("a"))
     assert stop.waits.can_end(WAITS._replace(not_before_ms=UNTIL_MS))
     assert not stop.waits.can_end(WAITS._replace(not_before_ms=UNTIL_MS + 1))
-    stop.books.ledger.pause(PausedType("echo", "", START_MS))
+    stop.books.pause_ledger.pause(PausedType("echo", "", START_MS))
     assert not stop.waits.can_end(WAITS)
 
 

@@ -220,12 +220,12 @@ def test_a_closed_ledger_gives_nothing_away_and_has_nobody_told_to_stop(
 def test_a_paused_type_waits_and_has_no_place_until_it_is_resumed(books: Books) -> None:
     record = wait(books, fresh())
     paused = PausedType("echo", "a bad model", START_MS)
-    before = books.ledger.pause(paused)
+    before = books.pause_ledger.pause(paused)
     assert (books.queue.place_of(record), books.allocator.allocate(START_MS, 9)) == (None, {})
-    books.ledger.paused(None, paused, before)
-    books.ledger.resumed(UnavailableError("no"), "echo")
+    books.pause_ledger.paused(None, paused, before)
+    books.pause_ledger.resumed(UnavailableError("no"), "echo")
     assert (books.queue.place_of(record), books.looking) == (None, False)
-    books.ledger.resumed(None, "echo")
+    books.pause_ledger.resumed(None, "echo")
     assert (books.queue.place_of(record), books.looking) == (Place(1, 0), True)
     assert books.allocator.allocate(START_MS, 9) == {"srv_a": ["task_1"]}
 
@@ -233,7 +233,7 @@ def test_a_paused_type_waits_and_has_no_place_until_it_is_resumed(books: Books) 
 def test_a_pause_that_is_not_on_disk_is_none(books: Books) -> None:
     wait(books, fresh())
     paused = PausedType("echo", "", START_MS)
-    books.ledger.paused(UnavailableError("no"), paused, books.ledger.pause(paused))
+    books.pause_ledger.paused(UnavailableError("no"), paused, books.pause_ledger.pause(paused))
     assert books.looking
     assert books.allocator.allocate(START_MS, 9) == {"srv_a": ["task_1"]}
 

@@ -118,7 +118,7 @@ def new_replicas(
             holds=Holds(
                 store=store,
                 committer=committer,
-                ledger=ledger,
+                ledger=cases.pause_ledger,
                 pauses=memory.pauses,
                 allocator=memory.allocator,
             ),

@@ -12,6 +12,7 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.creator import Creator
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.explain import Explainer
+from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.registry import Adopt, Registry
@@ -34,6 +35,7 @@ class UseCases:
     registry: Registry
     pauses: Pauses
     servers: ServerLedger
+    pause_ledger: PauseLedger
 
     def share(self, shared: Shared, adopt: Adopt) -> None:
         """Has the use cases of servers reckon with other replicas.
@@ -75,7 +77,17 @@ def new_use_cases(
         departures=departures,
         clock=clock,
     )
-    pauses = Pauses(committer, memory.ledger, clock)
+    pause_ledger = PauseLedger(memory.pauses, memory.allocator)
+    pauses = Pauses(committer, pause_ledger, clock)
     return UseCases(
-        creator, engine, board, reader, explainer, departures, registry, pauses, servers
+        creator,
+        engine,
+        board,
+        reader,
+        explainer,
+        departures,
+        registry,
+        pauses,
+        servers,
+        pause_ledger,
     )

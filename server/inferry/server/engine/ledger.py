@@ -26,7 +26,6 @@ from inferry.server.queue.room import Room
 from inferry.server.store import Store
 from inferry.server.store.operations import Claimed, Replayed, Result, RoomFor
 from inferry.server.task.lifecycle import STOPPED
-from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -187,27 +186,6 @@ class Ledger:
         """Deadlines were put off: they are read where they are stored."""
         if isinstance(result, int) and result:
             _log.info("deadlines postponed", tasks=result)
-
-    def pause(self, paused: PausedType) -> PausedType | None:
-        """Holds the tasks of a type back from now on; returns the pause that this replaces."""
-        self.reads.note(paused.type)
-        return self._pauses.pause(paused)
-
-    def paused(
-        self, result: InferryError | None, paused: PausedType, before: PausedType | None
-    ) -> None:
-        """A type was paused; what is not on disk is taken back."""
-        self.reads.note(paused.type)
-        if result is not None:
-            self._pauses.take_back(paused, before)
-            self._allocator.wake()
-
-    def resumed(self, result: InferryError | None, task_type: str) -> None:
-        """A pause was ended."""
-        self.reads.note(task_type)
-        if result is None:
-            self._pauses.resume(task_type)
-            self._allocator.wake()
 
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""

@@ -4,7 +4,7 @@ from functools import partial
 
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.store.operations import PauseType, ResumeType
 from inferry.server.task.pause import PausedType
 
@@ -12,7 +12,7 @@ from inferry.server.task.pause import PausedType
 class Pauses:
     """All that can happen to types of tasks."""
 
-    def __init__(self, committer: Committer, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, committer: Committer, ledger: PauseLedger, clock: Clock) -> None:
         self._committer = committer
         self._ledger = ledger
         self._clock = clock

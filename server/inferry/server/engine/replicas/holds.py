@@ -2,7 +2,7 @@
 
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer
-from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.store import Store
 
@@ -23,7 +23,7 @@ class Holds:
         *,
         store: Store,
         committer: Committer,
-        ledger: Ledger,
+        ledger: PauseLedger,
         pauses: PausedTypes,
         allocator: Allocator,
     ) -> None:
