@@ -3,6 +3,7 @@
 from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.queue_view import QueueView
@@ -39,8 +40,7 @@ class Books:
             room=self.room,
             pauses=self.pauses,
             allocator=self.allocator,
-            signals=self.signals,
-            alarm=self.alarm,
+            announcer=Announcer(self.signals, self.alarm),
             clock=clock,
         )
         self.pause_ledger = PauseLedger(self.pauses, self.allocator)

@@ -227,7 +227,7 @@ BUGS = (
     ),
     Bug(
         "a deadline sets no alarm",
-        "engine.ledger:Ledger._announce",
+        "engine.announcer:Announcer.announce",
         "self._alarm.note(record.deadline_ms)",
         "pass",
     ),

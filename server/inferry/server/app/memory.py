@@ -7,6 +7,7 @@ from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
 from inferry.server.engine.idleness import Idleness
@@ -56,8 +57,7 @@ def new_memory(
         room=room,
         pauses=pauses,
         allocator=allocator,
-        signals=signals,
-        alarm=alarm,
+        announcer=Announcer(signals, alarm),
         clock=clock,
     )
     queue = QueueView(backlog, room, pauses, store, clock)

@@ -4,18 +4,14 @@ Slots, the count of the queue and the watchers' bells follow commits, never the 
 The engine calls in the order of the commits.
 """
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
-import structlog
-
 from inferry.server.clock import Clock
-from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
+from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.reads import Reads
-from inferry.server.engine.signals import Signals
 from inferry.server.errors import InferryError, NotOwnerError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
@@ -29,8 +25,6 @@ from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
-_log = structlog.get_logger(__name__)
-
 
 class Ledger:
     """Slots, queue and watchers of this gateway: nobody else changes them.
@@ -41,8 +35,7 @@ class Ledger:
         room: Whether more may.
         pauses: The types that are held back.
         allocator: Is told when it should look.
-        signals: Who waits for news of a task.
-        alarm: Is told of each deadline.
+        announcer: Tells of each change.
         clock: The time.
     """
 
@@ -54,8 +47,7 @@ class Ledger:
         room: Room,
         pauses: PausedTypes,
         allocator: Allocator,
-        signals: Signals,
-        alarm: Alarm,
+        announcer: Announcer,
         clock: Clock,
     ) -> None:
         #: Reads that what is in memory is to follow.
@@ -68,12 +60,7 @@ class Ledger:
         self.room: RoomFor = room.refusal
         self._pauses = pauses
         self._allocator = allocator
-        self._signals = signals
-        # Bound once: for each line, also one that goes nowhere, a lazy logger is looked up anew.
-        self._log = _log.bind()
-        #: Whether each change has a line, too.
-        self._tells_all = self._log.is_enabled_for(logging.DEBUG)
-        self._alarm = alarm
+        self._announcer = announcer
         self._clock = clock
         self._carrier: Carrier = NoCarrier()
 
@@ -177,16 +164,6 @@ class Ledger:
             if record.status in STOPPED:
                 self._carrier.confirm(record.spec.id, record.attempt)
 
-    def purged(self, result: int | InferryError) -> None:
-        """Final tasks were dropped: nothing in memory was theirs."""
-        if isinstance(result, int) and result:
-            _log.info("purged", tasks=result)
-
-    def postponed(self, result: int | InferryError) -> None:
-        """Deadlines were put off: they are read where they are stored."""
-        if isinstance(result, int) and result:
-            _log.info("deadlines postponed", tasks=result)
-
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""
         return self._carrier.hears(server_id, attempt)
@@ -256,19 +233,6 @@ class Ledger:
         self._announce(record)
 
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
-        final = record.status.final
-        if final or self._tells_all:
-            say = self._log.info if final else self._log.debug
-            say(
-                "task ended" if final else "task changed",
-                task_id=record.spec.id,
-                status=record.status.name,
-                seq=record.seq,
-                attempt=record.attempt,
-                server_id=record.server_id,
-                **({"code": record.code, "error": record.error} if record.code else {}),
-            )
         if self.reads:
             self.reads.note(record.spec.id, record.seq)
-        self._alarm.note(record.deadline_ms)
-        self._signals.ring(record, outcome)
+        self._announcer.announce(record, outcome)

@@ -14,6 +14,7 @@ from random import Random
 import structlog
 
 from inferry.server.clock import Clock
+from inferry.server.engine.announcer import note_postponed, note_purged
 from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import (
@@ -206,7 +207,7 @@ class Engine:
     async def purge(self, limit: int, tombstone_ms: int) -> int:
         """Drops final tasks whose retention is over; returns how many."""
         operation = Purge(self._clock.now_ms(), limit, tombstone_ms)
-        purged: int = await self._committer.do(operation, self._ledger.purged)
+        purged: int = await self._committer.do(operation, note_purged)
         return purged
 
     async def postpone(self, grace_ms: int) -> None:
@@ -215,7 +216,7 @@ class Engine:
         postponed = POSTPONED_AT_ONCE
         while postponed == POSTPONED_AT_ONCE:
             # There may be a million: others have their turn in between.
-            postponed = await self._committer.do(operation, self._ledger.postponed)
+            postponed = await self._committer.do(operation, note_postponed)
 
     async def _change(
         self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
