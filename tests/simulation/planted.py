@@ -137,7 +137,7 @@ BUGS = (
     Bug(
         "what ends outside of memory is counted for ever",
         "queue.window:Window.left",
-        "self._missing.add(_pair(line), -1)",
+        "self._missing.add(pair_of(line), -1)",
         "pass",
     ),
     Bug(

@@ -3,7 +3,8 @@
 import pytest
 
 from inferry.server.queue.fair_queue import FairQueue, Waiting
-from inferry.server.queue.window import END, Window
+from inferry.server.queue.line_reads import END
+from inferry.server.queue.window import Window
 from tests.server.queues import NOW, line, task
 
 ECHO = ("echo", "acme", 0)

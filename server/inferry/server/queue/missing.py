@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from inferry.server.queue.fair_queue import LineId
+from inferry.server.task.route import type_of
+
 #: A tenant and a type.
 Pair = tuple[str, str]
 
@@ -48,3 +51,8 @@ class Missing:
             del self._pairs[pair]
         if not self._types[pair[1]]:
             del self._types[pair[1]]
+
+
+def pair_of(line: LineId) -> Pair:
+    """Tells whose tasks a line has, and of which type."""
+    return line[1], type_of(line[0])

@@ -10,11 +10,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.flow import Key
-from inferry.server.queue.missing import Missing, Pair
-from inferry.server.task.route import type_of
-
-#: After every task of a line.
-END: Key = (2**63, "")
+from inferry.server.queue.line_reads import END, LineReads
+from inferry.server.queue.missing import Missing, Pair, pair_of
 
 
 class Window:
@@ -38,10 +35,7 @@ class Window:
         #: When the lines had their last turn that have run out.
         self._turns_ms: dict[LineId, int] = {}
         self._low: dict[LineId, None] = {}
-        #: Lines that are being read, each with the first task that was left out meanwhile.
-        self._reads: dict[LineId, Key] = {}
-        #: Tasks that left while any was being read.
-        self._gone: set[str] = set()
+        self._reads = LineReads()
 
     @property
     def room(self) -> int:
@@ -96,7 +90,7 @@ class Window:
         """
         if not self.missing and self._complete and (back or self.room > 0):
             return True
-        pair, line = _pair(task.line), task.line
+        pair, line = pair_of(task.line), task.line
         whole = not self._missing.of(pair)
         end = END if whole else self._end(line)
         if end is not None and task.key < end and (back or self.room > 0):
@@ -105,21 +99,19 @@ class Window:
             return True
         if end is not None:
             self._ends[line] = min(end, task.key)
-        if line in self._reads:
-            self._reads[line] = min(self._reads[line], task.key)
+        self._reads.leave_out(line, task.key)
         self._missing.add(pair, 1)
         self._note_low(line)
         return False
 
     def left(self, task_id: str, line: LineId, *, here: bool) -> None:
         """A task waits no more; ``here`` says whether it was in memory."""
-        if self._reads:
-            self._gone.add(task_id)
+        self._reads.note_gone(task_id)
         if here:
             if self.missing:
                 self._note_low(line)
         else:
-            self._missing.add(_pair(line), -1)
+            self._missing.add(pair_of(line), -1)
 
     def taken(self, tasks: Iterable[Waiting], now_ms: int) -> None:
         """Tasks came out of the queue to be given to servers."""
@@ -131,7 +123,7 @@ class Window:
     def lose(self, task: Waiting) -> None:
         """Nobody knows what became of a task that came out: the store is to be asked."""
         line = task.line
-        self._missing.add(_pair(line), 1)
+        self._missing.add(pair_of(line), 1)
         self._ends[line] = min(self._ends.get(line, END), task.key)
         self._low[line] = None
 
@@ -151,7 +143,7 @@ class Window:
         """
         self._shares[line] = share
         held, end = self._queue.lines.get(line, 0), self._end(line)
-        if end == END or not self._missing.of(_pair(line)):
+        if end == END or not self._missing.of(pair_of(line)):
             return 0
         if end is None:
             return max(1, share - held)
@@ -163,19 +155,16 @@ class Window:
 
     def is_cut(self, line: LineId) -> bool:
         """Whether tasks of a line may be missing."""
-        return self._end(line) != END and bool(self._missing.of(_pair(line)))
+        return self._end(line) != END and bool(self._missing.of(pair_of(line)))
 
     def begin_read(self, line: LineId) -> Key | None:
         """Tells from where on a line is to be read; ``load`` or ``end_read`` has to follow."""
-        self._reads[line] = END
+        self._reads.begin(line)
         return self._end(line)
 
     def end_read(self, line: LineId) -> Key:
         """Ends it; returns the first task that was left out meanwhile."""
-        left_out = self._reads.pop(line)
-        if not self._reads:
-            self._gone = set()
-        return left_out
+        return self._reads.end(line)
 
     def load(
         self, line: LineId, found: Sequence[Waiting], limit: int, claiming: Container[str]
@@ -188,12 +177,12 @@ class Window:
             limit: How many were asked for besides that.
             claiming: Tasks that are neither in the queue nor missing.
         """
-        gone, turn_ms = self._gone, self._turns_ms.pop(line, 0)
+        gone, turn_ms = self._reads.gone, self._turns_ms.pop(line, 0)
         left_out = self.end_read(line)
         for task in found[:limit]:
             if task.id not in gone and task.id not in self._queue and task.id not in claiming:
                 self._queue.add(task, turn_ms)
-                self._missing.add(_pair(line), -1)
+                self._missing.add(pair_of(line), -1)
         end = found[limit].key if len(found) > limit else END
         self._ends[line] = min(end, left_out)
 
@@ -208,7 +197,7 @@ class Window:
             for task in over:
                 self._queue.remove(task.id)
             self._ends[line] = min(self._ends.get(line, END), over[0].key)
-            self._missing.add(_pair(line), len(over))
+            self._missing.add(pair_of(line), len(over))
 
     def evict(self, lines: Iterable[LineId]) -> None:
         """Lets lines out of memory, and forgets what is known of them."""
@@ -243,7 +232,7 @@ class Window:
         self._shares.pop(line, None)
 
     def _note_low(self, line: LineId) -> None:
-        if not self._missing.of(_pair(line)) or self._end(line) == END:
+        if not self._missing.of(pair_of(line)) or self._end(line) == END:
             return
         low = self._shares.get(line, 0) // 2
         if self._queue.lines.get(line, 0) <= low and len(self._low) < self.size:
@@ -253,7 +242,3 @@ class Window:
         self._turns_ms[line] = at_ms
         if len(self._turns_ms) > self.size:
             del self._turns_ms[next(iter(self._turns_ms))]
-
-
-def _pair(line: LineId) -> Pair:
-    return line[1], type_of(line[0])
