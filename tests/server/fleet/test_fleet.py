@@ -6,11 +6,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from inferry.server.fleet import fleet as module
 from inferry.server.fleet.breaker import BreakerState, CallEnd
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerStatus
+from inferry.server.fleet.roster import ROUTES_KEPT
 from inferry.server.fleet.routing import Rule, hindrance
 from inferry.server.task.route import route_of
 from tests.server.fleets import REST_LONGEST_MS, START_MS, fleet_of, new_fleet, server
@@ -98,9 +98,9 @@ def test_a_registration_that_changes_changes_who_is_chosen() -> None:
 
 def test_of_many_routes_only_so_many_are_remembered() -> None:
     fleet, _ = fleet_of(server())
-    for number in range(module.ROUTES_KEPT + 2):
+    for number in range(ROUTES_KEPT + 2):
         assert fleet.choose(route_of(f"type-{number}", ()), NOW) == "srv_a"
-    assert len(fleet._capable) <= module.ROUTES_KEPT
+    assert len(fleet._capable) <= ROUTES_KEPT
 
 
 def test_a_server_that_refuses_rests_as_long_as_it_asked() -> None:

@@ -5,7 +5,6 @@ is passed in; ``tick`` makes it pass for rests and breakers before anybody looks
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
 
 import structlog
 
@@ -13,25 +12,16 @@ from inferry.server.fleet.breaker import BreakerState, CallEnd
 from inferry.server.fleet.held_back import HeldBack
 from inferry.server.fleet.line import APART
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Health, Identity, Load, ServerRecord, observe
-from inferry.server.fleet.routing import (
-    Candidate,
-    Rule,
-    candidate,
-    choose,
-    hindrance,
-    serves,
-)
+from inferry.server.fleet.record import Health, Load, ServerRecord, observe
+from inferry.server.fleet.roster import Roster
+from inferry.server.fleet.routing import Candidate, Rule, candidate, choose, hindrance
 from inferry.server.fleet.rules import FleetRules
 from inferry.server.fleet.verdict import Verdict, verdict
-
-#: Routes whose servers are remembered.
-ROUTES_KEPT = 1_000
 
 _log = structlog.get_logger(__name__)
 
 
-class Fleet:
+class Fleet(Roster):
     """All servers of this gateway, those included that are another replica's.
 
     Args:
@@ -39,13 +29,10 @@ class Fleet:
     """
 
     def __init__(self, rules: FleetRules) -> None:
+        super().__init__()
         self._rules = rules
         #: Epoch of this replica; None when it is alone, and all servers are its own.
         self.epoch: int | None = None
-        self._members: dict[str, Member] = {}
-        self._ids: dict[Identity, str] = {}
-        #: The servers that are capable of a route.
-        self._capable: dict[str, list[Member]] = {}
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
         self.changed = asyncio.Event()
         #: Set when a server that is to go may have nothing left, has gone, or stays.
@@ -55,17 +42,6 @@ class Fleet:
         #: Set when a server may take more tasks than before.
         self.claimable = asyncio.Event()
         self._held_back = HeldBack(rules, self.claimable)
-
-    def __iter__(self) -> Iterator[Member]:
-        return iter(self._members.values())
-
-    def get(self, server_id: str) -> Member | None:
-        """Finds a server; None if it is not registered."""
-        return self._members.get(server_id)
-
-    def find(self, identity: Identity) -> Member | None:
-        """Finds a server by what makes it; None if there is none."""
-        return self._members.get(self._ids.get(identity, ""))
 
     def by_name(self, now_ms: int) -> list[Member]:
         """Lists the servers by name, as they are now."""
@@ -80,7 +56,7 @@ class Fleet:
         """
         member, owned = self._members.get(record.id), self.epoch in (None, record.owner)
         if member is None:
-            member = self._members[record.id] = Member(record, owned=owned)
+            member = Member(record, owned=owned)
             # It registered elsewhere before, and nothing was heard of that yet.
             anew = self.epoch is not None and owned and record.created_ms < record.updated_ms
             member.arriving = anew
@@ -92,8 +68,7 @@ class Fleet:
         member.renew()
         if not record.draining and owned:
             self._held_back.welcome(member)
-        self._ids[record.identity] = record.id
-        self._capable.clear()
+        self._enter(member)
         self.changed.set()
         self.turned.set()
         self.claimable.set()
@@ -101,19 +76,12 @@ class Fleet:
 
     def drop(self, server_id: str) -> None:
         """Forgets a server."""
-        member = self._members.pop(server_id, None)
+        member = self._strike(server_id)
         if member is not None:
-            del self._ids[member.record.identity]
             self._held_back.drop(server_id)
-            self._capable.clear()
             self.changed.set()
             self.turned.set()
             self.parting.set()
-
-    @property
-    def own_ones(self) -> Iterator[Member]:
-        """Goes through the servers that this replica looks after."""
-        return (member for member in self if member.owned)
 
     def leave(self, server_id: str, at_ms: int) -> None:
         """Has a server go: with no more tasks, when it has none or at a time; 0 keeps it."""
@@ -139,16 +107,6 @@ class Fleet:
             self.tick(now_ms)
         best = choose(self.capable(route))
         return None if best is None else best.record.id
-
-    def capable(self, route: str) -> Sequence[Member]:
-        """Lists the servers that are capable of a route, whatever else keeps them from it."""
-        capable = self._capable.get(route)
-        if capable is None:
-            if len(self._capable) >= ROUTES_KEPT:
-                self._capable.clear()
-            capable = [member for member in self if serves(member.record, route)]
-            self._capable[route] = capable
-        return capable
 
     def candidates(self, now_ms: int) -> list[Candidate]:
         """Shows the servers that may take a task now to those who plan."""

@@ -1,0 +1,60 @@
+"""The list of the servers: who is on it, and who of them is capable of what."""
+
+from collections.abc import Iterator, Sequence
+
+from inferry.server.fleet.member import Member
+from inferry.server.fleet.record import Identity
+from inferry.server.fleet.routing import serves
+
+#: Routes whose servers are remembered.
+ROUTES_KEPT = 1_000
+
+
+class Roster:
+    """All servers, those included that are another replica's."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+        self._ids: dict[Identity, str] = {}
+        #: The servers that are capable of a route.
+        self._capable: dict[str, list[Member]] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def get(self, server_id: str) -> Member | None:
+        """Finds a server; None if it is not registered."""
+        return self._members.get(server_id)
+
+    def find(self, identity: Identity) -> Member | None:
+        """Finds a server by what makes it; None if there is none."""
+        return self._members.get(self._ids.get(identity, ""))
+
+    @property
+    def own_ones(self) -> Iterator[Member]:
+        """Goes through the servers that this replica looks after."""
+        return (member for member in self if member.owned)
+
+    def capable(self, route: str) -> Sequence[Member]:
+        """Lists the servers that are capable of a route, whatever else keeps them from it."""
+        capable = self._capable.get(route)
+        if capable is None:
+            if len(self._capable) >= ROUTES_KEPT:
+                self._capable.clear()
+            capable = [member for member in self if serves(member.record, route)]
+            self._capable[route] = capable
+        return capable
+
+    def _enter(self, member: Member) -> None:
+        """Puts a server on the list, or takes up what its registration says by now."""
+        self._members[member.record.id] = member
+        self._ids[member.record.identity] = member.record.id
+        self._capable.clear()
+
+    def _strike(self, server_id: str) -> Member | None:
+        """Takes a server off the list; None if it is not on it."""
+        member = self._members.pop(server_id, None)
+        if member is not None:
+            del self._ids[member.record.identity]
+            self._capable.clear()
+        return member
