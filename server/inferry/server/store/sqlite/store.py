@@ -16,11 +16,11 @@ the failed batch left in the log is never shown and never committed to: it ends 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import apsw
 
@@ -44,9 +44,9 @@ from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import migrate
 from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import SqliteReads
+from inferry.server.store.sqlite.thread import WriterThread
 from inferry.server.store.unbroken import to_its_end
 
-T = TypeVar("T")
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
 
 _MEMORY = ":memory:"
@@ -74,8 +74,7 @@ class SqliteStore(SqliteReads):
         self.shared = None
         self.listener: Listener = len
         self._path = str(path)
-        self._executor = executor
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread = WriterThread(executor)
         self._lock = LockFile(Path(f"{path}.lock"))
         self._turn = asyncio.Lock()
         #: How long the last commit took.
@@ -148,11 +147,11 @@ class SqliteStore(SqliteReads):
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
         if any(isinstance(operation, Purge) for operation in operations):
             # Old rows may have to come from the disk: the loop does not wait for them.
-            return await self._off_loop(lambda: self._commit_now(run(operations)))
+            return await self._thread.run(lambda: self._commit_now(run(operations)))
         results = run(operations)
         if len(operations) == 1 and self._took_s < _QUICK_S:
             return self._commit_now(results)
-        return await self._off_loop(lambda: self._commit_now(results))
+        return await self._thread.run(lambda: self._commit_now(results))
 
     def _commit_now(self, results: list[Result]) -> list[Result]:
         began_s = perf_counter()
@@ -162,11 +161,6 @@ class SqliteStore(SqliteReads):
             self._took_s = perf_counter() - began_s
         return results
 
-    async def _off_loop(self, work: Callable[[], T]) -> T:
-        if self._executor is None:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
     async def _write_back(self) -> None:
         """Moves the log into the database, as far as nobody reads it: the next begins in its place.
 
@@ -174,7 +168,7 @@ class SqliteStore(SqliteReads):
         no room for one, for it may be all that keeps the log growing.
         """
         try:
-            await self._off_loop(self._db.wal_checkpoint)
+            await self._thread.run(self._db.wal_checkpoint)
         except apsw.Error as error:
             self._note(error)
 
@@ -197,7 +191,7 @@ class SqliteStore(SqliteReads):
             if not self.failed.is_set():
                 return
             try:
-                await self._off_loop(self._replace_writer)
+                await self._thread.run(self._replace_writer)
             except (apsw.Error, OSError, StoreError) as error:
                 raise StoreError(f"cannot use the store {self._path} yet: {error}") from error
             self._failure = ""
@@ -216,8 +210,7 @@ class SqliteStore(SqliteReads):
         if self._path != _MEMORY:
             self._lock.acquire()
             self._file = create_file(self._path)
-            if self._executor is None:
-                self._executor = self._thread = ThreadPoolExecutor(1, "inferry-store")
+            self._thread.start()
         db = open_writer(self._path)
         self._connections.append(db)
         # Without room, or with somebody who reads: the log is no worse than it was.
@@ -249,7 +242,5 @@ class SqliteStore(SqliteReads):
         while self._connections:
             with suppress(apsw.Error):
                 self._connections.pop().close()
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._executor = self._thread = None
+        self._thread.stop()
         self._lock.release()
