@@ -14,6 +14,7 @@ from grpc.aio import AioRpcError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.wire.refusals import read_refusal
 from tests.crash.gateways import Gateways
 from tests.crash.history import History, Json
 
@@ -39,9 +40,9 @@ class Rpc:
         self._history = history
 
     async def create(self, said: Json, key: str | None) -> tuple[int, Any] | None:
-        """Creates a task once there is a connection; None if no answer came.
+        """Creates a task once there is a gateway that takes it; None if no answer came.
 
-        With a key, it is asked for again and again until it is answered.
+        With a key, or where the gateway refused, it is asked for again until it is answered.
         """
         request = _request(said, key)
         while True:
@@ -54,6 +55,10 @@ class Rpc:
             except AioRpcError as error:
                 if error.code() is not StatusCode.UNAVAILABLE:
                     return 0, f"{error.code().name}: {error.details()}"
+                if read_refusal(error.trailing_metadata()).code:
+                    # The gateway itself says that it did nothing.
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
                 self._history.broken.append(f"CreateTask: {error.details()}")
                 if key is None:
                     return None

@@ -37,10 +37,8 @@ from inferry.wire.limits import ENVELOPE_BYTES
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
 LAST_WORDS_S = 0.5
-#: What it may take after the grace until all streams have had their last words.
+#: What answers may take that are due when the grace is over, however busy the machine is.
 _CLOSING_S = 5.0
-#: How long what came over gRPC while the process stood still may take to be handed out.
-_BACKLOG_S = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -112,8 +110,6 @@ class Gateway:
         )
         #: When the time of grace is over, by the loop's clock; None before the stop begins.
         self._ends_s: float | None = None
-        #: Ends when gRPC has; None before the stop begins.
-        self._rpc_ends: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes the gRPC port, opens the store, takes up where it stopped, and serves.
@@ -154,8 +150,7 @@ class Gateway:
             loop, reader = asyncio.get_running_loop(), self._cases.reader
             self._ends_s = loop.time() + self._grace_s
             self._rpc.say_stopping()
-            # Workers are told to come again after the grace: their streams outlive it.
-            self._rpc_ends = asyncio.create_task(self._rpc.stop(self._grace_s + _CLOSING_S))
+            self._rpc.refuse()
             reader.hurry()
             self._last_waits.begin(int(self._grace_s * 1_000))
             loop.call_at(self._ends_s, reader.dismiss)
@@ -186,8 +181,6 @@ class Gateway:
         await self._rpc.until_answered(_CLOSING_S)
         # Who waited for a call has its answer by now; watchers come back to whoever is next.
         await self._rpc.stop(LAST_WORDS_S)
-        if self._rpc_ends is not None:
-            await self._rpc_ends
         await self._committer.drain()
         await self._outbound.close()
         await self._store.close()
@@ -198,10 +191,6 @@ class Gateway:
         """Lets go of everything at once: others have what it had, or it never had anything."""
         self._grace_s = 0.0
         self._memory.tenure.lose()
-        if self._started:
-            # Who called meanwhile gets an answer, if only that it has to come again: gRPC breaks
-            # off with CANCELLED what it has not handed out when it stops.
-            await asyncio.sleep(_BACKLOG_S)
         await self.stop()
 
     @property

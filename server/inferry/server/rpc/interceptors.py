@@ -18,7 +18,6 @@ from inferry.server.errors import InferryError
 from inferry.server.rpc.admission import CALLER, Admission, Caller, no_report
 from inferry.server.rpc.call_log import CallLog, Context
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
-from inferry.server.rpc.unanswered import Unanswered
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -68,9 +67,6 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         # Bound now: a logger from the module's top would be looked up anew for each call.
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
-        self._unanswered = Unanswered()
-        #: Set while no call that is to get one answer waits for it.
-        self.answered = self._unanswered.none
 
     async def intercept_service(
         self,
@@ -155,24 +151,23 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: Context) -> Any:
             call = CallLog(self._log, method, None if parse else request)
-            with self._unanswered:
+            try:
+                if parse is not None:
+                    request = _parsed(request, parse, call)
+                mark = CALLER.set(caller_of(context))
                 try:
-                    if parse is not None:
-                        request = _parsed(request, parse, call)
-                    mark = CALLER.set(caller_of(context))
-                    try:
-                        answer = behaviour(request, context)
-                        # It is the servicer's alone now: whoever waits for long may let go of it.
-                        del request
-                        response = await answer
-                    finally:
-                        CALLER.reset(mark)
-                except asyncio.CancelledError:
-                    call.ended(StatusCode.CANCELLED)
-                    raise
-                except Exception as error:  # noqa: BLE001  # nothing may leak
-                    request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
-                    await call.fail(error, context)
+                    answer = behaviour(request, context)
+                    # It is the servicer's alone now: whoever waits for long may let go of it.
+                    del request
+                    response = await answer
+                finally:
+                    CALLER.reset(mark)
+            except asyncio.CancelledError:
+                call.ended(StatusCode.CANCELLED)
+                raise
+            except Exception as error:  # noqa: BLE001  # nothing may leak
+                request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
+                await call.fail(error, context)
             call.ended(StatusCode.OK, response)
             return response
 

@@ -7,12 +7,12 @@ from grpc_reflection.v1alpha import reflection
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
-from inferry.server.loop import wait_for
 from inferry.server.rpc.access_service import AccessServicer
 from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
+from inferry.server.rpc.under_way import UnderWay, hang_up
 from inferry.server.rpc.unread import Vouching
 from inferry.server.rpc.worker_service import CONNECT
 from inferry.v1 import (
@@ -61,12 +61,15 @@ class RpcServer:
         admission = Admission(verifier)
         limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
         interceptor = ServerInterceptor(admission, Vouching(callbacks), limits)
-        self._answered = interceptor.answered
+        self._under_way = UnderWay()
+        #: The port that was taken; 0 before.
+        self._port = 0
         access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
         self._health = HealthServicer()
-        self._server = grpc.aio.server(interceptors=[interceptor], options=_options(config))
+        interceptors = [self._under_way, interceptor]
+        self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
         for server in (self._server, self.channel):
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, server)
@@ -96,6 +99,7 @@ class RpcServer:
                 port = self._server.add_insecure_port(target)
             except RuntimeError as error:
                 raise OSError(f"cannot listen on {target}: {error}") from None
+        self._port = port
         return with_port(addresses[0], port)
 
     async def serve(self) -> None:
@@ -110,13 +114,22 @@ class RpcServer:
         """Tells probes that the gateway stops, whatever is said later."""
         self._health.say_stopping()
 
+    def refuse(self) -> None:
+        """Refuses new calls on the port as a gateway that stops does; those under way go on."""
+        self._under_way.refuse()
+
     async def until_answered(self, within_s: float) -> None:
-        """Waits until no call waits for its one answer, or so long."""
-        await wait_for(self._answered, within_s)
+        """Waits until no call on the port waits for its one answer, or so long."""
+        await self._under_way.until_answered(within_s)
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no new calls; those under way have so long. A shorter second call overrules it."""
-        await self._server.stop(grace_s)
+        """Ends all calls on the port; those under way have so long. Nobody is told CANCELLED."""
+        self.refuse()
+        await self._under_way.until_over(grace_s)
+        if self._port:
+            hang_up(self._port)
+        # In the same step: nobody who connects anew can have called in between.
+        await self._server.stop(None)
 
 
 def _options(config: Config) -> list[tuple[str, int]]:
