@@ -8,6 +8,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskRequest, WatchTaskResponse
 from tests.bridge.upstream import Client, RefusalError, running_bridge
+from tests.reads import watch_reads
 
 PATH = "/api/tasks/task_1/events"
 
@@ -180,3 +181,15 @@ async def test_head_of_a_stream_has_no_events(client: Client) -> None:
         assert response.status == 200
         assert response.headers["Content-Type"] == "text/event-stream"
     await client.upstream.broken_off.wait()
+
+
+async def test_a_client_that_leaves_leaves_no_read_behind_that_was_broken_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = watch_reads(monkeypatch)
+    client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
+    async with client.http.get(PATH) as response:
+        await response.content.readuntil(b"\n\n")
+        await reads.until(lambda: reads.begun == 2)
+    await reads.until(lambda: reads.begun == reads.ended + reads.broken_off)
+    assert reads.broken_off == 0

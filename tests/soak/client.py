@@ -21,6 +21,7 @@ from inferry.v1.task_service_pb2 import WatchTasksRequest
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.worker_pb2 import WorkerHello, WorkerMessage
 from inferry.v1.worker_service_pb2_grpc import WorkerServiceStub
+from inferry.wire.reads import Received
 from tests.soak.worker import THREAD_TYPE, TYPE
 
 #: The share of everything that is broken off.
@@ -107,7 +108,7 @@ class Client:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._random.uniform(0, _LONGEST_S)):
-                    async for _ in call:
+                    async for _ in Received(call):
                         pass
         finally:
             call.cancel()
@@ -125,7 +126,7 @@ class Client:
         call = self._workers.Connect(said(), metadata=self._metadata)
         try:
             async with asyncio.timeout(_LONGEST_S):
-                async for _ in call:
+                async for _ in Received(call):
                     pass
         except (TimeoutError, grpc.aio.AioRpcError):
             pass

@@ -11,6 +11,7 @@ from inferry.bridge.events import EventForm, go_on
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
+from inferry.wire.reads import Received
 
 #: What a stub has for such an RPC.
 StreamCall = Callable[..., Any]
@@ -68,7 +69,7 @@ class EventStream:
         exchange.end_with_client()
         self._streams.add()
         call = self._call(request, metadata=metadata)
-        events = aiter(call)
+        events: Received[Any] = Received(call)
         first = asyncio.ensure_future(anext(events, None))
         try:
             await asyncio.wait({first}, timeout=min(_PATIENCE_S, self._keepalive_s))

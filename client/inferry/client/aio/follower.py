@@ -6,7 +6,7 @@ from typing import cast
 
 import grpc
 
-from inferry.client.aio.machinery import Job, Mailbox, Stubs, Wake
+from inferry.client.aio.machinery import Job, Mailbox, Stubs, Wake, received
 from inferry.client.errors import InferryError, Unavailable
 from inferry.client.failures import call_error, cut_error, legible
 from inferry.client.following import Following, Tell, Told
@@ -150,7 +150,7 @@ class Follower:
         try:
             if closed:
                 return
-            async for response in call:
+            async for response in received(call):
                 self._following.take(legible(response, self._address))
                 self._absence.over()
                 self._heard(response)

@@ -19,6 +19,7 @@ from inferry.client.config import CHANNEL_OPTIONS, Settings
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.wire.reads import Received
 
 if TYPE_CHECKING:
     from inferry.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
@@ -30,6 +31,7 @@ Made = TypeVar("Made")
 
 Channel = grpc.aio.Channel
 sleep = asyncio.sleep
+received = Received
 
 #: Keeps what outlives its caller from being collected.
 _seen_through: set[asyncio.Task[Any]] = set()

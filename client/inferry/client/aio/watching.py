@@ -6,7 +6,7 @@ from typing import cast
 import grpc
 
 from inferry.client.aio.calls import Calls
-from inferry.client.aio.machinery import sleep
+from inferry.client.aio.machinery import received, sleep
 from inferry.client.errors import InferryError
 from inferry.client.failures import call_error, cut_error, legible
 from inferry.client.following import FINAL
@@ -36,7 +36,7 @@ async def events_of(
         connection = calls.here()
         call = connection.stubs.tasks.WatchTask(request, metadata=await connection.metadata())
         try:
-            async for response in call:
+            async for response in received(call):
                 event = legible(response, calls.settings.address).event
                 if event.kind != task_pb2.TaskEvent.QUEUED:
                     request.after_seq = event.seq
@@ -79,7 +79,7 @@ async def changes(
         again = told and not request.cursor
         error: InferryError = cut_error(calls.settings.address)
         try:
-            async for response in call:
+            async for response in received(call):
                 legible(response, calls.settings.address)
                 absence.over()
                 response.restarted |= again

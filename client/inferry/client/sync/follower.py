@@ -11,7 +11,7 @@ from inferry.client.errors import InferryError, Unavailable
 from inferry.client.failures import call_error, cut_error, legible
 from inferry.client.following import Following, Tell, Told
 from inferry.client.patience import Absence, Away, in_silence
-from inferry.client.sync.machinery import Job, Mailbox, Stubs, Wake
+from inferry.client.sync.machinery import Job, Mailbox, Stubs, Wake, received
 from inferry.v1.task_service_pb2 import FollowTasksRequest, FollowTasksResponse
 
 Metadata = tuple[tuple[str, str], ...]
@@ -151,7 +151,7 @@ class Follower:
         try:
             if closed:
                 return
-            for response in call:
+            for response in received(call):
                 self._following.take(legible(response, self._address))
                 self._absence.over()
                 self._heard(response)

@@ -24,6 +24,8 @@ Made = TypeVar("Made")
 
 Channel = grpc.Channel
 sleep = time.sleep
+#: Reads that nobody can break off.
+received = iter
 #: How long a job may take to notice that it is stopped.
 _STOP_S = 5.0
 

@@ -11,7 +11,7 @@ from inferry.client.failures import call_error, cut_error, legible
 from inferry.client.following import FINAL
 from inferry.client.patience import Absence, Away, in_silence
 from inferry.client.sync.calls import Calls
-from inferry.client.sync.machinery import sleep
+from inferry.client.sync.machinery import received, sleep
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import JSON_TEXT
@@ -37,7 +37,7 @@ def events_of(
         connection = calls.here()
         call = connection.stubs.tasks.WatchTask(request, metadata=connection.metadata())
         try:
-            for response in call:
+            for response in received(call):
                 event = legible(response, calls.settings.address).event
                 if event.kind != task_pb2.TaskEvent.QUEUED:
                     request.after_seq = event.seq
@@ -80,7 +80,7 @@ def changes(
         again = told and not request.cursor
         error: InferryError = cut_error(calls.settings.address)
         try:
-            for response in call:
+            for response in received(call):
                 legible(response, calls.settings.address)
                 absence.over()
                 response.restarted |= again
