@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inferry.server.access.secret import read_secret
@@ -70,7 +70,10 @@ class Running:
 
 
 async def start(
-    log: Path, *arguments: str | Path, settings: Mapping[str, str] | None = None
+    log: Path,
+    *arguments: str | Path,
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str | Path] = (INFERRY,),
 ) -> Running:
     """Starts ``inferry`` with these arguments and waits for its ready line.
 
@@ -78,11 +81,12 @@ async def start(
         log: Where standard error goes.
         arguments: Of the command.
         settings: Environment variables besides ``PATH``; none of the caller's reach it.
+        program: What takes the arguments as ``inferry`` does.
     """
     environment = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **(settings or {})}
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
-            INFERRY, *arguments, stdout=PIPE, stderr=errors, env=environment
+            *program, *arguments, stdout=PIPE, stderr=errors, env=environment
         )
     assert process.stdout is not None
     try:
@@ -107,6 +111,7 @@ class GatewayProcess:
         token: str,
         *given: str,
         settings: Mapping[str, str] | None = None,
+        program: Sequence[str | Path] = (INFERRY,),
     ) -> None:
         #: Working directory of it and of its mock backends: ``data`` and the logs.
         self.directory = directory
@@ -115,6 +120,7 @@ class GatewayProcess:
         self._running = running
         self._given = given
         self._settings = settings
+        self._program = program
         rest, grpc = running.words[2:]
         #: URL of its REST.
         self.rest = rest.removeprefix("rest=")
@@ -144,11 +150,16 @@ class GatewayProcess:
     async def restart(self) -> None:
         """Starts it again, after ``kill`` or ``stop``, with the same data on the same ports."""
         ports = _ports(self.rest.rpartition(":")[2], self.grpc.rpartition(":")[2])
-        self._running = await _serve(self.directory, *ports, *self._given, settings=self._settings)
+        self._running = await _serve(
+            self.directory, *ports, *self._given, settings=self._settings, program=self._program
+        )
 
 
 async def start_gateway(
-    directory: Path, *given: str, settings: Mapping[str, str] | None = None
+    directory: Path,
+    *given: str,
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str | Path] = (INFERRY,),
 ) -> GatewayProcess:
     """Starts a gateway on ports of this process's own, with its data in ``directory``.
 
@@ -156,6 +167,7 @@ async def start_gateway(
         directory: For ``data`` and the logs.
         given: Further flags of ``inferry serve``.
         settings: Environment variables of it.
+        program: What takes the arguments as ``inferry`` does.
     """
     store = await stores.url(directory / "data")
     if store is not None:
@@ -163,12 +175,12 @@ async def start_gateway(
         short = {"INFERRY_REPLICA_LEASE_MS": "2000"}
         settings = {"INFERRY_STORE": store, **short, **(settings or {})}
     ports = _ports(str(own_port()), str(own_port()))
-    running = await _serve(directory, *ports, *given, settings=settings)
+    running = await _serve(directory, *ports, *given, settings=settings, program=program)
     # As `inferry token` makes it, without a process that starts for it.
     configured = (settings or {}).get("INFERRY_JWT_SECRET")
     secret, now_ms = read_secret(directory / "data", configured), SystemClock().now_ms()
     token = issue_token(secret, "tester", Role.ADMIN, None, _TOKEN_S, now_ms)
-    return GatewayProcess(directory, running, token, *given, settings=settings)
+    return GatewayProcess(directory, running, token, *given, settings=settings, program=program)
 
 
 class MockProcess:
@@ -206,10 +218,13 @@ async def start_mock(gateway: GatewayProcess, *given: str) -> MockProcess:
 
 
 async def _serve(
-    directory: Path, *flags: str, settings: Mapping[str, str] | None = None
+    directory: Path,
+    *flags: str,
+    settings: Mapping[str, str] | None,
+    program: Sequence[str | Path],
 ) -> Running:
     log, data = directory / "gateway.log", directory / "data"
-    return await start(log, "serve", "--data-dir", data, *flags, settings=settings)
+    return await start(log, "serve", "--data-dir", data, *flags, settings=settings, program=program)
 
 
 def _why_not(log: Path) -> str:

@@ -24,6 +24,7 @@ class Sample(NamedTuple):
     """What a process has at a time."""
 
     at_s: float
+    #: Of memory, but for SQLite's.
     rss_mib: float
     descriptors: int
 
@@ -56,10 +57,11 @@ class Trend:
         )
 
 
-def measure(pid: int, at_s: float) -> Sample:
-    """Measures a process."""
+def measure(pid: int, at_s: float, sqlite_bytes: int = 0) -> Sample:
+    """Measures a process, in which SQLite has so much."""
     process = psutil.Process(pid)
-    return Sample(at_s, process.memory_info().rss / _MIB, process.num_fds())
+    rss_mib = (process.memory_info().rss - sqlite_bytes) / _MIB
+    return Sample(at_s, rss_mib, process.num_fds())
 
 
 def trend(name: str, samples: Sequence[Sample]) -> Trend:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processes import gone, start_gateway
+from tests.soak.gateway import sqlite_bytes
 from tests.soak.gauge import Sample, Trend, measure, trend
 
 #: How long all of it may warm up: caches fill, tables and arenas grow.
@@ -48,7 +49,10 @@ async def soak(directory: Path, seconds: float, rate: float) -> Verdict:
         seconds: How long.
         rate: Tasks a second.
     """
-    gateway = await start_gateway(directory, settings=_SETTINGS)
+    told = directory / "sqlite.bytes"
+    program = (sys.executable, "-m", "tests.soak.gateway", told)
+    settings = {**_SETTINGS, "PYTHONPATH": str(_ROOT)}
+    gateway = await start_gateway(directory, settings=settings, program=program)
     try:
         given = gateway.grpc, gateway.token
         async with (
@@ -56,21 +60,22 @@ async def soak(directory: Path, seconds: float, rate: float) -> Verdict:
             _running("client", directory, *given, str(rate)) as client,
         ):
             pids = {"gateway": gateway.pid, "worker": worker.pid, "client": client.pid}
-            samples = await _watch(pids, seconds)
+            samples = await _watch(pids, seconds, told)
             done = await _ended(client)
         return Verdict([trend(name, found) for name, found in samples.items()], done)
     finally:
         await gateway.stop()
 
 
-async def _watch(pids: Mapping[str, int], seconds: float) -> dict[str, list[Sample]]:
+async def _watch(pids: Mapping[str, int], seconds: float, told: Path) -> dict[str, list[Sample]]:
     """Takes samples of processes; those of before they had warmed up are left out."""
     warm_s = min(_WARM_S, _WARM_SHARE * seconds)
     samples: dict[str, list[Sample]] = {name: [] for name in pids}
     began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < seconds:
         for name, pid in pids.items() if at_s >= warm_s else ():
-            samples[name].append(measure(pid, time.monotonic() - began_s))
+            cached = sqlite_bytes(told) if name == "gateway" else 0
+            samples[name].append(measure(pid, time.monotonic() - began_s, cached))
         await asyncio.sleep(seconds / _SAMPLES)
     return samples
 

@@ -25,7 +25,6 @@ async def follow(client: AsyncClient) -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("stream", [watch, follow])
 async def test_a_reader_that_is_cancelled_leaves_no_read_behind_that_was_broken_off(
-    client: AsyncClient,
     gateway: Scripted,
     monkeypatch: pytest.MonkeyPatch,
     stream: Callable[[AsyncClient], AsyncIterator[Any]],
@@ -33,8 +32,9 @@ async def test_a_reader_that_is_cancelled_leaves_no_read_behind_that_was_broken_
     reads = watch_reads(monkeypatch)
 
     async def read() -> None:
-        async for _ in stream(client):
-            pass
+        async with AsyncClient(gateway.address, "secret") as client:
+            async for _ in stream(client):
+                pass
 
     reading = asyncio.create_task(read())
     # The second one waits for what does not come.
