@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from inferry.server.store.transfer.end import MARK
+
 #: ``postgresql://...`` of a database whose user may make others.
 URL = os.environ.get("INFERRY_TEST_POSTGRES", "")
 #: PostgreSQL refuses to run as root.
@@ -173,6 +175,8 @@ async def clean(url: str) -> None:
     try:
         if await db.fetchval("SELECT to_regclass('inferry_schema')") is not None:
             await db.execute("; ".join(f"DELETE FROM {table}" for table in _TABLES))
+            # Of a move that did not come to its end.
+            await db.execute(f"DROP TABLE IF EXISTS {MARK}")
     finally:
         await db.close()
 

@@ -45,6 +45,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "deregister": _Command(_SERVERS, "servers", "deregister"),
     "serve": _Command(_GATEWAY, "serve", "serve"),
     "bridge": _Command(_GATEWAY, "bridge", "bridge"),
+    "migrate-store": _Command(_GATEWAY, "migrate_store", "migrate_store"),
     "token": _Command(_GATEWAY, "tokens", "token"),
     "worker": _Command(_GATEWAY, "worker.command", "worker"),
     "mock": _Command(_GATEWAY, "mock.command", "mock"),

@@ -24,6 +24,7 @@ from inferry.server.store.postgres.connections import (
     session_settings,
 )
 from inferry.server.store.postgres.migrate import migrate
+from inferry.server.store.postgres.moved import refuse_half_moved
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.rooms import lock_statements
@@ -62,6 +63,8 @@ class Writer:
         self._db: Connection | None = None
         #: This start; once open.
         self.epoch: Epoch
+        #: Whether it was noted.
+        self._begun = False
         #: Commits that are known to be there.
         self._commits = 0
         session = "".join(
@@ -81,6 +84,7 @@ class Writer:
         async with db.transaction():
             # Numbers are handed out one after the other: who sees one sees all before it.
             await db.execute(QUERIES["lock_starts"])
+            await refuse_half_moved(db)
             ((last, latest_ms),) = await fetch(db, QUERIES["last_epoch"])
             self.epoch = new_epoch(last)
             given = self.epoch.number, self.epoch.tag, latest_ms, self._options.lease_ms
@@ -88,6 +92,7 @@ class Writer:
             await db.execute(QUERIES["take_counts"], self.epoch.number)
             await db.execute(QUERIES["sum_counts"], self.epoch.number)
             await db.execute(QUERIES["forget_replicas"], last - EPOCHS_KEPT)
+        self._begun = True
         # Who is on the way without knowing of this replica comes to an end first.
         await db.execute(f"BEGIN; {lock_statements([None], [None])}COMMIT")
         self._commits = 0
@@ -96,7 +101,8 @@ class Writer:
         """Says that the replica has ended, if the database can be told, and lets go."""
         if self._db is not None:
             with suppress(*DATABASE_ERRORS):
-                await self._db.execute(QUERIES["end_replica"], self.epoch.number)
+                if self._begun:
+                    await self._db.execute(QUERIES["end_replica"], self.epoch.number)
                 await bounded(self._db.close(), self._options.connect_timeout_ms)
         self._drop()
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from inferry.server.store import StoreError
 
 
+class LockedError(StoreError):
+    """Another process has the lock."""
+
+
 class LockFile:
     """An exclusive lock that ends with the process, however it ends."""
 
@@ -18,7 +22,7 @@ class LockFile:
         """Takes the lock and writes this process' id into the file.
 
         Raises:
-            StoreError: Another process has it.
+            LockedError: Another process has it.
             OSError: The file cannot be made.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -28,7 +32,7 @@ class LockFile:
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             os.close(fd)
             who = f"process {holder}" if holder else "another process"
-            raise StoreError(f"{self._path} is locked: {who} has the store open") from None
+            raise LockedError(f"{self._path} is locked: {who} has the store open") from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd

@@ -42,6 +42,7 @@ from inferry.server.store.sqlite.connections import (
 )
 from inferry.server.store.sqlite.lockfile import LockFile
 from inferry.server.store.sqlite.migrate import migrate
+from inferry.server.store.sqlite.moved import refuse_half_moved
 from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import SqliteReads
 from inferry.server.store.sqlite.thread import WriterThread
@@ -216,6 +217,7 @@ class SqliteStore(SqliteReads):
         # Without room, or with somebody who reads: the log is no worse than it was.
         with suppress(apsw.FullError, apsw.BusyError):
             empty_log(db)
+        refuse_half_moved(db)
         migrate(db, _MIGRATIONS)
         # It is kept with its own first event: the one after the last that left any.
         earlier: list[Row] = db.execute(QUERIES["epochs"]).fetchall()

@@ -1,0 +1,1 @@
+"""Moves all that a gateway keeps from one store to another."""
