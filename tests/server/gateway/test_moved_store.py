@@ -3,18 +3,25 @@
 import asyncio
 import os
 from asyncio.subprocess import PIPE
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import apsw
 import pytest
 from pydantic import SecretStr
 
+from inferry.server.store import StoreError
+from inferry.server.store.postgres.connections import place_of
+from inferry.server.store.postgres.options import PostgresOptions
+from inferry.server.store.postgres.store import PostgresStore
 from tests.backends import ACCEPTED, Backend, Job, say
 from tests.gateways import Running, running_gateway, token
 from tests.processes import INFERRY
 from tests.server.gateway.test_many_watched import Seen, begun, stub_of, watch
 from tests.server.store.opening import opened, opened_postgres
+from tests.server.store.samples import do, waiting
 
 WITHIN_S = 60
 #: Nobody waits for what takes longer.
@@ -157,3 +164,23 @@ async def test_the_command_says_why_nothing_was_moved(tmp_path: Path, postgres_u
     status, _, err = await inferry(tmp_path, "migrate-store", "mysql://db", source)
     assert status == 2
     assert "expected sqlite:PATH or postgresql://" in err
+
+
+async def test_the_command_fails_when_the_stores_differ(tmp_path: Path, postgres_url: str) -> None:
+    source = f"sqlite:{tmp_path}/tasks.db"
+    async with opened(tmp_path / "tasks.db") as store:
+        await do(store, waiting("task_1"))
+    # As a stranger with a shell on the file might.
+    with closing(apsw.Connection(f"{tmp_path}/tasks.db")) as db:
+        db.execute("UPDATE waiting SET tasks = 2")
+    status, out, err = await inferry(tmp_path, "migrate-store", source, postgres_url)
+    assert status == 1
+    assert [line.split()[0] for line in out.splitlines() if "differs" in line] == ["waiting"]
+    target = place_of(postgres_url)
+    assert err == (f"inferry: waiting differ; {target} cannot be used, and {source} is as it was\n")
+    with pytest.raises(StoreError, match=f"cannot open the store {target}: it is half moved"):
+        await PostgresStore(PostgresOptions(postgres_url)).open()
+    with closing(apsw.Connection(f"{tmp_path}/tasks.db")) as db:
+        db.execute("UPDATE waiting SET tasks = 1")
+    status, _, err = await inferry(tmp_path, "migrate-store", source, postgres_url)
+    assert (status, err) == (0, f"{target}: an earlier move was broken off; it begins anew\n")

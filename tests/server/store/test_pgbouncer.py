@@ -3,17 +3,22 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from inferry.server.store import Store, StoreError, TaskFilter
+from inferry.server.store.postgres.end import PostgresEnd
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.store import PostgresStore
+from inferry.server.store.sqlite.end import SqliteEnd
+from inferry.server.store.transfer.move import move, open_ends
 from inferry.server.task.inputs import Accept, Progress
 from tests.pgbouncer import PROGRAM, pgbouncer
 from tests.postgres import on
 from tests.server.store.conformance import StoreConformance
+from tests.server.store.opening import opened
 from tests.server.store.samples import change, dispatched, do, record_of
 
 pytestmark = pytest.mark.skipif(
@@ -78,3 +83,20 @@ async def test_a_session_keeps_no_setting_of_the_store(bouncer: str, store: Post
     for _ in range(4):
         ((timeout,),) = await on(bouncer, "SHOW lock_timeout")
         assert timeout == "0"
+
+
+async def test_a_store_is_moved_in_and_out(bouncer: str, postgres_url: str, tmp_path: Path) -> None:
+    async with opened(tmp_path / "one.db") as file:
+        await do(file, *(dispatched(f"task_{number}", labels=b"{}") for number in range(2_500)))
+    options = PostgresOptions(bouncer, pgbouncer=True)
+    for source, target in (
+        (SqliteEnd(tmp_path / "one.db"), PostgresEnd(options)),
+        (PostgresEnd(options), SqliteEnd(tmp_path / "other.db")),
+    ):
+        await open_ends(source, target, wait=False)
+        compared = await move(source, target, lambda _step: None)
+        await target.close()
+        await source.close()
+        assert all(one.same for one in compared)
+        assert {one.target.rows for one in compared if one.table == "tasks"} == {2_500}
+    assert await on(postgres_url, "SELECT 1 FROM tasks LIMIT 1")
