@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import apsw
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
@@ -16,6 +17,7 @@ from inferry.server.store import StoreError
 from inferry.server.store.postgres.connections import place_of
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.store import PostgresStore
+from inferry.server.store.sqlite.store import SqliteStore
 from tests.backends import ACCEPTED, Backend, Job, say
 from tests.gateways import Running, running_gateway, token
 from tests.processes import INFERRY
@@ -26,15 +28,26 @@ from tests.server.store.samples import do, waiting
 WITHIN_S = 60
 #: Nobody waits for what takes longer.
 HASTY: dict[str, Any] = {"shutdown_grace_ms": 100}
+HELD_UP = "SELECT count(*) FROM pg_locks WHERE relation = 'events'::regclass AND NOT granted"
 SPOKEN = {"Idempotency-Key": "order-1"}
+
+
+async def started(home: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """Starts the command."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        # Longer than any test.
+        "INFERRY_STORE_LOCK_TIMEOUT_MS": "600000",
+    }
+    return await asyncio.create_subprocess_exec(
+        INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=environment
+    )
 
 
 async def inferry(home: Path, *arguments: str) -> tuple[int | None, str, str]:
     """Runs the command; gives its status and what it prints."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    process = await asyncio.create_subprocess_exec(
-        INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=environment
-    )
+    process = await started(home, *arguments)
     out, err = await asyncio.wait_for(process.communicate(), WITHIN_S)
     return process.returncode, out.decode(), err.decode()
 
@@ -87,6 +100,7 @@ async def test_a_gateway_goes_on_in_another_store(
         jobs = [await backend.next_job() for _ in range(4)]
         status, _ = await backend.report(jobs[-1], status="processing", progress=30)
         assert status == 200
+        later = (await gateway.create(delayMs=3_600_000))["id"]
         delayed = (await gateway.create(delayMs=3_600_000))["id"]
         named, replayed = await create_named(gateway)
         assert not replayed
@@ -96,12 +110,12 @@ async def test_a_gateway_goes_on_in_another_store(
         # Somebody looks away, and something happens.
         await gateway.call("POST", f"/api/tasks/{delayed}/cancel")
         page = await get(gateway, "/api/tasks?pageSize=3")
-        paths = [f"/api/tasks/{one}{part}" for one in done for part in ("", "/attempts")]
+        paths = [f"/api/tasks/{one}{part}" for one in (*done, later) for part in ("", "/attempts")]
         paths += [f"/api/tasks?pageSize=2&labels.job=7&pageToken={await page_token(gateway)}"]
         before = [await get(gateway, path) for path in paths]
     code, out, err = await inferry(tmp_path, "migrate-store", source, target)
     assert (code, err) == (0, ""), out
-    assert "moved 6 tasks in " in out
+    assert "moved 7 tasks in " in out
     async with (
         running_gateway(data, store=SecretStr(target), **HASTY) as gateway,
         stub_of(gateway) as stub,
@@ -184,3 +198,37 @@ async def test_the_command_fails_when_the_stores_differ(tmp_path: Path, postgres
         db.execute("UPDATE waiting SET tasks = 1")
     status, _, err = await inferry(tmp_path, "migrate-store", source, postgres_url)
     assert (status, err) == (0, f"{target}: an earlier move was broken off; it begins anew\n")
+
+
+async def test_a_move_that_is_killed_leaves_the_source_as_it_was(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    path, move = (
+        tmp_path / "tasks.db",
+        ("migrate-store", postgres_url, f"sqlite:{tmp_path}/tasks.db"),
+    )
+    async with opened_postgres(postgres_url) as store:
+        await do(store, waiting("task_1"))
+        before = await store.task("task_1")
+    # Somebody holds it up after the tasks and before their events.
+    other = await asyncpg.connect(postgres_url)
+    async with other.transaction():
+        await other.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        process = await started(tmp_path, *move)
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                if await other.fetchval(HELD_UP):
+                    break
+                await asyncio.sleep(0.02)
+        process.kill()
+        await process.wait()
+    await other.close()
+    with pytest.raises(StoreError, match="it is half moved"):
+        await SqliteStore(path).open()
+    async with opened_postgres(postgres_url) as store:
+        assert await store.task("task_1") == before
+    status, out, err = await inferry(tmp_path, *move)
+    assert (status, err) == (0, f"sqlite:{path}: an earlier move was broken off; it begins anew\n")
+    assert "moved 1 tasks" in out
+    async with opened(path) as file:
+        assert await file.task("task_1") == before

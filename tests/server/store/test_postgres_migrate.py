@@ -12,6 +12,7 @@ from inferry.server.store.postgres.connections import connect
 from inferry.server.store.postgres.migrate import migrate
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import FOLDER
+from inferry.server.store.postgres.store import PostgresStore
 from tests.postgres import database
 
 RELEASED = load_migrations(FOLDER)
@@ -68,6 +69,12 @@ async def test_an_older_release_goes_on_after_what_was_added_and_not_after_what_
     await step_up(url, *RELEASED, ADDS)
     with pytest.raises(StoreError, match=f"has schema {NEXT + 1}, .* up to {NEXT - 1} .*{NEXT}"):
         await step_up(url, *RELEASED)
+
+
+async def test_a_store_that_is_too_new_says_so_when_it_is_opened(url: str) -> None:
+    await step_up(url, *RELEASED, ADDS, DROPS)
+    with pytest.raises(StoreError, match=f"cannot open the store .*: .* has schema {NEXT + 1}"):
+        await PostgresStore(PostgresOptions(url)).open()
 
 
 async def test_a_failed_migration_leaves_the_last_good_schema(url: str) -> None:
