@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from inferry.server.app import gateway as gateways
 from inferry.server.engine.committer import Committer
-from inferry.server.store.operations import Insert, Operation
+from inferry.server.store.operations import Insert, Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import CreateTaskRequest, GetTaskRequest
@@ -341,4 +341,34 @@ async def test_what_is_being_written_when_a_gateway_stops_is_written_and_answere
         await waited_for.wait()
         go.set()
         assert (await creating).task.id
+        await stopping
+
+
+async def test_what_is_being_given_away_as_the_gateway_stops_gets_to_its_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, go_on = asyncio.Event(), asyncio.Event()
+    async with running_backend(ACCEPTED) as backend, running_gateway(tmp_path) as gateway:
+        inside = gateway.gateway
+        await gateway.register(backend)
+        commit = inside._store.commit
+
+        async def slow(operations: Sequence[Operation]) -> list[Result]:
+            results = await commit(operations)
+            if any(isinstance(one, Insert) for one in operations):
+                written.set()
+                await go_on.wait()
+            return results
+
+        monkeypatch.setattr(inside._store, "commit", slow)
+        creating = asyncio.ensure_future(gateway.create())
+        await written.wait()
+        stopping = asyncio.ensure_future(inside.stop())
+        async with asyncio.timeout(10):
+            while True:
+                if not inside._memory.allocator._open:
+                    break
+                await asyncio.sleep(0.01)
+        go_on.set()
+        assert (await backend.next_job())["id"] == (await creating)["id"]
         await stopping

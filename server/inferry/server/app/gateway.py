@@ -39,6 +39,8 @@ from inferry.wire.limits import ENVELOPE_BYTES
 LAST_WORDS_S = 0.5
 #: What answers may take that are due when the grace is over, however busy the machine is.
 _CLOSING_S = 5.0
+#: How long what is being written when the gateway stops is waited for before that.
+_CATCH_UP_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -164,6 +166,9 @@ class Gateway:
         await self._last_waits.stop()
         if self._replicas is not None:
             await self._replicas.leave()
+        self._memory.allocator.close()
+        # What was given away until now is brought to its server, and not left to the next start.
+        await self._committer.catch_up(_CATCH_UP_S)
         self._memory.ledger.close()
         for service in reversed(self._loops):
             await service.stop()

@@ -103,6 +103,11 @@ class Committer:
         """Waits until all that a read may have shown has been settled, too."""
         await self._settled.wait()
 
+    async def catch_up(self, within_s: float) -> None:
+        """Waits until nothing waits for its commit, or so long."""
+        if self._runner is not None:
+            await asyncio.wait({self._runner}, timeout=within_s)
+
     async def drain(self) -> None:
         """Waits until everything that waits is committed."""
         if self._runner is not None:
