@@ -7,7 +7,7 @@ from random import Random
 import asyncpg
 import pytest
 
-from inferry.server.errors import InferryError
+from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.operations import Insert, Operation, RequestKey
 from inferry.server.store.postgres.options import PostgresOptions
@@ -198,7 +198,7 @@ async def test_killed_backends_are_not_noticed(postgres_url: str, lost: Lost) ->
     await is_done(lost)
 
 
-async def test_a_row_that_somebody_keeps_locked_fails_a_batch_and_no_more(
+async def test_a_task_that_somebody_keeps_locked_holds_up_no_other(
     postgres_url: str, lost: Lost
 ) -> None:
     store = PostgresStore(PostgresOptions(postgres_url, lock_timeout_ms=100))
@@ -208,12 +208,16 @@ async def test_a_row_that_somebody_keeps_locked_fails_a_batch_and_no_more(
     try:
         async with stranger.transaction():
             await stranger.execute("SELECT 1 FROM tasks WHERE id = 'task_1' FOR UPDATE")
-            with pytest.raises(StoreError, match="lock timeout"):
-                await store.commit([waiting("task_9"), change("task_1", Accept())])
+            for name in ("task_8", "task_9"):
+                done = await store.commit([waiting(name), change("task_1", Accept())])
+                assert isinstance(done[1], UnavailableError)
+                assert await store.task(name) is not None
             assert not store.failed.is_set()
-            assert await store.task("task_9") is None
+            # It is known now, and waited for no more.
+            assert store._own.barred == {"task_1"}
             await do(store, change("task_2", Accept()))
         await do(store, change("task_1", Accept()))
+        assert not store._own.barred
     finally:
         await stranger.close()
         await store.close()

@@ -31,7 +31,7 @@ from inferry.server.store.operations import (
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connection
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
-from inferry.server.store.postgres.locks import lock
+from inferry.server.store.postgres.locks import BarredError, lock
 from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
 from inferry.server.store.postgres.sweeps import sweep
@@ -63,6 +63,8 @@ class Own:
 
     journal: Journal
     rooms: Rooms
+    #: Tasks that strangers were found to keep locked.
+    barred: set[str] = field(default_factory=set)
 
 
 #: Does a batch of operations.
@@ -74,7 +76,7 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
 
     Raises:
         BrokenOperationError: The transaction must be rolled back; ``run_apart`` does the others.
-        NearLimitError: So it must; the batch has to be done again.
+        NearLimitError, BarredError: So it must; the batch has to be done again.
         DATABASE_ERRORS: So it must.
     """
     batch = Batch()
@@ -144,7 +146,7 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
     }
     draft, state = Draft(), QueueState()
     if len(written) < len(operations):
-        await lock(db, draft, operations, own.journal.epoch.number)
+        await lock(db, draft, operations, own.journal.epoch.number, own.barred)
         state = await read_queue(db, draft, operations, own.rooms.written)
     decisions = Decisions(draft, own.journal, state, own.rooms)
     for place, operation in enumerate(operations):
@@ -191,4 +193,4 @@ def _is_broken(error: Exception) -> bool:
     # asyncpg's own, of a value that it cannot lay out.
     if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
         return True
-    return not isinstance(error, (*DATABASE_ERRORS, StoreError, NearLimitError))
+    return not isinstance(error, (*DATABASE_ERRORS, StoreError, NearLimitError, BarredError))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inferry.server.errors import PurgedError, TaskNotFoundError
+from inferry.server.errors import PurgedError, TaskNotFoundError, UnavailableError
 from inferry.server.store.rows import Row
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
@@ -79,6 +79,8 @@ class Draft:
     free: set[str] = field(default_factory=set)
     #: Servers that are not this replica's, of those that are to get tasks.
     foreign: set[str] = field(default_factory=set)
+    #: Tasks that a stranger keeps locked.
+    barred: set[str] = field(default_factory=set)
     #: Ids of tasks that are gone, and whose they were.
     buried: dict[str, str] = field(default_factory=dict)
     #: Names of requests as rows have them, and as they are to be.
@@ -96,7 +98,10 @@ class Draft:
         Raises:
             TaskNotFoundError: There is none, or it is another tenant's.
             PurgedError: Its retention is over.
+            UnavailableError: A stranger keeps it locked.
         """
+        if task_id in self.barred:
+            raise UnavailableError("somebody keeps the task locked in the database; try again")
         held = self.tasks.get(task_id)
         if held is not None and tenant in {None, held.record.spec.tenant}:
             return held

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import asyncpg
+
 from inferry.server.store import StoreError
 from inferry.server.store.operations import Change, ClaimTasks, Insert, Operation
 from inferry.server.store.postgres.connections import Connection, fetch
@@ -12,10 +14,33 @@ from inferry.server.store.rows import TASK, Row, task_of
 
 #: How often a name may be dropped by a purge just before it is read.
 _TRIES = 5
+#: Tasks that are known to be locked by a stranger, at most: more are found out again.
+_BARRED_LIMIT = 10_000
 
 
-async def lock(db: Connection, draft: Draft, operations: Sequence[Operation], replica: int) -> None:
-    """Brings into a new draft what the operations of a replica need."""
+class BarredError(Exception):
+    """A stranger keeps tasks locked. Done again, the batch leaves them out."""
+
+
+async def lock(
+    db: Connection,
+    draft: Draft,
+    operations: Sequence[Operation],
+    replica: int,
+    barred: set[str],
+) -> None:
+    """Brings into a new draft what the operations of a replica need.
+
+    Args:
+        db: In a transaction.
+        draft: The draft.
+        operations: What is to be done.
+        replica: Its epoch.
+        barred: Tasks that may be locked for long; those are not waited for. It is kept up to date.
+
+    Raises:
+        BarredError: Tasks were waited for in vain.
+    """
     await _lock_keys(db, draft, operations)
     await _look_for_foreign(db, draft, operations, replica)
     # A task that was created under a name is looked at as well.
@@ -26,7 +51,7 @@ async def lock(db: Connection, draft: Draft, operations: Sequence[Operation], re
         ((one.task_id, one.tenant), None) for one in operations if isinstance(one, Change)
     )
     added = {one.record.spec.id for one in operations if isinstance(one, Insert)}
-    await _lock_tasks(db, draft, list(wanted))
+    await _lock_tasks(db, draft, list(wanted), barred)
     claims = (one.task_ids for one in operations if isinstance(one, ClaimTasks))
     await _lock_waiting(db, draft, set().union(*claims))
     gone = {task_id for task_id, _ in wanted if task_id not in draft.tasks} - added
@@ -78,11 +103,39 @@ async def _look_for_foreign(
 
 
 async def _lock_tasks(
-    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]]
+    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: set[str]
 ) -> None:
-    if wanted:
-        for row in await fetch(db, QUERIES["lock_tasks"], *arrays(wanted, TASK_ID)):
-            _hold(draft, row)
+    if not wanted:
+        return
+    clear = [one for one in wanted if one[0] not in barred]
+    if barred:
+        # Whoever keeps those may keep more: nobody waits long for each of them.
+        await db.execute(QUERIES["hurry_locks"])
+        doubtful = [one for one in wanted if one[0] in barred]
+        # One at least is looked at, so that none is taken for locked for ever.
+        await _lock_barred(db, draft, doubtful or [(next(iter(barred)), None)], barred)
+    if not clear:
+        return
+    try:
+        rows = await fetch(db, QUERIES["lock_tasks"], *arrays(clear, TASK_ID))
+    except asyncpg.LockNotAvailableError as error:
+        if len(barred) > _BARRED_LIMIT:
+            barred.clear()
+        barred.update(task_id for task_id, _ in clear)
+        raise BarredError from error
+    for row in rows:
+        _hold(draft, row)
+
+
+async def _lock_barred(
+    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: set[str]
+) -> None:
+    """Locks those that are free again."""
+    for row in await fetch(db, QUERIES["lock_free_tasks"], *arrays(wanted, TASK_ID)):
+        _hold(draft, row)
+    known = await fetch(db, QUERIES["known_tasks"], *arrays(wanted, TASK_ID))
+    draft.barred = {task_id for (task_id,) in known} - draft.tasks.keys()
+    barred -= {task_id for task_id, _ in wanted} - draft.barred
 
 
 async def _lock_waiting(db: Connection, draft: Draft, wanted: Iterable[str]) -> None:

@@ -24,6 +24,7 @@ from inferry.server.store.postgres.batches import (
     run_apart,
 )
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, new_pool
+from inferry.server.store.postgres.locks import BarredError
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import FOLDER
 from inferry.server.store.postgres.reads import PostgresReads
@@ -120,8 +121,8 @@ class PostgresStore(PostgresReads):
             except BrokenOperationError:
                 # All of it again, each by itself: savepoints would cost every batch.
                 how = run_apart
-            except NearLimitError:
-                # Again, with nobody else on the way.
+            except (NearLimitError, BarredError):
+                # Again, with nobody else on the way, or without what others keep.
                 pass
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
                 await asyncio.sleep(self._pause_s(again))

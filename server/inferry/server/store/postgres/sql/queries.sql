@@ -96,6 +96,19 @@ SELECT {tasks_task}, position FROM unnest($1::text[], $2::text[]) AS given (id, 
 JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, tasks.tenant)
 ORDER BY tasks.id FOR NO KEY UPDATE OF tasks;
 
+-- name: lock_free_tasks
+-- Does so with those that nobody keeps locked.
+SELECT {tasks_task}, position FROM unnest($1::text[], $2::text[]) AS given (id, tenant)
+JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, tasks.tenant)
+ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
+
+-- name: known_tasks
+SELECT tasks.id FROM unnest($1::text[], $2::text[]) AS given (id, tenant)
+JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, tasks.tenant);
+
+-- name: hurry_locks
+SELECT set_config('lock_timeout', '250ms', true);
+
 -- name: lock_waiting
 -- Reads tasks that wait to give them away; those that somebody else is at are left out.
 SELECT {tasks_task}, position, body,
