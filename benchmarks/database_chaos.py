@@ -22,11 +22,22 @@ from tests.crash.gateways import Gateways, running_gateways
 from tests.postgres import PostgresServer, database
 
 CLIENTS = 16
+#: Between the beginnings of two tasks of a client: less than what the gateways could do, so that
+#: what is measured is them, and not what else the machine does.
+EACH_S = 0.25
 MEASURE_S = 15.0
 RECOVERED_WITHIN_S = 10.0
 WARM_UP_S = 5.0
 LOCKED = 3
 SCRATCH = Path(__file__).parent.parent / ".build"
+#: As careful with its disk as one that is in earnest.
+CAREFUL = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "max_connections": "60",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+}
 _TYPE = "steady"
 _BROKEN = (aiohttp.ClientError, TimeoutError)
 
@@ -51,11 +62,14 @@ class Steady:
 
     async def live(self) -> None:
         """Goes on for ever."""
+        due_s = time.monotonic()
         while True:
+            due_s = max(time.monotonic(), due_s + EACH_S)
+            await asyncio.sleep(due_s - time.monotonic())
             self._count += 1
             url = self._gateways.rest[self._count % len(self._gateways.rest)]
             try:
-                body = {"type": _TYPE, "async": False, "payload": 1}
+                body = {"type": _TYPE, "async": False, "payload": {"n": 1}}
                 async with self._http.post(f"{url}/api/tasks", json=body) as response:
                     done = (await response.json()).get("status") == "COMPLETED"
             except _BROKEN:
@@ -64,11 +78,10 @@ class Steady:
                 self.ends_s.append(time.monotonic())
             else:
                 self.refused += 1
-                await asyncio.sleep(0.05)
 
     async def wait_for_nobody(self) -> str:
         """Creates a task that nobody takes; it is asked to be cancelled each second from now on."""
-        body = {"type": "nobody", "payload": 1}
+        body = {"type": "nobody", "payload": {"n": 1}}
         async with self._http.post(f"{self._gateways.rest[0]}/api/tasks", json=body) as response:
             task_id = str((await response.json())["id"])
         self._nagged.append(task_id)
@@ -148,7 +161,7 @@ async def main() -> None:
             running_gateways(folder, {}, url, 2) as gateways,
             under_steady_load(gateways, backend) as steady,
         ):
-            chaos = Database(server, url)
+            chaos = Database(server, url, CAREFUL)
             print(f"{'':<36}{'before':>8}{'after':>8}{'':>8}{'first, s':>10}{'refused':>9}")
             await asyncio.sleep(WARM_UP_S)
             await measure(steady, "nothing", nothing)
@@ -171,7 +184,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         Path(folder).chmod(0o755)
         server = PostgresServer(Path(folder))
         server.create()
-        server.start(**Database.SETTINGS)
+        server.start(**CAREFUL)
         try:
             yield server
         finally:

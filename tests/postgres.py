@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,9 @@ _QUICK = {
 _START_S = 30.0
 #: Ends with whoever started it, however that ends: its input is closed then.
 _UNTIL_CLOSED = '"$@" & read -r _ ; kill -INT $! ; wait'
+#: Becomes another user and runs a command. Not by ``Popen``: it would fork then, and what gRPC does
+#: in a fork ends that one now and then.
+_AS_USER = "import os, sys; os.setuid(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
 #: All that a store keeps, but for its schema's version.
 _TABLES = (
     *("attempts", "events", "horizons", "labels", "outcomes", "paused_types", "payloads"),
@@ -64,9 +68,12 @@ class PostgresServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _USER if os.geteuid() == 0 else None
+        self._becoming: tuple[str, ...] = ()
         if self._user is not None:
             # From /tmp down: the user has to get there.
-            os.chown(folder, pwd.getpwnam(_USER).pw_uid, -1)
+            user_id = pwd.getpwnam(_USER).pw_uid
+            os.chown(folder, user_id, -1)
+            self._becoming = (sys.executable, "-c", _AS_USER, str(user_id))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             #: Where it listens, whenever it runs.
@@ -102,8 +109,7 @@ class PostgresServer:
         command = (str(programs() / "postgres"), "-D", str(self._data), *listen, *flags)
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ("sh", "-c", _UNTIL_CLOSED, "sh", *command),
-                user=self._user,
+                (*self._becoming, "/bin/sh", "-c", _UNTIL_CLOSED, "sh", *command),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import ClassVar
 
 import asyncpg
 
@@ -22,19 +21,12 @@ class Database:
     Args:
         server: Which one.
         url: The database of the replicas.
+        settings: Those of the server when it is started again.
     """
 
-    #: As careful with its disk as one that is in earnest.
-    SETTINGS: ClassVar = {
-        "fsync": "on",
-        "full_page_writes": "on",
-        "max_connections": "60",
-        "shared_buffers": "256MB",
-        "max_wal_size": "2GB",
-    }
-
-    def __init__(self, server: PostgresServer, url: str) -> None:
+    def __init__(self, server: PostgresServer, url: str, settings: Mapping[str, str]) -> None:
         self._server = server
+        self._settings = settings
         self._url = url
         self._idle: asyncpg.Connection | None = None
         self._locked: Sequence[str] = ()
@@ -96,7 +88,7 @@ class Database:
     async def _away(self, how: signal.Signals) -> None:
         await asyncio.to_thread(self._server.stop, how)
         await asyncio.sleep(_AWAY_S)
-        await asyncio.to_thread(self._server.start, **self.SETTINGS)
+        await asyncio.to_thread(self._server.start, **self._settings)
         await self._lock_again()
 
     async def _lock_again(self) -> None:
