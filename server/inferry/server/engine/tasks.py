@@ -184,8 +184,7 @@ class Engine:
         """Ends attempts whose server died, or was taken out of the list; no error if they ended."""
         lost = Failure(AttemptOutcome.LOST, reason)
         _log.warning("server lost", server_id=server_id, attempts=len(attempts), error=reason)
-        ends = (self.answer(task_id, number, lost) for task_id, number in sorted(attempts))
-        await asyncio.gather(*ends)
+        await asyncio.gather(*(self.answer(one, number, lost) for one, number in sorted(attempts)))
 
     async def claim(self, server_id: str, task_ids: Sequence[str], due_ms: int) -> None:
         """Claims waiting tasks for a server, whose slots are reserved for them.
@@ -213,10 +212,9 @@ class Engine:
     async def postpone(self, grace_ms: int) -> None:
         """Lets no clock that runs by now end a task within ``grace_ms``."""
         operation = Postpone(self._clock.now_ms() + grace_ms, POSTPONED_AT_ONCE)
-        postponed = POSTPONED_AT_ONCE
-        while postponed == POSTPONED_AT_ONCE:
-            # There may be a million: others have their turn in between.
-            postponed = await self._committer.do(operation, note_postponed)
+        # There may be a million: others have their turn in between.
+        while await self._committer.do(operation, note_postponed) == POSTPONED_AT_ONCE:
+            pass
 
     async def _change(
         self, task_id: str, decide: Decide, settle: Settle, tenant: str | None = None
