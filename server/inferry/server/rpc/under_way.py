@@ -124,7 +124,7 @@ class UnderWay(grpc.aio.ServerInterceptor):
 
 
 def hang_up(port: int) -> None:
-    """Closes every connection that was accepted on a port, at once; what was sent arrives.
+    """Closes a port and every connection that was accepted on it, at once; what was sent arrives.
 
     gRPC has no way to do that before it shuts down, but to a process its connections are open
     descriptors. Whoever has no answer yet is told ``UNAVAILABLE``.
@@ -143,8 +143,9 @@ def _hang_up(port: int) -> set[Any]:
             connection = socket.socket(fileno=int(found.name))
             try:
                 if _is_internet(connection) and connection.getsockname()[1] == port:
-                    peers.add(connection.getpeername())
+                    # The one that listens, too: who is cut off would be back at once.
                     connection.shutdown(socket.SHUT_RDWR)
+                    peers.add(connection.getpeername())
             finally:
                 # It is gRPC's to close.
                 connection.detach()
