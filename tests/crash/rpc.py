@@ -38,9 +38,7 @@ class Rpc:
         self._channels = cycle([(channel, TaskServiceStub(channel)) for channel in channels])
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._history = history
-        # That is how gRPC ends a call that reaches a server which is just closing.
-        closing = {StatusCode.CANCELLED} if len(channels) > 1 else set()
-        self._broken_off = {StatusCode.UNAVAILABLE} | closing
+        self._shared = len(channels) > 1
 
     async def create(self, said: Json, key: str | None) -> tuple[int, Any] | None:
         """Creates a task once there is a gateway that takes it; None if no answer came.
@@ -56,10 +54,11 @@ class Rpc:
                     request, metadata=self._metadata, timeout=_WITHIN_S, wait_for_ready=True
                 )
             except AioRpcError as error:
-                if error.code() not in self._broken_off:
+                if error.code() is not StatusCode.UNAVAILABLE:
                     return 0, f"{error.code().name}: {error.details()}"
-                if read_refusal(error.trailing_metadata()).code:
-                    # The gateway itself says that it did nothing.
+                if read_refusal(error.trailing_metadata()).code and not self._shared:
+                    # The gateway itself says that it did nothing. One that others took over from
+                    # may not know what became of its last commit.
                     await asyncio.sleep(_PAUSE_S)
                     continue
                 self._history.broken.append(f"CreateTask: {error.details()}")
