@@ -24,7 +24,7 @@ from tests.backends import Backend, running_backend, say
 from tests.crash.gateways import running_gateways
 from tests.postgres import database, on
 
-ROUNDS, ROUND_S, WARM_UP_S = 5, 10.0, 2.0
+ROUNDS, ROUND_S, WARM_UP_S = 3, 10.0, 2.0
 #: Of the table that changes most.
 _DEAD = """SELECT relname, n_live_tup, n_dead_tup FROM pg_stat_user_tables
 WHERE relname IN ('tasks', 'waiting') ORDER BY relname"""

@@ -41,7 +41,8 @@ class Harm(StrEnum):
     STOP = "replica stopped"
 
 
-_HARMS = {Harm.KILL: 2, Harm.FREEZE: 1, Harm.STOP: 1}
+#: Each comes as often as here before it all begins anew, in another order.
+_HARMS = (Harm.KILL, Harm.KILL, Harm.FREEZE, Harm.STOP)
 
 
 class Raider:
@@ -51,6 +52,9 @@ class Raider:
         self._gateways = gateways
         self._load = load
         self._random = random
+        self._coming: list[Harm] = []
+        #: Whether everything was done that can be.
+        self.all_done = False
         self._away: dict[GatewayProcess, asyncio.Task[None]] = {}
 
     async def harm(self) -> None:
@@ -60,9 +64,11 @@ class Raider:
             await asyncio.wait(self._away.values(), return_when=asyncio.FIRST_COMPLETED)
             return
         replica = self._random.choice(there)
-        (harm,) = self._random.choices(list(_HARMS), list(_HARMS.values()))
+        self._coming = self._coming or self._random.sample(_HARMS, len(_HARMS))
+        harm = self._coming.pop()
         still_s = self._random.uniform(*_STANDS_STILL_S)
         self._load.history.kills.append(harm)
+        self.all_done = self.all_done or not self._coming
         work = asyncio.create_task(self._come_and_go(replica, harm, still_s))
         self._away[replica] = work
 
@@ -103,7 +109,7 @@ async def run(directory: Path, store: str, tasks: int, seed: int) -> Verdict:
         under_load(gateways, random, TIMEOUT_MS, CLIENTS) as load,
     ):
         raider = Raider(gateways, load, random)
-        while len(load.history.created) < tasks:
+        while len(load.history.created) < tasks or not raider.all_done:
             await asyncio.sleep(_EVERY_S)
             await raider.harm()
             if random.random() < _HARM_WORKER:
