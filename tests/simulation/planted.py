@@ -275,9 +275,9 @@ BUGS = (
     ),
     Bug(
         "tasks whose claim failed are not in the queue again",
-        "engine.ledger:Ledger.claimed",
-        "failed=isinstance(result, InferryError)",
-        "failed=False",
+        "queue.backlog:Backlog.end_claim",
+        "self._add(task, back=True)",
+        "pass",
     ),
     Bug(
         "a claim that failed keeps its slots",
@@ -437,12 +437,6 @@ BUGS = (
         "access.resume:ResumeSigner.token",
         "hmac.digest(self._key, server_id.encode(), hashlib.sha256)",
         "hmac.digest(self._key, f'{server_id}{id(self)}'.encode(), hashlib.sha256)",
-    ),
-    Bug(
-        "what a stream said is taken that another one replaced",
-        "carriers.worker.inbox:Inbox.receive",
-        "if worker is None or worker.session is not session or session.over:",
-        "if worker is None:",
     ),
     Bug(
         "a comparison forgets what is still on its way to the worker",

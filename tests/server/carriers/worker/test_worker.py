@@ -229,6 +229,15 @@ def test_the_older_stream_ends_as_replaced_unless_it_was_told_to_go() -> None:
     assert (newer.over, newer.error) == (True, None)
 
 
+def test_what_comes_on_a_stream_that_another_one_replaced_is_not_taken() -> None:
+    docks = Docks()
+    older = docks.connect()
+    docks.connect(granted=1)
+    docks.hear(older, WorkerMessage(granted_total=100))
+    docks.hear(older, WorkerMessage(goodbye=WorkerGoodbye()))
+    assert docks.member.credit == 1
+
+
 def test_what_differs_is_asked_for_and_put_right() -> None:
     docks = Docks()
     session = docks.connect()
