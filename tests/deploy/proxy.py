@@ -81,6 +81,8 @@ async def running_proxy(
             headers={"Authorization": f"Bearer {token}"},
             connector=aiohttp.TCPConnector(ssl=trust),
         ) as http:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await _until_it_shows_its_certificate(http)
             yield Site(gateways, f"localhost:{port}", authority, http, token)
         log.cancel()
     finally:
@@ -97,6 +99,16 @@ async def _read_until_it_serves(proxy: asyncio.subprocess.Process) -> asyncio.Ta
         lines.append(await proxy.stderr.readline())
         assert lines[-1], b"".join(lines).decode()
     return asyncio.create_task(_drain(proxy.stderr))
+
+
+async def _until_it_shows_its_certificate(http: aiohttp.ClientSession) -> None:
+    """Calls until the proxy has taken the certificate up that it says to have obtained."""
+    while True:
+        try:
+            async with http.get("/health"):
+                return
+        except aiohttp.ClientConnectorSSLError:
+            await asyncio.sleep(0.02)
 
 
 async def _drain(log: asyncio.StreamReader) -> None:

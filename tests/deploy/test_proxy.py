@@ -145,7 +145,7 @@ async def test_the_end_of_a_workers_stream_is_seen_through_the_proxy(
     site: Site, worker: Running
 ) -> None:
     path = f"/api/servers/{worker.words[3].removeprefix('id=')}"
-    assert (await site.call("GET", path))["connection"] == "connected"
+    await site.eventually(path, lambda server: server["connection"] == "connected")
     await worker.kill()
     await site.eventually(path, lambda server: server["connection"] != "connected")
 
