@@ -73,7 +73,8 @@ class Host:
     def _explain(self, error: BaseException | None) -> None:
         self.world.trace("gateway cannot start:", error)
         storage = isinstance(error, (StoreError, UnavailableError))
-        if self.world.calm or not storage:
+        # What broke before it was calm may be broken for a moment more.
+        if (self.world.calm and self.disk.usable) or not storage:
             self.world.violate(f"the gateway does not start: {error!r}")
 
     def crash(self) -> None:
