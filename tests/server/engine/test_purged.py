@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from inferry.server.errors import PurgedError
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Succeed
 from inferry.server.task.record import AttemptOutcome
+from tests.backends import SUCCESS, running_backend
 from tests.gateways import Running, ShiftedClock, running_gateway
 
 
@@ -29,6 +31,23 @@ async def test_the_answer_of_its_server_is_passed_over(
     clock = ShiftedClock()
     async with running_gateway(tmp_path, clock=clock) as gateway:
         await gateway.gateway._cases.engine.answer(await purged(gateway, clock), 1, given)
+
+
+async def test_it_does_not_seem_to_have_ended_with_nothing(tmp_path: Path) -> None:
+    clock = ShiftedClock()
+    async with (
+        running_backend(SUCCESS) as backend,
+        running_gateway(tmp_path, clock=clock) as gateway,
+    ):
+        await gateway.register(backend)
+        cases = gateway.gateway._cases
+        task = await gateway.create(resultTtl=1)
+        ended = await cases.reader.wait(task["id"], None, 10)
+        assert (await cases.reader.outcome(ended)).result is not None
+        clock.shift_ms += 1_000
+        await cases.engine.purge(10, 60_000)
+        with pytest.raises(PurgedError):
+            await cases.reader.outcome(ended)
 
 
 async def test_its_timeouts_are_passed_over(tmp_path: Path) -> None:

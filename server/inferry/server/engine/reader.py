@@ -10,10 +10,11 @@ from inferry.server.engine.signals import Place, Signal, Signals
 from inferry.server.errors import TaskNotFoundError
 from inferry.server.loop import wait_for
 from inferry.server.store import Store, TaskFilter
-from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, TaskRecord
+from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, Status, TaskRecord
 from inferry.server.task.steps import misreported
 
 WATCH_STEP = 100
+_NOTHING = Outcome()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,18 @@ class Reader:
         return await self._store.payload(record.spec.id)
 
     async def outcome(self, record: TaskRecord) -> Outcome:
-        """Reads what a task ended with; nothing while it has not."""
-        return await self._store.outcome(record.spec.id) if record.status.final else Outcome()
+        """Reads what a task ended with; nothing while it has not.
+
+        Raises:
+            GoneError: Its retention ended meanwhile.
+        """
+        if not record.status.final:
+            return Outcome()
+        outcome = await self._store.outcome(record.spec.id)
+        if outcome == _NOTHING and record.status is not Status.CANCELLED:
+            # Nearly all have something, unless they are gone: that is not to look like an end.
+            await self.task(record.spec.id, None)
+        return outcome
 
     async def attempts(self, task_id: str, tenant: str | None) -> list[Attempt]:
         """Reads a task's attempts, oldest first, the open one last."""

@@ -9,7 +9,7 @@ from inferry.server.engine.signals import Place
 from inferry.server.engine.watch.cursors import Cursors
 from inferry.server.engine.watch.news import News
 from inferry.server.engine.watch.vectors import before
-from inferry.server.errors import UnfitValueError
+from inferry.server.errors import GoneError, UnfitValueError
 from inferry.server.rpc.convert import ValueFormat, add_values, event_fields, task_to_proto
 from inferry.server.task.record import Outcome, TaskRecord
 from inferry.v1 import task_pb2
@@ -87,10 +87,14 @@ class NewsWriter:
         if self.values is None or not record.status.final:
             return task
         if outcome is None:
-            outcome = await self._reader.outcome(record)
+            try:
+                outcome = await self._reader.outcome(record)
+            except GoneError:
+                # Who watches many tasks is not to be stopped by one.
+                return task
         try:
             return add_values(task, self.values, None, outcome, self._largest)
         except UnfitValueError:
-            # Who watches many tasks is not to be stopped by one: it comes as its text.
+            # Likewise: it comes as its text.
             task = task_to_proto(record)
             return add_values(task, task_pb2.JSON_TEXT, None, outcome, self._largest)
