@@ -63,7 +63,7 @@ BUGS = (
     ),
     Bug(
         "a change wakes nobody who waits for a slot",
-        "engine.ledger:Ledger.changed",
+        "engine.ledger:Ledger.enter",
         "self._allocator.wake()",
         "pass",
     ),

@@ -70,8 +70,8 @@ class Gateway:
         self._store = new_store(config)
         self._committer = Committer(self._store)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
-        alone = self._store.shared is None
-        tenure = new_tenure(config, alone=alone)
+        shared = self._store.shared
+        tenure = new_tenure(config, alone=shared is None)
         self._memory = new_memory(config, self._clock, self._store, self._committer, tenure)
         self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
@@ -91,7 +91,6 @@ class Gateway:
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
         self.grpc_address = ""
-        shared = self._store.shared
         #: Set when another replica took over: this gateway can do nothing more.
         self.lost = asyncio.Event() if shared is None else shared.lost
         self._replicas: Replicas | None = None
@@ -212,8 +211,10 @@ class Gateway:
             ledger.open(carrier)
             await self._replicas.join()
             return
-        await end_cut_attempts(self._cases.engine, await store.running(), fleet)
-        self._workers.crew.adopt(await store.running())
+        running = await store.running()
+        # What workers have goes on: this ends none of it.
+        await end_cut_attempts(self._cases.engine, running, fleet)
+        self._workers.crew.adopt(running)
         ledger.open(carrier)
         await stop_again(store, ledger, self._clock.now_ms() - self._config.cancel_grace_ms)
 

@@ -147,8 +147,7 @@ class Ledger:
         elif kind is EventKind.FINISHED:
             self.leave(record, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
-            self._backlog.enter(record)
-            self._allocator.wake()
+            self.enter(record)
         self._announce(record, result.outcome)
 
     def reported(self, result: Result) -> None:

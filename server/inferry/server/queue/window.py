@@ -61,10 +61,7 @@ class Window:
         """Begins anew: so much is missing, and nothing is known of it but that."""
         for task_id in [*self._queue]:
             self._queue.remove(task_id)
-        self._missing, self._complete = Missing(), False
-        self._ends.clear()
-        for pair, count in counts.items():
-            self._missing.add(pair, count)
+        self._miss(counts)
 
     def recount(self, missing: Mapping[Pair, int]) -> bool:
         """Takes over how much is missing; tells whether that is news.
@@ -75,10 +72,7 @@ class Window:
         if found == self._missing.pairs:
             self._missing.drifted = False
             return False
-        self._missing, self._complete = Missing(), False
-        for pair, count in found.items():
-            self._missing.add(pair, count)
-        self._ends.clear()
+        self._miss(found)
         return True
 
     def admits(self, task: Waiting, *, back: bool = False) -> bool:
@@ -219,6 +213,13 @@ class Window:
         for line in [one for one, end in self._ends.items() if end == END]:
             if line not in self._queue.lines and not self._complete:
                 self._forget(line)
+
+    def _miss(self, counts: Mapping[Pair, int]) -> None:
+        """So much is missing, wherever it is."""
+        self._missing, self._complete = Missing(), False
+        self._ends.clear()
+        for pair, count in counts.items():
+            self._missing.add(pair, count)
 
     def _end(self, line: LineId) -> Key | None:
         return self._ends.get(line, END if self._complete else None)

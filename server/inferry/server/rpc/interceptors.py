@@ -46,6 +46,23 @@ def behaviour_of(handler: Handler) -> Callable[[Any, Any], Any]:
     return next(behaviour for behaviour in kinds if behaviour is not None)
 
 
+def like(handler: Handler, behaviour: Callable[[Any, Any], Any], read: Any) -> Handler:
+    """Makes a handler of the same kind that runs something else.
+
+    Args:
+        handler: The one that it is like.
+        behaviour: What it runs.
+        read: Makes a message of its bytes; None leaves them as they are.
+    """
+    make = _HANDLERS[handler.request_streaming, handler.response_streaming]
+    return make(behaviour, read, handler.response_serializer)
+
+
+def is_open(method: str) -> bool:
+    """Whether anybody may call a method, unseen by all that calls go through."""
+    return method.split("/")[1] in OPEN_SERVICES
+
+
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Guards the methods of a ``grpc.aio.Server`` and of a ``LocalChannel`` alike.
 
@@ -82,7 +99,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None:
             return None
-        if _is_open(method):
+        if is_open(method):
             return self._bounded(method, handler)
         if Right.ANYBODY in PERMISSIONS.get(method, ()):
             return self._bounded(method, self.guard(method, handler))
@@ -101,7 +118,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             method: Its full name, such as ``/inferry.v1.TaskService/GetTask``.
             handler: As the generated code makes it.
         """
-        return handler if _is_open(method) else self._wrapped(method, handler, unread=False)
+        return handler if is_open(method) else self._wrapped(method, handler, unread=False)
 
     def _bounded(self, method: str, handler: Handler) -> Handler:
         known = self._guarded.get((method, handler, True))
@@ -118,12 +135,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         # A message in bytes is parsed where it is used, and let go of there.
         parse = read if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary
-        make = _HANDLERS[handler.request_streaming, handler.response_streaming]
-        guarded = make(
-            wrap(method, behaviour_of(handler), parse),
-            None if parse else read,
-            handler.response_serializer,
-        )
+        guarded = like(handler, wrap(method, behaviour_of(handler), parse), None if parse else read)
         self._guarded[method, handler, unread] = guarded
         return guarded
 
@@ -236,7 +248,3 @@ async def _step(responses: AsyncGenerator[Any, None], found: Caller) -> Any:
         return await anext(responses, _END)
     finally:
         CALLER.reset(mark)
-
-
-def _is_open(method: str) -> bool:
-    return method.split("/")[1] in OPEN_SERVICES

@@ -11,18 +11,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from inspect import isasyncgenfunction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
 from inferry.server.errors import UnavailableError
 from inferry.server.loop import wait_for
 from inferry.server.rpc.call_log import Context
-from inferry.server.rpc.permissions import OPEN_SERVICES
+from inferry.server.rpc.interceptors import Handler, MaybeHandler, behaviour_of, is_open, like
 from inferry.server.rpc.status import to_grpc
-
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-_MaybeHandler: TypeAlias = "_Handler | None"
 
 #: Where a process finds its open descriptors.
 _DESCRIPTORS = Path("/dev/fd")
@@ -56,7 +53,7 @@ class UnderWay(grpc.aio.ServerInterceptor):
         #: Those that get one answer, and those that get a stream.
         self._unary, self._streams = _Count(), _Count()
         #: The last handler of each method, and as it counts: that of good calls is always the same.
-        self._counting: dict[str, tuple[_Handler, _Handler]] = {}
+        self._counting: dict[str, tuple[Handler, Handler]] = {}
 
     def refuse(self) -> None:
         """Answers each call from now on with UNAVAILABLE; those under way go on."""
@@ -75,25 +72,19 @@ class UnderWay(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_MaybeHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _MaybeHandler:
+    ) -> MaybeHandler:
         """Gives the handler of a call, which counts it or refuses it."""
         handler, method = await continuation(handler_call_details), handler_call_details.method
-        if handler is None or method.split("/")[1] in OPEN_SERVICES:
+        if handler is None or is_open(method):
             return handler
         known = self._counting.get(method)
         if known is None or known[0] is not handler:
-            known = self._counting[method] = handler, self._wrapped(handler)
+            counted = self._counted(behaviour_of(handler), unary=not handler.response_streaming)
+            made = like(handler, counted, handler.request_deserializer)
+            known = self._counting[method] = handler, made
         return known[1]
-
-    def _wrapped(self, handler: _Handler) -> _Handler:
-        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-        kind = next(one for one in kinds if getattr(handler, one) is not None)
-        counted = self._counted(getattr(handler, kind), unary=not handler.response_streaming)
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        made: _Handler = make(counted, handler.request_deserializer, handler.response_serializer)
-        return made
 
     def _counted(self, behaviour: Callable[[Any, Context], Any], *, unary: bool) -> Any:
         count = self._unary if unary else self._streams

@@ -73,8 +73,7 @@ class Insert(NamedTuple):
     key: RequestKey | None = None
     #: None for any number of tasks.
     room: RoomFor | None = None
-    #: What a claim makes of ``record``. Where replicas share the store, the server has to be this
-    #: one's: else it is a ``NotOwnerError``, unless the key was used before.
+    #: What a claim makes of ``record``.
     claimed: Transition | None = None
 
 
