@@ -1,6 +1,5 @@
 """Whether an end that somebody waits for may still come while the gateway stops."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -15,10 +14,11 @@ from inferry.server.fleet.lines import Lines
 from inferry.server.task.inputs import Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.pause import PausedType
-from inferry.server.task.record import Attempt, TaskRecord
+from inferry.server.task.record import TaskRecord
 from tests.server.books import Books
 from tests.server.carriers.worker.docks import SERVER, worker_record
 from tests.server.fleets import START_MS, HandClock, server
+from tests.server.porters import IdlePorter
 from tests.server.rules import TASK_RULES
 from tests.server.situations import SPEC, lead_to
 
@@ -29,32 +29,14 @@ WAITS = create(SPEC._replace(created_ms=START_MS), 0)[0]
 RUNS = apply(WAITS, Claim("srv_a"), START_MS, TASK_RULES).record
 
 
-class Ear:
+class Ear(IdlePorter):
     """Stands where the carriers are, and hears of some attempts."""
 
     def __init__(self) -> None:
         self.heard: set[tuple[str, AttemptKey]] = set()
 
-    def carry(self, record: TaskRecord, payload: bytes) -> None:
-        raise NotImplementedError
-
-    def drop(self, record: TaskRecord, closed: Attempt) -> None:
-        raise NotImplementedError
-
-    def stop(self, task_id: str, closed: Attempt, stopped: Callable[[], None]) -> None:
-        raise NotImplementedError
-
-    def confirm(self, task_id: str, attempt: int) -> None:
-        raise NotImplementedError
-
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         return (server_id, attempt) in self.heard
-
-    def adopt(self, record: TaskRecord) -> None:
-        raise NotImplementedError
-
-    def carries(self, task_id: str, attempt: int) -> bool:
-        raise NotImplementedError
 
 
 class Stop(NamedTuple):

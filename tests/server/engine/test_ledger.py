@@ -6,7 +6,6 @@ import pytest
 
 from inferry.server.engine.signals import Place
 from inferry.server.errors import UnavailableError
-from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import Claimed, PauseType, PutServer, Replayed
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import (
@@ -25,6 +24,7 @@ from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 from inferry.server.task.steps import Transition
 from tests.server.books import Books
 from tests.server.fleets import START_MS, HandClock, server
+from tests.server.porters import IdlePorter
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import dispatched, do, waiting
 
@@ -32,7 +32,7 @@ REFUSED = Release("busy", AttemptOutcome.REFUSED, 0, counts=False)
 LATER = Release("broken", AttemptOutcome.AMBIGUOUS, START_MS + 500)
 
 
-class Porter:
+class Porter(IdlePorter):
     """Stands where the dispatcher is, and lists what it was told."""
 
     def __init__(self) -> None:
@@ -52,9 +52,6 @@ class Porter:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         self.told.append(f"confirm {task_id}.{attempt}")
-
-    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
-        raise NotImplementedError
 
     def adopt(self, record: TaskRecord) -> None:
         self.told.append(f"adopt {record.spec.id}.{record.attempt}")

@@ -14,17 +14,17 @@ from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import NotOwnerError, UnavailableError
-from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.record import Attempt, Status, TaskRecord
 from tests.server.books import Books
 from tests.server.fleets import HandClock, server
+from tests.server.porters import IdlePorter
 from tests.server.rules import TASK_RULES
 from tests.server.situations import SPEC
 
 
-class Porter:
+class Porter(IdlePorter):
     """Stands where the dispatcher is, and lists what it is to carry."""
 
     def __init__(self) -> None:
@@ -44,9 +44,6 @@ class Porter:
 
     def confirm(self, task_id: str, attempt: int) -> None:
         pass
-
-    def hears(self, server_id: str, attempt: AttemptKey) -> bool:
-        raise NotImplementedError
 
     def adopt(self, record: TaskRecord) -> None:
         pass
