@@ -12,10 +12,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
 from pydantic import SecretStr
 
 from inferry.client.testing.backend import Functions, Handler
+from inferry.client.testing.quiet import quiet
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.app.gateway import Gateway
 from inferry.server.clock import SystemClock
@@ -99,9 +99,7 @@ class FakeGateway:
             started.set_exception(error)
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        if not structlog.is_configured():
-            # What goes well is nothing to fill the output of somebody's tests with.
-            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+        stack.enter_context(quiet())
         memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=memory))
         secret = token_urlsafe(48)
