@@ -337,6 +337,33 @@ async def test_what_is_read_before_memory_hears_of_it_counts_once() -> None:
     await store.close()
 
 
+async def test_a_line_of_which_others_took_the_rest_is_read_no_further(
+    new_hall: partial[Hall], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refills, "READ_LIMIT", 4)
+    hall = new_hall(size=16)
+    hall.serve("echo")
+    inserts = [hall.task() for _ in range(100)]
+    await hall.put(*inserts)
+    load, read = hall.backlog.load, hall.store.waiting_tasks
+    firsts = []
+
+    def load_while_others_take_the_rest(*given: Any) -> None:
+        load(*given)
+        for insert in inserts[4:]:
+            hall.backlog.leave(insert.record.spec, started=True)
+        hall.backlog.enter(hall.task().record)
+
+    async def read_and_note(*given: Any) -> Any:
+        firsts.append(given[1])
+        return await read(*given)
+
+    monkeypatch.setattr(hall.backlog, "load", load_while_others_take_the_rest)
+    monkeypatch.setattr(hall.store, "waiting_tasks", read_and_note)
+    await hall.begin()
+    assert (firsts, hall.held, hall.backlog.window.missing) == ([None], {("acme", "echo"): 5}, 0)
+
+
 async def test_a_queue_in_memory_that_lost_count_begins_anew(new_hall: partial[Hall]) -> None:
     hall = new_hall(size=16)
     await hall.enter(hall.task(), hall.task())

@@ -157,11 +157,14 @@ class Refill(Loop):
         left = {line: number for line, number in wanted.items() if number > 0}
         while left and self._window.room > 0:
             room, limits = min(READ_LIMIT, self._window.room), dict[LineId, int]()
-            for line in islice(left, LINES_LIMIT):
-                if room > 0:
+            for line in [*islice(left, LINES_LIMIT)]:
+                if not self._window.is_cut(line):
+                    # Others took the rest of it since the last page.
+                    del left[line]
+                elif room > 0:
                     limits[line] = min(left[line], room)
                     room -= limits[line]
-            for line, more in (await self._read(limits)).items():
+            for line, more in (await self._read(limits) if limits else {}).items():
                 left[line] -= limits[line]
                 if not more or left[line] <= 0:
                     del left[line]
