@@ -17,7 +17,8 @@ from inferry.v1.task_service_pb2 import (
 )
 from tests.backends import Backend, say
 from tests.gateways import Running, running_gateway, token
-from tests.server.gateway.test_many_watched import bearer, stub_of
+from tests.server.gateway.test_many_watched import stub_of
+from tests.server.watches import bearer
 
 MIB = 1024 * 1024
 

@@ -21,9 +21,10 @@ from inferry.server.store.sqlite.store import SqliteStore
 from tests.backends import ACCEPTED, Backend, Job, say
 from tests.gateways import Running, running_gateway, token
 from tests.processes import INFERRY
-from tests.server.gateway.test_many_watched import Seen, begun, stub_of, watch
+from tests.server.gateway.test_many_watched import stub_of
 from tests.server.store.opening import opened, opened_postgres
 from tests.server.store.samples import do, waiting
+from tests.server.watches import Seen, begun, watch
 
 WITHIN_S = 60
 #: Nobody waits for what takes longer.
