@@ -4,6 +4,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.announcer import Announcer
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.queue_view import QueueView
@@ -32,7 +33,7 @@ class Books:
         self.pauses = PausedTypes()
         self.signals = Signals()
         self.alarm = Alarm(clock)
-        self.queue = QueueView(self.backlog, self.room, self.pauses, self.store, clock)
+        self.queue = QueueView(self.backlog, self.room, self.pauses, self.store, clock, CatchUp())
         self.allocator = Allocator(self.fleet, self.backlog, self.pauses, Tenure())
         self.ledger = Ledger(
             fleet=self.fleet,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.registry import Registration, Registry
@@ -23,7 +24,7 @@ class Servers:
         #: Why nothing can be lost now.
         self.error: Exception | None = None
         ledger = ServerLedger(self.fleet)
-        committer = Committer(store)
+        committer, self.catch_up = Committer(store), CatchUp()
         self.departures = Departures(
             committer=committer,
             ledger=ledger,
@@ -37,6 +38,7 @@ class Servers:
             fleet=self.fleet,
             departures=self.departures,
             clock=self.clock,
+            catch_up=self.catch_up,
         )
 
     async def _lose(self, server_id: str, attempts: Collection[AttemptKey], reason: str) -> None:

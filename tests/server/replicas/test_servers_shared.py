@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,47 @@ async def test_a_server_drains_beats_and_goes_wherever_that_is_said(many: Crowd)
                 f"/api/servers/{server_id}", lambda body: body.get("code") == "NOT_FOUND"
             )
         assert (await a.task(task["id"]))["status"] == "COMPLETED"
+
+
+async def test_what_is_done_with_a_server_is_known_at_once_at_every_replica(
+    many: Crowd,
+) -> None:
+    # Nobody says that there is news, and to look takes half a second.
+    a, b, c = [await many.join(store_notify=False, probe_interval_ms=3_600_000) for _ in range(3)]
+
+    async def done(replica: Replica, verb: str, path: str, body: object = None) -> Any:
+        status, answer = await replica.call(verb, f"/api/servers/{path}", body)
+        assert status == 200, answer
+        return answer
+
+    async with running_backend(ACCEPTED) as backend:
+        for number in range(3):
+            server_id = await a.register(backend, name=f"b{number}", capabilities=["ocr"])
+            beat = {"load": {"queue_length": 7}}
+            await done(c, "POST", f"{server_id}/heartbeat", beat)
+            assert (await done(b, "GET", server_id))["id"] == server_id
+            await done(b, "POST", f"{server_id}/drain")
+            assert (await done(c, "GET", server_id))["status"] == "draining"
+            await done(c, "POST", f"{server_id}/resume")
+            assert (await done(a, "GET", server_id))["status"] == "active"
+            last = await a.register(backend, name=f"last{number}", capabilities=["ocr"])
+            await done(b, "DELETE", last)
+            assert (await c.call("GET", f"/api/servers/{last}"))[0] == 404
+            _, listed = await c.call("GET", "/api/servers")
+            assert len(listed["servers"]) == number + 1
+        task = await c.create(type="none")
+        await a.register(backend, name="other", capabilities=["none"], maxConcurrent=1)
+        _, why = await b.call("GET", f"/api/tasks/{task['id']}/explain")
+        assert "other" in [one["name"] for one in why["servers"]]
+
+
+async def test_a_pause_is_shown_at_once_at_every_replica(many: Crowd) -> None:
+    a, b = [await many.join(store_notify=False) for _ in range(2)]
+    for _ in range(3):
+        for verb, paused in (("pause", True), ("resume", False)):
+            await a.call("POST", f"/api/queue/{verb}", {"type": "echo"})
+            _, queue = await b.call("GET", "/api/queue")
+            assert any(one["paused"] for one in queue["types"]) is paused
 
 
 async def test_a_pause_holds_at_all_replicas(many: Crowd) -> None:

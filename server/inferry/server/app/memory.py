@@ -8,6 +8,7 @@ from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.announcer import Announcer
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
 from inferry.server.engine.idleness import Idleness
@@ -40,6 +41,7 @@ class Memory:
     pauses: PausedTypes
     company: Company
     refill: Refill
+    catch_up: CatchUp
 
 
 def new_memory(
@@ -60,7 +62,8 @@ def new_memory(
         announcer=Announcer(signals, alarm),
         clock=clock,
     )
-    queue = QueueView(backlog, room, pauses, store, clock)
+    catch_up = CatchUp()
+    queue = QueueView(backlog, room, pauses, store, clock, catch_up)
     idleness = Idleness(fleet, backlog, pauses, clock)
     refill = Refill(store=store, backlog=backlog, allocator=allocator, committer=committer)
     return Memory(
@@ -76,4 +79,5 @@ def new_memory(
         pauses=pauses,
         company=Company(),
         refill=refill,
+        catch_up=catch_up,
     )

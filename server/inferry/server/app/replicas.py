@@ -107,24 +107,26 @@ def new_replicas(
         cancel_grace_ms=config.cancel_grace_ms,
     )
     cases.share(shared, partial(adoption.adopt, cut=False))
+    roll = Roll(
+        shared=shared,
+        committer=committer,
+        ledger=cases.servers,
+        adoption=adoption,
+        holds=Holds(
+            store=store,
+            committer=committer,
+            ledger=cases.pause_ledger,
+            pauses=memory.pauses,
+            allocator=memory.allocator,
+        ),
+        fleet=fleet,
+        clock=clock,
+    )
+    memory.catch_up.follow = roll.catch_up
     rounds = Rounds(
         shared=shared,
         company=memory.company,
-        roll=Roll(
-            shared=shared,
-            committer=committer,
-            ledger=cases.servers,
-            adoption=adoption,
-            holds=Holds(
-                store=store,
-                committer=committer,
-                ledger=cases.pause_ledger,
-                pauses=memory.pauses,
-                allocator=memory.allocator,
-            ),
-            fleet=fleet,
-            clock=clock,
-        ),
+        roll=roll,
         tidings=Tidings(shared, fleet, clock, number),
         adoption=adoption,
         fleet=fleet,

@@ -65,7 +65,13 @@ def new_use_cases(
     )
     board = Board(memory.queue)
     reader = Reader(store, memory.signals, board)
-    explainer = Explainer(reader=reader, queue=memory.queue, fleet=memory.fleet, clock=clock)
+    explainer = Explainer(
+        reader=reader,
+        queue=memory.queue,
+        fleet=memory.fleet,
+        clock=clock,
+        catch_up=memory.catch_up,
+    )
     servers = ServerLedger(memory.fleet)
     departures = Departures(
         committer=committer, ledger=servers, fleet=memory.fleet, clock=clock, lose=engine.lose
@@ -76,6 +82,7 @@ def new_use_cases(
         fleet=memory.fleet,
         departures=departures,
         clock=clock,
+        catch_up=memory.catch_up,
     )
     pause_ledger = PauseLedger(memory.pauses, memory.allocator)
     pauses = Pauses(committer, pause_ledger, clock)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from inferry.server.clock import Clock
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.signals import Place
@@ -71,11 +72,20 @@ class Explained:
 class Explainer:
     """Gathers what decides about a task."""
 
-    def __init__(self, *, reader: Reader, queue: QueueView, fleet: Fleet, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        queue: QueueView,
+        fleet: Fleet,
+        clock: Clock,
+        catch_up: CatchUp,
+    ) -> None:
         self._reader = reader
         self._queue = queue
         self._fleet = fleet
         self._clock = clock
+        self._catch_up = catch_up
 
     async def explain(self, task_id: str, tenant: str | None) -> Explained:
         """Explains a task as things are now.
@@ -84,7 +94,9 @@ class Explainer:
             TaskNotFoundError: There is none, or it is not this tenant's.
             GoneError: Its retention is over.
         """
-        record, now = await self._reader.task(task_id, tenant), self._clock.now_ms()
+        record = await self._reader.task(task_id, tenant)
+        await self._catch_up.now()
+        now = self._clock.now_ms()
         route = route_of(record.spec.type, record.spec.capabilities)
         judged = [] if record.status.final else self._fleet.verdicts(route, now)
         place, pause = self._queue.place_of(record), self._queue.pause_of(record.spec.type)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from inferry.server.clock import Clock
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.signals import Place
 from inferry.server.queue.backlog import Backlog, TypeCount
 from inferry.server.queue.pauses import PausedTypes
@@ -41,13 +42,20 @@ class QueueView:
     """Looks at the queue and changes nothing."""
 
     def __init__(
-        self, backlog: Backlog, room: Room, pauses: PausedTypes, store: Store, clock: Clock
+        self,
+        backlog: Backlog,
+        room: Room,
+        pauses: PausedTypes,
+        store: Store,
+        clock: Clock,
+        catch_up: CatchUp,
     ) -> None:
         self._backlog = backlog
         self._store = store
         self._room = room
         self._pauses = pauses
         self._clock = clock
+        self._catch_up = catch_up
 
     def place_of(self, record: TaskRecord) -> Place | None:
         """Tells where a task stands in the queue; None if it does not wait for its turn."""
@@ -75,6 +83,7 @@ class QueueView:
 
     async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
+        await self._catch_up.now()
         counts = await self._counts()
         names = sorted(counts.keys() | set(self._pauses))
         return QueueState(

@@ -8,6 +8,7 @@ import structlog
 from yarl import URL
 
 from inferry.server.clock import Clock
+from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.server_ledger import ServerLedger
@@ -16,6 +17,7 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load, ServerRecord, Transport
 from inferry.server.fleet.told import write_load
+from inferry.server.store import StoreError
 from inferry.server.store.operations import DrainServer, PutServer
 from inferry.server.store.shared import Shared
 from inferry.server.task.ids import new_server_id
@@ -25,6 +27,7 @@ Adopt = Callable[[Sequence[str]], Awaitable[object]]
 
 #: Characters of a server's URL.
 URL_LIMIT = 2_048
+_UNKNOWN = "nobody can be asked whether there is such a server"
 
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +63,14 @@ class Registry:
         fleet: Fleet,
         departures: Departures,
         clock: Clock,
+        catch_up: CatchUp,
     ) -> None:
         self._committer = committer
         self._ledger = ledger
         self._fleet = fleet
         self._departures = departures
         self._clock = clock
+        self._catch_up = catch_up
         #: The other replicas, and what takes up what a worker has that was theirs; None when there
         #: are none.
         self.shared: Shared | None = None
@@ -121,7 +126,7 @@ class Registry:
         Raises:
             ServerNotFoundError: It is not registered.
         """
-        self.get(server_id)
+        await self.find(server_id)
         self._fleet.keep(server_id, 1)
         settle = partial(self._ledger.drained, server_id=server_id)
         await self._committer.do(DrainServer(server_id, draining), settle)
@@ -133,7 +138,10 @@ class Registry:
         It gets no more tasks. Those it has may end within ``grace_ms``; what it still has then is
         lost. If it registers again meanwhile, it stays.
         """
-        await self._departures.see_off(server_id, grace_ms)
+        if await self._catch_up.now() or self._fleet.get(server_id) is not None:
+            await self._departures.see_off(server_id, grace_ms)
+        else:
+            raise StoreError(_UNKNOWN)
 
     async def forget(self, record: ServerRecord) -> None:
         """Takes a server out of the list that is gone; not if it came back, or has something."""
@@ -150,7 +158,9 @@ class Registry:
             ServerNotFoundError: It is not registered.
             InvalidPayloadError: It is a worker, which says so on its stream.
         """
-        member = self.get(server_id)
+        # They come all the time: nobody is asked of a server that is known.
+        known = self._fleet.get(server_id) is not None
+        member = self.get(server_id) if known else await self.find(server_id)
         if member.record.transport is Transport.GRPC:
             raise InvalidPayloadError("id: a worker says that it is alive on its stream")
         if self.shared is not None and not member.owned:
@@ -160,8 +170,24 @@ class Registry:
             self._fleet.observe(server_id, load, "")
         return member
 
+    async def find(self, server_id: str) -> Member:
+        """Finds a server as it is, whichever replica changed it last.
+
+        Raises:
+            ServerNotFoundError: It is not registered.
+            StoreError: It is not known, and nobody can be asked.
+        """
+        if not await self._catch_up.now() and self._fleet.get(server_id) is None:
+            raise StoreError(_UNKNOWN)
+        return self.get(server_id)
+
+    async def find_all(self) -> list[Member]:
+        """Lists the servers by name as they are, whichever replica changed them last."""
+        await self._catch_up.now()
+        return self.all()
+
     def get(self, server_id: str) -> Member:
-        """Finds a server.
+        """Finds a server that is known here.
 
         Raises:
             ServerNotFoundError: It is not registered.
@@ -173,7 +199,7 @@ class Registry:
         return member
 
     def all(self) -> list[Member]:
-        """Lists the servers by name."""
+        """Lists the servers by name that are known here."""
         return self._fleet.by_name(self._clock.now_ms())
 
 

@@ -60,7 +60,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.ListServersResponse:
         """Lists the servers by name."""
         size, start = page_size(request.page_size), read_cursor(request.page_token) or 0
-        members = self._registry.all()
+        members = await self._registry.find_all()
         servers = fitting(server_to_proto(member) for member in members[start : start + size])
         end = start + len(servers)
         return pb.ListServersResponse(
@@ -71,7 +71,8 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.GetServerRequest, context: Context
     ) -> pb.GetServerResponse:
         """Reads a server."""
-        return pb.GetServerResponse(server=server_to_proto(self._registry.get(request.id)))
+        member = await self._registry.find(request.id)
+        return pb.GetServerResponse(server=server_to_proto(member))
 
     async def Heartbeat(
         self, request: pb.HeartbeatRequest, context: Context

@@ -41,7 +41,7 @@ class Holds:
         Args:
             revision: How often they were changed, by a look from before now.
         """
-        if revision == self._revision:
+        if self._revision is not None and revision <= self._revision:
             return
         with self._ledger.reads.begin() as since:
             stored = {one.type: one for one in await self._store.paused_types()}

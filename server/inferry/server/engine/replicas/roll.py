@@ -1,5 +1,7 @@
 """Keeps the servers in memory as they are stored, whoever changed them, and the pauses."""
 
+import asyncio
+
 from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.replicas.adoption import Adoption
@@ -41,6 +43,8 @@ class Roll:
         self._holds = holds
         self._fleet = fleet
         self._clock = clock
+        #: One at a time, so that nothing older comes over what is newer.
+        self._turn = asyncio.Lock()
         #: The last change that has been followed; None when some of it has to be read again.
         self._revision: int | None = None
         #: How often each server was asked something, and how many of its heartbeats are known.
@@ -53,9 +57,18 @@ class Roll:
         Args:
             survey: A look from before now.
         """
-        await self._holds.follow(survey.pauses)
-        if survey.servers != self._revision:
-            await self._read(survey.servers)
+        async with self._turn:
+            await self._holds.follow(survey.pauses)
+            if self._revision is None or survey.servers > self._revision:
+                await self._read(survey.servers)
+
+    async def catch_up(self) -> None:
+        """Follows all that was changed before this.
+
+        Raises:
+            StoreError: The store cannot be asked.
+        """
+        await self.follow(await self._shared.survey())
 
     async def _read(self, revision: int) -> None:
         with self._ledger.reads.begin() as since:
