@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.machine import describe
-from benchmarks.steady import CAREFUL, SCRATCH, Steady, running_postgres, under_steady_load
+from benchmarks.steady import CAREFUL, SCRATCH, Offer, Steady, running_postgres, under_steady_load
 from tests.backends import running_backend, say
 from tests.crash.database import Database
 from tests.crash.gateways import running_gateways
@@ -61,7 +61,7 @@ async def main() -> None:
             database(server.url) as url,
             running_backend(say({"status": "success", "result": 1})) as backend,
             running_gateways(Path(folder), {}, url, 2) as gateways,
-            under_steady_load(gateways, backend, EACH_S) as steady,
+            under_steady_load(gateways, backend, Offer(each_s=EACH_S)) as steady,
         ):
             chaos = Database(server, url, CAREFUL)
             print(f"{'':<36}{'before':>8}{'after':>8}{'':>8}{'first, s':>10}{'refused':>9}")

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -90,9 +91,21 @@ class Steady:
         return sum(begin_s <= one < end_s for one in self.ends_s) / (end_s - begin_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is offered to gateways, and what they have for it."""
+
+    clients: int = CLIENTS
+    #: Between the beginnings of two tasks of a client, at least.
+    each_s: float = 0.0
+    servers: int = 1
+    #: Of each server.
+    slots: int = 1_000
+
+
 @asynccontextmanager
 async def under_steady_load(
-    gateways: Gateways, backend: Backend, each_s: float = 0.0
+    gateways: Gateways, backend: Backend, offer: Offer
 ) -> AsyncIterator[Steady]:
     """Puts load on gateways until the block ends."""
     async with aiohttp.ClientSession(
@@ -100,12 +113,13 @@ async def under_steady_load(
         timeout=aiohttp.ClientTimeout(total=30),
         connector=aiohttp.TCPConnector(limit=0),
     ) as http:
-        server = {"url": backend.url, "name": "steady", "capabilities": [_TYPE]}
         url = f"{gateways.rest[0]}/api/servers/register"
-        async with http.post(url, json={**server, "maxConcurrent": 1_000}) as response:
-            response.raise_for_status()
-        steady = Steady(gateways, http, each_s)
-        lives = [steady.live() for _ in range(CLIENTS)]
+        for number in range(offer.servers):
+            server = {"url": backend.url, "name": f"steady-{number}", "capabilities": [_TYPE]}
+            async with http.post(url, json={**server, "maxConcurrent": offer.slots}) as response:
+                response.raise_for_status()
+        steady = Steady(gateways, http, offer.each_s)
+        lives = [steady.live() for _ in range(offer.clients)]
         living = [asyncio.create_task(one) for one in (*lives, steady.nag())]
         try:
             yield steady
@@ -116,13 +130,13 @@ async def under_steady_load(
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
+def running_postgres(**settings: str) -> Iterator[PostgresServer]:
     """Runs one that is as careful with its disk as one in earnest."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         Path(folder).chmod(0o755)
         server = PostgresServer(Path(folder))
         server.create()
-        server.start(**CAREFUL)
+        server.start(**CAREFUL, **settings)
         try:
             yield server
         finally:

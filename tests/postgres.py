@@ -84,6 +84,11 @@ class PostgresServer:
         """Its first database, for a superuser."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def log(self) -> Path:
+        """What it has logged."""
+        return self._folder / "log"
+
     def create(self) -> None:
         """Makes its files."""
         options = (
@@ -107,7 +112,7 @@ class PostgresServer:
         flags = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
         listen = ("-c", "listen_addresses=127.0.0.1", "-k", str(self._folder))
         command = (str(programs() / "postgres"), "-D", str(self._data), *listen, *flags)
-        with (self._folder / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 (*self._becoming, "/bin/sh", "-c", _UNTIL_CLOSED, "sh", *command),
                 stdin=subprocess.PIPE,
@@ -119,7 +124,7 @@ class PostgresServer:
         ready = ("-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
         while subprocess.run((str(programs() / "pg_isready"), *ready), check=False).returncode:
             if time.monotonic() > ends_s or self._process.poll() is not None:
-                raise TimeoutError((self._folder / "log").read_text())
+                raise TimeoutError(self.log.read_text())
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
