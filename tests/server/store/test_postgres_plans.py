@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from inferry.server.store import TaskFilter
-from inferry.server.store.postgres.connections import Connection
+from inferry.server.store.postgres.connections import Connection, connect
 from inferry.server.store.postgres.lists import list_query
+from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.rows import REPORT
 from inferry.server.task.record import Status
@@ -33,6 +34,7 @@ INDEXES = {
     "task": ["tasks_id_key"],
     "lock_tasks": ["tasks_id_key"],
     "lock_waiting": ["tasks_id_key", "payloads_pkey"],
+    "lock_next_waiting": ["tasks_id_key", "tasks_line", "payloads_pkey"],
     "lock_request_ids": ["request_ids_pkey"],
     "drop_request_ids": ["request_ids_pkey"],
     "update_reports": ["tasks_pkey"],
@@ -59,6 +61,8 @@ INDEXES = {
     "forget_request_ids": ["request_ids_until"],
 }
 BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones"
+#: Indexes of what is looked for itself.
+WALKED = {"tasks_waiting", "tasks_running"}
 #: Finished tasks by far the most, as it is in the end; of those that are open all but a few wait.
 FILL = """
 INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
@@ -114,6 +118,28 @@ async def test_a_hot_statement_scans_no_table(db: Connection, name: str) -> None
     assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
     for index in INDEXES.get(name, []):
         assert index in steps, steps
+
+
+@pytest.fixture(scope="module")
+async def new_db(postgres: str) -> AsyncIterator[Connection]:
+    """A connection of a store to a database that has yet to see its first task."""
+    async with database(postgres) as url:
+        async with opened_postgres(url):
+            pass
+        db = await connect(PostgresOptions(url), "plans")
+        await db.execute("SET plan_cache_mode = force_generic_plan")
+        yield db
+        await db.close()
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERIES) - IN_PARTS - SMALL))
+async def test_a_hot_statement_goes_by_keys_before_anybody_knows_how_much_there_is(
+    new_db: Connection, name: str
+) -> None:
+    steps = await plan(new_db, QUERIES[name])
+    assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
+    whole = re.findall(r"Index.* Scan (?:using|on) (\w+).*\n(?! +Index Cond)", steps)
+    assert {one for one in whole if re.match(BIG, one)} <= WALKED, steps
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,11 @@ def session_settings(options: PostgresOptions) -> dict[str, str]:
         ),
         # Statements are small and come again and again: to compile one never pays.
         "jit": "off",
+        # Each goes by keys. What is known of the tables' sizes lags behind: a table that was empty
+        # a minute ago would be scanned, each time, until somebody has looked at it again.
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
     }
 
 
