@@ -128,6 +128,7 @@ def test_a_claim_without_its_tasks_gives_the_slots_back(books: Books, failed: bo
     given = books.allocator.allocate(START_MS, 1)["srv_a"]
     assert books.active == 1
     books.ledger.claimed(UnavailableError("no") if failed else [], "srv_a", given)
+    books.backlog.ask()
     assert (books.active, len(books.backlog)) == (0, 2)
     # What became of one that was not found is looked up.
     assert books.backlog.window.missing == (0 if failed else 1)

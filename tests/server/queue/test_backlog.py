@@ -3,10 +3,11 @@
 import pytest
 
 from inferry.server.queue.backlog import Backlog, TypeCount
-from inferry.server.task.lifecycle import create
+from inferry.server.task.inputs import Claim
+from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord
 from tests.server.fleets import START_MS, HandClock
-from tests.server.situations import SPEC
+from tests.server.situations import RULES, SPEC
 
 
 @pytest.fixture
@@ -88,16 +89,39 @@ def test_a_task_that_began_to_wait_again_while_it_was_claimed_is_there_once(
     assert (len(backlog), claim(backlog, 9)) == (1, ["task_0000"])
 
 
-def test_what_a_claim_did_not_find_waits_until_somebody_says_that_it_does_not(
+def test_what_a_claim_did_not_find_is_asked_for_and_waits_until_somebody_says_that_it_does_not(
     backlog: Backlog,
 ) -> None:
     fill(backlog, 2)
     taken = claim(backlog, 2)
     leave(backlog, "task_0001", started=True)
     backlog.end_claim(taken, failed=False)
+    backlog.ask()
     assert (len(backlog), backlog.window.missing, backlog.window.low) == (1, 1, True)
     leave(backlog, "task_0000", started=True)
     assert (len(backlog), backlog.window.missing) == (0, 0)
+
+
+def test_what_another_gateway_got_is_not_asked_for_if_that_says_so_in_time(
+    backlog: Backlog,
+) -> None:
+    records = fill(backlog, 3)
+    backlog.end_claim(claim(backlog, 3), failed=False)
+    assert (len(backlog), backlog.waits("echo")) == (0, False)
+    backlog.ask(patient=True)
+    backlog.hear(apply(records[0], Claim("srv_b"), START_MS, RULES).record, started=True)
+    backlog.enter(records[1])
+    backlog.ask(patient=True)
+    assert (len(backlog), backlog.window.missing) == (2, 1)
+    assert claim(backlog, 9) == ["task_0001"]
+
+
+def test_what_is_found_again_while_it_is_doubtful_is_counted_once(backlog: Backlog) -> None:
+    (one,) = fill(backlog, 1)
+    backlog.end_claim(claim(backlog, 1), failed=False)
+    backlog.hear(one, started=False)
+    backlog.ask()
+    assert (len(backlog), backlog.window.missing) == (1, 0)
 
 
 # Delays.

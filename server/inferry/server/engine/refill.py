@@ -25,6 +25,8 @@ from inferry.server.store import Store
 LOOK_S = 0.5
 #: Between two looks whether memory counts as the store does.
 COUNT_S = 5.0
+#: The same where others work on the store: what is off shows after some of them.
+SHARED_COUNT_S = 1.0
 #: Tasks that are read at once.
 READ_LIMIT = 256
 #: Lines that are read at once.
@@ -67,6 +69,8 @@ class Refill(Loop):
         """Fills what runs low and, when it is time for it, looks at all lines."""
         # Before looking: whatever changes after this makes another round.
         self._short.clear()
+        if self._store.shared is None:
+            self._backlog.ask()
         low, self._loaded = self._window.take_low(), False
         now_s = asyncio.get_running_loop().time() + _EARLY_S
         if now_s >= self._count_s:
@@ -93,7 +97,8 @@ class Refill(Loop):
         """Makes sure that nothing waits of which memory does not know."""
         if self._store.shared is not None:
             # Others let tasks in and out at any moment.
-            self._count_s = now_s + LOOK_S
+            self._count_s = now_s + SHARED_COUNT_S
+            self._backlog.ask(patient=True)
             self._backlog.recount(await self._store.waiting_counts())
             return
         if not self._committer.idle:

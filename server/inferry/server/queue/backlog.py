@@ -5,12 +5,13 @@ it anew. Tasks that were given to a server are *being claimed* until the store s
 wait nor are they gone.
 """
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from inferry.server.clock import Clock
+from inferry.server.queue.drift import Drift
 from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.last_minute import LastMinute
 from inferry.server.queue.missing import Pair
@@ -52,6 +53,11 @@ class Backlog:
         #: How far positions are exact, by route; those of others are, all of them.
         self.exact_until: Mapping[str, int] = {}
         self._claiming: dict[str, Waiting] = {}
+        #: Tasks that a claim did not get, until it is known what became of them; and those of them
+        #: that were there when it was last asked for any.
+        self._doubted: dict[str, Waiting] = {}
+        self._long_doubted: Collection[str] = ()
+        self._drift = Drift()
         #: Tasks that got a server, by route.
         self._started = LastMinute()
 
@@ -80,13 +86,14 @@ class Backlog:
     def expect(self, counts: Mapping[Pair, int]) -> None:
         """Begins anew with how many tasks wait, by tenant and type: all of them are to be read."""
         claiming = Counter((one.tenant, type_of(one.route)) for one in self._claiming.values())
+        self._doubted.clear()
         self.window.expect({pair: count - claiming[pair] for pair, count in counts.items()})
         self.alert()
 
     def enter(self, record: TaskRecord) -> None:
         """A task began to wait."""
         spec = record.spec
-        self._claiming.pop(spec.id, None)
+        self._out(spec.id)
         self._add(
             Waiting(
                 spec.id,
@@ -102,7 +109,7 @@ class Backlog:
     def leave(self, spec: TaskSpec, *, started: bool) -> None:
         """A task ceased to wait: a server has it, or it ended."""
         route = route_of(spec.type, spec.capabilities)
-        task = self._claiming.pop(spec.id, None) or self._queue.remove(spec.id)
+        task = self._out(spec.id) or self._queue.remove(spec.id)
         self.window.left(spec.id, (route, spec.tenant, spec.priority), here=task is not None)
         if self.window.low:
             self.alert()
@@ -119,7 +126,7 @@ class Backlog:
         if started:
             self._started.note(route, self._clock.now_ms())
         if not record.waiting:
-            self._claiming.pop(spec.id, None)
+            self._out(spec.id)
             self._queue.remove(spec.id)
             self.window.left(spec.id, (route, spec.tenant, spec.priority), here=True)
         elif spec.id not in self._claiming:
@@ -127,17 +134,22 @@ class Backlog:
             self.enter(record)
 
     def recount(self, counts: Mapping[Pair, int]) -> None:
-        """Takes over how many tasks wait in all, by tenant and type: others let them in and out."""
-        known = Counter((one.tenant, type_of(one.route)) for one in self._claiming.values())
+        """Compares with how many tasks wait in all, by tenant and type, in a store with others.
+
+        What memory has heard of them lags behind, or is ahead: only what is off for several looks
+        is. Then it is taken over.
+        """
+        more = Counter(counts)
+        more.subtract((one.tenant, type_of(one.route)) for one in self._claiming.values())
         for (route, tenant, _), count in self._queue.lines.items():
-            known[tenant, type_of(route)] += count
-        missing = {pair: count - known[pair] for pair, count in counts.items()}
-        if self.window.recount(missing):
+            more[tenant, type_of(route)] -= count
+        more.subtract(self.window.missed.pairs)
+        if self.window.correct(self._drift.look(more)):
             self.alert()
 
     def load(self, line: LineId, found: Sequence[Waiting], limit: int) -> None:
         """Takes up what was read of a line; see ``Window.load``."""
-        self.window.load(line, found, limit, self._claiming)
+        self.window.load(line, found, limit, ChainMap(self._claiming, self._doubted))
 
     def head(self, route: str) -> tuple[LineId, str] | None:
         """Finds the line of a route whose turn it is now, and the task; None if none is due."""
@@ -180,15 +192,27 @@ class Backlog:
     def end_claim(self, task_ids: Iterable[str], *, failed: bool) -> None:
         """Ends the claim of tasks that it did not get: it failed, or others were quicker.
 
-        What became of those the store is asked: until somebody says that they wait no more they do.
+        What became of those is doubtful until somebody says so, or ``ask`` has the store asked.
         """
         for task_id in task_ids:
             task = self._claiming.pop(task_id, None)
             if task is not None and failed:
                 self._add(task, back=True)
             elif task is not None:
-                self.window.lose(task)
+                self._doubted[task_id] = task
                 self.alert()
+
+    def ask(self, *, patient: bool = False) -> None:
+        """Has the store asked for tasks that claims did not get.
+
+        Args:
+            patient: Whether it is only for those that were doubtful the last time, for others say
+                before long what became of theirs.
+        """
+        asked = [one for one in self._long_doubted if one in self._doubted]
+        for task_id in asked if patient else [*self._doubted]:
+            self.window.lose(self._doubted.pop(task_id))
+        self._long_doubted = [*self._doubted]
 
     def next_due_ms(self) -> int | None:
         """Tells when the next delayed task is due; None if none is delayed."""
@@ -239,6 +263,10 @@ class Backlog:
         for route, count in self._queue.delayed_by_route().items():
             delayed[type_of(route)] += count
         return {name: TypeCount(waiting[name], delayed[name]) for name in waiting | delayed}
+
+    def _out(self, task_id: str) -> Waiting | None:
+        """Lets a task out that neither is in the queue nor is missing."""
+        return self._claiming.pop(task_id, None) or self._doubted.pop(task_id, None)
 
     def _add(self, task: Waiting, *, back: bool) -> None:
         if self.window.admits(task, back=back):

@@ -63,17 +63,18 @@ class Window:
             self._queue.remove(task_id)
         self._miss(counts)
 
-    def recount(self, missing: Mapping[Pair, int]) -> bool:
-        """Takes over how much is missing; tells whether that is news.
+    def correct(self, more: Mapping[Pair, int]) -> bool:
+        """Takes over how much more, or less, is missing; tells whether anything is to be read.
 
-        Then it may be anywhere: the lines are read again, from their beginnings.
+        What is missing more may be anywhere: the lines are read again, from their beginnings.
         """
-        found = {pair: count for pair, count in missing.items() if count > 0}
-        if found == self._missing.pairs:
-            self._missing.drifted = False
-            return False
-        self._miss(found)
-        return True
+        self._missing.drifted = False
+        for pair, count in more.items():
+            self._missing.add(pair, max(count, -self._missing.of(pair)))
+        found = any(count > 0 for count in more.values())
+        if found:
+            self._miss(dict(self._missing.pairs))
+        return found
 
     def admits(self, task: Waiting, *, back: bool = False) -> bool:
         """Whether a task that begins to wait enters; one that does not is missing from here on.

@@ -100,7 +100,8 @@ class ClaimTasks:
 
     ``decide`` applies to each of the named tasks that still waits, whose time has come and whose
     type is not paused. The others are left out: somebody else was quicker. Where replicas share the
-    store, the server has to be this one's: else it is a ``NotOwnerError``.
+    store, the next one of its line that is free takes the place of a task that another replica has,
+    and the server has to be this one's: else it is a ``NotOwnerError``.
     """
 
     task_ids: Sequence[str]

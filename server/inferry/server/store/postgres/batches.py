@@ -146,8 +146,9 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
     }
     draft, state = Draft(), QueueState()
     if len(written) < len(operations):
-        await lock(db, draft, operations, own.journal.epoch.number, own.barred)
-        state = await read_queue(db, draft, operations, own.rooms.written)
+        await lock(db, draft, operations, own.barred)
+        replica, written_here = own.journal.epoch.number, own.rooms.written
+        state = await read_queue(db, draft, operations, replica, written_here)
     decisions = Decisions(draft, own.journal, state, own.rooms)
     for place, operation in enumerate(operations):
         batch.results.append(written[place] if place in written else _decide(decisions, operation))

@@ -97,7 +97,9 @@ class Decisions:
         if operation.server_id in self._draft.foreign:
             raise NotOwnerError(f"the server {operation.server_id} is another replica's")
         chosen: dict[str, tuple[Held, bytes, Transition]] = {}
-        for task_id in operation.task_ids:
+        for named in operation.task_ids:
+            line = self._draft.next.get(named)
+            task_id = line.popleft() if line else named
             held = self._draft.tasks.get(task_id)
             if held is None or held.payload is None or task_id not in self._draft.free:
                 continue

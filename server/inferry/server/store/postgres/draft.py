@@ -1,5 +1,6 @@
 """What a transaction has read and decided, before it is written."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -77,6 +78,8 @@ class Draft:
     tasks: dict[str, Held] = field(default_factory=dict)
     #: Tasks that a claim may give away: those that nobody else is at.
     free: set[str] = field(default_factory=set)
+    #: By each task that another replica has, those that may take its place: one line's are shared.
+    next: dict[str, deque[str]] = field(default_factory=dict)
     #: Servers that are not this replica's, of those that are to get tasks.
     foreign: set[str] = field(default_factory=set)
     #: Tasks that a stranger keeps locked.

@@ -1,6 +1,7 @@
 """Reads and locks what operations are about: names of requests, then tasks, each in one order."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -26,23 +27,20 @@ async def lock(
     db: Connection,
     draft: Draft,
     operations: Sequence[Operation],
-    replica: int,
     barred: set[str],
 ) -> None:
-    """Brings into a new draft what the operations of a replica need.
+    """Brings into a new draft what the operations of a replica need of names and tasks.
 
     Args:
         db: In a transaction.
         draft: The draft.
         operations: What is to be done.
-        replica: Its epoch.
         barred: Tasks that may be locked for long; those are not waited for. It is kept up to date.
 
     Raises:
         BarredError: Tasks were waited for in vain.
     """
     await _lock_keys(db, draft, operations)
-    await _look_for_foreign(db, draft, operations, replica)
     # A task that was created under a name is looked at as well.
     wanted: dict[tuple[str, str | None], None] = {
         (key.task_id, key.tenant): None for key in draft.keys.values() if key is not None
@@ -52,8 +50,7 @@ async def lock(
     )
     added = {one.record.spec.id for one in operations if isinstance(one, Insert)}
     await _lock_tasks(db, draft, list(wanted), barred)
-    claims = (one.task_ids for one in operations if isinstance(one, ClaimTasks))
-    await _lock_waiting(db, draft, set().union(*claims))
+    await _lock_waiting(db, draft, [one for one in operations if isinstance(one, ClaimTasks)])
     gone = {task_id for task_id, _ in wanted if task_id not in draft.tasks} - added
     if gone:
         draft.buried.update(await fetch(db, QUERIES["tombstones"], write_words(gone)))
@@ -81,25 +78,6 @@ async def _lock_keys(db: Connection, draft: Draft, operations: Sequence[Operatio
                 draft.stood[kept[:2]] = draft.keys[kept[:2]] = kept
                 del missing[kept[:2]]
     raise StoreError("names of requests come and go too quickly")
-
-
-async def _look_for_foreign(
-    db: Connection, draft: Draft, operations: Sequence[Operation], replica: int
-) -> None:
-    """Finds out which servers are not this replica's.
-
-    Nobody takes one away before the commit without the lock on this replica's row, which the
-    transaction has: but for a worker that dials another replica. What it is given meanwhile is
-    taken up there once it is heard.
-    """
-    named = {one.server_id for one in operations if isinstance(one, ClaimTasks)}
-    for one in operations:
-        if isinstance(one, Insert) and one.claimed is not None:
-            named.add(one.claimed.record.server_id or "")
-    named.discard("")
-    if named:
-        found = await fetch(db, QUERIES["foreign_servers"], write_words(named), replica)
-        draft.foreign.update(server_id for (server_id,) in found)
 
 
 async def _lock_tasks(
@@ -138,13 +116,31 @@ async def _lock_barred(
     barred -= {task_id for task_id, _ in wanted} - draft.barred
 
 
-async def _lock_waiting(db: Connection, draft: Draft, wanted: Iterable[str]) -> None:
-    ids = write_words(wanted)
-    if ids:
-        for row in await fetch(db, QUERIES["lock_waiting"], ids):
-            held = _hold(draft, row)
-            held.payload, held.paused = row[-2:]
-            draft.free.add(held.record.spec.id)
+async def _lock_waiting(db: Connection, draft: Draft, claims: Sequence[ClaimTasks]) -> None:
+    wanted = {task_id for claim in claims for task_id in claim.task_ids}
+    if not wanted:
+        return
+    given = write_words(wanted), write_words(draft.tasks)
+    for row in await fetch(db, QUERIES["lock_waiting"], *given):
+        _give_away(draft, row)
+    taken = wanted - draft.tasks.keys()
+    if taken:
+        ours = write_words(wanted | draft.tasks.keys())
+        due_ms = min(claim.now_ms for claim in claims)
+        lost = write_words(taken), ours, due_ms
+        for row in await fetch(db, QUERIES["lock_next_waiting"], *lost):
+            held, in_place_of = _give_away(draft, row[:-1]), row[-1]
+            line = draft.next.setdefault(in_place_of[0], deque())
+            line.append(held.record.spec.id)
+            draft.next.update(dict.fromkeys(in_place_of, line))
+
+
+def _give_away(draft: Draft, row: Row) -> Held:
+    """Has a task that waits for a claim to give it away."""
+    held = _hold(draft, row)
+    held.payload, held.paused = row[-2:]
+    draft.free.add(held.record.spec.id)
+    return held
 
 
 def _hold(draft: Draft, row: Row) -> Held:

@@ -114,6 +114,7 @@ _COUNTED = """counted AS (
 _PARTS = {
     "task": ", ".join(rows.TASK),
     "tasks_task": _of("tasks", rows.TASK),
+    "task_of_next": _of("next", rows.TASK),
     "spec": ", ".join(rows.SPEC),
     "state": ", ".join(rows.STATE),
     "report": ", ".join(rows.REPORT),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from inferry.server.store.operations import Change, Insert, Operation, RoomFor
+from inferry.server.store.operations import Change, ClaimTasks, Insert, Operation, RoomFor
 from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.draft import Draft
 from inferry.server.store.postgres.queries import QUERIES
@@ -147,36 +147,54 @@ class QueueState:
 
 
 async def read_queue(
-    db: Connection, draft: Draft, operations: Sequence[Operation], written: int
+    db: Connection, draft: Draft, operations: Sequence[Operation], replica: int, written: int
 ) -> QueueState:
     """Reads what the decisions of a batch need to know; a claim reads by itself what is paused.
+
+    Into the draft comes which servers are not the replica's. Nobody takes one away before the
+    commit without the lock on the replica's row, which the transaction has: but for a worker that
+    dials another replica. What it is given meanwhile is taken up there once it is heard.
 
     Args:
         db: The one that writes.
         draft: The tasks that it is about.
         operations: The batch.
+        replica: The epoch of the replica.
         written: How many more tasks wait by what the transaction has written.
     """
     state = QueueState()
-    if not any(_asks(one) for one in operations):
+    servers = _named_servers(operations)
+    if not servers and not any(_asks(one) for one in operations):
         return state
     tenants = {one.record.spec.tenant for one in operations if isinstance(one, Insert)}
     tenants |= {held.record.spec.tenant for held in draft.tasks.values()}
-    for total, replicas, tenant, waiting, paused in await fetch(
-        db, QUERIES["queue_state"], write_words(tenants)
+    given = write_words(tenants), write_words(servers), replica
+    for total, replicas, tenant, waiting, paused, foreign in await fetch(
+        db, QUERIES["queue_state"], *given
     ):
         state.total, state.replicas = total + written, replicas
         if tenant is not None:
             state.tenants[tenant] = waiting
         if paused is not None:
             state.paused.add(paused)
+        if foreign is not None:
+            draft.foreign.add(foreign)
     return state
+
+
+def _named_servers(operations: Sequence[Operation]) -> set[str]:
+    """Lists the servers that are to get tasks."""
+    named = {one.server_id for one in operations if isinstance(one, ClaimTasks)}
+    for one in operations:
+        if isinstance(one, Insert) and one.claimed is not None:
+            named.add(one.claimed.record.server_id or "")
+    return named - {""}
 
 
 def _asks(operation: Operation) -> bool:
     match operation:
         case Insert():
-            return operation.room is not None or operation.claimed is not None
+            return operation.room is not None
         case Change():
             return operation.room is not None
         case _:

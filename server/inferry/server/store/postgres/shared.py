@@ -79,7 +79,7 @@ class PostgresShared:
         async def work(db: Connection) -> None:
             self._check(await fetch(db, QUERIES["renew"], *given))
 
-        await self._do(work)
+        await self._do(work, single=True)
 
     async def survey(self) -> Survey:
         """See ``Shared.survey``."""
@@ -143,7 +143,8 @@ class PostgresShared:
 
     async def beat(self, server_id: str, load: bytes | None) -> None:
         """See ``Shared.beat``."""
-        await self._do(lambda db: db.execute(QUERIES["beat"], server_id, load), stirs=True)
+        beat = QUERIES["beat"], server_id, load
+        await self._do(lambda db: db.execute(*beat), stirs=True, single=True)
 
     async def heartbeats(self) -> Sequence[Heartbeat]:
         """See ``Shared.heartbeats``."""
@@ -151,7 +152,7 @@ class PostgresShared:
 
     async def tell(self, words: bytes) -> None:
         """See ``Shared.tell``."""
-        await self._do(lambda db: db.execute(QUERIES["tell"], self.number, words))
+        await self._do(lambda db: db.execute(QUERIES["tell"], self.number, words), single=True)
 
     async def told(self, numbers: Collection[int]) -> Sequence[Words]:
         """See ``Shared.told``."""
@@ -168,17 +169,32 @@ class PostgresShared:
             raise StoreError("another replica took over from this one")
 
     async def _notify(self, channels: Collection[str]) -> None:
-        await self._do(lambda db: db.execute(QUERIES["notify"], [*channels]))
+        await self._do(lambda db: db.execute(QUERIES["notify"], [*channels]), single=True)
 
-    async def _do(self, work: Callable[[Connection], Awaitable[T]], *, stirs: bool = False) -> T:
-        """Does work in a transaction; ``stirs`` says that others should look."""
+    async def _do(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        stirs: bool = False,
+        single: bool = False,
+    ) -> T:
+        """Does work in a transaction.
+
+        Args:
+            work: The work.
+            stirs: Whether others should look.
+            single: Whether it is one statement, which is a transaction by itself.
+        """
         async with self._turn:
             try:
                 db = self._db = self._db or await self._connect()
-                async with db.transaction():
-                    if self._options.pgbouncer:
-                        await db.execute(_settings(self._options))
+                if single and not self._options.pgbouncer:
                     done = await work(db)
+                else:
+                    async with db.transaction():
+                        if self._options.pgbouncer:
+                            await db.execute(_settings(self._options))
+                        done = await work(db)
             except StoreError:
                 raise
             except BaseException as error:

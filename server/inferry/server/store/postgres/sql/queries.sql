@@ -86,9 +86,6 @@ ON CONFLICT (tenant, request_id) DO UPDATE SET
 DELETE FROM request_ids USING unnest($1::text[], $2::text[]) AS given (tenant, request_id)
 WHERE request_ids.tenant = given.tenant AND request_ids.request_id = given.request_id;
 
--- name: foreign_servers
-SELECT id FROM servers WHERE id = ANY($1::text[]) AND owner IS DISTINCT FROM $2;
-
 -- name: lock_tasks
 -- Reads tasks to change them, each of a tenant or of any; in one order, so that nobody waits in a
 -- ring.
@@ -110,12 +107,37 @@ JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, task
 SELECT set_config('lock_timeout', '250ms', true);
 
 -- name: lock_waiting
--- Reads tasks that wait to give them away; those that somebody else is at are left out.
+-- Reads tasks that wait to give them away, and some that may wait by the time they are claimed;
+-- those that somebody else is at are left out.
 SELECT {tasks_task}, position, body,
     EXISTS (SELECT FROM paused_types WHERE paused_types.type = tasks.type)
 FROM unnest($1::text[]) AS given (id)
 JOIN tasks ON tasks.id = given.id JOIN payloads USING (task_number)
+WHERE CASE WHEN tasks.id = ANY($2::text[]) THEN TRUE
+    -- What waits is not to be looked for by an index of all that does.
+    ELSE deadline_ms > 0 AND server_id IS NULL END
 ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
+
+-- name: lock_next_waiting
+-- In place of tasks that others have, does so with the next ones of their lines that are due and
+-- free, but for some. The last column lists the tasks of the line in whose place they are. It looks
+-- from the first of those on: what had its turn before leaves its traces in the index.
+WITH lines AS (
+    SELECT route, tenant, priority, min(queued_ms) AS since_ms, count(*) AS number,
+        array_agg(tasks.id) AS taken
+    FROM unnest($1::text[]) AS given (id) JOIN tasks ON tasks.id = given.id
+    WHERE NOT EXISTS (SELECT FROM paused_types WHERE paused_types.type = tasks.type)
+    GROUP BY route, tenant, priority
+)
+SELECT {task_of_next}, next.position, body, FALSE, taken
+FROM lines CROSS JOIN LATERAL (
+    SELECT * FROM tasks
+    WHERE deadline_ms > 0 AND server_id IS NULL AND route = lines.route
+        AND tenant = lines.tenant AND priority = lines.priority AND queued_ms >= lines.since_ms
+        AND not_before_ms <= $3 AND id <> ALL($2::text[])
+    ORDER BY queued_ms, id LIMIT lines.number FOR NO KEY UPDATE SKIP LOCKED
+) AS next JOIN payloads USING (task_number)
+ORDER BY queued_ms, id;
 
 -- name: tombstones
 SELECT id, tenant FROM tombstones WHERE id = ANY($1::text[]);
@@ -268,16 +290,20 @@ DELETE FROM waiting WHERE ctid = ANY(ARRAY(
 ));
 
 -- name: queue_state
--- How many tasks wait in all and of some tenants, how many replicas may write, and what is paused.
+-- How many tasks wait in all and of some tenants, how many replicas may write, what is paused, and
+-- which of some servers are not a replica's.
 WITH alive AS (
     SELECT sum(waiting)::bigint AS total, count(*) FILTER (WHERE NOT dead) AS replicas FROM replicas
 ), found AS (
-    SELECT tenant, sum(tasks)::bigint AS tasks, NULL AS paused FROM waiting
+    SELECT tenant, sum(tasks)::bigint AS tasks, NULL AS paused, NULL AS server_id FROM waiting
     WHERE tenant = ANY($1::text[]) GROUP BY tenant
     UNION ALL
-    SELECT NULL, NULL, type FROM paused_types
+    SELECT NULL, NULL, type, NULL FROM paused_types
+    UNION ALL
+    SELECT NULL, NULL, NULL, id FROM servers
+    WHERE id = ANY($2::text[]) AND owner IS DISTINCT FROM $3
 )
-SELECT total, replicas, tenant, tasks, paused FROM alive LEFT JOIN found ON TRUE;
+SELECT total, replicas, tenant, tasks, paused, server_id FROM alive LEFT JOIN found ON TRUE;
 
 -- name: postpone_queue
 -- A wait that goes on when the server gives its task back; it walks over what runs alone.
