@@ -40,6 +40,8 @@ def bare(file: FileDescriptorProto) -> FileDescriptorProto:
         messages.extend(message.nested_type)
         for field in message.field:
             field.ClearField("json_name")
+    for extension in file.extension:
+        extension.ClearField("json_name")
     file.ClearField("source_code_info")
     return file
 

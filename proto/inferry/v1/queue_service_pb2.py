@@ -24,33 +24,40 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from inferry.v1 import queue_pb2 as inferry_dot_v1_dot_queue__pb2
+from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einferry/v1/queue_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x16inferry/v1/queue.proto\"\x11\n\x0fGetQueueRequest\"r\n\x10GetQueueResponse\x12\x0f\n\x07waiting\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10left_last_minute\x18\x03 \x01(\x05\x12$\n\x05types\x18\x04 \x03(\x0b\x32\x15.inferry.v1.TypeQueue\"0\n\x10PauseTypeRequest\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"9\n\x11PauseTypeResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.inferry.v1.TypeQueue\"!\n\x11ResumeTypeRequest\x12\x0c\n\x04type\x18\x01 \x01(\t\":\n\x12ResumeTypeResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.inferry.v1.TypeQueue2\xc9\x02\n\x0cQueueService\x12Y\n\x08GetQueue\x12\x1b.inferry.v1.GetQueueRequest\x1a\x1c.inferry.v1.GetQueueResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/api/queue\x12l\n\tPauseType\x12\x1c.inferry.v1.PauseTypeRequest\x1a\x1d.inferry.v1.PauseTypeResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x10/api/queue/pause:\x01*b\x05queue\x12p\n\nResumeType\x12\x1d.inferry.v1.ResumeTypeRequest\x1a\x1e.inferry.v1.ResumeTypeResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x11/api/queue/resume:\x01*b\x05queueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einferry/v1/queue_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x16inferry/v1/queue.proto\x1a\x16inferry/v1/rules.proto\"\x11\n\x0fGetQueueRequest\"r\n\x10GetQueueResponse\x12\x0f\n\x07waiting\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10left_last_minute\x18\x03 \x01(\x05\x12$\n\x05types\x18\x04 \x03(\x0b\x32\x15.inferry.v1.TypeQueue\"\xb9\x01\n\x10PauseTypeRequest\x12\x8b\x01\n\x04type\x18\x01 \x01(\tB}\xa2\xbb\x18y\x08\x01*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\xa2\xbb\x18\x03 \xff\x01\"9\n\x11PauseTypeResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.inferry.v1.TypeQueue\"\xa1\x01\n\x11ResumeTypeRequest\x12\x8b\x01\n\x04type\x18\x01 \x01(\tB}\xa2\xbb\x18y\x08\x01*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\":\n\x12ResumeTypeResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.inferry.v1.TypeQueue2\xc9\x02\n\x0cQueueService\x12Y\n\x08GetQueue\x12\x1b.inferry.v1.GetQueueRequest\x1a\x1c.inferry.v1.GetQueueResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/api/queue\x12l\n\tPauseType\x12\x1c.inferry.v1.PauseTypeRequest\x1a\x1d.inferry.v1.PauseTypeResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x10/api/queue/pause:\x01*b\x05queue\x12p\n\nResumeType\x12\x1d.inferry.v1.ResumeTypeRequest\x1a\x1e.inferry.v1.ResumeTypeResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x11/api/queue/resume:\x01*b\x05queueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inferry.v1.queue_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PAUSETYPEREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_PAUSETYPEREQUEST'].fields_by_name['type']._serialized_options = b'\242\273\030y\010\001*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit'
+  _globals['_PAUSETYPEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_PAUSETYPEREQUEST'].fields_by_name['reason']._serialized_options = b'\242\273\030\003 \377\001'
+  _globals['_RESUMETYPEREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_RESUMETYPEREQUEST'].fields_by_name['type']._serialized_options = b'\242\273\030y\010\001*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit'
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._serialized_options = b'\202\323\344\223\002\014\022\n/api/queue'
   _globals['_QUEUESERVICE'].methods_by_name['PauseType']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['PauseType']._serialized_options = b'\202\323\344\223\002\034\"\020/api/queue/pause:\001*b\005queue'
   _globals['_QUEUESERVICE'].methods_by_name['ResumeType']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['ResumeType']._serialized_options = b'\202\323\344\223\002\035\"\021/api/queue/resume:\001*b\005queue'
-  _globals['_GETQUEUEREQUEST']._serialized_start=100
-  _globals['_GETQUEUEREQUEST']._serialized_end=117
-  _globals['_GETQUEUERESPONSE']._serialized_start=119
-  _globals['_GETQUEUERESPONSE']._serialized_end=233
-  _globals['_PAUSETYPEREQUEST']._serialized_start=235
-  _globals['_PAUSETYPEREQUEST']._serialized_end=283
-  _globals['_PAUSETYPERESPONSE']._serialized_start=285
-  _globals['_PAUSETYPERESPONSE']._serialized_end=342
-  _globals['_RESUMETYPEREQUEST']._serialized_start=344
-  _globals['_RESUMETYPEREQUEST']._serialized_end=377
-  _globals['_RESUMETYPERESPONSE']._serialized_start=379
-  _globals['_RESUMETYPERESPONSE']._serialized_end=437
-  _globals['_QUEUESERVICE']._serialized_start=440
-  _globals['_QUEUESERVICE']._serialized_end=769
+  _globals['_GETQUEUEREQUEST']._serialized_start=124
+  _globals['_GETQUEUEREQUEST']._serialized_end=141
+  _globals['_GETQUEUERESPONSE']._serialized_start=143
+  _globals['_GETQUEUERESPONSE']._serialized_end=257
+  _globals['_PAUSETYPEREQUEST']._serialized_start=260
+  _globals['_PAUSETYPEREQUEST']._serialized_end=445
+  _globals['_PAUSETYPERESPONSE']._serialized_start=447
+  _globals['_PAUSETYPERESPONSE']._serialized_end=504
+  _globals['_RESUMETYPEREQUEST']._serialized_start=507
+  _globals['_RESUMETYPEREQUEST']._serialized_end=668
+  _globals['_RESUMETYPERESPONSE']._serialized_start=670
+  _globals['_RESUMETYPERESPONSE']._serialized_end=728
+  _globals['_QUEUESERVICE']._serialized_start=731
+  _globals['_QUEUESERVICE']._serialized_end=1060
 # @@protoc_insertion_point(module_scope)

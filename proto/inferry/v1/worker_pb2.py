@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 from inferry.v1 import server_pb2 as inferry_dot_v1_dot_server__pb2
 from inferry.v1 import task_pb2 as inferry_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inferry/v1/worker.proto\x12\ninferry.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inferry/v1/server.proto\x1a\x15inferry/v1/task.proto\"\x82\x03\n\rWorkerMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x17.inferry.v1.WorkerHello\x12\x1a\n\rgranted_total\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12,\n\x0c\x61\x63knowledged\x18\x03 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12)\n\x07reports\x18\x04 \x03(\x0b\x32\x18.inferry.v1.WorkerReport\x12.\n\rresult_chunks\x18\x05 \x03(\x0b\x32\x17.inferry.v1.ResultChunk\x12\'\n\x07stopped\x18\x06 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12.\n\theartbeat\x18\x07 \x01(\x0b\x32\x1b.inferry.v1.WorkerHeartbeat\x12*\n\x07goodbye\x18\x08 \x01(\x0b\x32\x19.inferry.v1.WorkerGoodbye\x12\r\n\x05token\x18\t \x01(\tB\x10\n\x0e_granted_total\"\xc0\x02\n\x0eGatewayMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.inferry.v1.WorkerWelcome\x12+\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x16.inferry.v1.Assignment\x12*\n\x07\x63\x61ncels\x18\x03 \x03(\x0b\x32\x19.inferry.v1.AttemptCancel\x12*\n\x0breport_acks\x18\x04 \x03(\x0b\x32\x15.inferry.v1.ReportAck\x12/\n\theartbeat\x18\x05 \x01(\x0b\x32\x1c.inferry.v1.GatewayHeartbeat\x12\x15\n\x08\x64raining\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12(\n\treconnect\x18\x07 \x01(\x0b\x32\x15.inferry.v1.ReconnectB\x0b\n\t_draining\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\xf4\x02\n\x0bWorkerHello\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10protocol_version\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x1b\n\x0emax_concurrent\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x33\n\x06labels\x18\x07 \x03(\x0b\x32#.inferry.v1.WorkerHello.LabelsEntry\x12\x14\n\x0cresume_token\x18\x08 \x01(\t\x12$\n\x04held\x18\t \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12\r\n\x05ready\x18\n \x01(\x08\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_max_concurrent\"\xec\x02\n\rWorkerWelcome\x12\x11\n\tserver_id\x18\x01 \x01(\t\x12\x18\n\x10protocol_version\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x0f\n\x07resumed\x18\x05 \x01(\x08\x12\x1d\n\x15heartbeat_interval_ms\x18\x06 \x01(\x05\x12\x1d\n\x15\x61\x63knowledge_within_ms\x18\x07 \x01(\x05\x12\x10\n\x08lease_ms\x18\x08 \x01(\x05\x12$\n\x1cunacknowledged_reports_limit\x18\t \x01(\x05\x12\x1a\n\x12result_limit_bytes\x18\n \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x0b \x01(\x05\x12\x34\n\x10token_expires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10stalled_after_ms\x18\r \x01(\x05\"\x89\x02\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x14\n\x0cpayload_json\x18\x04 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x05 \x01(\x05\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\x32\n\x06labels\x18\x07 \x03(\x0b\x32\".inferry.v1.Assignment.LabelsEntry\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x1a\n\x12silence_timeout_ms\x18\t \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc7\x01\n\rAttemptCancel\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .inferry.v1.AttemptCancel.Reason\x12\x0c\n\x04text\x18\x03 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\r\n\tCANCELLED\x10\x01\x12\r\n\tTIMED_OUT\x10\x02\x12\r\n\tNOT_YOURS\x10\x03\"\x86\x01\n\x0cWorkerReport\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12&\n\x06update\x18\x03 \x01(\x0b\x32\x16.inferry.v1.TaskUpdate\x12\x15\n\rchunked_bytes\x18\x04 \x01(\x03\"T\n\x0bResultChunk\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x8d\x01\n\tReportAck\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.inferry.v1.Task.Status\x12\x0c\n\x04stop\x18\x03 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\r\n\x05\x61gain\x18\x07 \x01(\x08\"\xcd\x01\n\x0fWorkerHeartbeat\x12\x12\n\nheld_count\x18\x01 \x01(\x05\x12\x11\n\theld_hash\x18\x02 \x01(\x06\x12\x16\n\x0ereceived_total\x18\x03 \x01(\x03\x12$\n\x04held\x18\x04 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06listed\x18\x05 \x01(\x08\x12\x1e\n\x04load\x18\x06 \x01(\x0b\x32\x10.inferry.v1.Load\x12\r\n\x05ready\x18\x07 \x01(\x08\x12\x16\n\x0ehandler_lag_ms\x18\x08 \x01(\x05\"G\n\x10GatewayHeartbeat\x12\x12\n\nheld_count\x18\x01 \x01(\x05\x12\x11\n\theld_hash\x18\x02 \x01(\x06\x12\x0c\n\x04list\x18\x03 \x01(\x08\"\x1f\n\rWorkerGoodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"-\n\tReconnect\x12\x10\n\x08\x61\x66ter_ms\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inferry/v1/worker.proto\x12\ninferry.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\x1a\x17inferry/v1/server.proto\x1a\x15inferry/v1/task.proto\"\x82\x03\n\rWorkerMessage\x12&\n\x05hello\x18\x01 \x01(\x0b\x32\x17.inferry.v1.WorkerHello\x12\x1a\n\rgranted_total\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12,\n\x0c\x61\x63knowledged\x18\x03 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12)\n\x07reports\x18\x04 \x03(\x0b\x32\x18.inferry.v1.WorkerReport\x12.\n\rresult_chunks\x18\x05 \x03(\x0b\x32\x17.inferry.v1.ResultChunk\x12\'\n\x07stopped\x18\x06 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12.\n\theartbeat\x18\x07 \x01(\x0b\x32\x1b.inferry.v1.WorkerHeartbeat\x12*\n\x07goodbye\x18\x08 \x01(\x0b\x32\x19.inferry.v1.WorkerGoodbye\x12\r\n\x05token\x18\t \x01(\tB\x10\n\x0e_granted_total\"\xc0\x02\n\x0eGatewayMessage\x12*\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.inferry.v1.WorkerWelcome\x12+\n\x0b\x61ssignments\x18\x02 \x03(\x0b\x32\x16.inferry.v1.Assignment\x12*\n\x07\x63\x61ncels\x18\x03 \x03(\x0b\x32\x19.inferry.v1.AttemptCancel\x12*\n\x0breport_acks\x18\x04 \x03(\x0b\x32\x15.inferry.v1.ReportAck\x12/\n\theartbeat\x18\x05 \x01(\x0b\x32\x1c.inferry.v1.GatewayHeartbeat\x12\x15\n\x08\x64raining\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12(\n\treconnect\x18\x07 \x01(\x0b\x32\x15.inferry.v1.ReconnectB\x0b\n\t_draining\".\n\nAttemptRef\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x96\x05\n\x0bWorkerHello\x12\x83\x01\n\x04name\x18\x01 \x01(\tBu\xa2\xbb\x18q\x08\x01*6[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{1,128}251 to 128 characters, none of them a control character\x12\x18\n\x10protocol_version\x18\x02 \x01(\x05\x12\x18\n\x08\x66\x65\x61tures\x18\x03 \x03(\tB\x06\xa2\xbb\x18\x02@@\x12\x97\x01\n\x0c\x63\x61pabilities\x18\x04 \x03(\tB\x80\x01\xa2\xbb\x18|@\x80\x02Jw*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\x12&\n\x0emax_concurrent\x18\x05 \x01(\x05\x42\t\xa2\xbb\x18\x05\x10\x01\x18\x90NH\x00\x88\x01\x01\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x46\n\x06labels\x18\x07 \x03(\x0b\x32#.inferry.v1.WorkerHello.LabelsEntryB\x11\xa2\xbb\x18\r@ J\x03 \xff\x01R\x04\x08\x01 ?\x12\x14\n\x0cresume_token\x18\x08 \x01(\t\x12$\n\x04held\x18\t \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12\r\n\x05ready\x18\n \x01(\x08\x12\x0b\n\x03sdk\x18\x0b \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_max_concurrent\"\xec\x02\n\rWorkerWelcome\x12\x11\n\tserver_id\x18\x01 \x01(\t\x12\x18\n\x10protocol_version\x18\x02 \x01(\x05\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x0f\n\x07resumed\x18\x05 \x01(\x08\x12\x1d\n\x15heartbeat_interval_ms\x18\x06 \x01(\x05\x12\x1d\n\x15\x61\x63knowledge_within_ms\x18\x07 \x01(\x05\x12\x10\n\x08lease_ms\x18\x08 \x01(\x05\x12$\n\x1cunacknowledged_reports_limit\x18\t \x01(\x05\x12\x1a\n\x12result_limit_bytes\x18\n \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x0b \x01(\x05\x12\x34\n\x10token_expires_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10stalled_after_ms\x18\r \x01(\x05\"\x89\x02\n\nAssignment\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x14\n\x0cpayload_json\x18\x04 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x05 \x01(\x05\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\x32\n\x06labels\x18\x07 \x03(\x0b\x32\".inferry.v1.Assignment.LabelsEntry\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x1a\n\x12silence_timeout_ms\x18\t \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc7\x01\n\rAttemptCancel\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .inferry.v1.AttemptCancel.Reason\x12\x0c\n\x04text\x18\x03 \x01(\t\"M\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\r\n\tCANCELLED\x10\x01\x12\r\n\tTIMED_OUT\x10\x02\x12\r\n\tNOT_YOURS\x10\x03\"\x86\x01\n\x0cWorkerReport\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12&\n\x06update\x18\x03 \x01(\x0b\x32\x16.inferry.v1.TaskUpdate\x12\x15\n\rchunked_bytes\x18\x04 \x01(\x03\"T\n\x0bResultChunk\x12\'\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x8d\x01\n\tReportAck\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.inferry.v1.Task.Status\x12\x0c\n\x04stop\x18\x03 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\r\n\x05notes\x18\x06 \x03(\t\x12\r\n\x05\x61gain\x18\x07 \x01(\x08\"\xcd\x01\n\x0fWorkerHeartbeat\x12\x12\n\nheld_count\x18\x01 \x01(\x05\x12\x11\n\theld_hash\x18\x02 \x01(\x06\x12\x16\n\x0ereceived_total\x18\x03 \x01(\x03\x12$\n\x04held\x18\x04 \x03(\x0b\x32\x16.inferry.v1.AttemptRef\x12\x0e\n\x06listed\x18\x05 \x01(\x08\x12\x1e\n\x04load\x18\x06 \x01(\x0b\x32\x10.inferry.v1.Load\x12\r\n\x05ready\x18\x07 \x01(\x08\x12\x16\n\x0ehandler_lag_ms\x18\x08 \x01(\x05\"G\n\x10GatewayHeartbeat\x12\x12\n\nheld_count\x18\x01 \x01(\x05\x12\x11\n\theld_hash\x18\x02 \x01(\x06\x12\x0c\n\x04list\x18\x03 \x01(\x08\"\x1f\n\rWorkerGoodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"-\n\tReconnect\x12\x10\n\x08\x61\x66ter_ms\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,40 +38,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKERHELLO_LABELSENTRY']._loaded_options = None
   _globals['_WORKERHELLO_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_WORKERHELLO'].fields_by_name['name']._loaded_options = None
+  _globals['_WORKERHELLO'].fields_by_name['name']._serialized_options = b'\242\273\030q\010\001*6[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{1,128}251 to 128 characters, none of them a control character'
+  _globals['_WORKERHELLO'].fields_by_name['features']._loaded_options = None
+  _globals['_WORKERHELLO'].fields_by_name['features']._serialized_options = b'\242\273\030\002@@'
+  _globals['_WORKERHELLO'].fields_by_name['capabilities']._loaded_options = None
+  _globals['_WORKERHELLO'].fields_by_name['capabilities']._serialized_options = b'\242\273\030|@\200\002Jw*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit'
+  _globals['_WORKERHELLO'].fields_by_name['max_concurrent']._loaded_options = None
+  _globals['_WORKERHELLO'].fields_by_name['max_concurrent']._serialized_options = b'\242\273\030\005\020\001\030\220N'
+  _globals['_WORKERHELLO'].fields_by_name['labels']._loaded_options = None
+  _globals['_WORKERHELLO'].fields_by_name['labels']._serialized_options = b'\242\273\030\r@ J\003 \377\001R\004\010\001 ?'
   _globals['_ASSIGNMENT_LABELSENTRY']._loaded_options = None
   _globals['_ASSIGNMENT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKERMESSAGE']._serialized_start=151
-  _globals['_WORKERMESSAGE']._serialized_end=537
-  _globals['_GATEWAYMESSAGE']._serialized_start=540
-  _globals['_GATEWAYMESSAGE']._serialized_end=860
-  _globals['_ATTEMPTREF']._serialized_start=862
-  _globals['_ATTEMPTREF']._serialized_end=908
-  _globals['_WORKERHELLO']._serialized_start=911
-  _globals['_WORKERHELLO']._serialized_end=1283
-  _globals['_WORKERHELLO_LABELSENTRY']._serialized_start=1219
-  _globals['_WORKERHELLO_LABELSENTRY']._serialized_end=1264
-  _globals['_WORKERWELCOME']._serialized_start=1286
-  _globals['_WORKERWELCOME']._serialized_end=1650
-  _globals['_ASSIGNMENT']._serialized_start=1653
-  _globals['_ASSIGNMENT']._serialized_end=1918
-  _globals['_ASSIGNMENT_LABELSENTRY']._serialized_start=1219
-  _globals['_ASSIGNMENT_LABELSENTRY']._serialized_end=1264
-  _globals['_ATTEMPTCANCEL']._serialized_start=1921
-  _globals['_ATTEMPTCANCEL']._serialized_end=2120
-  _globals['_ATTEMPTCANCEL_REASON']._serialized_start=2043
-  _globals['_ATTEMPTCANCEL_REASON']._serialized_end=2120
-  _globals['_WORKERREPORT']._serialized_start=2123
-  _globals['_WORKERREPORT']._serialized_end=2257
-  _globals['_RESULTCHUNK']._serialized_start=2259
-  _globals['_RESULTCHUNK']._serialized_end=2343
-  _globals['_REPORTACK']._serialized_start=2346
-  _globals['_REPORTACK']._serialized_end=2487
-  _globals['_WORKERHEARTBEAT']._serialized_start=2490
-  _globals['_WORKERHEARTBEAT']._serialized_end=2695
-  _globals['_GATEWAYHEARTBEAT']._serialized_start=2697
-  _globals['_GATEWAYHEARTBEAT']._serialized_end=2768
-  _globals['_WORKERGOODBYE']._serialized_start=2770
-  _globals['_WORKERGOODBYE']._serialized_end=2801
-  _globals['_RECONNECT']._serialized_start=2803
-  _globals['_RECONNECT']._serialized_end=2848
+  _globals['_WORKERMESSAGE']._serialized_start=175
+  _globals['_WORKERMESSAGE']._serialized_end=561
+  _globals['_GATEWAYMESSAGE']._serialized_start=564
+  _globals['_GATEWAYMESSAGE']._serialized_end=884
+  _globals['_ATTEMPTREF']._serialized_start=886
+  _globals['_ATTEMPTREF']._serialized_end=932
+  _globals['_WORKERHELLO']._serialized_start=935
+  _globals['_WORKERHELLO']._serialized_end=1597
+  _globals['_WORKERHELLO_LABELSENTRY']._serialized_start=1533
+  _globals['_WORKERHELLO_LABELSENTRY']._serialized_end=1578
+  _globals['_WORKERWELCOME']._serialized_start=1600
+  _globals['_WORKERWELCOME']._serialized_end=1964
+  _globals['_ASSIGNMENT']._serialized_start=1967
+  _globals['_ASSIGNMENT']._serialized_end=2232
+  _globals['_ASSIGNMENT_LABELSENTRY']._serialized_start=1533
+  _globals['_ASSIGNMENT_LABELSENTRY']._serialized_end=1578
+  _globals['_ATTEMPTCANCEL']._serialized_start=2235
+  _globals['_ATTEMPTCANCEL']._serialized_end=2434
+  _globals['_ATTEMPTCANCEL_REASON']._serialized_start=2357
+  _globals['_ATTEMPTCANCEL_REASON']._serialized_end=2434
+  _globals['_WORKERREPORT']._serialized_start=2437
+  _globals['_WORKERREPORT']._serialized_end=2571
+  _globals['_RESULTCHUNK']._serialized_start=2573
+  _globals['_RESULTCHUNK']._serialized_end=2657
+  _globals['_REPORTACK']._serialized_start=2660
+  _globals['_REPORTACK']._serialized_end=2801
+  _globals['_WORKERHEARTBEAT']._serialized_start=2804
+  _globals['_WORKERHEARTBEAT']._serialized_end=3009
+  _globals['_GATEWAYHEARTBEAT']._serialized_start=3011
+  _globals['_GATEWAYHEARTBEAT']._serialized_end=3082
+  _globals['_WORKERGOODBYE']._serialized_start=3084
+  _globals['_WORKERGOODBYE']._serialized_end=3115
+  _globals['_RECONNECT']._serialized_start=3117
+  _globals['_RECONNECT']._serialized_end=3162
 # @@protoc_insertion_point(module_scope)

@@ -73,12 +73,16 @@ async def test_an_error_arrives_with_all_it_carries(
 ) -> None:
     wired.servicer.error = error
     expected = (code, error.message, details)
-    assert await failure(wired.stub.GetTask(pb.GetTaskRequest(), metadata=CLIENT)) == expected
+    assert (
+        await failure(wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT)) == expected
+    )
 
 
 async def test_the_largest_status_still_travels(wired: Wired) -> None:
     wired.servicer.error = InferryError("€" * 5_000, text="x" * 1_000)
-    code, message, details = await failure(wired.stub.GetTask(pb.GetTaskRequest(), metadata=CLIENT))
+    code, message, details = await failure(
+        wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT)
+    )
     assert (code, len(message), len(details)) == (StatusCode.INTERNAL, 341, 2)
 
 
@@ -98,7 +102,9 @@ async def test_a_mistake_of_ours_is_logged_and_never_shown(
 
 async def test_a_store_that_fails_is_unavailable(wired: Wired, logged: list[EventDict]) -> None:
     wired.servicer.error = StoreError("/var/lib/inferry: disk full")
-    code, message, details = await failure(wired.stub.GetTask(pb.GetTaskRequest(), metadata=CLIENT))
+    code, message, details = await failure(
+        wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT)
+    )
     assert (code, details) == (StatusCode.UNAVAILABLE, [info("UNAVAILABLE")])
     assert "disk" not in message
     assert logged[0]["exc_info"] is wired.servicer.error
@@ -128,8 +134,8 @@ async def test_a_call_without_a_token_that_holds_is_unauthenticated(
     wired: Wired, metadata: tuple[tuple[str, str], ...]
 ) -> None:
     calls: list[Awaitable[Any]] = [
-        wired.stub.GetTask(pb.GetTaskRequest(), metadata=metadata),
-        wired.stub.WatchTask(pb.WatchTaskRequest(), metadata=metadata).read(),
+        wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=metadata),
+        wired.stub.WatchTask(pb.WatchTaskRequest(id=TASK), metadata=metadata).read(),
     ]
     for call in calls:
         code, _, details = await failure(call)
@@ -138,8 +144,8 @@ async def test_a_call_without_a_token_that_holds_is_unauthenticated(
 
 async def test_a_role_that_may_not_is_denied(wired: Wired) -> None:
     calls: list[Awaitable[Any]] = [
-        wired.stub.CreateTask(pb.CreateTaskRequest(), metadata=BACKEND),
-        wired.stub.WatchTask(pb.WatchTaskRequest(), metadata=BACKEND).read(),
+        wired.stub.CreateTask(pb.CreateTaskRequest(type="echo"), metadata=BACKEND),
+        wired.stub.WatchTask(pb.WatchTaskRequest(id=TASK), metadata=BACKEND).read(),
         wired.stub.UpdateTask(pb.UpdateTaskRequest(), metadata=CLIENT),
         wired.stub.ReportTask(iter([pb.ReportTaskRequest()]), metadata=CLIENT),
     ]
@@ -186,7 +192,7 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
     token = CLIENT[0][1]
     wired.servicer.error = NotFoundError(f"no task {TASK}")
     await failure(wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT))
-    await wired.stub.CreateTask(pb.CreateTaskRequest(), metadata=CLIENT)
+    await wired.stub.CreateTask(pb.CreateTaskRequest(type="echo"), metadata=CLIENT)
     made_up = "task_of ada"
     signed = callback_token(made_up)
     await wired.stub.UpdateTask(pb.UpdateTaskRequest(id=made_up, token=signed))

@@ -9,12 +9,13 @@ from inferry.server.engine.submit import submit
 from inferry.server.errors import InferryError, InvalidPayloadError, PayloadTooLargeError
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import add_values, task_to_proto
+from inferry.server.rpc.requests import check_request
 from inferry.server.rpc.status import to_refusal
-from inferry.server.rpc.task_requests import new_task, within
+from inferry.server.rpc.task_requests import new_task
 from inferry.server.store.operations import Replayed
 from inferry.server.task.record import TaskRecord
 from inferry.v1 import task_service_pb2 as pb
-from inferry.wire.limits import BATCH_BYTES, BATCH_TASKS, ENVELOPE_BYTES, MESSAGE_BYTES
+from inferry.wire.limits import BATCH_BYTES, ENVELOPE_BYTES, MESSAGE_BYTES
 
 
 class Creating:
@@ -46,7 +47,6 @@ class Creating:
         size = request.ByteSize()
         if size > BATCH_BYTES:
             raise PayloadTooLargeError(f"the batch has {size} bytes; the limit is {BATCH_BYTES}")
-        within("requests", len(request.requests), 1, BATCH_TASKS)
         tenant, now_ms = caller().tenant, self._clock.now_ms()
         many = [self._new(one, tenant, now_ms) for one in request.requests]
         del request
@@ -66,6 +66,7 @@ class Creating:
         self, request: pb.CreateTaskRequest, tenant: str, now_ms: int
     ) -> NewTask | InferryError:
         try:
+            check_request(request)
             new = new_task(request, tenant, now_ms, self._config)
         except InferryError as refusal:
             return refusal

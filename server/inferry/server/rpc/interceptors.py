@@ -17,7 +17,8 @@ from structlog.typing import FilteringBoundLogger
 from inferry.server.errors import InferryError
 from inferry.server.rpc.admission import CALLER, Admission, Caller, no_report
 from inferry.server.rpc.call_log import CallLog, Context
-from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
+from inferry.server.rpc.permissions import PERMISSIONS, Right, is_open
+from inferry.server.rpc.requests import checking
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -56,11 +57,6 @@ def like(handler: Handler, behaviour: Callable[[Any, Any], Any], read: Any) -> H
     """
     make = _HANDLERS[handler.request_streaming, handler.response_streaming]
     return make(behaviour, read, handler.response_serializer)
-
-
-def is_open(method: str) -> bool:
-    """Whether anybody may call a method, unseen by all that calls go through."""
-    return method.split("/")[1] in OPEN_SERVICES
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
@@ -135,7 +131,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         # A message in bytes is parsed where it is used, and let go of there.
         parse = read if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary
-        guarded = like(handler, wrap(method, behaviour_of(handler), parse), None if parse else read)
+        behaviour = checking(handler, behaviour_of(handler))
+        guarded = like(handler, wrap(method, behaviour, parse), None if parse else read)
         self._guarded[method, handler, unread] = guarded
         return guarded
 

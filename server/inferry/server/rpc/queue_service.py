@@ -5,11 +5,8 @@ from typing import Any
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.queue_view import QueueView, TypeState
 from inferry.server.rpc.convert import timestamp
-from inferry.server.rpc.task_requests import name_of, reason_of
 from inferry.v1 import queue_pb2, queue_service_pb2_grpc
 from inferry.v1 import queue_service_pb2 as pb
-
-REASON_LIMIT = 255
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -36,18 +33,16 @@ class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
         self, request: pb.PauseTypeRequest, context: Context
     ) -> pb.PauseTypeResponse:
         """Starts no more tasks of a type, from before the answer on."""
-        task_type = name_of("type", request.type)
-        await self._pauses.pause(task_type, reason_of(request.reason, REASON_LIMIT))
-        state = await self._queue.type_state(task_type)
+        await self._pauses.pause(request.type, request.reason)
+        state = await self._queue.type_state(request.type)
         return pb.PauseTypeResponse(queue=_type_to_proto(state))
 
     async def ResumeType(
         self, request: pb.ResumeTypeRequest, context: Context
     ) -> pb.ResumeTypeResponse:
         """Ends a pause."""
-        task_type = name_of("type", request.type)
-        await self._pauses.resume(task_type)
-        state = await self._queue.type_state(task_type)
+        await self._pauses.resume(request.type)
+        state = await self._queue.type_state(request.type)
         return pb.ResumeTypeResponse(queue=_type_to_proto(state))
 
 

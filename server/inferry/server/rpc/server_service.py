@@ -5,17 +5,14 @@ from typing import Any
 
 from inferry.server.access.tokens import Role
 from inferry.server.engine.registry import Registration, Registry
-from inferry.server.errors import InvalidPayloadError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
-from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
+from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
 from inferry.server.rpc.registrations import said_by
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
-
-GRACE_LIMIT_MS = 600_000
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -59,7 +56,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         self, request: pb.ListServersRequest, context: Context
     ) -> pb.ListServersResponse:
         """Lists the servers by name."""
-        size, start = page_size(request.page_size), read_cursor(request.page_token) or 0
+        size, start = request.page_size or PAGE_DEFAULT, read_cursor(request.page_token) or 0
         members = await self._registry.find_all()
         servers = fitting(server_to_proto(member) for member in members[start : start + size])
         end = start + len(servers)
@@ -106,8 +103,6 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         grace_ms = self._defaults.grace_ms
         if request.HasField("grace_ms"):
             grace_ms = request.grace_ms
-        if not 0 <= grace_ms <= GRACE_LIMIT_MS:
-            raise InvalidPayloadError(f"grace: {grace_ms} ms; right is 0 to {GRACE_LIMIT_MS}")
         await self._registry.deregister(request.id, grace_ms)
         return pb.DeregisterServerResponse()
 

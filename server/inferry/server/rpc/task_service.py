@@ -19,18 +19,14 @@ from inferry.server.rpc.convert import (
 )
 from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.explanation import explanation_to_proto
-from inferry.server.rpc.pages import fitting, page_size, read_cursor, write_cursor
+from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.task_filters import cancels_of, filter_of, retries_of, status_of
-from inferry.server.rpc.task_requests import reason_of
 from inferry.server.rpc.watches import Watches
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
-from inferry.wire.limits import TEXT_CHARS
-
-WAIT_LIMIT_S = 60
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -80,8 +76,6 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def GetTask(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """Reads a task; may wait for its end."""
         wait_s = request.wait_seconds
-        if not 0 <= wait_s <= WAIT_LIMIT_S:
-            raise InvalidPayloadError(f"wait: {wait_s:g}; right is 0 to {WAIT_LIMIT_S} seconds")
         tenant = visible_tenant()
         record = (
             await self._reader.wait(request.id, tenant, wait_s)
@@ -96,7 +90,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.ListTasksRequest, context: Context
     ) -> pb.ListTasksResponse:
         """Lists the tenant's tasks, newest first."""
-        size = page_size(request.page_size)
+        size = request.page_size or PAGE_DEFAULT
         wanted = filter_of(request, visible_tenant(), status_of(request.status))
         numbered = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
         page = numbered[:size]
@@ -167,8 +161,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CancelTaskRequest, context: Context
     ) -> pb.CancelTaskResponse:
         """Ends a task that is not final yet."""
-        reason = reason_of(request.reason, TEXT_CHARS)
-        record = await self._engine.cancel(request.id, visible_tenant(), reason)
+        record = await self._engine.cancel(request.id, visible_tenant(), request.reason)
         return pb.CancelTaskResponse(task=await self._task(record, request.value_format))
 
     async def RetryTask(
@@ -196,9 +189,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.CancelTasksResponse:
         """Ends tasks that are not final yet."""
         wanted, limit = cancels_of(request, visible_tenant())
-        reason = reason_of(request.reason, TEXT_CHARS)
         before = read_cursor(request.page_token)
-        done = await cancel_many(self._engine, self._reader, wanted, reason, limit, before)
+        done = await cancel_many(self._engine, self._reader, wanted, request.reason, limit, before)
         return pb.CancelTasksResponse(
             cancelled=done.count,
             next_page_token="" if done.before is None else write_cursor(done.before),

@@ -9,7 +9,6 @@ from inferry.server.engine.watch.feed import Feed
 from inferry.server.engine.watch.follow import Ask, Follow
 from inferry.server.engine.watch.interest import Interest
 from inferry.server.engine.watch.many import ManyTasks
-from inferry.server.errors import InvalidPayloadError
 from inferry.server.rpc.admission import visible_tenant
 from inferry.server.rpc.convert import (
     add_values,
@@ -20,13 +19,9 @@ from inferry.server.rpc.convert import (
 )
 from inferry.server.rpc.news import NewsWriter
 from inferry.server.rpc.task_filters import labels_of
-from inferry.server.rpc.task_requests import within
 from inferry.server.store import Store
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
-
-#: Tasks that a request to watch may name.
-IDS_LIMIT = 10_000
 
 
 class Watches:
@@ -51,10 +46,6 @@ class Watches:
 
     async def one(self, request: pb.WatchTaskRequest) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
-        if request.after_seq < 0:
-            raise InvalidPayloadError(
-                f"after: {request.after_seq}; right is 0 or an event's number"
-            )
         watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
         async with aclosing(watch) as steps:
             async for step in steps:
@@ -64,7 +55,6 @@ class Watches:
         self, request: pb.WatchTasksRequest
     ) -> AsyncGenerator[pb.WatchTasksResponse, None]:
         """Streams what happens to the tasks that fit."""
-        within("ids", len(request.ids), 0, IDS_LIMIT)
         interest = Interest(visible_tenant(), request.type, labels_of(request.labels))
         writer = self._writer()
         writer.values = None if request.without_results else request.value_format

@@ -27,13 +27,12 @@ from inferry.server.fleet.record import Transport
 from inferry.server.rpc.admission import bearer_of, caller
 from inferry.server.rpc.permissions import PERMISSIONS
 from inferry.server.rpc.registrations import said_by
+from inferry.server.rpc.requests import check_request
 from inferry.server.rpc.task_requests import labels_of
 from inferry.v1 import worker_service_pb2_grpc
 from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello, WorkerMessage
 
 CONNECT = "/inferry.v1.WorkerService/Connect"
-#: What a worker can do beyond the version of the protocol, by its word.
-FEATURES_LIMIT = 64
 #: How long the hello may take to come.
 _HELLO_S = 10.0
 
@@ -139,10 +138,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             raise UnsupportedProtocolError(
                 f"protocol_version: {hello.protocol_version}; this gateway speaks {PROTOCOL}"
             )
-        if len(hello.features) > FEATURES_LIMIT:
-            raise InvalidPayloadError(
-                f"features: {len(hello.features)}; the limit is {FEATURES_LIMIT}"
-            )
+        check_request(hello)
         said = said_by(hello, self._usual_slots)
         return await self._registry.register(
             Registration(

@@ -104,20 +104,20 @@ async def test_stubs_may_be_made_before_the_servicers(
     stub: "TaskServiceAsyncStub", channel: LocalChannel
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.GetTask(pb.GetTaskRequest(), metadata=METADATA)
+        await stub.GetTask(pb.GetTaskRequest(id="task_1"), metadata=METADATA)
     assert caught.value.code() is StatusCode.UNIMPLEMENTED
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.WatchTask(pb.WatchTaskRequest(), metadata=METADATA).read()
+        await stub.WatchTask(pb.WatchTaskRequest(id="task_1"), metadata=METADATA).read()
     assert caught.value.code() is StatusCode.UNIMPLEMENTED
     add_TaskServiceServicer_to_server(Servicer(), channel)  # type: ignore[abstract]
-    assert await stub.GetTask(pb.GetTaskRequest(), metadata=METADATA) is ANSWER
+    assert await stub.GetTask(pb.GetTaskRequest(id="task_1"), metadata=METADATA) is ANSWER
 
 
 async def test_a_call_does_nothing_before_it_is_awaited(
     stub: "TaskServiceAsyncStub", servicer: Servicer
 ) -> None:
-    call = stub.GetTask(pb.GetTaskRequest(), metadata=METADATA)
-    stream = stub.WatchTask(pb.WatchTaskRequest(), metadata=METADATA)
+    call = stub.GetTask(pb.GetTaskRequest(id="task_1"), metadata=METADATA)
+    stream = stub.WatchTask(pb.WatchTaskRequest(id="task_1"), metadata=METADATA)
     await asyncio.sleep(0)
     assert servicer.request is None
     assert not servicer.started.is_set()
@@ -162,7 +162,7 @@ async def test_a_status_that_was_only_set_counts(
 async def test_a_stream_that_is_dropped_is_closed(
     stub: "TaskServiceAsyncStub", servicer: Servicer
 ) -> None:
-    async for _ in stub.WatchTask(pb.WatchTaskRequest(), metadata=METADATA):
+    async for _ in stub.WatchTask(pb.WatchTaskRequest(id="task_1"), metadata=METADATA):
         break
     gc.collect()
     await servicer.ended.wait()
@@ -172,7 +172,7 @@ async def test_a_stream_that_is_dropped_is_closed(
 async def test_a_stream_that_is_cancelled_between_two_responses_is_closed(
     stub: "TaskServiceAsyncStub", servicer: Servicer
 ) -> None:
-    call = stub.WatchTask(pb.WatchTaskRequest(), metadata=METADATA)
+    call = stub.WatchTask(pb.WatchTaskRequest(id="task_1"), metadata=METADATA)
     await call.read()
     assert call.cancel()
     await servicer.ended.wait()
@@ -184,12 +184,12 @@ async def test_a_stream_that_is_cancelled_between_two_responses_is_closed(
 async def test_the_principal_does_not_leak_to_the_caller(
     stub: "TaskServiceAsyncStub", servicer: Servicer
 ) -> None:
-    call = stub.WatchTask(pb.WatchTaskRequest(), metadata=METADATA)
+    call = stub.WatchTask(pb.WatchTaskRequest(id="task_1"), metadata=METADATA)
     for _ in range(2):
         # Each step in a task of its own, as under a timeout.
         await asyncio.create_task(call.read())
         assert CALLER.get() is None
-    await stub.GetTask(pb.GetTaskRequest(), metadata=METADATA)
+    await stub.GetTask(pb.GetTaskRequest(id="task_1"), metadata=METADATA)
     assert CALLER.get() is None
     call.cancel()
     await servicer.ended.wait()
