@@ -46,7 +46,15 @@ async def test_health_is_that_of_the_gateway(client: Client, serving: str, statu
 
 async def test_a_gateway_that_is_not_there_is_not_healthy(client: Client) -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        assert await health_of(client, channel) == 503
+        bridge = Bridge(channel, BridgeConfig(port=0))
+        _, port = await bridge.start()
+        async with client.http.get(f"http://127.0.0.1:{port}/health") as response:
+            body = await response.json()
+            assert (response.status, body["status"]) == (503, "unhealthy")
+            assert body["reason"] == "unreachable"
+        async with client.http.get(f"http://127.0.0.1:{port}/livez") as response:
+            assert (response.status, await response.json()) == (200, {"status": "alive"})
+        await bridge.stop(1.0)
 
 
 async def test_the_page_of_endpoints_names_them_all_and_loads_nothing(client: Client) -> None:

@@ -20,10 +20,11 @@ from inferry.bridge.contract import (
 )
 from inferry.bridge.create import Create
 from inferry.bridge.events import MANY_TASKS, ONE_TASK
-from inferry.bridge.exchange import Call, Endpoint
+from inferry.bridge.exchange import Call, Endpoint, Routed
+from inferry.bridge.figures import Metrics, RestFigures
 from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
-from inferry.bridge.pages import Health, Page, docs_page, openapi_page
+from inferry.bridge.pages import Health, Page, alive, docs_page, openapi_page
 from inferry.bridge.ports import BACKLOG, Ports, take_ports
 from inferry.bridge.router import Router
 from inferry.bridge.routes import Route, read_routes
@@ -48,7 +49,9 @@ class Bridge:
         """
         self._config = config
         self._streams = Streams()
-        self._handler = Handler(self._router(channel), config.cors_origins)
+        figures = RestFigures() if config.metrics else None
+        router = self._router(channel, figures)
+        self._handler = Handler(router, config.cors_origins, figures)
         self._ports: Ports | None = None
         self._server: ConnectionServer | None = None
         self._listeners: list[asyncio.Server] = []
@@ -91,17 +94,24 @@ class Bridge:
         for listener in listeners:
             await listener.wait_closed()
 
-    def _router(self, channel: grpc.aio.Channel) -> Router[Endpoint]:
+    def _router(self, channel: grpc.aio.Channel, figures: RestFigures | None) -> Router[Endpoint]:
         prefix = self._config.path_prefix
         router: Router[Endpoint] = Router(prefix)
         found = list(services())
         routes = read_routes(service.descriptor for service in found)
         calls = _calls(found, channel)
+
+        def add(verb: str, template: str, endpoint: Endpoint) -> None:
+            router.add(verb, template, Routed(template, endpoint))
+
         for route in routes:
-            router.add(route.verb, route.template, self._endpoint(route, calls))
-        router.add("GET", "/health", Health(channel))
-        router.add("GET", "/openapi.json", Page(openapi_page(routes, prefix), "application/json"))
-        router.add("GET", "/docs", Page(docs_page(routes, prefix), "text/html; charset=utf-8"))
+            add(route.verb, route.template, self._endpoint(route, calls))
+        add("GET", "/health", Health(channel))
+        add("GET", "/livez", alive)
+        add("GET", "/openapi.json", Page(openapi_page(routes, prefix), "application/json"))
+        add("GET", "/docs", Page(docs_page(routes, prefix), "text/html; charset=utf-8"))
+        if figures is not None:
+            add("GET", "/metrics", Metrics(channel, figures))
         return router
 
     def _endpoint(self, route: Route, calls: dict[str, Call]) -> Endpoint:

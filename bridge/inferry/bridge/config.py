@@ -71,6 +71,10 @@ class BridgeConfig(BaseSettings):
         15_000, description="Between two comments that keep a stream of events open."
     )
 
+    metrics: bool = Field(
+        True, description="Whether the gateway counts what it does, and tells it at `/metrics`."
+    )
+
     @property
     def path_prefix(self) -> str:
         """What stands before ``/api`` in the paths of links; empty when nothing does."""

@@ -86,6 +86,10 @@ class Exchange:
         protocol.abandoned_with = asyncio.current_task()
 
 
+#: Where a request keeps the template of the route that answers it.
+ROUTE = web.RequestKey("route", str)
+
+
 class Endpoint(Protocol):
     """Answers the requests of a route."""
 
@@ -97,3 +101,21 @@ class Endpoint(Protocol):
             AioRpcError: The RPC failed.
         """
         ...
+
+
+class Routed:
+    """An endpoint that names its route to whoever counts requests.
+
+    Args:
+        template: Of the route's paths.
+        endpoint: Who answers.
+    """
+
+    def __init__(self, template: str, endpoint: Endpoint) -> None:
+        self._template = template
+        self._endpoint = endpoint
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse:
+        """Answers as the endpoint does."""
+        exchange.request[ROUTE] = self._template
+        return await self._endpoint(exchange)

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
 from inferry.bridge.errors import CLOSE, BridgeError
-from inferry.bridge.exchange import Endpoint, Exchange
+from inferry.bridge.exchange import ROUTE, Endpoint, Exchange
+from inferry.bridge.figures import RestFigures
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
 
@@ -31,10 +32,19 @@ _LOGGED_CHARS = 200
 
 
 class Handler:
-    """Answers requests."""
+    """Answers requests.
 
-    def __init__(self, router: Router[Endpoint], cors_origins: tuple[str, ...]) -> None:
+    Args:
+        router: Finds who answers.
+        cors_origins: Whose pages may call.
+        figures: Counts the answers; None for nobody.
+    """
+
+    def __init__(
+        self, router: Router[Endpoint], cors_origins: tuple[str, ...], figures: RestFigures | None
+    ) -> None:
         self._router = router
+        self._figures = figures
         self._cors_origins = frozenset(cors_origins)
         # Unlike those of any other process; within this one they are counted.
         self._new_request_id = map(f"{token_hex(4)}{{:08x}}".format, count()).__next__
@@ -65,7 +75,10 @@ class Handler:
             if request.writer.output_size > 0:
                 raise ConnectionError("the answer has begun: it cannot become an error") from None
             response = _refuse(BridgeError(500, "INTERNAL_ERROR", "internal error"), headers)
-        self._note(request, path, request_id, response.status, began)
+        took_s, status = perf_counter() - began, response.status
+        if self._figures is not None:
+            self._figures.note(request.method, request.get(ROUTE, ""), status, took_s)
+        self._note(request, path, request_id, status, took_s)
         return response
 
     async def _answer(
@@ -103,7 +116,7 @@ class Handler:
         }
 
     def _note(
-        self, request: web.BaseRequest, path: str, request_id: str, status: int, began: float
+        self, request: web.BaseRequest, path: str, request_id: str, status: int, took_s: float
     ) -> None:
         if status < 400 and not self._tells_all:  # noqa: PLR2004
             return
@@ -116,7 +129,7 @@ class Handler:
             method=request.method,
             path=path[:_LOGGED_CHARS],
             status=status,
-            ms=round((perf_counter() - began) * 1_000, 1),
+            ms=round(took_s * 1_000, 1),
             request_id=request_id,
         )
 

@@ -14,10 +14,13 @@ from inferry.bridge.comments import read_comments
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.openapi import OpenApi
 from inferry.bridge.routes import Route
+from inferry.wire.health import NOT_READY
 
 #: How long the gateway may take to say that it is well.
 _PATIENCE_S = 5.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+#: Why it does not serve, if it cannot say so itself.
+_UNREACHABLE = "unreachable"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -64,18 +67,32 @@ class Health:
         self._version = version("inferry")
 
     async def __call__(self, exchange: Exchange) -> web.Response:
-        """Answers 200 when it serves, else 503."""
-        well = await self._serves()
-        content = {"status": "healthy" if well else "unhealthy", "version": self._version}
-        return exchange.answer(content, 200 if well else 503)
+        """Answers 200 when it serves, else 503 with the reason."""
+        serves, reason = await self._ask()
+        content = {"status": "healthy" if serves else "unhealthy", "version": self._version}
+        if reason:
+            content["reason"] = reason
+        return exchange.answer(content, 200 if serves else 503)
 
-    async def _serves(self) -> bool:
+    async def _ask(self) -> tuple[bool, str]:
+        """Tells whether the gateway serves, and why it does not if that is known."""
+        call = self._stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE_S)
         try:
-            answer = await self._stub.Check(health_pb2.HealthCheckRequest(), timeout=_PATIENCE_S)
+            answer = await call
         except grpc.aio.AioRpcError as error:
             # A gateway that does not offer the health service answered all the same.
-            return error.code() is grpc.StatusCode.UNIMPLEMENTED
-        return bool(answer.status == _SERVING)
+            answered = error.code() is grpc.StatusCode.UNIMPLEMENTED
+            return answered, "" if answered else _reason(error.trailing_metadata(), _UNREACHABLE)
+        return answer.status == _SERVING, _reason(await call.trailing_metadata(), "")
+
+
+def _reason(metadata: Any, usual: str) -> str:
+    return next((str(value) for key, value in metadata or () if key == NOT_READY), usual)
+
+
+async def alive(exchange: Exchange) -> web.Response:
+    """Answers 200 as long as the process can: it asks nobody, and no store."""
+    return exchange.answer({"status": "alive"})
 
 
 def openapi_page(routes: list[Route], prefix: str) -> bytes:

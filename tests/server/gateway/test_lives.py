@@ -119,3 +119,19 @@ async def test_who_cannot_begin_anew_yet_tries_again(
         here.gateway.lost.set()
         await failed.wait()
         await until_anew(here)
+
+
+async def test_while_another_begins_in_its_place_it_is_starting(tmp_path: Path) -> None:
+    async with living(tmp_path) as (here, running):
+        here.channel.leave()
+        status, body = await running.call("GET", "/health")
+        assert (status, body["status"], body["reason"]) == (503, "unhealthy", "starting")
+        here.channel.follow(here.gateway.channel)
+
+
+async def test_a_gateway_that_stops_says_so_until_it_is_gone(tmp_path: Path) -> None:
+    async with living(tmp_path) as (here, running):
+        here.begin_stop()
+        status, body = await running.call("GET", "/health")
+        assert (status, body["reason"]) == (503, "stopping")
+        assert await running.call("GET", "/livez") == (200, {"status": "alive"})

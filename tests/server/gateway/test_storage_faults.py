@@ -57,7 +57,10 @@ async def ready(gateway: Running) -> bool:
     # Its types leave out what it calls.
     stub: Any = HealthStub(gateway.gateway.channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest())
-    status, _ = await gateway.call("GET", "/health")
+    status, body = await gateway.call("GET", "/health")
+    assert body.get("reason") == (None if status == 200 else "store")
+    # A disk that is full is no reason to start the process again.
+    assert await gateway.call("GET", "/livez") == (200, {"status": "alive"})
     assert (status == 200) is (answer.status == health_pb2.HealthCheckResponse.SERVING)
     return status == 200
 

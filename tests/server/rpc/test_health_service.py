@@ -17,6 +17,7 @@ from tests.server.rpc.wiring import failure, interceptor
 Status = health_pb2.HealthCheckResponse.ServingStatus
 GATEWAY = health_pb2.HealthCheckRequest()
 OTHER = health_pb2.HealthCheckRequest(service="other")
+ALIVE = health_pb2.HealthCheckRequest(service="livez")
 
 
 @asynccontextmanager
@@ -40,10 +41,10 @@ async def test_whoever_asks_or_watches_is_told_how_the_gateway_is() -> None:
     async with serving(servicer) as (stub, _):
         watches = [stub.Watch(GATEWAY) for _ in range(3)]
         assert [await heard(watch) for watch in watches] == ["SERVING"] * 3
-        servicer.say(serving=False)
+        servicer.say("store")
         assert [await heard(watch) for watch in watches] == ["NOT_SERVING"] * 3
         assert (await stub.Check(GATEWAY)).status == Status.Value("NOT_SERVING")
-        servicer.say(serving=True)
+        servicer.say("")
         assert [await heard(watch) for watch in watches] == ["SERVING"] * 3
 
 
@@ -52,10 +53,29 @@ async def test_a_gateway_that_stops_is_not_ready_again() -> None:
     async with serving(servicer) as (stub, _):
         watch = stub.Watch(GATEWAY)
         assert await heard(watch) == "SERVING"
-        servicer.say_stopping()
-        servicer.say(serving=True)
+        servicer.say("stopping")
+        servicer.say("")
         assert await heard(watch) == "NOT_SERVING"
         assert (await stub.Check(GATEWAY)).status == Status.Value("NOT_SERVING")
+
+
+async def test_why_a_gateway_is_not_ready_comes_with_the_answer() -> None:
+    servicer = HealthServicer(reason="starting")
+    async with serving(servicer) as (stub, _):
+        for reason in ("starting", "store", "", "stopping"):
+            servicer.say(reason)
+            call = stub.Check(GATEWAY)
+            assert Status.Name((await call).status) == ("NOT_SERVING" if reason else "SERVING")
+            told = dict(await call.trailing_metadata())
+            assert told.get("inferry-not-ready", "") == reason
+
+
+async def test_a_gateway_that_is_not_ready_is_alive() -> None:
+    servicer = HealthServicer(reason="starting")
+    async with serving(servicer) as (stub, _):
+        servicer.say("stopping")
+        assert (await stub.Check(ALIVE)).status == Status.Value("SERVING")
+        assert await heard(stub.Watch(ALIVE)) == "SERVING"
 
 
 async def test_there_is_no_service_but_the_gateway() -> None:
@@ -70,7 +90,7 @@ async def test_who_takes_nothing_keeps_the_gateway_from_telling_nobody() -> None
         deaf = await watch_without_taking(port)
         watch = stub.Watch(GATEWAY)
         assert await heard(watch) == "SERVING"
-        servicer.say(serving=False)
+        servicer.say("store")
         assert await heard(watch) == "NOT_SERVING"
         deaf.close()
 

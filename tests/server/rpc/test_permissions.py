@@ -2,6 +2,7 @@ from inferry.server.access.tokens import Role
 from inferry.server.rpc.permissions import OPEN_SERVICES, PERMISSIONS, Right
 from inferry.v1 import (
     access_service_pb2,
+    metrics_service_pb2,
     queue_service_pb2,
     server_service_pb2,
     task_service_pb2,
@@ -13,6 +14,7 @@ _MODULES = (
     server_service_pb2,
     queue_service_pb2,
     access_service_pb2,
+    metrics_service_pb2,
     worker_service_pb2,
 )
 

@@ -19,7 +19,9 @@ READS_ALL = {
     "delayed_counts",
     "epochs",
     "paused_types",
+    "running_counts",
     "servers",
+    "size_bytes",
     "tenants",
     "waiting_counts",
 }

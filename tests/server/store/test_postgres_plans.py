@@ -48,6 +48,7 @@ INDEXES = {
     "expired": ["tasks_waiting", "tasks_running"],
     "first_deadline": ["tasks_waiting", "tasks_running"],
     "running": ["tasks_running"],
+    "running_counts": ["tasks_running"],
     "delayed_counts": ["tasks_delayed"],
     "waiting_routes": ["tasks_line"],
     "waiting_lines": ["tasks_line"],

@@ -16,6 +16,7 @@ from inferry.server.app.replicas import Replicas, new_replicas
 from inferry.server.app.rules import dispatch_rules, new_tenure, server_defaults
 from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
 from inferry.server.app.store import new_store
+from inferry.server.app.telemetry import commit_note, new_meters, new_metrics_servicer
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.call import ServerCalls
@@ -68,11 +69,12 @@ class Gateway:
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         verifier = new_verifier(config, keys, self._clock.wall)
         self._store = new_store(config)
-        self._committer = Committer(self._store)
+        meters = new_meters(config)
+        self._committer = Committer(self._store, commit_note(meters))
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         shared = self._store.shared
         tenure = new_tenure(config, alone=shared is None)
-        self._memory = new_memory(config, self._clock, self._store, self._committer, tenure)
+        self._memory = new_memory(config, self._clock, self._store, self._committer, tenure, meters)
         self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
@@ -86,6 +88,7 @@ class Gateway:
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
+            new_metrics_servicer(self._clock, self._store, self._memory, meters),
         )
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel

@@ -16,6 +16,7 @@ from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.refill import Refill
 from inferry.server.engine.signals import Signals
+from inferry.server.engine.tally import MeterTally
 from inferry.server.engine.watch.feed import Feed
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.queue.backlog import Backlog
@@ -23,6 +24,7 @@ from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.replica.tenure import Tenure
 from inferry.server.store import Store
+from inferry.server.telemetry.meters import Meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,20 @@ class Memory:
     company: Company
     refill: Refill
     catch_up: CatchUp
+    tally: MeterTally | None
 
 
 def new_memory(
-    config: Config, clock: Clock, store: Store, committer: Committer, tenure: Tenure
+    config: Config,
+    clock: Clock,
+    store: Store,
+    committer: Committer,
+    tenure: Tenure,
+    meters: Meters | None,
 ) -> Memory:
     """Makes a memory that knows nothing yet."""
-    fleet = Fleet(fleet_rules(config))
+    fleet = Fleet(fleet_rules(config), None if meters is None else meters.types)
+    tally = None if meters is None else MeterTally(meters, fleet)
     backlog = Backlog(clock, config.tenant_weights, config.queue_window)
     pauses, room = PausedTypes(), Room(room_rules(config), clock)
     signals, alarm = Signals(), Alarm(clock)
@@ -61,6 +70,7 @@ def new_memory(
         allocator=allocator,
         announcer=Announcer(signals, alarm),
         clock=clock,
+        tally=tally,
     )
     catch_up = CatchUp()
     queue = QueueView(backlog, room, pauses, store, clock, catch_up)
@@ -80,4 +90,5 @@ def new_memory(
         company=Company(),
         refill=refill,
         catch_up=catch_up,
+        tally=tally,
     )

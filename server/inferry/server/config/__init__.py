@@ -16,12 +16,14 @@ from inferry.server.config.limits import LimitSettings
 from inferry.server.config.servers import ServerSettings
 from inferry.server.config.store import StoreSettings
 from inferry.server.config.tasks import TaskSettings
+from inferry.server.config.telemetry import TelemetrySettings
 from inferry.server.config.workers import WorkerSettings
 from inferry.wire.hosts import is_everywhere
 
 
 # The fields come in the order of the method resolution, from behind.
 class Config(
+    TelemetrySettings,
     ProcessSettings,
     LimitSettings,
     WorkerSettings,

@@ -8,6 +8,7 @@ change must not depend on a client's patience. It is always a method of the ledg
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -27,6 +28,10 @@ _log = structlog.get_logger(__name__)
 Settle = Callable[[Any], None]
 #: What is to be done, and what follows from it.
 Order = tuple[Operation, Settle]
+
+
+#: Hears of each transaction how many operations it had, and what it took, in seconds.
+Note = Callable[[int, float], None]
 
 
 class _Group:
@@ -49,10 +54,16 @@ _Waiting = tuple[Operation, Settle, _Group]
 
 
 class Committer:
-    """Turns single operations into batches."""
+    """Turns single operations into batches.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: Where they are committed.
+        note: Is told of each transaction; None for nobody.
+    """
+
+    def __init__(self, store: Store, note: Note | None = None) -> None:
         self._store = store
+        self._note = note
         self._waiting: deque[_Waiting] = deque()
         self._runner: asyncio.Task[None] | None = None
         #: Cleared while a batch is on its way to the disk.
@@ -129,6 +140,7 @@ class Committer:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         results: Sequence[Result]
+        began_s = perf_counter()
         try:
             results = await self._store.commit([operation for operation, _, _ in batch])
         except StoreError as error:
@@ -138,6 +150,8 @@ class Committer:
             # Whatever broke: none of the batch is on disk, and nobody may wait for ever.
             _log.exception("commit broke", operations=len(batch))
             results = [InferryError("internal error") for _ in batch]
+        if self._note is not None:
+            self._note(len(batch), perf_counter() - began_s)
         for (operation, settle, group), result in zip(batch, results, strict=True):
             try:
                 settle(result)

@@ -12,6 +12,7 @@ from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.reads import Reads
+from inferry.server.engine.tally import NoTally, Tally
 from inferry.server.errors import InferryError, NotOwnerError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
@@ -37,6 +38,7 @@ class Ledger:
         allocator: Is told when it should look.
         announcer: Tells of each change.
         clock: The time.
+        tally: Counts them; None for nobody.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Ledger:
         allocator: Allocator,
         announcer: Announcer,
         clock: Clock,
+        tally: Tally | None = None,
     ) -> None:
         #: Reads that what is in memory is to follow.
         self.reads = Reads()
@@ -62,6 +65,7 @@ class Ledger:
         self._allocator = allocator
         self._announcer = announcer
         self._clock = clock
+        self._tally: Tally = tally or NoTally()
         self._carrier: Carrier = NoCarrier()
 
     async def load(self, store: Store) -> None:
@@ -105,6 +109,7 @@ class Ledger:
     def created_waiting(self, result: TaskRecord | Replayed | InferryError) -> None:
         """A task was added to the queue."""
         if isinstance(result, TaskRecord):
+            self._tally.created(result)
             self.enter(result)
             self._announce(result)
 
@@ -116,6 +121,7 @@ class Ledger:
         ``claimed`` is whose slot was taken for it.
         """
         if isinstance(result, TaskRecord) and result.running:
+            self._tally.created(result)
             self._dispatch(result, payload)
             return
         self._free(claimed.server_id or "", claimed.spec.id, claimed.attempt)
@@ -142,6 +148,7 @@ class Ledger:
         if not isinstance(result, Transition):
             return
         record, closed, kind = result.record, result.closed, result.event.kind
+        self._tally.changed(result)
         if closed is not None:
             self._ended(record, closed)
         elif kind is EventKind.FINISHED:
@@ -157,6 +164,8 @@ class Ledger:
             # Before its slot is free: it is not to get the same task again at once, and again.
             self._fleet.note_return(closed.server_id, self._clock.now_ms())
         self.changed(result)
+        if isinstance(result, InferryError):
+            self._tally.refused(result)
         if isinstance(result, Transition | TaskRecord):
             record = result.record if isinstance(result, Transition) else result
             self._fleet.seen(record.server_id or "", self._clock.now_ms())
@@ -228,6 +237,7 @@ class Ledger:
         self._allocator.slot_free()
 
     def _dispatch(self, record: TaskRecord, payload: bytes) -> None:
+        self._tally.started(record)
         self._carrier.carry(record, payload)
         self._announce(record)
 

@@ -12,6 +12,7 @@ from inferry.server.queue.room import Room
 from inferry.server.store import Store
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord
+from inferry.server.task.route import type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ class QueueView:
     def waiting(self) -> int:
         """How many tasks wait, those that are being claimed included."""
         return len(self._backlog)
+
+    def oldest(self) -> dict[str, int]:
+        """Tells since when the oldest task that is due waits, by type; of those in memory."""
+        found: dict[str, int] = {}
+        for route, since_ms in self._backlog.oldest.items():
+            name = type_of(route)
+            found[name] = min(since_ms, found.get(name, since_ms))
+        return found
 
     async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""

@@ -17,6 +17,7 @@ from inferry.server.fleet.roster import Roster
 from inferry.server.fleet.routing import Candidate, Rule, candidate, choose, hindrance
 from inferry.server.fleet.rules import FleetRules
 from inferry.server.fleet.verdict import Verdict, verdict
+from inferry.server.telemetry.names import Names
 
 _log = structlog.get_logger(__name__)
 
@@ -26,11 +27,13 @@ class Fleet(Roster):
 
     Args:
         rules: By which they are judged.
+        types: Gets to know what servers are capable of.
     """
 
-    def __init__(self, rules: FleetRules) -> None:
+    def __init__(self, rules: FleetRules, types: Names | None = None) -> None:
         super().__init__()
         self._rules = rules
+        self._types = types or Names(0)
         #: Epoch of this replica; None when it is alone, and all servers are its own.
         self.epoch: int | None = None
         #: Set when a server was registered, renewed or dropped, or its probe has ended.
@@ -65,6 +68,8 @@ class Fleet(Roster):
         elif record.updated_ms > member.record.updated_ms:
             member.health = Health()
         member.record = record
+        for name in sorted(record.capabilities):
+            self._types.learn(name)
         member.renew()
         if not record.draining and owned:
             self._held_back.welcome(member)

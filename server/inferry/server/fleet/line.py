@@ -44,6 +44,8 @@ class Line:
     clogged: bool = False
     #: Whether it said goodbye.
     leaving: bool = False
+    #: How far the loop of its handlers lags, by its own word.
+    lag_ms: int = 0
     #: For how long it had credit in all while work waited that it could have done.
     idle_ms: int = 0
 

@@ -101,6 +101,12 @@ class Lines:
             found[0].load = load
             found[0].renew()
 
+    def lag(self, server_id: str, lag_ms: int) -> None:
+        """A worker told how far the loop of its handlers lags."""
+        found = self._find(server_id)
+        if found is not None:
+            found[1].lag_ms = lag_ms
+
     def idled(self, server_id: str, by_ms: int) -> None:
         """A worker had nothing to do for so long, though work waited."""
         found = self._find(server_id)

@@ -22,11 +22,9 @@ from inferry.server.task.route import route_of, type_of
 
 @dataclass(frozen=True, slots=True)
 class TypeCount:
-    """The tasks of one type that are in the queue."""
+    """The tasks of one type that are in the queue: those that are due, and those that are not."""
 
-    #: Those that are due.
     waiting: int
-    #: Those whose time has not come.
     delayed: int
 
     @property
@@ -73,6 +71,11 @@ class Backlog:
     def routes(self) -> Collection[str]:
         """The routes of the tasks that wait and are due, as far as they are in memory."""
         return self._queue.routes
+
+    @property
+    def oldest(self) -> Mapping[str, int]:
+        """Since when the oldest of those waits, by route."""
+        return self._queue.oldest_by_route()
 
     @property
     def held(self) -> Counter[LineId]:

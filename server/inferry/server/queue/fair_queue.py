@@ -103,6 +103,10 @@ class FairQueue:
         """Counts the tasks that are due, by route; it takes a step for each route."""
         return {name: len(queue) for name, queue in self._routes.items()}
 
+    def oldest_by_route(self) -> Mapping[str, int]:
+        """Tells since when the oldest task that is due waits, by route."""
+        return {name: queue.oldest_ms() for name, queue in self._routes.items()}
+
     def delayed_by_route(self) -> Mapping[str, int]:
         """Counts the tasks that are delayed, by route; it takes a step for each of them."""
         return Counter(self._tasks[task_id].route for task_id in self._delayed)

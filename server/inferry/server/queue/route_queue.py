@@ -67,6 +67,10 @@ class RouteQueue:
             self._levels.put(moved)
         return task_id
 
+    def oldest_ms(self) -> int:
+        """Tells since when its oldest task waits; a step for each line, and there must be one."""
+        return min(flow.first()[0] for flow in self._flows.values())
+
     def positions(self, wanted: Collection[Spot], now_ms: int) -> dict[str, int]:
         """Tells of tasks that are here how many turns it takes until it is theirs, from 1.
 

@@ -8,7 +8,8 @@ from contextvars import ContextVar
 
 from inferry.server.access.tokens import Principal, Role, TokenVerifier
 from inferry.server.errors import InferryError, PermissionDeniedError, UnauthenticatedError
-from inferry.server.rpc.permissions import PERMISSIONS, Right
+from inferry.server.rpc.call_log import Context
+from inferry.server.rpc.permissions import PERMISSIONS, Permissions, Right
 
 #: Pairs of a call's metadata; keys in lower case.
 Metadata = Iterable[tuple[str, str | bytes]]
@@ -51,11 +52,17 @@ class Admission:
 
     Args:
         verifier: Tells who a token stands for.
+        permissions: Who may call what.
     """
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, permissions: Permissions = PERMISSIONS) -> None:
         self._verify = verifier.verify
-        self._rules = {method: self._rule(method) for method in PERMISSIONS}
+        self._permissions = permissions
+        self._rules = {method: self._rule(method) for method in permissions}
+
+    def rights(self, method: str) -> frozenset[Role | Right]:
+        """Tells who may call a method; nobody, if it is not known."""
+        return self._permissions.get(method, frozenset())
 
     def rule(self, method: str) -> Admit:
         """Gives what tells from a call's metadata who calls a method.
@@ -68,8 +75,29 @@ class Admission:
         """
         return self._rules.get(method) or self._rule(method)
 
+    def caller_of(self, method: str) -> Callable[[Context], Caller]:
+        """Makes what tells who calls a method, or raises where that must be known."""
+        admit, allowed = self.rule(method), self.rights(method)
+        if Right.ANYBODY in allowed:
+            return lambda _context: None
+        if Right.CALLBACK not in allowed:
+            return lambda context: admit(context.invocation_metadata())
+
+        def known_or_why_not(context: Context) -> Caller:
+            # The token of a callback decides, whatever header comes with it.
+            metadata = context.invocation_metadata() or ()
+            if not any(key == "authorization" for key, _ in metadata):
+                # Nobody asks for it if the token holds.
+                return no_report
+            try:
+                return admit(metadata)
+            except InferryError as refusal:
+                return refusal
+
+        return known_or_why_not
+
     def _rule(self, method: str) -> Admit:
-        verify, allowed = self._verify, PERMISSIONS.get(method, frozenset())
+        verify, allowed = self._verify, self.rights(method)
         reports = Right.CALLBACK in allowed
 
         def admit(metadata: Metadata | None) -> Principal:

@@ -9,6 +9,7 @@ from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
 from inferry.server.errors import InferryError, UnavailableError
+from inferry.server.rpc.call_figures import CallFigures
 from inferry.server.rpc.status import status_of, to_grpc
 from inferry.server.store import StoreError
 
@@ -23,22 +24,30 @@ class CallLog:
     No token, payload or query is ever in its line: names, numbers and ids alone.
     """
 
-    __slots__ = ("_log", "_method", "_started", "about")
+    __slots__ = ("_figures", "_log", "_method", "_started", "about")
 
-    def __init__(self, log: FilteringBoundLogger, method: str, about: Any = None) -> None:
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        method: str,
+        about: Any = None,
+        figures: CallFigures | None = None,
+    ) -> None:
         self._log = log
         self._method = method
+        self._figures = figures
         self._started = perf_counter()
         #: What has the id of the task or the server, if anything has.
         self.about = about
 
     def ended(self, code: StatusCode, response: Any = None) -> None:
-        """Logs a call that went as its caller wanted."""
+        """Logs and counts a call that went as its caller wanted."""
+        self._count(code)
         if self._log.is_enabled_for(logging.DEBUG):
             self._log.debug("call ended", **self._facts(code, response))
 
     async def fail(self, error: Exception, context: Context) -> None:
-        """Logs a call that failed and aborts it, always.
+        """Logs and counts a call that failed and aborts it, always.
 
         Raises:
             grpc.aio.AbortError: As ``context.abort_with_status`` does.
@@ -46,6 +55,7 @@ class CallLog:
         match error:
             case grpc.aio.AbortError():
                 self._log.info("call failed", **self._facts(context.code()))
+                self._count(context.code())
                 raise error
             case InferryError():
                 known = error
@@ -59,7 +69,12 @@ class CallLog:
             case _:
                 known = InferryError("internal error")
                 self._log.error("call failed", **self._facts(status_of(known)), exc_info=error)
+        self._count(status_of(known))
         await context.abort_with_status(to_grpc(known))
+
+    def _count(self, code: StatusCode) -> None:
+        if self._figures is not None:
+            self._figures.ended(self._method, code, perf_counter() - self._started)
 
     def _facts(self, code: StatusCode, response: Any = None) -> dict[str, Any]:
         duration_ms = round((perf_counter() - self._started) * 1_000, 3)

@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from inferry.wire.health import ALIVE, NOT_READY, STOPPING
+
 Context = Any
 
 _Response = health_pb2.HealthCheckResponse
@@ -21,40 +23,56 @@ _WATCHERS = 1_000
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
-    """Tells how the gateway is, which is the service without a name; there is no other.
+    """Tells how the gateway is, which is the service without a name, and that it is there.
+
+    Why it does not serve comes with the answer, as metadata: who does not know that need not look.
 
     Args:
         watchers: How many may watch at once.
+        reason: Why it does not serve yet; empty if it does.
     """
 
-    def __init__(self, watchers: int = _WATCHERS) -> None:
+    def __init__(self, watchers: int = _WATCHERS, reason: str = "") -> None:
         self._free = watchers
-        self._status: Any = _Response.SERVING
-        self._stopping = False
+        self._reason = reason
         #: Set, and replaced, with each change.
         self._changed = asyncio.Event()
 
-    def say(self, *, serving: bool) -> None:
-        """Tells whoever asks from now on, and all watchers; nothing after ``say_stopping``."""
-        if not self._stopping:
-            self._status = _Response.SERVING if serving else _Response.NOT_SERVING
+    @property
+    def serves(self) -> bool:
+        """Whether the gateway does."""
+        return not self._reason
+
+    def say(self, reason: str) -> None:
+        """Tells whoever asks from now on, and all watchers; a gateway that stops does so for good.
+
+        Args:
+            reason: Why the gateway does not serve; empty if it does.
+        """
+        if self._reason != STOPPING:
+            self._reason = reason
             self._changed.set()
             self._changed = asyncio.Event()
 
-    def say_stopping(self) -> None:
-        """Tells for the rest of the time that the gateway does not serve."""
-        self.say(serving=False)
-        self._stopping = True
+    def _status_of(self, service: str) -> Any:
+        """Gives the status of a service; None if there is none of that name."""
+        if service == ALIVE or (not service and self.serves):
+            return _Response.SERVING
+        return None if service else _Response.NOT_SERVING
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
         """Answers at once."""
-        if request.service:
+        status = self._status_of(request.service)
+        if status is None:
             await context.abort(
-                grpc.StatusCode.NOT_FOUND, "the gateway is asked for without a service's name"
+                grpc.StatusCode.NOT_FOUND,
+                f"ask for the gateway without a service's name, or for {ALIVE}",
             )
-        return _Response(status=self._status)
+        if status == _Response.NOT_SERVING:
+            context.set_trailing_metadata(((NOT_READY, self._reason),))
+        return _Response(status=status)
 
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -67,7 +85,8 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             told = None
             while True:
                 changed = self._changed
-                status = _Response.SERVICE_UNKNOWN if request.service else self._status
+                known = self._status_of(request.service)
+                status = _Response.SERVICE_UNKNOWN if known is None else known
                 if status != told:
                     yield _Response(status=status)
                     told = status

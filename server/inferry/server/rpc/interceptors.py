@@ -15,9 +15,10 @@ from grpc import StatusCode
 from structlog.typing import FilteringBoundLogger
 
 from inferry.server.errors import InferryError
-from inferry.server.rpc.admission import CALLER, Admission, Caller, no_report
+from inferry.server.rpc.admission import CALLER, Admission, Caller
+from inferry.server.rpc.call_figures import CallFigures
 from inferry.server.rpc.call_log import CallLog, Context
-from inferry.server.rpc.permissions import PERMISSIONS, Right, is_open
+from inferry.server.rpc.permissions import Right, is_open
 from inferry.server.rpc.requests import checking
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 
@@ -69,11 +70,17 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         admission: Tells who calls, and whether they may.
         vouching: Tells which reports may be read though nobody knows who sends them.
         limits: Bytes of a message that is parsed, by method; what gRPC takes where there is none.
+        figures: Counts the calls on a socket, and all streams; None for nobody.
     """
 
     def __init__(
-        self, admission: Admission, vouching: Vouching, limits: Mapping[str, int] | None = None
+        self,
+        admission: Admission,
+        vouching: Vouching,
+        limits: Mapping[str, int] | None = None,
+        figures: CallFigures | None = None,
     ) -> None:
+        self._figures = figures
         self._admission = admission
         self._vouching = vouching
         self._limits = limits or {}
@@ -97,12 +104,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             return None
         if is_open(method):
             return self._bounded(method, handler)
-        if Right.ANYBODY in PERMISSIONS.get(method, ()):
+        if Right.ANYBODY in self._admission.rights(method):
             return self._bounded(method, self.guard(method, handler))
         try:
             self._admission.rule(method)(handler_call_details.invocation_metadata)
         except InferryError as refusal:
-            if Right.CALLBACK in PERMISSIONS.get(method, ()):
+            if Right.CALLBACK in self._admission.rights(method):
                 return self._vouched(method, handler, refusal)
             return self._refused(method, refusal)
         return self._wrapped(method, handler, unread=True)
@@ -132,13 +139,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         parse = read if unread and not handler.request_streaming else None
         wrap = self._guard_stream if handler.response_streaming else self._guard_unary
         behaviour = checking(handler, behaviour_of(handler))
-        guarded = like(handler, wrap(method, behaviour, parse), None if parse else read)
+        counted = wrap(method, behaviour, parse, self._figures if unread else None)
+        guarded = like(handler, counted, None if parse else read)
         self._guarded[method, handler, unread] = guarded
         return guarded
 
     def _refused(self, method: str, refusal: InferryError) -> Handler:
         async def refuse(_messages: Any, context: Context) -> None:
-            await CallLog(self._log, method).fail(refusal, context)
+            await CallLog(self._log, method, figures=self._figures).fail(refusal, context)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
@@ -149,17 +157,21 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         def unknown(_context: Context) -> Caller:
             return refusal
 
-        guarded = self._guard_stream(method, behaviour, caller_of=unknown)
+        guarded = self._guard_stream(method, behaviour, None, self._figures, unknown)
         serializer = handler.response_serializer
         return grpc.stream_stream_rpc_method_handler(guarded, None, serializer)
 
     def _guard_unary(
-        self, method: str, behaviour: UnaryBehaviour, parse: Parse | None = None
+        self,
+        method: str,
+        behaviour: UnaryBehaviour,
+        parse: Parse | None,
+        figures: CallFigures | None,
     ) -> UnaryBehaviour:
-        caller_of = self._caller_of(method)
+        caller_of = self._admission.caller_of(method)
 
         async def guarded(request: Any, context: Context) -> Any:
-            call = CallLog(self._log, method, None if parse else request)
+            call = CallLog(self._log, method, None if parse else request, figures)
             try:
                 if parse is not None:
                     request = _parsed(request, parse, call)
@@ -186,13 +198,16 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         self,
         method: str,
         behaviour: StreamBehaviour,
-        parse: Parse | None = None,
+        parse: Parse | None,
+        figures: CallFigures | None,
         caller_of: Callable[[Context], Caller] | None = None,
     ) -> StreamBehaviour:
-        caller_of = caller_of or self._caller_of(method)
+        caller_of = caller_of or self._admission.caller_of(method)
+        opened = self._figures.opened if self._figures is not None else _unseen
 
         async def guarded(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            call = CallLog(self._log, method, None if parse else request)
+            call = CallLog(self._log, method, None if parse else request, figures)
+            opened(method, 1)
             try:
                 if parse is not None:
                     request = _parsed(request, parse, call)
@@ -205,30 +220,15 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:  # noqa: BLE001  # nothing may leak
                 await call.fail(error, context)
+            finally:
+                opened(method, -1)
             call.ended(StatusCode.OK)
 
         return guarded
 
-    def _caller_of(self, method: str) -> Callable[[Context], Caller]:
-        """Makes what tells who calls a method, or raises where that must be known."""
-        admit, allowed = self._admission.rule(method), PERMISSIONS.get(method, frozenset())
-        if Right.ANYBODY in allowed:
-            return lambda _context: None
-        if Right.CALLBACK not in allowed:
-            return lambda context: admit(context.invocation_metadata())
 
-        def known_or_why_not(context: Context) -> Caller:
-            # The token of a callback decides, whatever header comes with it.
-            metadata = context.invocation_metadata() or ()
-            if not any(key == "authorization" for key, _ in metadata):
-                # Nobody asks for it if the token holds.
-                return no_report
-            try:
-                return admit(metadata)
-            except InferryError as refusal:
-                return refusal
-
-        return known_or_why_not
+def _unseen(_method: str, _count: int) -> None:
+    """Counts no streams."""
 
 
 def _parsed(raw: bytes, parse: Parse, call: CallLog) -> Any:

@@ -12,12 +12,16 @@ from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
+from inferry.server.rpc.metrics_service import MetricsServicer
+from inferry.server.rpc.permissions import permissions
 from inferry.server.rpc.under_way import UnderWay, hang_up
 from inferry.server.rpc.unread import Vouching
 from inferry.server.rpc.worker_service import CONNECT
 from inferry.v1 import (
     access_service_pb2,
     access_service_pb2_grpc,
+    metrics_service_pb2,
+    metrics_service_pb2_grpc,
     queue_service_pb2,
     queue_service_pb2_grpc,
     server_service_pb2,
@@ -27,6 +31,7 @@ from inferry.v1 import (
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
+from inferry.wire.health import STARTING, STOPPING, STORE
 from inferry.wire.hosts import addresses_of, take_port, with_port
 
 #: What a call's metadata may have beyond the longest token.
@@ -41,6 +46,7 @@ _SERVICES = (
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
+    metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"].full_name,
 )
 
 
@@ -56,18 +62,21 @@ class RpcServer:
         servers: server_service_pb2_grpc.ServerServiceServicer,
         queue: queue_service_pb2_grpc.QueueServiceServicer,
         workers: worker_service_pb2_grpc.WorkerServiceServicer,
+        metrics: MetricsServicer,
     ) -> None:
         self._config = config
-        admission = Admission(verifier)
+        admission = Admission(verifier, permissions(metrics_open=config.metrics_open))
         limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
-        interceptor = ServerInterceptor(admission, Vouching(callbacks), limits)
+        figures = metrics.calls
+        interceptor = ServerInterceptor(admission, Vouching(callbacks), limits, figures)
         self._under_way = UnderWay()
         #: The port that was taken; 0 before.
         self._port = 0
         access = AccessServicer(admission, callbacks)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
-        self._health = HealthServicer()
+        self._health = HealthServicer(reason=STARTING)
+        metrics.ready = lambda: self._health.serves
         interceptors = [self._under_way, interceptor]
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
         for server in (self._server, self.channel):
@@ -76,6 +85,7 @@ class RpcServer:
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, server)
             worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
             access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+            metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(metrics, server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.reflection:
             names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -108,11 +118,11 @@ class RpcServer:
 
     def say_ready(self, ready: bool) -> None:  # noqa: FBT001  # it is all that is said
         """Tells probes whether the gateway can do its work."""
-        self._health.say(serving=ready)
+        self._health.say("" if ready else STORE)
 
     def say_stopping(self) -> None:
         """Tells probes that the gateway stops, whatever is said later."""
-        self._health.say_stopping()
+        self._health.say(STOPPING)
 
     def refuse(self) -> None:
         """Refuses new calls on the port as a gateway that stops does; those under way go on."""

@@ -21,7 +21,9 @@ _OPERATOR = frozenset({Role.ADMIN})
 _REPORT = _BACKEND | {Right.CALLBACK}
 
 #: Full method name, as it travels -> who may call it.
-PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
+Permissions = Mapping[str, frozenset[Role | Right]]
+
+PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/CreateTask": _CLIENT,
     "/inferry.v1.TaskService/BatchCreateTasks": _CLIENT,
     "/inferry.v1.TaskService/GetTask": _CLIENT,
@@ -48,8 +50,18 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.QueueService/GetQueue": _OPERATOR,
     "/inferry.v1.QueueService/PauseType": _OPERATOR,
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,
+    "/inferry.v1.MetricsService/GetMetrics": _OPERATOR,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
 }
+
+METRICS = "/inferry.v1.MetricsService/GetMetrics"
+
+
+def permissions(*, metrics_open: bool) -> Permissions:
+    """Gives the table as the settings have it: figures may be for anybody."""
+    anybody = {METRICS: frozenset({Right.ANYBODY})} if metrics_open else {}
+    return {**PERMISSIONS, **anybody}
+
 
 #: Services that anybody may call: they tell nothing of tasks, and probes have no tokens.
 OPEN_SERVICES = frozenset(

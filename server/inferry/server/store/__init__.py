@@ -213,6 +213,14 @@ class Store(Protocol):
         """Reads all tasks with an open attempt."""
         ...
 
+    async def running_counts(self) -> dict[str, int]:
+        """Counts them by type."""
+        ...
+
+    async def size_bytes(self) -> int:
+        """Tells how much room all of it takes, nearly."""
+        ...
+
 
 class StoreError(Exception):
     """The store cannot do what was asked; the message says why."""

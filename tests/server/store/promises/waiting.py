@@ -117,6 +117,23 @@ class WaitingConformance:
         await do(store, change("task_4", Cancel()))
         assert await store.delayed_counts(NOW + 20) == {"echo": 1}
 
+    async def test_what_runs_is_counted_by_type(self, store: Store) -> None:
+        assert await store.running_counts() == {}
+        await do(
+            store,
+            waiting("task_1", type="ocr"),
+            dispatched("task_2"),
+            dispatched("task_3", type="ocr"),
+            dispatched("task_4"),
+            change("task_4", Cancel()),
+        )
+        assert await store.running_counts() == {"echo": 1, "ocr": 1}
+
+    async def test_its_size_grows_with_what_it_holds(self, store: Store) -> None:
+        before = await store.size_bytes()
+        await do(store, *(waiting(f"task_{number}") for number in range(2_000)))
+        assert await store.size_bytes() > before > 0
+
     # Room.
 
     async def test_room_is_decided_by_what_waits_at_that_place_of_the_batch(

@@ -83,6 +83,7 @@ class Inbox:
         session = worker.session
         if session is not None:
             session.ready, session.lag_ms = heartbeat.ready, heartbeat.handler_lag_ms
+            self._lines.lag(worker.server_id, session.lag_ms)
             worker.turn(session)
             compare(worker, heartbeat)
 

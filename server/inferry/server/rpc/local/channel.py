@@ -17,6 +17,7 @@ from grpc.aio import UsageError
 from inferry.server.rpc.interceptors import Handler, ServerInterceptor, behaviour_of
 from inferry.server.rpc.local.calls import Behaviour, StreamCall, UnaryCall
 from inferry.server.rpc.local.context import LocalContext, Pairs
+from inferry.wire.health import NOT_READY, STARTING
 
 
 def _iterator(requests: Any) -> AsyncIterator[Any]:
@@ -43,6 +44,7 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
         self._interceptor = interceptor
         self._behaviours: dict[str, Behaviour] = {}
         self._none = StatusCode.UNIMPLEMENTED, "Method not found!"
+        self._trailing: Pairs = ()
 
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
@@ -62,6 +64,7 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
         """Has no servicers any more; calls are UNAVAILABLE until it follows another channel."""
         self._behaviours.clear()
         self._none = StatusCode.UNAVAILABLE, "the gateway begins anew; try again"
+        self._trailing = ((NOT_READY, STARTING),)
 
     def follow(self, other: Self) -> None:
         """Has calls answered by the servicers of another channel from now on."""
@@ -110,6 +113,7 @@ class LocalChannel(grpc.aio.Channel, grpc.aio.Server):
             context = LocalContext(metadata, timeout)
             if method not in behaviours:
                 # A call that has ended runs nothing.
+                context.set_trailing_metadata(self._trailing)
                 context.end(*self._none)
             return kind(behaviours.get(method), given, context)
 

@@ -29,6 +29,15 @@ class PostgresQueueReads(ABC):
         """See ``Store.delayed_counts``."""
         return {str(name): n for name, n in await self._rows(QUERIES["delayed_counts"], now_ms)}
 
+    async def running_counts(self) -> dict[str, int]:
+        """See ``Store.running_counts``."""
+        return {str(name): n for name, n in await self._rows(QUERIES["running_counts"])}
+
+    async def size_bytes(self) -> int:
+        """See ``Store.size_bytes``: it is all that the database has."""
+        ((size,),) = await self._rows(QUERIES["size_bytes"])
+        return int(size)
+
     async def waiting_routes(self, after: str, limit: int) -> list[str]:
         """See ``Store.waiting_routes``."""
         return [route for (route,) in await self._rows(QUERIES["waiting_routes"], after, limit)]

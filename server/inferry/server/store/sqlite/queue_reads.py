@@ -28,6 +28,15 @@ class SqliteQueueReads(ABC):
         """See ``Store.delayed_counts``."""
         return {str(name): int(n) for name, n in self._rows(QUERIES["delayed_counts"], (now_ms,))}
 
+    async def running_counts(self) -> dict[str, int]:
+        """See ``Store.running_counts``."""
+        return {str(name): int(n) for name, n in self._rows(QUERIES["running_counts"])}
+
+    async def size_bytes(self) -> int:
+        """See ``Store.size_bytes``; what the log has beside it is bounded."""
+        ((size,),) = self._rows(QUERIES["size_bytes"])
+        return int(size)
+
     async def waiting_routes(self, after: str, limit: int) -> list[str]:
         """See ``Store.waiting_routes``."""
         values: dict[str, str | int] = {"after": after, "limit": limit}

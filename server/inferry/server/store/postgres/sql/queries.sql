@@ -443,6 +443,12 @@ SELECT tenant, type, sum(tasks)::bigint FROM waiting GROUP BY tenant, type HAVIN
 -- name: delayed_counts
 SELECT type, count(*) FROM tasks WHERE not_before_ms > 0 AND not_before_ms > $1 GROUP BY type;
 
+-- name: running_counts
+SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;
+
+-- name: size_bytes
+SELECT pg_database_size(current_database());
+
 -- name: waiting_routes
 -- Leaps from route to route: each step is one search, however many tasks have it.
 WITH RECURSIVE leap (route) AS (

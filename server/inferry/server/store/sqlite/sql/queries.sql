@@ -256,6 +256,12 @@ DELETE FROM waiting WHERE tenant = ? AND type = ?;
 -- name: delayed_counts
 SELECT type, count(*) FROM tasks WHERE not_before_ms > 0 AND not_before_ms > ? GROUP BY type;
 
+-- name: running_counts
+SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;
+
+-- name: size_bytes
+SELECT page_count * page_size FROM pragma_page_count, pragma_page_size;
+
 -- name: waiting_routes
 -- Leaps from route to route: each step is one search, however many tasks have it.
 WITH RECURSIVE leap (route) AS (
