@@ -20,6 +20,7 @@ serve: $(VENV)/.run
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.streams
+	$(BIN)/python -m benchmarks.watched
 
 # The core in virtual time against faults drawn from each seed: make simulate SEEDS=10000
 SEEDS ?= 1000

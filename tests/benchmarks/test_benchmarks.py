@@ -11,6 +11,7 @@ from benchmarks.footprint import footprint_of
 from benchmarks.full_store import TENANTS, WAITING_TYPE, fill
 from benchmarks.processes import running
 from benchmarks.summary import as_json
+from benchmarks.watched import ARMS, measure, ratio
 from inferry.server.store import TaskFilter
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Cancel
@@ -39,6 +40,14 @@ async def test_every_load_runs_on_the_floor(tmp_path: Path) -> None:
             assert measured.tasks > 0
             assert measured.seconds >= ROUND_S
             assert len(measured.latencies_ms) == measured.tasks
+
+
+async def test_gateways_that_count_and_that_do_not_have_the_same_load(tmp_path: Path) -> None:
+    results = await measure(ARMS, LOADS[1:2], 2, ROUND_S, tmp_path)
+    (taken,) = results.values()
+    assert list(taken) == [arm.name for arm in ARMS]
+    assert all(one.tasks > 0 for rounds in taken.values() for one in rounds)
+    assert ratio(taken["off"], taken["off"]) == 1
 
 
 def test_figures_are_medians_and_ratios_those_of_neighbouring_rounds() -> None:

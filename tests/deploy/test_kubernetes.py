@@ -86,7 +86,7 @@ def test_probes_ask_what_the_page_says() -> None:
         kind: GATEWAY[f"{kind}Probe"]["httpGet"]["path"]
         for kind in ("startup", "readiness", "liveness")
     }
-    assert asked == {"startup": "/health", "readiness": "/health", "liveness": "/docs"}
+    assert asked == {"startup": "/health", "readiness": "/health", "liveness": "/livez"}
 
 
 def test_a_pod_has_the_time_to_stop_in_order() -> None:
