@@ -1,5 +1,6 @@
 """What a gateway tells at /metrics: over REST and gRPC, as Prometheus itself reads it."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from inferry.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from inferry.wire.figures import FIGURES, HTTP_DURATION, OTHER, Kind
 from tests.backends import Backend, running_backend
 from tests.gateways import Running, running_gateway, token
+from tests.model_worker import ModelWorker, streamed_gateway
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 ADMIN = (("authorization", f"Bearer {token()}"),)
@@ -236,3 +238,32 @@ def test_names_are_as_prometheus_wants_them() -> None:
         assert (figure.kind is Kind.HISTOGRAM) == bool(figure.bounds)
         assert list(figure.bounds) == sorted(figure.bounds)
         assert figure.help.endswith(".")
+
+
+async def test_a_worker_is_told_with_its_lag_its_slots_and_its_attempts(tmp_path: Path) -> None:
+    async with streamed_gateway(tmp_path) as gateway:
+        stub = MetricsServiceStub(gateway.gateway.channel)
+        worker = ModelWorker(gateway.gateway.grpc_address, lag_ms=1_500)
+        async with worker.connected():
+            await gateway.task(await gateway.create())
+            worker.beat()
+            async with asyncio.timeout(20):
+                while True:
+                    answer = await stub.GetMetrics(GetMetricsRequest(), metadata=ADMIN)
+                    told = {one.name: one for one in read_plain(answer.text.decode())}
+                    if value(told, "inferry_worker_lag_seconds", server="gpu-1") == 1.5:
+                        break
+                    await asyncio.sleep(0.02)
+        assert value(told, "inferry_server_up", server="gpu-1") == 1
+        assert value(told, "inferry_worker_idle_seconds_total", server="gpu-1") == 0
+        done = {"transport": "grpc", "outcome": "succeeded"}
+        assert value(told, "inferry_attempts_total", **done) == 1
+        connect = "inferry.v1.WorkerService/Connect"
+        assert value(told, "inferry_streams", rpc_method=connect) == 1
+        async with asyncio.timeout(20):
+            while True:
+                answer = await stub.GetMetrics(GetMetricsRequest(), metadata=ADMIN)
+                told = {one.name: one for one in read_plain(answer.text.decode())}
+                if value(told, "inferry_streams", rpc_method=connect) == 0:
+                    break
+                await asyncio.sleep(0.02)

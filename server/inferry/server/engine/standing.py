@@ -59,6 +59,8 @@ class Standing:
 
     async def read(self) -> list[Reading]:
         """Gives all that is known now; what the store would have to say is missing if it fails."""
+        # Breakers and rests are as of now.
+        self._fleet.tick(self._clock.now_ms())
         readings = [*self._servers()]
         if self._company.leads:
             try:
