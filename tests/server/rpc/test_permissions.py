@@ -5,6 +5,7 @@ from inferry.v1 import (
     metrics_service_pb2,
     queue_service_pb2,
     server_service_pb2,
+    stats_service_pb2,
     task_service_pb2,
     worker_service_pb2,
 )
@@ -16,6 +17,7 @@ _MODULES = (
     access_service_pb2,
     metrics_service_pb2,
     worker_service_pb2,
+    stats_service_pb2,
 )
 
 

@@ -2,6 +2,7 @@
 
 from tests.server.store.promises.commits import CommitConformance
 from tests.server.store.promises.deadlines import DeadlineConformance
+from tests.server.store.promises.figures import FigureConformance
 from tests.server.store.promises.labels import LabelConformance
 from tests.server.store.promises.lists import ListConformance
 from tests.server.store.promises.positions import PositionConformance
@@ -26,6 +27,7 @@ class StoreConformance(
     RequestIdConformance,
     DeadlineConformance,
     ServerConformance,
+    FigureConformance,
     WordConformance,
 ):
     """All of it."""

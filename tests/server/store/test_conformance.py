@@ -10,6 +10,7 @@ from inferry.server.store import Store
 from tests.server.store.conformance import StoreConformance
 from tests.server.store.opening import opened, opened_postgres
 from tests.server.store.promises.epochs import EpochConformance, Starts
+from tests.server.store.promises.figures import UncountedConformance
 
 
 @pytest.fixture(params=["file", "memory", "postgres"])
@@ -41,5 +42,5 @@ class TestStore(StoreConformance):
     """All of it."""
 
 
-class TestStarts(EpochConformance):
+class TestStarts(EpochConformance, UncountedConformance):
     """What counts over several starts."""

@@ -28,7 +28,8 @@ SMALL = {
     *("count_pauses_change", "count_servers_change", "drain_server", "drop_server", "end_replica"),
     *("epochs", "forget_replicas", "heads", "last_epoch", "latest_time", "paused_types"),
     *("pause_type", "put_replica", "put_server", "replica", "resume_type", "servers"),
-    *("sum_counts", "take_counts"),
+    *("begin_counted", "forget_counted", "lock_counted", "put_counted", "sum_counts"),
+    *("take_counts", "uncounted"),
 }
 INDEXES = {
     "task": ["tasks_id_key"],
@@ -49,6 +50,11 @@ INDEXES = {
     "first_deadline": ["tasks_waiting", "tasks_running"],
     "running": ["tasks_running"],
     "running_counts": ["tasks_running"],
+    "logged_by": ["events_position", "tasks_pkey"],
+    "figures": ["figures_pkey"],
+    "figure_types": ["figures_pkey"],
+    "own_figures": ["figures_pkey"],
+    "forget_figures": ["figures_at"],
     "delayed_counts": ["tasks_delayed"],
     "waiting_routes": ["tasks_line"],
     "waiting_lines": ["tasks_line"],
@@ -61,7 +67,7 @@ INDEXES = {
     "forget_tombstones": ["tombstones_until"],
     "forget_request_ids": ["request_ids_until"],
 }
-BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones"
+BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones|figures"
 #: Indexes of what is looked for itself.
 WALKED = {"tasks_waiting", "tasks_running"}
 #: Finished tasks by far the most, as it is in the end; of those that are open all but a few wait.
@@ -87,6 +93,8 @@ INSERT INTO events SELECT n, seq, 1, 1, 1, 0, '', 0, NULL, (1::bigint << 40) + 1
 FROM generate_series(1000, 20000) AS n, generate_series(1, 5) AS seq;
 INSERT INTO request_ids SELECT 't', n::text, '', 'task', n FROM generate_series(1000, 20000) AS n;
 INSERT INTO tombstones SELECT n::text, 't', n FROM generate_series(1000, 20000) AS n;
+INSERT INTO figures SELECT 60, 'type' || n % 30, n / 30 * 60, 1, 1, 0, 0, 0, '{}', '{}', 0, 0, 0
+FROM generate_series(0, 30000) AS n;
 ANALYZE
 """
 

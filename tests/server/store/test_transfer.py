@@ -10,8 +10,10 @@ import orjson
 import pytest
 
 from inferry.server.errors import PurgedError
+from inferry.server.figures.cell import Key, cell_of, cell_row
 from inferry.server.store import Store, StoreError, TaskFilter, Vector
 from inferry.server.store.operations import (
+    AddFigures,
     DrainServer,
     PauseType,
     Purge,
@@ -45,6 +47,8 @@ from tests.server.store.samples import (
 ODD = "a\x00b\x01c\x01\x01d\x01\x02 ü 🚢 '"
 LATER = NOW + 60_000
 KEY = RequestKey("order-1", b"digest", 100 * NOW)
+MINUTE = NOW // 60_000 * 60
+FIGURES = {Key(60, "echo", MINUTE): cell_of((3, 2, 1, 0, b'{"4":2}', b"{}", MINUTE + 5, 7, 8))}
 LOST = Release("lost", AttemptOutcome.AMBIGUOUS, LATER)
 
 Opens = Callable[[], AbstractAsyncContextManager[Store]]
@@ -135,6 +139,7 @@ async def fill(store: Store) -> None:
         change("task_again", LOST),
         change("task_late", Cancel()),
         waiting("task_large")._replace(payload=b'{"x":"' + b"y" * (5 << 20) + b'"}'),
+        AddFigures(FIGURES, store.epoch.number, 0, 3),
     )
 
 
@@ -151,6 +156,8 @@ async def told(store: Store) -> list[object]:
     said += [await store.delayed_counts(NOW), await store.waiting_routes("", 10)]
     said += [await store.first_deadline_ms(), sorted(await store.expired(10 * NOW, 100))]
     said += [await store.stopped(0), await store.latest_ms()]
+    figures = await store.figures(60, "echo", 0, NOW)
+    said += [[(at_s, cell_row(cell)) for at_s, cell in figures]]
     said.append([number for number, _ in await store.tasks(_LABELLED, None, 10)])
     said.append(await store.tasks(TaskFilter("acme", Status.PENDING), listed[2][0], 2))
     return said

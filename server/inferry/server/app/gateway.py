@@ -34,6 +34,8 @@ from inferry.server.outbound.client import Outbound
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
+from inferry.server.rpc.servicers import Servicers
+from inferry.server.rpc.stats_service import StatsServicer
 from inferry.wire.limits import ENVELOPE_BYTES
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
@@ -75,21 +77,20 @@ class Gateway:
         shared = self._store.shared
         tenure = new_tenure(config, alone=shared is None)
         self._memory = new_memory(config, self._clock, self._store, self._committer, tenure, meters)
-        self._store.listener = self._memory.feed.take
+        self._store.listener = self._memory.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
         self._dispatcher = self._new_dispatcher(signer)
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
-        self._rpc = RpcServer(
-            config,
-            verifier,
-            signer,
+        servicers = Servicers(
             new_task_servicer(config, self._clock, self._store, self._memory, self._cases, signer),
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
             new_metrics_servicer(self._clock, self._store, self._memory, meters),
+            StatsServicer(self._cases.figures, self._clock),
         )
+        self._rpc = RpcServer(config, verifier, signer, servicers)
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.

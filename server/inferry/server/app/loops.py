@@ -69,6 +69,7 @@ def new_loops(
         workers.rounds,
         memory.idleness,
         memory.refill,
+        cases.bookkeeper,
         Scheduler(cases.engine, memory.allocator, clock),
     ]
     if config.forget_after_ms:

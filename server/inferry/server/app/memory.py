@@ -1,5 +1,6 @@
 """What a gateway knows besides its disk: servers, queue, watchers, and what keeps them in step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferry.server.app.rules import fleet_rules, room_rules
@@ -11,6 +12,7 @@ from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
+from inferry.server.engine.figures.tally import Tally
 from inferry.server.engine.idleness import Idleness
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.queue_view import QueueView
@@ -24,6 +26,7 @@ from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.replica.tenure import Tenure
 from inferry.server.store import Store
+from inferry.server.store.operations import Logged
 from inferry.server.telemetry.meters import Meters
 
 
@@ -44,7 +47,13 @@ class Memory:
     company: Company
     refill: Refill
     catch_up: CatchUp
-    tally: MeterTally | None
+    meter_tally: MeterTally | None
+    tally: Tally
+
+    def take(self, logged: Sequence[Logged]) -> None:
+        """Takes what an own commit logged: this is the store's ``listener``."""
+        self.feed.take(logged)
+        self.tally.take(logged)
 
 
 def new_memory(
@@ -57,7 +66,7 @@ def new_memory(
 ) -> Memory:
     """Makes a memory that knows nothing yet."""
     fleet = Fleet(fleet_rules(config), None if meters is None else meters.types)
-    tally = None if meters is None else MeterTally(meters, fleet)
+    meter_tally = None if meters is None else MeterTally(meters, fleet)
     backlog = Backlog(clock, config.tenant_weights, config.queue_window)
     pauses, room = PausedTypes(), Room(room_rules(config), clock)
     signals, alarm = Signals(), Alarm(clock)
@@ -70,7 +79,7 @@ def new_memory(
         allocator=allocator,
         announcer=Announcer(signals, alarm),
         clock=clock,
-        tally=tally,
+        tally=meter_tally,
     )
     catch_up = CatchUp()
     queue = QueueView(backlog, room, pauses, store, clock, catch_up)
@@ -90,5 +99,6 @@ def new_memory(
         company=Company(),
         refill=refill,
         catch_up=catch_up,
-        tally=tally,
+        meter_tally=meter_tally,
+        tally=Tally(clock.now_ms() // 1_000),
     )

@@ -140,6 +140,7 @@ def new_replicas(
         store=store,
         shared=shared,
         feed=memory.feed,
+        tally=memory.tally,
         hearing=hearing,
         ledger=ledger,
         committer=committer,

@@ -44,4 +44,4 @@ def new_metrics_servicer(
         clock=clock,
     )
     kind = "sqlite" if store.shared is None else "postgres"
-    return MetricsServicer(meters, memory.tally, standing, (version("inferry"), kind))
+    return MetricsServicer(meters, memory.meter_tally, standing, (version("inferry"), kind))

@@ -12,6 +12,8 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.creator import Creator
 from inferry.server.engine.departures import Departures
 from inferry.server.engine.explain import Explainer
+from inferry.server.engine.figures.bookkeeper import Bookkeeper
+from inferry.server.engine.figures.view import FiguresView
 from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.reader import Reader
@@ -36,6 +38,8 @@ class UseCases:
     pauses: Pauses
     servers: ServerLedger
     pause_ledger: PauseLedger
+    bookkeeper: Bookkeeper
+    figures: FiguresView
 
     def share(self, shared: Shared, adopt: Adopt) -> None:
         """Has the use cases of servers reckon with other replicas.
@@ -86,6 +90,15 @@ def new_use_cases(
     )
     pause_ledger = PauseLedger(memory.pauses, memory.allocator)
     pauses = Pauses(committer, pause_ledger, clock)
+    bookkeeper = Bookkeeper(
+        tally=memory.tally,
+        store=store,
+        committer=committer,
+        queue=memory.queue,
+        company=memory.company,
+        clock=clock,
+    )
+    figures = FiguresView(memory.tally, store, bookkeeper.turn, clock)
     return UseCases(
         creator,
         engine,
@@ -97,4 +110,6 @@ def new_use_cases(
         pauses,
         servers,
         pause_ledger,
+        bookkeeper,
+        figures,
     )

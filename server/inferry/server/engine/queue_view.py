@@ -90,6 +90,10 @@ class QueueView:
             found[name] = min(since_ms, found.get(name, since_ms))
         return found
 
+    def counts(self) -> dict[str, TypeCount]:
+        """Counts what waits by type; what is delayed of it is not told apart where it is long."""
+        return self._backlog.types()
+
     async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
         await self._catch_up.now()

@@ -12,25 +12,11 @@ from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.channel import LocalChannel
-from inferry.server.rpc.metrics_service import MetricsServicer
 from inferry.server.rpc.permissions import permissions
+from inferry.server.rpc.servicers import SERVICES, Servicers
 from inferry.server.rpc.under_way import UnderWay, hang_up
 from inferry.server.rpc.unread import Vouching
 from inferry.server.rpc.worker_service import CONNECT
-from inferry.v1 import (
-    access_service_pb2,
-    access_service_pb2_grpc,
-    metrics_service_pb2,
-    metrics_service_pb2_grpc,
-    queue_service_pb2,
-    queue_service_pb2_grpc,
-    server_service_pb2,
-    server_service_pb2_grpc,
-    task_service_pb2,
-    task_service_pb2_grpc,
-    worker_service_pb2,
-    worker_service_pb2_grpc,
-)
 from inferry.wire.health import STARTING, STOPPING, STORE
 from inferry.wire.hosts import addresses_of, take_port, with_port
 
@@ -39,15 +25,6 @@ _OTHER_METADATA_BYTES = 8_192
 
 #: What a message of a worker may have beside a chunk, or a result that is as large.
 WORKER_MESSAGE_BYTES = 1024 * 1024
-
-_SERVICES = (
-    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
-    server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
-    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
-    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
-    access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
-    metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"].full_name,
-)
 
 
 class RpcServer:
@@ -58,16 +35,12 @@ class RpcServer:
         config: Config,
         verifier: TokenVerifier,
         callbacks: CallbackVerifier,
-        tasks: task_service_pb2_grpc.TaskServiceServicer,
-        servers: server_service_pb2_grpc.ServerServiceServicer,
-        queue: queue_service_pb2_grpc.QueueServiceServicer,
-        workers: worker_service_pb2_grpc.WorkerServiceServicer,
-        metrics: MetricsServicer,
+        servicers: Servicers,
     ) -> None:
         self._config = config
         admission = Admission(verifier, permissions(metrics_open=config.metrics_open))
         limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
-        figures = metrics.calls
+        figures = servicers.metrics.calls
         interceptor = ServerInterceptor(admission, Vouching(callbacks), limits, figures)
         self._under_way = UnderWay()
         #: The port that was taken; 0 before.
@@ -76,19 +49,14 @@ class RpcServer:
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
         self._health = HealthServicer(reason=STARTING)
-        metrics.ready = lambda: self._health.serves
+        servicers.metrics.ready = lambda: self._health.serves
         interceptors = [self._under_way, interceptor]
         self._server = grpc.aio.server(interceptors=interceptors, options=_options(config))
         for server in (self._server, self.channel):
-            task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
-            server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, server)
-            queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, server)
-            worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
-            access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
-            metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(metrics, server)
+            servicers.add_to(server, access)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.reflection:
-            names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     async def bind(self) -> str:

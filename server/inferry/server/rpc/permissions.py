@@ -51,6 +51,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.QueueService/PauseType": _OPERATOR,
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,
     "/inferry.v1.MetricsService/GetMetrics": _OPERATOR,
+    "/inferry.v1.StatsService/GetStats": _OPERATOR,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
 }
 

@@ -1,10 +1,11 @@
 """What a commit does: the operations that change the store, and their results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from inferry.server.errors import InferryError
+from inferry.server.figures.cell import Cell, Key
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Event, Outcome, TaskRecord
@@ -180,6 +181,22 @@ class Postpone:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class AddFigures:
+    """Adds to the figures. Result: how many events of a start are in them by now.
+
+    Nothing is added unless ``after`` of its events were in them: so whoever does not know what
+    became of a commit does the same once more.
+    """
+
+    cells: Mapping[Key, Cell]
+    #: The start whose events they count.
+    number: int
+    #: So many of its events were counted before, and so many are by these.
+    after: int
+    upto: int
+
+
 Operation = (
     Insert
     | Change
@@ -191,6 +208,7 @@ Operation = (
     | ResumeType
     | Purge
     | Postpone
+    | AddFigures
 )
 
 

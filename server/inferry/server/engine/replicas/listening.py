@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from inferry.server.engine.committer import Committer
+from inferry.server.engine.figures.tally import Tally
 from inferry.server.engine.hearing import Ended, Hearing
 from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.watch.feed import Feed
@@ -20,6 +21,7 @@ class Listening(Tail):
         store: Whose log.
         shared: Is lost when some of the log was dropped before it was read.
         feed: Is told first.
+        tally: Counts it.
         hearing: Is told then.
         ledger: Knows what own commits changed meanwhile.
         committer: Is asked for what has been followed up.
@@ -32,6 +34,7 @@ class Listening(Tail):
         store: Store,
         shared: Shared,
         feed: Feed,
+        tally: Tally,
         hearing: Hearing,
         ledger: Ledger,
         committer: Committer,
@@ -39,6 +42,7 @@ class Listening(Tail):
     ) -> None:
         super().__init__(store, feed, self._gather, self._miss, interval_s)
         self._shared = shared
+        self._tally = tally
         self._hearing = hearing
         self._ledger = ledger
         self._committer = committer
@@ -64,6 +68,7 @@ class Listening(Tail):
             self._ended.popleft()
 
     def _gather(self, others: Sequence[Logged]) -> None:
+        self._tally.hear(others)
         self._others = others
 
     async def _miss(self) -> None:

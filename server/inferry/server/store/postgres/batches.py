@@ -1,8 +1,8 @@
 """Batches of operations, inside a transaction that somebody else begins and ends.
 
 A batch is done in rounds: all that it is about is locked and read, everything is decided in memory
-in the batch's order, and what came of it is written. What sweeps over many tasks, or pauses them,
-ends a round.
+in the batch's order, and what came of it is written. What sweeps over many tasks, pauses them or
+counts them ends a round.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +15,7 @@ from inferry.server.errors import InferryError
 from inferry.server.store import StoreError
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
+    AddFigures,
     Change,
     ClaimTasks,
     DrainServer,
@@ -31,6 +32,7 @@ from inferry.server.store.operations import (
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connection
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
+from inferry.server.store.postgres.figures import add_figures
 from inferry.server.store.postgres.locks import BarredError, lock
 from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
@@ -67,6 +69,8 @@ class Own:
     barred: set[str] = field(default_factory=set)
 
 
+#: What ends a round.
+ForMany = Purge | Postpone | PauseType | ResumeType | AddFigures
 #: Does a batch of operations.
 Run = Callable[[Connection, Own, Sequence[Operation]], Awaitable[Batch]]
 
@@ -83,10 +87,10 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
     gathered: list[Operation] = []
     try:
         for operation in operations:
-            if isinstance(operation, Purge | Postpone | PauseType | ResumeType):
+            if isinstance(operation, ForMany):
                 await _round(db, own, gathered, batch)
                 gathered = []
-                batch.results.append(await _do_for_many(db, operation, batch))
+                batch.results.append(await _do_for_many(db, own, operation, batch))
                 batch.changed = True
             else:
                 gathered.append(operation)
@@ -125,9 +129,9 @@ async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -
     return whole
 
 
-async def _do_for_many(
-    db: Connection, operation: Purge | Postpone | PauseType | ResumeType, batch: Batch
-) -> int | None:
+async def _do_for_many(db: Connection, own: Own, operation: ForMany, batch: Batch) -> int | None:
+    if isinstance(operation, AddFigures):
+        return await add_figures(db, operation, own.journal.epoch.number)
     if isinstance(operation, PauseType | ResumeType):
         await write_pause(db, operation)
         batch.registry = True

@@ -5,6 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from inferry.server.figures.cell import CELL
 from inferry.server.store import POSITION_BITS, rows
 from inferry.server.store.postgres.words import write_words
 from inferry.server.store.queries import load_queries
@@ -25,6 +26,7 @@ STATES_GIVEN = ("task_number", "position", *rows.STATE)
 EVENTS_GIVEN = ("task_number", *rows.EVENT, "position")
 ATTEMPTS_GIVEN = ("task_number", *rows.ATTEMPT)
 COUNTS_GIVEN = ("tenant", "type", "number", "tasks")
+FIGURES_GIVEN = ("step_s", "type", "at_s", "number", *CELL)
 OUTCOMES_GIVEN = ("task_number", "result", "details", "late_result")
 
 #: Filled in when it is asked.
@@ -55,12 +57,14 @@ _TYPES = {
     "request_id": "text",
     "result": "bytea",
     "route": "text",
+    "runs": "bytea",
     "server_id": "text",
     "status": "smallint",
     "task_id": "text",
     "tenant": "text",
     "type": "text",
     "value": "text",
+    "waits": "bytea",
 }
 
 
@@ -122,6 +126,7 @@ _PARTS = {
     "set_state": _set(rows.STATE),
     "event": ", ".join(rows.EVENT),
     "event_of_page": _of("page", rows.EVENT),
+    "event_of_events": _of("events", rows.EVENT),
     "attempt": ", ".join(rows.ATTEMPT),
     "stopped": _of("attempts", rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),
@@ -140,6 +145,10 @@ _PARTS = {
     ),
     "attempts_given": _unnest(ATTEMPTS_GIVEN, _ATTEMPTS),
     "outcomes_given": _unnest(OUTCOMES_GIVEN, _OUTCOMES),
+    "cell": ", ".join(CELL),
+    "set_cell": ", ".join(f"{column} = excluded.{column}" for column in CELL),
+    "figure": ", ".join(FIGURES_GIVEN),
+    "figures_given": _unnest(FIGURES_GIVEN),
     "note_dropped": _NOTE_DROPPED.format(bits=POSITION_BITS),
     "bits": str(POSITION_BITS),
     **{name: f"{{{name}}}" for name in _LATER},

@@ -14,20 +14,20 @@ from inferry.server.store.postgres.connections import (
     is_away,
     place_of,
 )
+from inferry.server.store.postgres.figures import PostgresFigureReads, logged_of
 from inferry.server.store.postgres.lists import list_query
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.queue_reads import PostgresQueueReads
-from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
+from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
 #: Of what ``logged`` reads.
-_MISSED, _POSITION, _EVENT_BEGINS = 0, 1, 2
-_EVENT_ENDS = _EVENT_BEGINS + len(EVENT)
+_MISSED, _POSITION = 0, 1
 
 
-class PostgresReads(PostgresQueueReads):
+class PostgresReads(PostgresQueueReads, PostgresFigureReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does.
 
     Args:
@@ -100,7 +100,7 @@ class PostgresReads(PostgresQueueReads):
         if rows[0][_MISSED]:
             return None
         # One row says that nothing was missed, also where nothing follows.
-        return [_logged_of(row) for row in rows if row[_POSITION] is not None]
+        return [logged_of(row) for row in rows if row[_POSITION] is not None]
 
     async def heads(self) -> Vector:
         """See ``Store.heads``."""
@@ -151,9 +151,3 @@ class PostgresReads(PostgresQueueReads):
     async def running(self) -> list[TaskRecord]:
         """See ``Store.running``."""
         return [task_of(row) for row in await self._rows(QUERIES["running"])]
-
-
-def _logged_of(row: Row) -> Logged:
-    record = task_of(row[_EVENT_ENDS:])
-    event = event_of(record.spec.id, row[_EVENT_BEGINS:_EVENT_ENDS])
-    return Logged(row[_POSITION], event, record)

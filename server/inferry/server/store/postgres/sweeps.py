@@ -2,6 +2,7 @@
 
 from inferry.server.store.operations import Postpone, Purge
 from inferry.server.store.postgres.connections import Connection
+from inferry.server.store.postgres.figures import forget_figures
 from inferry.server.store.postgres.queries import QUERIES
 
 Sweep = Purge | Postpone
@@ -11,6 +12,7 @@ async def sweep(db: Connection, operation: Sweep) -> int:
     """Does one; returns how many tasks it dropped or put off."""
     match operation:
         case Purge(now_ms, limit, tombstone_ms):
+            await forget_figures(db, operation)
             await db.execute(QUERIES["forget_tombstones"], now_ms, limit)
             await db.execute(QUERIES["forget_request_ids"], now_ms, limit)
             await db.execute(QUERIES["forget_counts"])

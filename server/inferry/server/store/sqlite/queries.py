@@ -3,7 +3,8 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from inferry.server.store import rows
+from inferry.server.figures.cell import CELL
+from inferry.server.store import POSITION_BITS, rows
 from inferry.server.store.queries import load_queries
 
 FOLDER: Traversable = files("inferry.server") / "store" / "sqlite" / "sql"
@@ -28,6 +29,8 @@ _PARTS = {
     "stopped": ", ".join(f"attempts.{column}" for column in rows.ATTEMPT),
     "attempt": ", ".join(rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),
+    "cell": ", ".join(CELL),
+    "bits": str(POSITION_BITS),
     "due": _DUE,
     "filters": "{filters}",
 }

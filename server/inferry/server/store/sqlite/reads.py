@@ -13,7 +13,8 @@ from inferry.server.errors import PurgedError, TaskNotFoundError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store import POSITION_BITS, StoreError, TaskFilter, Vector
 from inferry.server.store.operations import Epoch, Logged
-from inferry.server.store.rows import EVENT, Row, attempt_of, event_of, server_of, task_of
+from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
+from inferry.server.store.sqlite.figures import SqliteFigureReads, logged_of
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.queue_reads import SqliteQueueReads
 from inferry.server.task.pause import PausedType
@@ -23,7 +24,6 @@ _TASK = QUERIES["task"]
 _EVENTS = QUERIES["events"]
 _FIRST_DEADLINE = QUERIES["first_deadline"]
 _EXPIRED = QUERIES["expired_waiting"], QUERIES["expired_running"]
-_EVENT_ENDS = 1 + len(EVENT)
 _HAS_LABEL = (
     " AND EXISTS (SELECT 1 FROM labels AS more "
     "WHERE more.task_number = labels.task_number AND more.key = ? AND more.value = ?)"
@@ -32,7 +32,7 @@ _HAS_LABEL = (
 _LAST = 2**63 - 1
 
 
-class SqliteReads(SqliteQueueReads):
+class SqliteReads(SqliteQueueReads, SqliteFigureReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does."""
 
     epoch: Epoch
@@ -82,7 +82,7 @@ class SqliteReads(SqliteQueueReads):
             if len(rows) == limit:
                 break
         # Looked at last: what was dropped meanwhile shows.
-        return None if self._horizon() > _passed(after) else [_logged_of(row) for row in rows]
+        return None if self._horizon() > _passed(after) else [logged_of(row) for row in rows]
 
     async def heads(self) -> Vector:
         """See ``Store.heads``."""
@@ -200,8 +200,3 @@ def _passed(vector: Vector) -> int:
     """Gives the position up to which a vector has all: who saw an epoch begin saw those before."""
     begun = [number << POSITION_BITS | count for number, count in vector.items() if count]
     return max(begun) if begun else min(vector, default=0) << POSITION_BITS
-
-
-def _logged_of(row: Row) -> Logged:
-    record = task_of(row[_EVENT_ENDS:])
-    return Logged(row[0], event_of(record.spec.id, row[1:_EVENT_ENDS]), record)

@@ -6,6 +6,7 @@ A purge goes table by table, for rows of one task in different tables meet by it
 import apsw
 
 from inferry.server.store.operations import Postpone, Purge
+from inferry.server.store.sqlite.figures import forget_figures
 from inferry.server.store.sqlite.queries import QUERIES
 
 _PURGE = tuple(
@@ -27,6 +28,7 @@ _PURGE = tuple(
 
 def purge(cursor: apsw.Cursor, operation: Purge) -> int:
     """Does one purge; returns how many tasks it dropped."""
+    forget_figures(cursor, operation)
     values = {
         "now_ms": operation.now_ms,
         "limit": operation.limit,

@@ -11,6 +11,7 @@ from inferry.server.errors import (
 from inferry.server.store import EPOCHS_KEPT, EVENTS_KEPT
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
+    AddFigures,
     Change,
     Claimed,
     ClaimTasks,
@@ -36,6 +37,7 @@ from inferry.server.store.rows import (
     state_row,
     task_of,
 )
+from inferry.server.store.sqlite.figures import add_figures
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge
@@ -104,6 +106,8 @@ class SqliteWrites:
                 self._rows.write()
                 self._rows.forget()
                 return postpone(self._cursor, operation)
+            case AddFigures():
+                return add_figures(self._cursor, operation, self._journal.epoch.number)
         return None
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ for JSON. Tables come in the order of their keys, which is the same in every sto
 
 from typing import NamedTuple
 
+from inferry.server.figures.cell import CELL, Key
 from inferry.server.store.rows import ATTEMPT, EVENT, SERVER, TASK
 
 #: Rows that are written in one transaction, at most.
@@ -61,13 +62,14 @@ TABLES = (
     Table("attempts", ("task_number", *ATTEMPT), ("task_number", "number")),
     # With what orders those of all starts.
     Table("events", ("task_number", *EVENT, "position"), ("task_number", "seq"), beside=("ord",)),
+    # What happened to tasks, and of each start how many events were counted.
+    Table("figures", (*Key._fields, "number", *CELL), (*Key._fields, "number")),
+    Table("counted", ("number", "n"), ("number",)),
     # How many tasks wait, as the source counted them and the target does.
     Table("waiting", ("tenant", "type", "tasks"), ("tenant", "type"), copied=False),
 )
 
-#: Those that are empty in a store that nobody has used.
-CONTENT = tuple(
-    table.name
-    for table in TABLES
-    if table.name not in {"epochs", "horizons", "horizon", "clock", "waiting"}
-)
+#: Those that may have rows in a store that nobody has used: of starts, and of time.
+_OF_STARTS = {"epochs", "horizons", "horizon", "clock", "figures", "counted", "waiting"}
+#: Those that are empty in it.
+CONTENT = tuple(table.name for table in TABLES if table.name not in _OF_STARTS)

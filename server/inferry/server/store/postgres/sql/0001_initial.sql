@@ -248,3 +248,31 @@ CREATE TABLE tombstones (
     until_ms bigint NOT NULL CHECK (until_ms > 0)
 );
 CREATE INDEX tombstones_until ON tombstones (until_ms);
+
+-- What happened to tasks: counts by minute and by hour, of each type, of the others together and of
+-- all ('' is all). Each replica adds to rows of its own: their sum is what happened.
+CREATE TABLE figures (
+    step_s    bigint NOT NULL CHECK (step_s IN (60, 3600)),
+    type      text   NOT NULL COLLATE "C",
+    at_s      bigint NOT NULL CHECK (at_s >= 0 AND at_s % step_s = 0),
+    number    bigint NOT NULL CHECK (number > 0),
+    created   bigint NOT NULL CHECK (created >= 0),
+    completed bigint NOT NULL CHECK (completed >= 0),
+    failed    bigint NOT NULL CHECK (failed >= 0),
+    cancelled bigint NOT NULL CHECK (cancelled >= 0),
+    -- JSON objects: how many durations were in which bucket; see buckets.py.
+    waits     bytea  NOT NULL,
+    runs      bytea  NOT NULL,
+    -- When it was last looked how many wait and run, 0 for never, and how many did.
+    sampled_s bigint NOT NULL CHECK (sampled_s >= 0),
+    waiting   bigint NOT NULL CHECK (waiting >= 0),
+    running   bigint NOT NULL CHECK (running >= 0),
+    PRIMARY KEY (step_s, type, at_s, number)
+) WITH (fillfactor = 70);
+CREATE INDEX figures_at ON figures (step_s, at_s);
+
+-- Of each replica how many of its events are in the figures.
+CREATE TABLE counted (
+    number bigint NOT NULL PRIMARY KEY CHECK (number > 0),
+    n      bigint NOT NULL CHECK (n >= 0)
+) WITH (fillfactor = 50);

@@ -563,3 +563,65 @@ SELECT number, times, words FROM told WHERE number = ANY($1::bigint[]);
 
 -- name: notify
 SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS given (channel);
+
+-- name: begin_counted
+INSERT INTO counted (number, n) VALUES ($1, 0) ON CONFLICT (number) DO NOTHING;
+
+-- name: lock_counted
+SELECT n FROM counted WHERE number = $1 FOR UPDATE;
+
+-- name: put_counted
+UPDATE counted SET n = $2 WHERE number = $1;
+
+-- name: own_figures
+-- Cells as this replica has them so far.
+SELECT step_s, type, at_s, {cell} FROM figures
+JOIN unnest($1::bigint[], $2::text[], $3::bigint[]) AS given (step_s, type, at_s)
+USING (step_s, type, at_s) WHERE number = $4;
+
+-- name: put_figures
+INSERT INTO figures ({figure}) SELECT {figure} FROM {figures_given} AS given ({figure})
+ON CONFLICT (step_s, type, at_s, number) DO UPDATE SET {set_cell};
+
+-- name: forget_figures
+-- Drops cells that were kept long enough.
+DELETE FROM figures WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM figures WHERE step_s = $1 AND at_s < $2
+    ORDER BY at_s LIMIT $3 FOR UPDATE SKIP LOCKED
+));
+
+-- name: forget_counted
+-- Drops what is known of replicas that are not known any more.
+DELETE FROM counted WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM counted WHERE number < (SELECT min(number) FROM replicas)
+    FOR UPDATE SKIP LOCKED
+));
+
+-- name: figures
+SELECT at_s, {cell} FROM figures
+WHERE step_s = $1 AND type = $2 AND at_s >= $3 AND at_s < $4 ORDER BY at_s;
+
+-- name: figure_types
+-- Leaps from type to type, and looks whether each has a cell in the span.
+WITH RECURSIVE leap (type) AS (
+    SELECT min(type) FROM figures WHERE step_s = $1 AND type > ''
+    UNION ALL
+    SELECT (SELECT min(type) FROM figures WHERE step_s = $1 AND type > leap.type) FROM leap
+    WHERE leap.type IS NOT NULL
+)
+SELECT type FROM leap WHERE EXISTS (
+    SELECT FROM figures WHERE step_s = $1 AND figures.type = leap.type AND at_s >= $2 AND at_s < $3
+);
+
+-- name: uncounted
+SELECT number, coalesce(n, 0), head FROM replicas LEFT JOIN counted USING (number)
+WHERE dead AND head > coalesce(n, 0) ORDER BY number;
+
+-- name: logged_by
+-- Events of one replica between two positions, with their tasks as they are now.
+SELECT FALSE, events.position, {event_of_events}, {tasks_task}
+FROM events JOIN tasks USING (task_number)
+WHERE events.position > $1 AND events.position < $2 ORDER BY events.position LIMIT $3;
+
+-- name: running_counts
+SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;

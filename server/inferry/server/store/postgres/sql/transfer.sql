@@ -14,7 +14,7 @@ SELECT version FROM inferry_schema;
 
 -- name: empty
 -- Drops what a broken-off move left, and starts that left nothing.
-TRUNCATE {tables}, waiting, replicas, horizons, heartbeats, told;
+TRUNCATE {tables}, figures, counted, waiting, replicas, horizons, heartbeats, told;
 
 -- name: begin_move
 CREATE TABLE IF NOT EXISTS {mark} (source text NOT NULL, run text NOT NULL);
@@ -88,4 +88,7 @@ SELECT setval(pg_get_serial_sequence('tasks', 'task_number'),
 
 -- name: analyze
 -- Plans are good from the first task on.
-ANALYZE {tables}, waiting;
+ANALYZE {tables}, figures, waiting;
+
+-- name: counted
+SELECT number, n FROM counted WHERE n > 0 ORDER BY number;

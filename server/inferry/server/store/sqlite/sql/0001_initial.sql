@@ -212,3 +212,31 @@ CREATE TABLE tombstones (
     until_ms INTEGER NOT NULL CHECK (until_ms > 0)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tombstones_until ON tombstones (until_ms);
+
+-- What happened to tasks: counts by minute and by hour, of each type, of the others together and of
+-- all ('' is all). Each start of the gateway adds to rows of its own.
+CREATE TABLE figures (
+    step_s    INTEGER NOT NULL CHECK (step_s IN (60, 3600)),
+    type      TEXT    NOT NULL,
+    at_s      INTEGER NOT NULL CHECK (at_s >= 0 AND at_s % step_s = 0),
+    number    INTEGER NOT NULL CHECK (number > 0),
+    created   INTEGER NOT NULL CHECK (created >= 0),
+    completed INTEGER NOT NULL CHECK (completed >= 0),
+    failed    INTEGER NOT NULL CHECK (failed >= 0),
+    cancelled INTEGER NOT NULL CHECK (cancelled >= 0),
+    -- JSON objects: how many durations were in which bucket; see buckets.py.
+    waits     BLOB    NOT NULL,
+    runs      BLOB    NOT NULL,
+    -- When it was last looked how many wait and run, 0 for never, and how many did.
+    sampled_s INTEGER NOT NULL CHECK (sampled_s >= 0),
+    waiting   INTEGER NOT NULL CHECK (waiting >= 0),
+    running   INTEGER NOT NULL CHECK (running >= 0),
+    PRIMARY KEY (step_s, type, at_s, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX figures_at ON figures (step_s, at_s);
+
+-- Of each start how many of its events are in the figures.
+CREATE TABLE counted (
+    number INTEGER NOT NULL PRIMARY KEY CHECK (number > 0),
+    n      INTEGER NOT NULL CHECK (n > 0)
+) STRICT;

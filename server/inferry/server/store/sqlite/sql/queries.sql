@@ -322,3 +322,55 @@ DELETE FROM paused_types WHERE type = ?;
 
 -- name: paused_types
 SELECT type, reason, since_ms FROM paused_types;
+
+-- name: figure
+-- A cell as this start has it so far.
+SELECT {cell} FROM figures WHERE step_s = ? AND type = ? AND at_s = ? AND number = ?;
+
+-- name: put_figure
+INSERT OR REPLACE INTO figures (step_s, type, at_s, number, {cell})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: counted
+SELECT n FROM counted WHERE number = ?;
+
+-- name: put_counted
+INSERT OR REPLACE INTO counted (number, n) VALUES (?, ?);
+
+-- name: forget_figures
+-- Drops cells that were kept long enough.
+DELETE FROM figures WHERE (step_s, type, at_s, number) IN (
+    SELECT step_s, type, at_s, number FROM figures
+    WHERE step_s = :step_s AND at_s < :before_s ORDER BY at_s LIMIT :limit
+);
+
+-- name: forget_counted
+-- Drops what is known of starts that left nothing to be counted any more.
+DELETE FROM counted WHERE number < (SELECT min(number) FROM epochs);
+
+-- name: figures
+SELECT at_s, {cell} FROM figures
+WHERE step_s = ? AND type = ? AND at_s >= ? AND at_s < ? ORDER BY at_s;
+
+-- name: figure_types
+-- Leaps from type to type, and looks whether each has a cell in the span.
+WITH RECURSIVE leap (type) AS (
+    SELECT min(type) FROM figures WHERE step_s = :step_s AND type > ''
+    UNION ALL
+    SELECT (SELECT min(type) FROM figures WHERE step_s = :step_s AND type > leap.type) FROM leap
+    WHERE leap.type IS NOT NULL
+)
+SELECT type FROM leap WHERE EXISTS (
+    SELECT 1 FROM figures
+    WHERE step_s = :step_s AND type = leap.type AND at_s >= :from_s AND at_s < :to_s
+);
+
+-- name: uncounted
+-- Of each start the last event that it left, and how many of its events are in the figures.
+SELECT number, ifnull((SELECT n FROM counted WHERE counted.number = epochs.number), 0), (
+    SELECT max(position) FROM events
+    WHERE position > number << {bits} AND position < (number + 1) << {bits}
+) FROM epochs WHERE number < ? ORDER BY number;
+
+-- name: running_counts
+SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;

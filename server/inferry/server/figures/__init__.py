@@ -1,0 +1,1 @@
+"""What is counted of tasks over time: cells that add up. Pure."""

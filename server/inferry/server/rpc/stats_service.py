@@ -1,0 +1,72 @@
+"""StatsService: from messages to figures and back."""
+
+from itertools import product
+from typing import Any
+
+from inferry.server.clock import Clock
+from inferry.server.engine.figures.view import Chart, FiguresView
+from inferry.server.figures.buckets import Histogram, quantile
+from inferry.server.figures.cell import ALL
+from inferry.server.rpc.convert import timestamp
+from inferry.server.rpc.task_requests import name_of, within
+from inferry.v1 import stats_service_pb2 as pb
+from inferry.v1 import stats_service_pb2_grpc
+
+_USUAL_S = 3_600
+_STEP_LIMIT_S = 86_400
+#: Where nothing is known.
+_UNKNOWN = -1
+
+#: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
+Context = Any
+
+
+class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
+    """Shows what happened over time."""
+
+    def __init__(self, figures: FiguresView, clock: Clock) -> None:
+        self._figures = figures
+        self._clock = clock
+
+    async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
+        """Shows figures of tasks, in columns."""
+        task_type = name_of("type", request.type) if request.type else ALL
+        step_s = within("step", request.step, 0, _STEP_LIMIT_S)
+        from_s, to_s = span_of(request, self._clock, _USUAL_S)
+        return _to_proto(await self._figures.chart(task_type, from_s, to_s, step_s))
+
+
+def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:
+    """Reads a span of time: from the second of ``from`` to that after ``to``."""
+    now_s = clock.now_ms() // 1_000
+    to_s = (request.to_time.seconds if request.HasField("to_time") else now_s) + 1
+    if request.HasField("from_time"):
+        return request.from_time.seconds, to_s
+    return to_s - usual_s, to_s
+
+
+def _to_proto(chart: Chart) -> pb.GetStatsResponse:
+    columns: dict[str, Any] = {
+        name: [_UNKNOWN if cell is None else getattr(cell, name) for cell in chart.columns]
+        for name in ("created", "completed", "failed", "cancelled")
+    }
+    for name in ("waiting", "running"):
+        columns[name] = [
+            getattr(cell, name) if cell is not None and cell.sampled_s else _UNKNOWN
+            for cell in chart.columns
+        ]
+    for name, percent in product(("wait", "run"), (50, 95, 99)):
+        columns[f"{name}_p{percent}_ms"] = [
+            _UNKNOWN if cell is None else _quantile(getattr(cell, f"{name}s"), percent / 100)
+            for cell in chart.columns
+        ]
+    return pb.GetStatsResponse(
+        from_time=timestamp(1_000 * chart.from_s),
+        step=chart.step_s,
+        types=chart.types,
+        **columns,
+    )
+
+
+def _quantile(histogram: Histogram, share: float) -> float:
+    return round(quantile(histogram, share), 1) if histogram else _UNKNOWN
