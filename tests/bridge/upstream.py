@@ -104,8 +104,8 @@ async def _fail(error: Exception, context: Any) -> None:
     await context.abort_with_status(rpc_status.to_status(status))
 
 
-def _servicer(base: type[Any], upstream: Upstream) -> Any:
-    """Fills a generated servicer: every RPC asks the upstream."""
+def _servicer(base: type[Any], upstream: Upstream, **own: Answer) -> Any:
+    """Fills a generated servicer: every RPC asks the upstream but for those that are given."""
 
     def method(rpc: str) -> Any:
         async def stream(_self: Any, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -118,20 +118,21 @@ def _servicer(base: type[Any], upstream: Upstream) -> Any:
         return stream if rpc in {"WatchTask", "WatchTasks"} else answer
 
     rpcs = [name for name in vars(base) if not name.startswith("_")]
-    return type(base.__name__, (base,), {rpc: method(rpc) for rpc in rpcs})()
+    given = {rpc: staticmethod(answer) for rpc, answer in own.items()}
+    return type(base.__name__, (base,), {rpc: method(rpc) for rpc in rpcs} | given)()
 
 
-class _Doorkeeper(access_service_pb2_grpc.AccessServiceServicer):
+def _doorkeeper(upstream: Upstream) -> Any:
     """Lets everybody in unless the test says otherwise."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-
-    async def CheckAccess(self, request: CheckAccessRequest, context: Any) -> CheckAccessResponse:
-        self._upstream.checked.append(request)
-        if self._upstream.stranger is not None:
-            await _fail(self._upstream.stranger, context)
+    async def check(request: CheckAccessRequest, context: Any) -> CheckAccessResponse:
+        upstream.checked.append(request)
+        if upstream.stranger is not None:
+            await _fail(upstream.stranger, context)
         return CheckAccessResponse()
+
+    servicer = access_service_pb2_grpc.AccessServiceServicer
+    return _servicer(servicer, upstream, CheckAccess=check)
 
 
 @asynccontextmanager
@@ -147,7 +148,7 @@ async def running_upstream() -> AsyncIterator[tuple[Upstream, grpc.aio.Channel]]
     queue_service_pb2_grpc.add_QueueServiceServicer_to_server(
         _servicer(queue_service_pb2_grpc.QueueServiceServicer, upstream), server
     )
-    access_service_pb2_grpc.add_AccessServiceServicer_to_server(_Doorkeeper(upstream), server)
+    access_service_pb2_grpc.add_AccessServiceServicer_to_server(_doorkeeper(upstream), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

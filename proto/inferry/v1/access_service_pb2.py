@@ -22,19 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/access_service.proto\x12\ninferry.v1\"?\n\x12\x43heckAccessRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"\x15\n\x13\x43heckAccessResponse2_\n\rAccessService\x12N\n\x0b\x43heckAccess\x12\x1e.inferry.v1.CheckAccessRequest\x1a\x1f.inferry.v1.CheckAccessResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/access_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\"?\n\x12\x43heckAccessRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"\x15\n\x13\x43heckAccessResponse\"\x0f\n\rWhoAmIRequest\"@\n\x0eWhoAmIResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t2\xb5\x01\n\rAccessService\x12N\n\x0b\x43heckAccess\x12\x1e.inferry.v1.CheckAccessRequest\x1a\x1f.inferry.v1.CheckAccessResponse\x12T\n\x06WhoAmI\x12\x19.inferry.v1.WhoAmIRequest\x1a\x1a.inferry.v1.WhoAmIResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/whoamib\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inferry.v1.access_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHECKACCESSREQUEST']._serialized_start=47
-  _globals['_CHECKACCESSREQUEST']._serialized_end=110
-  _globals['_CHECKACCESSRESPONSE']._serialized_start=112
-  _globals['_CHECKACCESSRESPONSE']._serialized_end=133
-  _globals['_ACCESSSERVICE']._serialized_start=135
-  _globals['_ACCESSSERVICE']._serialized_end=230
+  _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\202\323\344\223\002\r\022\013/api/whoami'
+  _globals['_CHECKACCESSREQUEST']._serialized_start=77
+  _globals['_CHECKACCESSREQUEST']._serialized_end=140
+  _globals['_CHECKACCESSRESPONSE']._serialized_start=142
+  _globals['_CHECKACCESSRESPONSE']._serialized_end=163
+  _globals['_WHOAMIREQUEST']._serialized_start=165
+  _globals['_WHOAMIREQUEST']._serialized_end=180
+  _globals['_WHOAMIRESPONSE']._serialized_start=182
+  _globals['_WHOAMIRESPONSE']._serialized_end=246
+  _globals['_ACCESSSERVICE']._serialized_start=249
+  _globals['_ACCESSSERVICE']._serialized_end=430
 # @@protoc_insertion_point(module_scope)

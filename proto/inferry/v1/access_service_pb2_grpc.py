@@ -41,6 +41,11 @@ class AccessServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
                 _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/inferry.v1.AccessService/WhoAmI',
+                request_serializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer(object):
@@ -56,6 +61,13 @@ class AccessServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhoAmI(self, request, context):
+        """Tells who a token stands for, and what it may do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -63,6 +75,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     servicer.CheckAccess,
                     request_deserializer=inferry_dot_v1_dot_access__service__pb2.CheckAccessRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_access__service__pb2.CheckAccessResponse.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +111,33 @@ class AccessService(object):
             '/inferry.v1.AccessService/CheckAccess',
             inferry_dot_v1_dot_access__service__pb2.CheckAccessRequest.SerializeToString,
             inferry_dot_v1_dot_access__service__pb2.CheckAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.AccessService/WhoAmI',
+            inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
+            inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,8 @@ class AccessServiceStub:
     """Answers OK if the caller may make a call, else as that call would: UNAUTHENTICATED or
     PERMISSION_DENIED. The token is in the metadata, as always.
     """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
+    """Tells who a token stands for, and what it may do."""
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
@@ -55,6 +57,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Answers OK if the caller may make a call, else as that call would: UNAUTHENTICATED or
     PERMISSION_DENIED. The token is in the metadata, as always.
     """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
+    """Tells who a token stands for, and what it may do."""
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells whether a call may be made. For what stands in front of the gateway and would else have to
@@ -70,5 +74,13 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers OK if the caller may make a call, else as that call would: UNAUTHENTICATED or
         PERMISSION_DENIED. The token is in the metadata, as always.
         """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _access_service_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.WhoAmIResponse, _abc.Awaitable[_access_service_pb2.WhoAmIResponse]]:
+        """Tells who a token stands for, and what it may do."""
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,7 +13,7 @@ from inferry.server.rpc.access_service import AccessServicer
 from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.server.rpc.permissions import PERMISSIONS, Right
-from inferry.v1.access_service_pb2 import CheckAccessRequest
+from inferry.v1.access_service_pb2 import CheckAccessRequest, WhoAmIRequest
 from inferry.v1.access_service_pb2_grpc import (
     AccessServiceStub,
     add_AccessServiceServicer_to_server,
@@ -109,3 +109,26 @@ async def test_over_a_socket_a_question_is_small(servicer: AccessServicer) -> No
         code, text, _ = await failure(stub.CheckAccess(large, metadata=CLIENT))
         assert (code, "the limit is 4096" in text) == (StatusCode.INVALID_ARGUMENT, True)
     await server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "role"), [(ADMIN, "admin"), (CLIENT, "client"), (BACKEND, "backend")]
+)
+async def test_a_caller_is_told_whom_their_token_stands_for(
+    servicer: AccessServicer, metadata: Any, role: str
+) -> None:
+    channel = LocalChannel(interceptor())
+    add_AccessServiceServicer_to_server(servicer, channel)
+    stub: Any = AccessServiceStub(channel)
+    told = await stub.WhoAmI(WhoAmIRequest(), metadata=metadata)
+    assert list(told.roles) == [role]
+    assert told.subject
+    assert told.tenant
+
+
+async def test_nobody_is_told_who_they_are_without_a_token(servicer: AccessServicer) -> None:
+    channel = LocalChannel(interceptor())
+    add_AccessServiceServicer_to_server(servicer, channel)
+    stub: Any = AccessServiceStub(channel)
+    code, *_ = await failure(stub.WhoAmI(WhoAmIRequest(), metadata=BAD))
+    assert code is StatusCode.UNAUTHENTICATED

@@ -4,7 +4,7 @@ from typing import Any
 
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.rpc.admission import Admission
+from inferry.server.rpc.admission import Admission, caller
 from inferry.server.rpc.permissions import PERMISSIONS, Right
 from inferry.v1 import access_service_pb2 as pb
 from inferry.v1 import access_service_pb2_grpc
@@ -35,3 +35,10 @@ class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
         else:
             self._admission.rule(request.method)(context.invocation_metadata())
         return pb.CheckAccessResponse()
+
+    async def WhoAmI(self, request: pb.WhoAmIRequest, context: Context) -> pb.WhoAmIResponse:
+        """Tells who the caller's token stands for."""
+        found = caller()
+        return pb.WhoAmIResponse(
+            subject=found.subject, tenant=found.tenant, roles=sorted(found.roles)
+        )

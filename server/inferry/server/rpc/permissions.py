@@ -17,6 +17,7 @@ class Right(Enum):
 
 _CLIENT = frozenset({Role.ADMIN, Role.CLIENT})
 _BACKEND = frozenset({Role.ADMIN, Role.BACKEND})
+_KNOWN = _CLIENT | _BACKEND
 _OPERATOR = frozenset({Role.ADMIN})
 _REPORT = _BACKEND | {Right.CALLBACK}
 
@@ -40,8 +41,8 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/ExplainTask": _CLIENT,
     "/inferry.v1.TaskService/ListAttempts": _CLIENT,
     "/inferry.v1.ServerService/RegisterServer": _BACKEND,
-    "/inferry.v1.ServerService/ListServers": _CLIENT | _BACKEND,
-    "/inferry.v1.ServerService/GetServer": _CLIENT | _BACKEND,
+    "/inferry.v1.ServerService/ListServers": _KNOWN,
+    "/inferry.v1.ServerService/GetServer": _KNOWN,
     "/inferry.v1.ServerService/Heartbeat": _BACKEND,
     "/inferry.v1.ServerService/DrainServer": _BACKEND,
     "/inferry.v1.ServerService/ResumeServer": _BACKEND,
@@ -53,6 +54,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.MetricsService/GetMetrics": _OPERATOR,
     "/inferry.v1.StatsService/GetStats": _OPERATOR,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
+    "/inferry.v1.AccessService/WhoAmI": _KNOWN,
 }
 
 METRICS = "/inferry.v1.MetricsService/GetMetrics"
