@@ -9,7 +9,9 @@ PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 GEN    := .venv-proto
 PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
-.PHONY: demo test serve bench simulate hunt crash soak proto sync lint check-proto unit format clean
+PAGE   := bridge/inferry/bridge/web/page
+
+.PHONY: demo test serve bench simulate hunt crash soak proto page sync lint check-proto check-page unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -44,7 +46,7 @@ SECONDS ?= 600
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
-test: lint check-proto unit
+test: lint check-proto check-page unit
 
 # Tests wait more than they work: there is one more at a time than there are cores. What is set up once
 # for a file is so in one process.
@@ -70,6 +72,14 @@ format: $(VENV)/.dev
 
 proto: $(GEN)/.ready
 	$(call generate,proto)
+
+# The web page: its source is TypeScript, what is served is committed.
+page: $(PAGE)/node_modules
+	cd $(PAGE) && node build.js
+
+check-page: $(PAGE)/node_modules
+	cd $(PAGE) && node_modules/.bin/tsc && node build.js $(CURDIR)/.build/page
+	diff --recursive .build/page $(PAGE)/../bundle || { echo "run 'make page' and commit"; exit 1; }
 
 # The synchronous client and its tests are made of the asynchronous ones.
 sync: $(VENV)/.dev

@@ -26,6 +26,8 @@ PYPROJECTS = {
     for name, folder in PROJECTS.items()
 }
 NAMESPACES = [ROOT / name / "inferry" for name in ("proto", "server", "client", "bridge")]
+#: What the web page is made of.
+PAGE = ROOT / "bridge/inferry/bridge/web/page"
 #: What of the interpreter's own packages the client may need.
 CLIENT_NEEDS = {"google", "grpc", "orjson", "typing_extensions.py"}
 #: Homes of people and machines, and addresses that packages are downloaded from.
@@ -129,11 +131,21 @@ def test_every_file_below_the_namespaces_is_in_one_wheel(wheels: dict[str, set[s
         path.relative_to(namespace.parent).as_posix()
         for path in git_files()
         for namespace in NAMESPACES
-        if path.is_relative_to(namespace)
+        if path.is_relative_to(namespace) and not path.is_relative_to(PAGE)
     }
     assert ours <= wheels["inferry"] | wheels["inferry_client"]
     assert not wheels["inferry"] & wheels["inferry_client"]
     assert {Path(name).suffix for name in ours} >= {".py", ".pyi", ".proto", ".binpb", ".sql"}
+
+
+def test_a_wheel_has_the_page_as_it_is_served_and_not_what_it_is_made_of(
+    wheels: dict[str, set[str]],
+) -> None:
+    web = PAGE.parent.relative_to(ROOT / "bridge").as_posix()
+    shipped = {name for name in wheels["inferry"] if name.startswith(f"{web}/")}
+    built = {f"{web}/bundle/{path.name}" for path in (PAGE.parent / "bundle").iterdir()}
+    assert shipped == built | {f"{web}/__init__.py", f"{web}/files.py"}
+    assert not [name for name in shipped if name.endswith((".map", ".ts", ".tsx", ".json"))]
 
 
 def test_every_portion_is_typed_and_in_its_wheel(wheels: dict[str, set[str]]) -> None:

@@ -32,6 +32,7 @@ from inferry.bridge.services import Service, services
 from inferry.bridge.stream import EventStream, Streams
 from inferry.bridge.transcode import Transcoder
 from inferry.bridge.unary import Unary
+from inferry.bridge.web.files import web_files
 
 
 class Bridge:
@@ -112,6 +113,9 @@ class Bridge:
         add("GET", "/docs", Page(docs_page(routes, prefix), "text/html; charset=utf-8"))
         if figures is not None:
             add("GET", "/metrics", Metrics(channel, figures))
+        if self._config.web:
+            for path, file in web_files(hide_payload=self._config.web_hide_payload).items():
+                add("GET", path, file)
         return router
 
     def _endpoint(self, route: Route, calls: dict[str, Call]) -> Endpoint:

@@ -40,6 +40,11 @@ class BridgeConfig(BaseSettings):
         (), description="Origins whose pages may call, separated by commas; `*` for all."
     )
 
+    web: bool = Field(True, description="Whether the web page is served, at `/ui/`.")
+    web_hide_payload: bool = Field(
+        False, description="Whether the web page shows neither payloads nor results."
+    )
+
     request_limit_bytes: int = Field(
         REQUEST_BYTES,
         ge=1_024,

@@ -8,12 +8,10 @@ from inferry.server.engine.figures.view import Chart, FiguresView
 from inferry.server.figures.buckets import Histogram, quantile
 from inferry.server.figures.cell import ALL
 from inferry.server.rpc.convert import timestamp
-from inferry.server.rpc.task_requests import name_of, within
 from inferry.v1 import stats_service_pb2 as pb
 from inferry.v1 import stats_service_pb2_grpc
 
 _USUAL_S = 3_600
-_STEP_LIMIT_S = 86_400
 #: Where nothing is known.
 _UNKNOWN = -1
 
@@ -30,10 +28,10 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         """Shows figures of tasks, in columns."""
-        task_type = name_of("type", request.type) if request.type else ALL
-        step_s = within("step", request.step, 0, _STEP_LIMIT_S)
         from_s, to_s = span_of(request, self._clock, _USUAL_S)
-        return _to_proto(await self._figures.chart(task_type, from_s, to_s, step_s))
+        return _to_proto(
+            await self._figures.chart(request.type or ALL, from_s, to_s, request.step)
+        )
 
 
 def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:

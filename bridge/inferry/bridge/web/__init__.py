@@ -1,0 +1,1 @@
+"""The web page: what its files are, and how they are served. `page/` is its source."""

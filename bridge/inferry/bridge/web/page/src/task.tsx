@@ -1,0 +1,319 @@
+// One task: where it stands, where its time went, what it is about and what came of it.
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { call, get, post } from "./api";
+import { memberText } from "./json";
+import { after } from "./list";
+import { follow } from "./live";
+import { draft } from "./new";
+import { changed, tick } from "./paint";
+import { go, href } from "./route";
+import { hidesPayload, mayTasks } from "./session";
+import { optionsOf, snippets } from "./snippets";
+import { sent } from "./sse";
+import { useServerNames } from "./tasks";
+import { Timeline } from "./timeline";
+import { Tree } from "./tree";
+import { type Attempt, type Explanation, isFinal, type Task, type TaskEvent } from "./types";
+import { confirmed, copy, Fact, say, Trouble, Write } from "./ui";
+import { Bar, capital, ms, number, span, State, Time } from "./words";
+
+/** A value that is larger is read when somebody asks for it. */
+const AT_ONCE_BYTES = 65_536;
+const VALUES = ["payload", "result", "details", "lateResult"] as const;
+type Value = (typeof VALUES)[number];
+/** What of a long history is shown. */
+const EVENTS = 200;
+
+class Watched {
+  task: Task | null = null;
+  values: Partial<Record<Value, string>> = {};
+  attempts: Attempt[] = [];
+  events: TaskEvent[] = [];
+  why: Explanation | null = null;
+  error = "";
+  private readonly ended = new AbortController();
+
+  constructor(readonly id: string) {
+    void this.read();
+    void this.history();
+  }
+
+  end(): void {
+    this.ended.abort();
+  }
+
+  async read(): Promise<void> {
+    const path = `api/tasks/${encodeURIComponent(this.id)}`;
+    const { signal } = this.ended;
+    try {
+      const text = await (await call(path, { signal })).text();
+      const { payload, result, details, lateResult, ...task } = JSON.parse(text);
+      this.task = task;
+      for (const name of VALUES) {
+        const value = memberText(text, name);
+        if (value === undefined) delete this.values[name];
+        else this.values[name] = value;
+      }
+      this.attempts = (await get<{ attempts: Attempt[] }>(`${path}/attempts`, signal)).attempts;
+      this.why = isFinal(task.status) ? null : await get<Explanation>(`${path}/explain`, signal);
+      this.error = "";
+    } catch (error) {
+      if (!signal.aborted) this.error = (error as Error).message;
+    }
+    changed();
+  }
+
+  /** Reads what has happened; what happens from now on comes over the one stream. */
+  async history(): Promise<void> {
+    const stop = new AbortController();
+    const quit = () => stop.abort();
+    this.ended.signal.addEventListener("abort", quit);
+    // All that is kept comes at once; then nothing comes for a while.
+    let patience = setTimeout(quit, 3_000);
+    try {
+      const path = `api/tasks/${encodeURIComponent(this.id)}/events?after=${this.events.at(-1)?.seq ?? 0}`;
+      const answer = await call(path, { signal: stop.signal });
+      if (answer.status === 204) return;
+      const heard = () => {
+        clearTimeout(patience);
+        patience = setTimeout(quit, 300);
+      };
+      for await (const { event, data } of sent(answer, heard)) {
+        if (event !== "error" && event !== "queued") this.add(JSON.parse(data));
+      }
+    } catch {
+      // It was ended here, or the task is not there, which its own look-up says.
+    } finally {
+      clearTimeout(patience);
+      stop.abort();
+      changed();
+    }
+  }
+
+  add(event: TaskEvent): void {
+    const last = this.events.at(-1)?.seq ?? 0;
+    if (event.seq <= last) return;
+    this.events.push(event);
+    if (this.events.length > EVENTS) this.events.shift();
+  }
+
+  take(event: TaskEvent): void {
+    const last = this.events.at(-1)?.seq ?? 0;
+    if (event.seq > last + 1) void this.history();
+    else this.add(event);
+    if (this.task) this.task = after(this.task, event);
+    // Attempts, values and reasons are the gateway's to tell.
+    if (event.kind !== "PROGRESSED") void this.read();
+    changed();
+  }
+}
+
+function useWatched(id: string): Watched {
+  const made = useRef<Watched>(null);
+  if (made.current?.id !== id) {
+    made.current?.end();
+    made.current = new Watched(id);
+  }
+  const watched = made.current!;
+  useEffect(() => {
+    const leave = follow({
+      change: (event) => event?.taskId === id && watched.take(event),
+      renew: () => {
+        void watched.read();
+        void watched.history();
+      },
+    });
+    return () => {
+      leave();
+      watched.end();
+    };
+  }, [watched]);
+  tick.value;
+  return watched;
+}
+
+function Values({ watched }: { watched: Watched }) {
+  const names: Record<Value, string> = {
+    payload: "Payload", result: "Result", details: "Details of the error", lateResult: "Late result: it came after the time-out",
+  };
+  return (
+    <>
+      {VALUES.map((name) => {
+        const text = watched.values[name];
+        if (text === undefined) return null;
+        return (
+          <section>
+            <h2>{names[name]}</h2>
+            {hidesPayload ? <p class="faint">Hidden by this gateway's settings.</p> : <Shown label={names[name]} text={text} />}
+          </section>
+        );
+      })}
+    </>
+  );
+}
+
+function Shown({ label, text }: { label: string; text: string }) {
+  const [asked, ask] = useState(false);
+  if (text.length <= AT_ONCE_BYTES || asked) return <Tree label={label} text={text} />;
+  return <button onClick={() => ask(true)}>Show {number(Math.ceil(text.length / 1_024))} KiB</button>;
+}
+
+function Actions({ watched }: { watched: Watched }) {
+  const task = watched.task!;
+  const payload = watched.values.payload ?? "{}";
+  const cancel = async () => {
+    const reason = await confirmed({
+      title: "Cancel this task?", text: "What runs is told to stop; what it did is lost.",
+      action: "Cancel the task", danger: true, line: "Reason",
+    });
+    if (reason === null) return;
+    await post(`api/tasks/${task.id}/cancel`, { reason });
+    say("Cancelled");
+    await watched.read();
+  };
+  const retry = async () => {
+    await post(`api/tasks/${task.id}/retry`);
+    say("It waits again");
+    await watched.read();
+  };
+  const again = () => {
+    draft.value = { type: task.type, payload, options: optionsOf(task) };
+    go(href("new"));
+  };
+  const ended = isFinal(task.status);
+  return (
+    <p class="buttons">
+      {mayTasks.value && !ended && <Write danger act={cancel}>Cancel…</Write>}
+      {mayTasks.value && ended && task.status !== "COMPLETED" && <Write act={retry}>Retry</Write>}
+      {mayTasks.value && !hidesPayload && <button onClick={again}>Run again…</button>}
+      {!hidesPayload && snippets(task, payload).map(([name, text]) => (
+        <button onClick={() => copy(text)}>Copy as {name}</button>
+      ))}
+    </p>
+  );
+}
+
+function Facts({ task, names }: { task: Task; names: Map<string, string> }) {
+  const labels = Object.entries(task.labels);
+  return (
+    <dl class="facts">
+      <Fact name="Type"><a href={href("tasks", "", { filter: `type:${task.type}` })}>{task.type}</a></Fact>
+      <Fact name="Tenant">{task.tenant}</Fact>
+      <Fact name="Server">{task.serverId ? <a href={href("servers", task.serverId)}>{names.get(task.serverId) ?? task.serverId}</a> : "none yet"}</Fact>
+      <Fact name="Attempt">{task.attempt} of {task.maxAttempts}</Fact>
+      <Fact name="Priority">{task.priority}</Fact>
+      <Fact name="Created"><Time at={task.createdAt} /></Fact>
+      <Fact name="Ended"><Time at={task.finishedAt} /></Fact>
+      {ms(task.notBefore) > 0 && <Fact name="Not before"><Time at={task.notBefore} /></Fact>}
+      <Fact name="Time limits">{span(task.timeout)} an attempt, {span(task.queueTimeout)} in line</Fact>
+      <Fact name="Runs twice without harm">{task.idempotent ? "yes" : "no"}</Fact>
+      {labels.length > 0 && (
+        <Fact name="Labels">
+          {labels.map(([name, value]) => (
+            <a class="tag" href={href("tasks", "", { filter: `label.${name}:${value}` })}>{name}: {value}</a>
+          ))}
+        </Fact>
+      )}
+      {task.capabilities.length > 0 && <Fact name="Needs">{task.capabilities.join(", ")}</Fact>}
+    </dl>
+  );
+}
+
+export function Why({ of }: { of: Explanation }) {
+  return (
+    <>
+      <p>{of.text}{of.remedy && <strong class="remedy">{of.remedy}</strong>}</p>
+      {of.servers.length > 0 && (
+        <table>
+          <thead><tr><th scope="col">Server</th><th scope="col">Verdict</th><th scope="col">Why</th></tr></thead>
+          <tbody>
+            {of.servers.map((one) => (
+              <tr key={one.serverId}>
+                <td><a href={href("servers", one.serverId)}>{one.name}</a></td>
+                <td><State of={one.rule} /></td>
+                <td>{one.text} {one.remedy}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}
+
+function Attempts({ of, names }: { of: Attempt[]; names: Map<string, string> }) {
+  return (
+    <table>
+      <thead><tr>{["No.", "Outcome", "Server", "Began", "Ran", "Why"].map((one) => <th scope="col">{one}</th>)}</tr></thead>
+      <tbody>
+        {of.map((one) => (
+          <tr key={one.number}>
+            <td>{one.number}</td>
+            <td><State of={one.outcome} /></td>
+            <td>{names.get(one.serverId ?? "") ?? one.serverId}</td>
+            <td><Time at={one.startedAt} /></td>
+            <td>{one.endedAt ? span(ms(one.endedAt) - ms(one.startedAt)) : ""}</td>
+            <td>{one.error}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Events({ of }: { of: TaskEvent[] }) {
+  return (
+    <table>
+      <thead><tr>{["No.", "When", "What", "Progress", "Says"].map((one) => <th scope="col">{one}</th>)}</tr></thead>
+      <tbody>
+        {[...of].reverse().map((one) => (
+          <tr key={one.seq}>
+            <td>{one.seq}</td>
+            <td><Time at={one.time} /></td>
+            <td>{one.kind === "FINISHED" ? <State of={one.status} /> : capital(one.kind)}</td>
+            <td>{one.progress ? `${Math.floor(one.progress)} %` : ""}</td>
+            <td>{one.message}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function TaskPage({ id }: { id: string }) {
+  const watched = useWatched(id);
+  const names = useServerNames();
+  const { task, why, attempts, events } = watched;
+  return (
+    <main>
+      <p class="crumbs"><a href={href("tasks")}>Tasks</a></p>
+      <h1 class="mono">{id} <button class="small" onClick={() => copy(id)}>Copy</button></h1>
+      <Trouble of={watched.error} />
+      {task && (
+        <>
+          <div class="standing" aria-live="polite">
+            <State of={task.status} />
+            {task.status === "PROCESSING" && (
+              <><Bar part={task.progress / 100} label="Progress" /> {Math.floor(task.progress)} %</>
+            )}
+            {task.queuePosition && <span>#{number(task.queuePosition)} in line</span>}
+            <span class="said">{task.error || task.message}</span>
+            {task.code && <code>{task.code}</code>}
+          </div>
+          <Actions watched={watched} />
+          <Timeline task={task} attempts={attempts} />
+          <div class="columns">
+            <div>
+              <section><h2>About it</h2><Facts task={task} names={names} /></section>
+              {why && <section><h2>Why it is where it is</h2><Why of={why} /></section>}
+              {attempts.length > 0 && <section><h2>Attempts</h2><Attempts of={attempts} names={names} /></section>}
+              <section><h2>Events</h2><Events of={events} /></section>
+            </div>
+            <div><Values watched={watched} /></div>
+          </div>
+        </>
+      )}
+    </main>
+  );
+}
