@@ -29,9 +29,7 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         """Shows figures of tasks, in columns."""
         from_s, to_s = span_of(request, self._clock, _USUAL_S)
-        return _to_proto(
-            await self._figures.chart(request.type or ALL, from_s, to_s, request.step)
-        )
+        return _to_proto(await self._figures.chart(request.type or ALL, from_s, to_s, request.step))
 
 
 def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:
