@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
 PAGE   := bridge/inferry/bridge/web/page
 
-.PHONY: demo test serve bench simulate hunt crash soak proto page sync lint check-proto check-page unit format clean
+.PHONY: demo test serve bench simulate hunt crash soak fuzz proto page sync lint check-proto check-page unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -45,6 +45,10 @@ crash: $(VENV)/.dev
 SECONDS ?= 600
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)
+
+# REST against what its OpenAPI document says of it: make fuzz N=10000
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --cases $(N)
 
 test: lint check-proto check-page unit
 

@@ -99,6 +99,15 @@ async def test_a_last_event_that_is_none_is_refused(client: Client, name: str, l
     assert body["error"].startswith(f"{name}: expected an event's number, got ")
 
 
+async def test_a_last_event_that_is_none_is_refused_beside_one_that_is(client: Client) -> None:
+    last = {"Last-Event-ID": "7"}
+    status, body, _ = await client.call("GET", f"{PATH}?lastEventId=first", headers=last)
+    assert (status, body["error"]) == (
+        400,
+        'lastEventId: expected an event\'s number, got "first"',
+    )
+
+
 async def test_an_unknown_parameter_of_a_watch_is_refused(client: Client) -> None:
     assert (await client.call("GET", f"{PATH}?lastId=7"))[0] == 400
     assert (await client.call("GET", "/api/tasks/task_1?lastEventId=7"))[0] == 400

@@ -3,6 +3,8 @@
 Where JSON differs from canonical proto3 JSON is in ``inferry.wire.rules``.
 """
 
+from collections.abc import Mapping
+
 #: Messages that backends send. They may say more than is known here.
 LENIENT_MESSAGES = frozenset({"inferry.v1.TaskUpdate"})
 
@@ -42,3 +44,43 @@ READ_RPC = "inferry.v1.TaskService.GetTask"
 
 #: The RPC that takes results, which may be larger than any other request.
 CALLBACK_RPC = "inferry.v1.TaskService.UpdateTask"
+
+#: What RPCs may be refused with besides what all may: the HTTP status, and the codes that it has.
+REFUSALS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    CREATE_RPC: {
+        410: ("GONE",),
+        422: ("REQUEST_ID_REUSED",),
+        429: ("RESOURCE_LIMIT",),
+    },
+    READ_RPC: {410: ("GONE",)},
+    CALLBACK_RPC: {409: ("ILLEGAL_TRANSITION", "STALE_ATTEMPT"), 410: ("GONE",)},
+    "inferry.v1.TaskService.WatchTask": {410: ("GONE",)},
+    "inferry.v1.TaskService.CancelTask": {409: ("ILLEGAL_TRANSITION",), 410: ("GONE",)},
+    "inferry.v1.TaskService.RetryTask": {
+        409: ("ILLEGAL_TRANSITION",),
+        410: ("GONE",),
+        429: ("RESOURCE_LIMIT",),
+    },
+    "inferry.v1.TaskService.ExplainTask": {410: ("GONE",)},
+    "inferry.v1.TaskService.ListAttempts": {410: ("GONE",)},
+}
+
+#: Where the answer to an RPC leads: RPCs that take its id.
+LINKS: Mapping[str, tuple[str, ...]] = {
+    CREATE_RPC: (
+        "GetTask",
+        "CancelTask",
+        "CancelTaskPost",
+        "RetryTask",
+        "WatchTask",
+        "ExplainTask",
+        "ListAttempts",
+    ),
+    "inferry.v1.ServerService.RegisterServer": (
+        "GetServer",
+        "Heartbeat",
+        "DrainServer",
+        "ResumeServer",
+        "DeregisterServer",
+    ),
+}

@@ -16,7 +16,7 @@ from inferry.wire.errors import show
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 #: The draft of the header has its value in quotes, most clients have not: both mean the same.
-_KEY = re.compile(r"\"([!#-\[\]-~]{1,255})\"|([!#-~][!-~]{0,254})", re.ASCII)
+KEY = re.compile(r"\"([!#-\[\]-~]{1,255})\"|([!#-~][!-~]{0,254})", re.ASCII)
 #: Seconds that a client may prefer to wait at most; what GetTask takes.
 _LONGEST_WAIT_S = 60
 
@@ -80,7 +80,7 @@ def _name(request: task_service_pb2.CreateTaskRequest, keys: list[str]) -> None:
     """Names a request by its header; the field for callers of gRPC may say the same."""
     # A header that came twice is a list, and a list is no key.
     given = ", ".join(keys)
-    match = _KEY.fullmatch(given)
+    match = KEY.fullmatch(given)
     if match is None:
         raise invalid(
             f"{KEY_HEADER}: expected 1 to 255 printable ASCII characters without spaces, "

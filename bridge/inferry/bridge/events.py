@@ -35,12 +35,13 @@ def go_on(message: Any, request: web.BaseRequest, form: EventForm) -> None:
     """
     query = request.rel_url.query
     said = [(name, query.get(name)) for name in LAST_EVENT_PARAMETERS]
-    for name, last in [("Last-Event-ID", request.headers.get("Last-Event-ID")), *said]:
-        if last and not form.name.fullmatch(last):
+    given = [("Last-Event-ID", request.headers.get("Last-Event-ID")), *said]
+    events = [(name, last) for name, last in given if last]
+    for name, last in events:
+        if not form.name.fullmatch(last):
             raise invalid(f"{name}: expected {form.named}, got {show(last)}")
-        if last:
-            form.resume(message, last)
-            return
+    if events:
+        form.resume(message, events[0][1])
 
 
 def _write_one(plain: Mapping[str, Any]) -> bytes:

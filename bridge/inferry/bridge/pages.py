@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from inferry.bridge.comments import read_comments
 from inferry.bridge.exchange import Exchange
-from inferry.bridge.openapi import OpenApi
+from inferry.bridge.openapi.document import openapi
 from inferry.bridge.routes import Route
 from inferry.wire.health import NOT_READY
 
@@ -97,8 +97,7 @@ async def alive(exchange: Exchange) -> web.Response:
 
 def openapi_page(routes: list[Route], prefix: str) -> bytes:
     """Prints the OpenAPI document; ``prefix`` stands before the paths."""
-    document = OpenApi(read_comments()).document(routes, version("inferry"), prefix)
-    return orjson.dumps(document)
+    return orjson.dumps(openapi(routes, read_comments(), version("inferry"), prefix))
 
 
 def docs_page(routes: list[Route], prefix: str) -> bytes:

@@ -45,7 +45,9 @@ def encoder(descriptor: Descriptor) -> Encoder:
 
 def _plain(descriptor: Descriptor) -> Encoder:
     table = {field.number: (_name(field), _printer(field)) for field in descriptor.fields}
-    always = [(field.json_name, _empty(field)) for field in descriptor.fields if _always(field)]
+    always = [
+        (field.json_name, _empty(field)) for field in descriptor.fields if always_printed(field)
+    ]
 
     def encode(message: Message) -> dict[str, Any]:
         printed: dict[str, Any] = {}
@@ -64,7 +66,8 @@ def _name(field: FieldDescriptor) -> str:
     return str((value_field(field) or field).json_name)
 
 
-def _always(field: FieldDescriptor) -> bool:
+def always_printed(field: FieldDescriptor) -> bool:
+    """Whether a field is printed whatever it holds."""
     if field.full_name in PRINTED_WHEN_SET or not shown(field):
         return False
     return field.is_repeated or not (field.has_presence or field.type in _SILENT_WHEN_EMPTY)
