@@ -57,7 +57,7 @@ test: lint check-proto check-page unit
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST_ARGS ?= --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer
+unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer .build/chromium
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev .build/googleapis
@@ -164,6 +164,14 @@ $(GEN)/.ready: constraints-proto.txt
 	command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || ! command -v apt-get >/dev/null || { \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer; } \
 		|| echo "no pgbouncer: tests of a store behind one are skipped"
+	touch $@
+
+# Shows the pages in the tests, likewise.
+.build/chromium:
+	mkdir -p .build
+	command -v chromium >/dev/null || ! command -v apt-get >/dev/null || { \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		|| echo "no chromium: tests of the pages are skipped"
 	touch $@
 
 clean:

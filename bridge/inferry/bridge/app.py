@@ -24,7 +24,7 @@ from inferry.bridge.exchange import Call, Endpoint, Routed
 from inferry.bridge.figures import Metrics, RestFigures
 from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
-from inferry.bridge.pages import Health, Page, alive, docs_page, openapi_page
+from inferry.bridge.pages import Health, alive, endpoints_page, openapi_page
 from inferry.bridge.ports import BACKLOG, Ports, take_ports
 from inferry.bridge.router import Router
 from inferry.bridge.routes import Route, read_routes
@@ -109,8 +109,8 @@ class Bridge:
             add(route.verb, route.template, self._endpoint(route, calls))
         add("GET", "/health", Health(channel))
         add("GET", "/livez", alive)
-        add("GET", "/openapi.json", Page(openapi_page(routes, prefix), "application/json"))
-        add("GET", "/docs", Page(docs_page(routes, prefix), "text/html; charset=utf-8"))
+        add("GET", "/openapi.json", openapi_page(routes, prefix))
+        add("GET", "/docs", endpoints_page(routes, prefix))
         if figures is not None:
             add("GET", "/metrics", Metrics(channel, figures))
         if self._config.web:

@@ -1,6 +1,6 @@
 """What anybody may read without a token: health and documentation."""
 
-from html import escape
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from inferry.bridge.comments import read_comments
+from inferry.bridge.docs.page import docs_page
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.openapi.document import openapi
 from inferry.bridge.routes import Route
@@ -22,40 +23,24 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 #: Why it does not serve, if it cannot say so itself.
 _UNREACHABLE = "unreachable"
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Inferry: REST</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; color-scheme: light dark }}
-td {{ padding: .3rem 1rem .3rem 0; vertical-align: top }}
-code {{ white-space: nowrap }}
-</style>
-<h1>Inferry {version}</h1>
-<p>Every request but those for this page, <a href="{prefix}/health"><code>/health</code></a> and
-<a href="{prefix}/openapi.json"><code>/openapi.json</code></a> carries
-<code>Authorization: Bearer &lt;token&gt;</code>; callbacks carry their right in the URL.</p>
-<table>
-{rows}
-</table>
-</html>
-"""
-
 
 class Page:
-    """Answers the same text always."""
+    """Answers the same text always.
 
-    def __init__(self, body: bytes, content_type: str) -> None:
+    Args:
+        body: The text.
+        content_type: Its type.
+        headers: What goes with it.
+    """
+
+    def __init__(self, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
         self._body = body
         self._content_type = content_type
+        self._headers = headers
 
     async def __call__(self, exchange: Exchange) -> web.Response:
         """Answers 200."""
-        # The page brings its style along and loads nothing.
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return exchange.reply(self._body, self._content_type, headers=policy)
+        return exchange.reply(self._body, self._content_type, headers=self._headers)
 
 
 class Health:
@@ -95,18 +80,14 @@ async def alive(exchange: Exchange) -> web.Response:
     return exchange.answer({"status": "alive"})
 
 
-def openapi_page(routes: list[Route], prefix: str) -> bytes:
-    """Prints the OpenAPI document; ``prefix`` stands before the paths."""
-    return orjson.dumps(openapi(routes, read_comments(), version("inferry"), prefix))
+def openapi_page(routes: list[Route], prefix: str) -> Page:
+    """Makes the page of the OpenAPI document; ``prefix`` stands before the paths."""
+    document = openapi(routes, read_comments(), version("inferry"), prefix)
+    policy = {"Content-Security-Policy": "default-src 'none'"}
+    return Page(orjson.dumps(document), "application/json", policy)
 
 
-def docs_page(routes: list[Route], prefix: str) -> bytes:
-    """Prints a page that lists the endpoints; ``prefix`` stands before the paths of links."""
-    comments = read_comments()
-    rows = "\n".join(
-        f"<tr><td><code>{route.verb} {escape(route.template)}</code></td>"
-        f"<td>{escape(comments.get(route.rpc, ''))}</td></tr>"
-        for route in routes
-    )
-    page = _PAGE.format(version=escape(version("inferry")), rows=rows, prefix=escape(prefix))
-    return page.encode()
+def endpoints_page(routes: list[Route], prefix: str) -> Page:
+    """Makes the page that lists the endpoints; ``prefix`` stands before the paths."""
+    page, headers = docs_page(routes, read_comments(), version("inferry"), prefix)
+    return Page(page, "text/html; charset=utf-8", headers)
