@@ -231,6 +231,14 @@ async def test_a_schema_tells_right_from_wrong(
     assert valid(document, schema, value) is right
 
 
+async def test_an_answer_tells_what_is_always_there(document: Document) -> None:
+    task = document["components"]["schemas"]["Task"]
+    assert {"id", "type", "status", "progress", "labels", "createdAt"} <= set(task["required"])
+    assert not {"result", "error", "serverId", "payload", "queuePosition"} & set(task["required"])
+    # A later version may answer more.
+    assert "additionalProperties" not in task
+
+
 async def test_a_body_is_required_if_something_in_it_is(document: Document) -> None:
     required = {
         operation["operationId"]: operation["requestBody"].get("required", False)

@@ -10,6 +10,8 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inferry.bridge.services import services
+from inferry.client import batching
+from inferry.server.task.lifecycle import RETRYABLE
 from inferry.v1.queue_service_pb2 import PauseTypeRequest
 from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
@@ -29,6 +31,7 @@ from inferry.v1.task_service_pb2 import (
     WatchTasksRequest,
 )
 from inferry.v1.worker_pb2 import WorkerHello
+from inferry.wire import limits
 from inferry.wire.checks import check, rules_between, rules_of
 from inferry.wire.errors import FieldError
 
@@ -177,6 +180,16 @@ def test_every_rule_is_for_a_field_of_its_kind_and_can_be_read() -> None:
         assert not ruled.max_items or field.is_repeated, field.full_name
         assert not ruled.among or field.enum_type is not None, field.full_name
         assert set(ruled.among) <= set(field.enum_type.values_by_name if field.enum_type else ())
+
+
+def test_who_sends_batches_knows_how_many_one_takes() -> None:
+    taken = rules_of(BatchCreateTasksRequest.DESCRIPTOR.fields_by_name["requests"]).max_items
+    assert taken == limits.BATCH_TASKS == batching.BATCH_TASKS
+
+
+def test_what_can_be_started_again_is_what_the_life_of_a_task_has() -> None:
+    field = RetryTasksRequest.DESCRIPTOR.fields_by_name["status"]
+    assert set(rules_of(field).among) == {status.name for status in RETRYABLE}
 
 
 def test_rules_between_fields_name_fields_that_there_are() -> None:

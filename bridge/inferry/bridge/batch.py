@@ -7,15 +7,17 @@ from inferry.bridge.errors import invalid, refusal
 from inferry.bridge.exchange import Call, Exchange
 from inferry.bridge.transcode import Transcoder
 from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.checks import rules_of
 from inferry.wire.decode import decoder
 from inferry.wire.errors import FieldError, NoJsonError
-from inferry.wire.limits import BATCH_TASKS
 from inferry.wire.members import elements, members
 from inferry.wire.structs import struct_from
 from inferry.wire.text import no_json, without_bom
 
 _FIELD = "requests"
 _NULL = b"null"
+#: Requests that a batch may have.
+_MOST = rules_of(pb.BatchCreateTasksRequest.DESCRIPTOR.fields_by_name[_FIELD]).max_items
 _decode = decoder(pb.CreateTaskRequest.DESCRIPTOR)
 
 #: A request, or why it is none.
@@ -72,8 +74,8 @@ def _split(text: bytes) -> list[bytes]:
         raise error
     listed = given.get(_FIELD, _NULL)
     found = [] if listed == _NULL else elements(listed)
-    if len(found) > BATCH_TASKS:
-        raise FieldError(f"{_FIELD}: {len(found)}; right is 1 to {BATCH_TASKS}")
+    if len(found) > _MOST:
+        raise FieldError(f"{_FIELD}: {len(found)}; right is 1 to {_MOST}")
     return found
 
 

@@ -12,13 +12,15 @@ from inferry.bridge.exchange import Call, Exchange
 from inferry.bridge.rpc_errors import http_error
 from inferry.bridge.transcode import Transcoder
 from inferry.v1 import task_pb2, task_service_pb2
+from inferry.wire.checks import rules_of
 from inferry.wire.errors import show
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 #: The draft of the header has its value in quotes, most clients have not: both mean the same.
 KEY = re.compile(r"\"([!#-\[\]-~]{1,255})\"|([!#-~][!-~]{0,254})", re.ASCII)
+_WAIT_FIELD = task_service_pb2.GetTaskRequest.DESCRIPTOR.fields_by_name["wait_seconds"]
 #: Seconds that a client may prefer to wait at most; what GetTask takes.
-_LONGEST_WAIT_S = 60
+_LONGEST_WAIT_S = rules_of(_WAIT_FIELD).maximum
 
 
 class Create:

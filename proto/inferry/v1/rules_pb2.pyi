@@ -42,7 +42,7 @@ class FieldRules(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
-    """True refuses what does not say it."""
+    """In a request: true refuses what does not say it. In a response: true says that it is always there."""
     minimum: _builtins.int
     """Numbers: the least."""
     maximum: _builtins.int

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inferry/v1/server.proto\x12\ninferry.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\t\n\x06Server\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x16\n\x0emax_concurrent\x18\x05 \x01(\x05\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x06status\x18\x07 \x01(\x0e\x32\x19.inferry.v1.Server.Status\x12\x1e\n\x04load\x18\x08 \x01(\x0b\x32\x10.inferry.v1.Load\x12\x0e\n\x06\x61\x63tive\x18\t \x01(\x05\x12\x19\n\x0csuccess_rate\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0clast_seen_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlast_error\x18\x0e \x01(\t\x12+\n\x07\x62reaker\x18\x0f \x01(\x0e\x32\x1a.inferry.v1.Server.Breaker\x12,\n\x08retry_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\ttransport\x18\x11 \x01(\x0e\x32\x1c.inferry.v1.Server.Transport\x12\x31\n\nconnection\x18\x12 \x01(\x0e\x32\x1d.inferry.v1.Server.Connection\x12\x0e\n\x06tenant\x18\x13 \x01(\t\x12.\n\x06labels\x18\x14 \x03(\x0b\x32\x1e.inferry.v1.Server.LabelsEntry\x12\x13\n\x06\x63redit\x18\x15 \x01(\x05H\x01\x88\x01\x01\x12#\n\x1bworker_idle_with_backlog_ms\x18\x16 \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"b\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\x0c\n\x08\x44\x45GRADED\x10\x02\x12\x0b\n\x07OFFLINE\x10\x03\x12\x0c\n\x08\x44RAINING\x10\x04\x12\x0b\n\x07RESTING\x10\x05\"G\n\x07\x42reaker\x12\x17\n\x13\x42REAKER_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LOSED\x10\x01\x12\x08\n\x04OPEN\x10\x02\x12\r\n\tHALF_OPEN\x10\x03\":\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02\"m\n\nConnection\x12\x1a\n\x16\x43ONNECTION_UNSPECIFIED\x10\x00\x12\r\n\tCONNECTED\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\x0b\n\x07STALLED\x10\x03\x12\x10\n\x0cRECONNECTING\x10\x04\x12\x08\n\x04GONE\x10\x05\x42\x0f\n\r_success_rateB\t\n\x07_credit\"O\n\x04Load\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0e\n\x06memory\x18\x02 \x01(\x01\x12\x14\n\x0c\x61\x63tive_tasks\x18\x03 \x01(\x05\x12\x14\n\x0cqueue_length\x18\x04 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17inferry/v1/server.proto\x12\ninferry.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\xb8\t\n\x06Server\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x14\n\x04name\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x16\n\x0emax_concurrent\x18\x05 \x01(\x05\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x06status\x18\x07 \x01(\x0e\x32\x19.inferry.v1.Server.StatusB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1e\n\x04load\x18\x08 \x01(\x0b\x32\x10.inferry.v1.Load\x12\x0e\n\x06\x61\x63tive\x18\t \x01(\x05\x12\x19\n\x0csuccess_rate\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0clast_seen_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x12\n\nlast_error\x18\x0e \x01(\t\x12\x33\n\x07\x62reaker\x18\x0f \x01(\x0e\x32\x1a.inferry.v1.Server.BreakerB\x06\xa2\xbb\x18\x02\x08\x01\x12,\n\x08retry_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\ttransport\x18\x11 \x01(\x0e\x32\x1c.inferry.v1.Server.TransportB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\nconnection\x18\x12 \x01(\x0e\x32\x1d.inferry.v1.Server.Connection\x12\x0e\n\x06tenant\x18\x13 \x01(\t\x12.\n\x06labels\x18\x14 \x03(\x0b\x32\x1e.inferry.v1.Server.LabelsEntry\x12\x13\n\x06\x63redit\x18\x15 \x01(\x05H\x01\x88\x01\x01\x12#\n\x1bworker_idle_with_backlog_ms\x18\x16 \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"b\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\x0c\n\x08\x44\x45GRADED\x10\x02\x12\x0b\n\x07OFFLINE\x10\x03\x12\x0c\n\x08\x44RAINING\x10\x04\x12\x0b\n\x07RESTING\x10\x05\"G\n\x07\x42reaker\x12\x17\n\x13\x42REAKER_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LOSED\x10\x01\x12\x08\n\x04OPEN\x10\x02\x12\r\n\tHALF_OPEN\x10\x03\":\n\tTransport\x12\x19\n\x15TRANSPORT_UNSPECIFIED\x10\x00\x12\x08\n\x04HTTP\x10\x01\x12\x08\n\x04GRPC\x10\x02\"m\n\nConnection\x12\x1a\n\x16\x43ONNECTION_UNSPECIFIED\x10\x00\x12\r\n\tCONNECTED\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\x0b\n\x07STALLED\x10\x03\x12\x10\n\x0cRECONNECTING\x10\x04\x12\x08\n\x04GONE\x10\x05\x42\x0f\n\r_success_rateB\t\n\x07_credit\"O\n\x04Load\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x0e\n\x06memory\x18\x02 \x01(\x01\x12\x14\n\x0c\x61\x63tive_tasks\x18\x03 \x01(\x05\x12\x14\n\x0cqueue_length\x18\x04 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +36,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SERVER_LABELSENTRY']._loaded_options = None
   _globals['_SERVER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_SERVER']._serialized_start=103
-  _globals['_SERVER']._serialized_end=1255
-  _globals['_SERVER_LABELSENTRY']._serialized_start=838
-  _globals['_SERVER_LABELSENTRY']._serialized_end=883
-  _globals['_SERVER_STATUS']._serialized_start=885
-  _globals['_SERVER_STATUS']._serialized_end=983
-  _globals['_SERVER_BREAKER']._serialized_start=985
-  _globals['_SERVER_BREAKER']._serialized_end=1056
-  _globals['_SERVER_TRANSPORT']._serialized_start=1058
-  _globals['_SERVER_TRANSPORT']._serialized_end=1116
-  _globals['_SERVER_CONNECTION']._serialized_start=1118
-  _globals['_SERVER_CONNECTION']._serialized_end=1227
-  _globals['_LOAD']._serialized_start=1257
-  _globals['_LOAD']._serialized_end=1336
+  _globals['_SERVER'].fields_by_name['id']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['name']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['name']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['status']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['status']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['created_at']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['created_at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['updated_at']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['updated_at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['breaker']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['breaker']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER'].fields_by_name['transport']._loaded_options = None
+  _globals['_SERVER'].fields_by_name['transport']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SERVER']._serialized_start=127
+  _globals['_SERVER']._serialized_end=1335
+  _globals['_SERVER_LABELSENTRY']._serialized_start=918
+  _globals['_SERVER_LABELSENTRY']._serialized_end=963
+  _globals['_SERVER_STATUS']._serialized_start=965
+  _globals['_SERVER_STATUS']._serialized_end=1063
+  _globals['_SERVER_BREAKER']._serialized_start=1065
+  _globals['_SERVER_BREAKER']._serialized_end=1136
+  _globals['_SERVER_TRANSPORT']._serialized_start=1138
+  _globals['_SERVER_TRANSPORT']._serialized_end=1196
+  _globals['_SERVER_CONNECTION']._serialized_start=1198
+  _globals['_SERVER_CONNECTION']._serialized_end=1307
+  _globals['_LOAD']._serialized_start=1337
+  _globals['_LOAD']._serialized_end=1416
 # @@protoc_insertion_point(module_scope)
