@@ -5,6 +5,7 @@ Each rule names what it found wrong, one line each; no line means that all went 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tests.crash.history import FINAL, PLANNED, History, Json, Plan, Remains, end_of
 
@@ -118,6 +119,24 @@ def events_have_no_holes(history: History, aftermath: Aftermath) -> Iterator[str
             yield f"{task_id}: a watcher got {got}, the events are {known}"
 
 
+def onlookers_get_each_event_once(history: History, aftermath: Aftermath) -> Iterator[str]:
+    """Who watches all tasks gets each event once and in order, and nobody is shown all anew.
+
+    That would be if their cursor meant nothing any more: no event is dropped meanwhile.
+    """
+    for onlooking in history.onlooking:
+        if onlooking.restarts:
+            yield f"{onlooking.where}: {onlooking.restarts} snapshots in place of events"
+        for task_id in aftermath.keys() | onlooking.events.keys():
+            got = [_stage(event) for event in onlooking.events.get(task_id, ())]
+            remains = aftermath.get(task_id)
+            known = [] if remains is None else [_stage(event) for event in remains.events]
+            # A late result may come after what is known.
+            numbers = [*range(1, len(got) + 1)]
+            if got[: len(known)] != known or [seq for seq, *_ in got] != numbers:
+                yield f"{task_id}: {onlooking.where} got {got}, the events are {known}"
+
+
 def attempts_are_whole(history: History, aftermath: Aftermath) -> Iterator[str]:
     """Attempts are numbered from 1 on, all have ended, and every run belongs to one."""
     ran: dict[str, set[int]] = {}
@@ -166,6 +185,7 @@ _RULES = (
     what_may_not_run_twice_does_not,
     what_a_worker_was_told_holds,
     events_have_no_holes,
+    onlookers_get_each_event_once,
     attempts_are_whole,
     every_end_has_a_reason,
 )
@@ -202,6 +222,10 @@ def _logged(remains: Remains, attempt: int, message: str) -> bool:
     return any(
         event["attempt"] == attempt and event.get("message") == message for event in remains.events
     )
+
+
+def _stage(event: Json) -> tuple[Any, ...]:
+    return tuple(event.get(name) for name in ("seq", "kind", "status", "attempt"))
 
 
 def _core(event: Json) -> tuple[object, ...]:

@@ -84,6 +84,19 @@ class Told(NamedTuple):
 
 
 @dataclass(slots=True)
+class Onlooking:
+    """What somebody saw who watched all tasks, over all their streams."""
+
+    #: How: the call.
+    where: str
+    #: Of each task, in the order in which they came.
+    events: dict[str, list[Json]] = field(default_factory=dict)
+    messages: int = 0
+    #: How often they were shown everything anew.
+    restarts: int = 0
+
+
+@dataclass(slots=True)
 class History:
     """All of it."""
 
@@ -101,6 +114,8 @@ class History:
     told: list[Told] = field(default_factory=list)
     #: Events that watchers got, over all their connections, by task.
     watched: list[tuple[str, Sequence[Json]]] = field(default_factory=list)
+    #: Of those who watched all tasks, from before the first one on.
+    onlooking: list[Onlooking] = field(default_factory=list)
     #: Calls and reports that had a connection and got no whole answer.
     broken: list[str] = field(default_factory=list)
     #: Answers that nobody may get, ever.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
@@ -13,6 +13,7 @@ from tests.crash.crew import Crew, running_crew
 from tests.crash.gateways import Gateways
 from tests.crash.history import History
 from tests.crash.moments import Moments
+from tests.crash.onlookers import Onlooker, running_onlookers
 from tests.crash.rest import Rest, running_rest
 from tests.crash.rpc import Rpc, running_rpc
 from tests.crash.verdict import Verdict
@@ -36,12 +37,14 @@ class Load:
         rpc: Rpc,
         moments: Moments,
         crew: Crew,
+        onlookers: Sequence[Onlooker],
     ) -> None:
         self.gateways = gateways
         self.history = history
         #: The workers that dial in.
         self.crew = crew
         self.moments = moments
+        self._onlookers = onlookers
         self._rest = rest
         self._rpc = rpc
         self._workers: list[Worker] = []
@@ -80,6 +83,8 @@ class Load:
         await self.crew.restore()
         await asyncio.gather(*self._living)
         aftermath = await collect(self._rest)
+        for onlooker in self._onlookers:
+            await onlooker.until_all(aftermath)
         self.history.runs += self.crew.runs()
         ends = Counter(remains.task["status"] for remains in aftermath.values())
         return Verdict(check(self.history, aftermath), self.history, ends)
@@ -104,6 +109,9 @@ async def under_load(
         crew = await stack.enter_async_context(
             running_crew(gateways, STREAMED, Random(random.random()))
         )
-        load = Load(gateways, history, rest, rpc, moments, crew)
+        onlookers = await stack.enter_async_context(
+            running_onlookers(gateways, history, Random(random.random()))
+        )
+        load = Load(gateways, history, rest, rpc, moments, crew, onlookers)
         await load.begin(stack, random, timeout_ms, clients)
         yield load

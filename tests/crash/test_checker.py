@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.crash.checker import check
-from tests.crash.history import History, Plan, Remains, Run, Seen, Told, Wish, end_of
+from tests.crash.history import History, Onlooking, Plan, Remains, Run, Seen, Told, Wish, end_of
 
 ID = "task_1"
 RESULT = {"number": 0, "attempt": 1, "worker": "worker-0"}
@@ -47,6 +47,7 @@ def good() -> Lives:
             Told(ID, 1, {"status": "COMPLETED", "result": RESULT}, 200, {"status": "COMPLETED"}),
         ],
         watched=[(ID, list(EVENTS))],
+        onlooking=[Onlooking("WatchTasks", {ID: list(EVENTS)})],
     )
     return history, {ID: REMAINS}
 
@@ -134,6 +135,26 @@ def watcher_saw_what_was_rolled_back(history: History, _: dict[str, Remains]) ->
     history.watched.append((ID, [EVENTS[0], {**EVENTS[1], "attempt": 7}]))
 
 
+def onlooker_missed_an_event(history: History, _: dict[str, Remains]) -> None:
+    del history.onlooking[0].events[ID][1]
+
+
+def onlooker_was_left_waiting(history: History, _: dict[str, Remains]) -> None:
+    history.onlooking[0].events.clear()
+
+
+def onlooker_got_an_event_twice(history: History, _: dict[str, Remains]) -> None:
+    history.onlooking[0].events[ID].append(EVENTS[-1])
+
+
+def onlooker_got_events_in_another_order(history: History, _: dict[str, Remains]) -> None:
+    history.onlooking[0].events[ID].reverse()
+
+
+def onlooker_was_shown_all_anew(history: History, _: dict[str, Remains]) -> None:
+    history.onlooking[0].restarts = 1
+
+
 def attempt_left_open(_: History, aftermath: dict[str, Remains]) -> None:
     aftermath[ID] = replace(REMAINS, attempts=[{"number": 1, "outcome": "RUNNING"}])
 
@@ -173,6 +194,11 @@ FAULTS = {
     events_after_the_end: "events after its end",
     watcher_missed_an_event: "a watcher got",
     watcher_saw_what_was_rolled_back: "a watcher got",
+    onlooker_missed_an_event: "WatchTasks got",
+    onlooker_was_left_waiting: "WatchTasks got []",
+    onlooker_got_an_event_twice: "WatchTasks got",
+    onlooker_got_events_in_another_order: "WatchTasks got",
+    onlooker_was_shown_all_anew: "1 snapshots in place of events",
     attempt_left_open: "still open",
     attempt_forgotten: "it knows []",
     failed_without_a_reason: "no reason",
@@ -222,7 +248,7 @@ def test_what_a_worker_had_not_acknowledged_may_run_again_though_it_may_have_beg
 
 def test_a_late_result_may_come_after_the_end() -> None:
     history, aftermath = good()
-    del history.seen[1:], history.told[1:], history.watched[:]
+    del history.seen[1:], history.told[1:], history.watched[:], history.onlooking[:]
     timeout = {"status": "TIMEOUT", "details": {"phase": "attempt"}}
     late = {"seq": 5, "kind": "LATE_RESULT", "status": "TIMEOUT", "attempt": 1}
     events = [*EVENTS[:3], {**EVENTS[3], "status": "TIMEOUT"}, late]

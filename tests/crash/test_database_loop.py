@@ -20,3 +20,4 @@ async def test_nothing_is_lost_by_what_is_done_to_the_database(tmp_path: Path) -
     assert {"COMPLETED", "FAILED", "CANCELLED"} <= verdict.ends.keys()
     assert verdict.history.broken
     assert set(Harm) <= set(verdict.history.kills)
+    assert all(one.messages for one in verdict.history.onlooking)

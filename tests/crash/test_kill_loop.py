@@ -15,3 +15,4 @@ async def test_nothing_is_lost_doubled_or_ended_twice_by_kills(tmp_path: Path) -
     assert {"COMPLETED", "FAILED", "CANCELLED"} <= verdict.ends.keys()
     assert verdict.history.unanswered
     assert verdict.history.by_rpc
+    assert all(one.messages for one in verdict.history.onlooking)

@@ -17,3 +17,4 @@ async def test_nothing_is_lost_doubled_or_ended_twice_among_replicas_that_come_a
     assert {"COMPLETED", "FAILED", "CANCELLED"} <= verdict.ends.keys()
     assert verdict.history.by_rpc
     assert set(Harm) <= set(verdict.history.kills)
+    assert all(one.messages for one in verdict.history.onlooking)

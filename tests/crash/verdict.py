@@ -27,8 +27,17 @@ class Verdict:
 {self.ends.total()} tasks: {_counted(self.ends)}
 {len(history.runs)} runs, {len(history.told)} reports, {len(history.watched)} watches, \
 {len(history.cancels)} cancels, {len(history.seen)} looks
+{_onlooking(history)}
 restart to serving: {median(restarts_ms):.0f} ms, {max(restarts_ms):.0f} ms at most
 {len(self.violations)} violations"""
+
+
+def _onlooking(history: History) -> str:
+    return "; ".join(
+        f"{one.where}: {sum(map(len, one.events.values()))} events of {len(one.events)} tasks"
+        f" in {one.messages} messages"
+        for one in history.onlooking
+    )
 
 
 def _counted(words: Counter[str]) -> str:
