@@ -1,6 +1,7 @@
 """What is lost with a connection to PostgreSQL is never a commit, nor the truth about one."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -19,6 +20,8 @@ from tests.server.store.opening import opened_postgres
 from tests.server.store.samples import NOW, change, claim, dispatched, do, record_of, waiting
 
 COMMIT = b"COMMIT"
+#: So many hit a connection between two steps, which is the rarest.
+TERMINATIONS = 120
 KEY = RequestKey("order-1", b"digest", NOW + 1)
 
 
@@ -236,6 +239,35 @@ async def test_reads_wait_for_a_connection_no_longer_than_they_may(postgres_url:
         assert await store.task("task_1") is not None
     finally:
         await store.close()
+
+
+async def test_a_read_whose_connection_is_terminated_at_any_moment_is_a_read_that_failed(
+    postgres_url: str,
+) -> None:
+    ends, stopped, stranger = Counter[str](), asyncio.Event(), await asyncpg.connect(postgres_url)
+
+    async def read(store: PostgresStore) -> None:
+        while not stopped.is_set():
+            try:
+                assert await store.task("task_1") is None
+            except StoreError:
+                ends["failed"] += 1
+            else:
+                ends["done"] += 1
+
+    async with opened_postgres(postgres_url) as store:
+        reading = [asyncio.create_task(read(store)) for _ in range(12)]
+        for number in range(TERMINATIONS):
+            await stranger.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            # Not always at the same step of a connection that is being made.
+            await asyncio.sleep(0.003 * (number % 7))
+        stopped.set()
+        await asyncio.gather(*reading)
+    await stranger.close()
+    assert ends["failed"]
 
 
 async def test_a_database_that_lost_commits_is_not_written_to(

@@ -23,8 +23,15 @@ else:
     # They take no parameters when they run.
     Connection, Pool, Borrowed = asyncpg.Connection, asyncpg.Pool, PoolConnectionProxy
 
-#: All that an operation on a connection may raise.
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+#: All that an operation on a connection may raise; the driver's own also when that is lost
+#: between two steps of one.
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 #: The database is not to be had: it is gone or full, or another took its place, which only reads.
 _AWAY = (
@@ -46,7 +53,9 @@ _IDLE_SHARE = 2 / 3
 
 def is_away(error: BaseException, db: Connection | None = None) -> bool:
     """Whether an error says that the database, or this connection to it, is not to be had."""
-    return isinstance(error, _AWAY) or (db is not None and db.is_closed())
+    # The driver says so of a value that it cannot lay out, too.
+    misused = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+    return isinstance(error, _AWAY) or misused or (db is not None and db.is_closed())
 
 
 def place_of(url: str) -> str:

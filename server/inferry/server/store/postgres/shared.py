@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
-
 from inferry.server.store import StoreError
 from inferry.server.store.postgres.connections import (
     DATABASE_ERRORS,
@@ -202,7 +200,7 @@ class PostgresShared:
                 if self._db is not None:
                     self._db.terminate()
                     self._db = None
-                if not isinstance(error, (*DATABASE_ERRORS, asyncpg.InternalClientError)):
+                if not isinstance(error, DATABASE_ERRORS):
                     raise
                 raise StoreError(f"the replicas cannot be asked: {error}") from error
         self.note(logged=False, servers=stirs)
