@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
 PAGE   := bridge/inferry/bridge/web/page
 
-.PHONY: demo test serve bench simulate hunt crash soak fuzz proto page sync lint check-proto check-page unit format clean
+.PHONY: demo test serve bench simulate hunt crash chaos soak fuzz proto page sync lint check-proto check-page unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,13 @@ STORE ?= sqlite
 TASKS ?= 5000
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.crash --store $(STORE) --runs $(N) --tasks $(TASKS)
+
+# The database of two replicas: its connections terminated and taken, restarted, crashed, each so often.
+# More than they can do: make chaos CLIENTS=48
+ROUNDS ?= 3
+CLIENTS ?= 12
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.crash --store postgres --chaos $(ROUNDS) --clients $(CLIENTS)
 
 # Whether memory or descriptors grow at a steady load: make soak SECONDS=3600
 SECONDS ?= 600

@@ -1,7 +1,8 @@
-"""Kills gateways and their workers under load, again and again.
+"""Kills gateways and their workers under load, again and again, or does so to their database.
 
 python -m tests.crash --runs 500
 python -m tests.crash --store postgres --tasks 5000
+python -m tests.crash --store postgres --chaos 5 --clients 48
 """
 
 # ruff: noqa: T201 - it prints what it found
@@ -14,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import SystemRandom
 
-from tests.crash import kill_loop, replica_loop
+from tests.crash import database_loop, kill_loop, replica_loop
+from tests.crash.load import CLIENTS
 from tests.crash.verdict import Verdict
 from tests.postgres import URL, database, postgres_server
 
@@ -26,6 +28,12 @@ def main() -> int:
     parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument(
         "--tasks", type=int, default=5_000, help="tasks of the replicas (default: 5000)"
+    )
+    parser.add_argument(
+        "--chaos", type=int, default=0, help="how often each thing is done to the database instead"
+    )
+    parser.add_argument(
+        "--clients", type=int, default=CLIENTS, help=f"of that (default: {CLIENTS})"
     )
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
     given = parser.parse_args()
@@ -41,10 +49,23 @@ def main() -> int:
 async def _run(directory: Path, given: argparse.Namespace) -> Verdict:
     if given.store == "sqlite":
         return await kill_loop.run(directory, given.runs, given.seed)
+    if given.chaos:
+        return await _chaos(directory, given)
     with ExitStack() as stack:
         server = URL or stack.enter_context(postgres_server()).url
         async with database(server) as url:
             return await replica_loop.run(directory, url, given.tasks, given.seed)
+
+
+async def _chaos(directory: Path, given: argparse.Namespace) -> Verdict:
+    # One of its own, whatever others there are: it is stopped and crashes.
+    with postgres_server() as server:
+        server.stop()
+        server.start(**database_loop.ROOM)
+        async with database(server.url) as url:
+            return await database_loop.run(
+                directory, server, url, given.chaos, given.seed, given.clients
+            )
 
 
 if __name__ == "__main__":

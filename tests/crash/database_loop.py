@@ -9,7 +9,7 @@ from random import Random
 from tests.crash.database import Database
 from tests.crash.gateways import running_gateways
 from tests.crash.kill_loop import SETTINGS, TIMEOUT_MS
-from tests.crash.load import Load, under_load
+from tests.crash.load import CLIENTS, Load, under_load
 from tests.crash.verdict import Verdict
 from tests.postgres import PostgresServer
 
@@ -33,7 +33,14 @@ class Harm(StrEnum):
     CRASH = "database crashed"
 
 
-async def run(directory: Path, server: PostgresServer, url: str, rounds: int, seed: int) -> Verdict:
+async def run(
+    directory: Path,
+    server: PostgresServer,
+    url: str,
+    rounds: int,
+    seed: int,
+    clients: int = CLIENTS,
+) -> Verdict:
     """Does each thing so many times, lets everything end, and judges.
 
     Args:
@@ -42,6 +49,7 @@ async def run(directory: Path, server: PostgresServer, url: str, rounds: int, se
         url: A database on it.
         rounds: How often.
         seed: Of all that is drawn.
+        clients: How many put load on the replicas; with 48 each has more than it can do.
     """
     random, database = Random(seed), Database(server, url, ROOM)
     deeds: dict[Harm, Callable[[], Awaitable[None]]] = {
@@ -52,7 +60,7 @@ async def run(directory: Path, server: PostgresServer, url: str, rounds: int, se
     }
     async with (
         running_gateways(directory, _SETTINGS, url, REPLICAS) as gateways,
-        under_load(gateways, random, TIMEOUT_MS) as load,
+        under_load(gateways, random, TIMEOUT_MS, clients) as load,
     ):
         await asyncio.sleep(_EVERY_S)
         await database.lock(_some(load))
