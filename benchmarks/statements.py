@@ -18,6 +18,8 @@ from tests.postgres import PostgresServer, on
 LOGGING = {"log_line_prefix": "%p %a|"}
 _ENTRY = re.compile(r"^\d+ (?P<who>[^|]*)\|(?P<kind>\w+):  (?P<text>.*)", re.DOTALL)
 _SAID = re.compile(r"^(?:statement|execute [^:]*): (?P<said>.*)", re.DOTALL)
+#: The first array that a statement was given.
+_NAMES = re.compile(r"\$1 = '\{([^}]*)\}'")
 _OURS = "inferry"
 #: The statement that asks for tasks by their names to give them away.
 _CLAIM = "lock_waiting"
@@ -61,7 +63,7 @@ class Counts:
         )
         if self.asked:
             contested = self.asked - self.claimed
-            yield f"{self.asked} claims, {contested} in vain: {contested / self.asked:.1%}"
+            yield f"{self.asked} slots claimed for, {contested / self.asked:.1%} in vain"
         most = self.trips.most_common(14)
         yield ", ".join(f"{name} {number / tasks:.2f}" for name, number in most)
 
@@ -112,8 +114,8 @@ def _read(text: str, counts: Counts) -> None:
         found = _ENTRY.match(entry)
         if found is None or not found["who"].startswith(_OURS):
             continue
-        if found["kind"] == "DETAIL" and claims:
-            counts.asked += 1 + found["text"].count(",")
+        if found["kind"] == "DETAIL" and claims and (names_given := _NAMES.search(found["text"])):
+            counts.asked += 1 + names_given[1].count(",")
         said = _SAID.match(found["text"]) if found["kind"] == "LOG" else None
         if said is not None:
             name = _name(" ".join(said["said"].split()), names)
