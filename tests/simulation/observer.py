@@ -169,7 +169,7 @@ class Observer:
         if counted != counts:
             self.world.violate(f"{dict(counts)} wait, and {counted} are counted")
         backlog = life.gateway._memory.refill._backlog
-        window, here = backlog.window, {*backlog._queue, *backlog._claiming}
+        window, here = backlog.window, {*backlog._queue, *backlog._claims._claiming}
         missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
         if missing != window.missed.pairs or len(here) + missing.total() != len(rows):
             self.world.violate(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from inferry.server.queue.backlog import Backlog, TypeCount
+from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.type_counts import TypeCount
 from inferry.server.task.inputs import Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord
@@ -122,6 +123,32 @@ def test_what_is_found_again_while_it_is_doubtful_is_counted_once(backlog: Backl
     backlog.hear(one, started=False)
     backlog.ask()
     assert (len(backlog), backlog.window.missing) == (1, 0)
+
+
+def test_a_line_that_another_gateway_serves_does_not_age(
+    backlog: Backlog, clock: HandClock
+) -> None:
+    def enter(number: int, tenant: str, priority: int) -> TaskRecord:
+        spec = SPEC._replace(id=f"task_{number}", tenant=tenant, priority=priority)
+        one, _ = create(spec._replace(created_ms=clock.ms), 0)
+        backlog.enter(one)
+        return one
+
+    def next_one() -> list[str]:
+        given = backlog.allocate(lambda _: True, lambda _: "srv_a", clock.ms, 1)
+        return given.get("srv_a", [])
+
+    first = enter(1, "acme", 0)
+    enter(2, "acme", 0)
+    clock.ms += 59_000
+    backlog.hear(apply(first, Claim("srv_b"), clock.ms, RULES).record, started=True)
+    clock.ms += 30_000
+    enter(3, "globex", 1)
+    # Passed over for 89 s in all, and for 30 s since its last turn.
+    assert next_one() == ["task_3"]
+    clock.ms += 60_000
+    enter(4, "globex", 0)
+    assert next_one() == ["task_2"]
 
 
 # Delays.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from inferry.server.clock import Clock
 from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.signals import Place
-from inferry.server.queue.backlog import Backlog, TypeCount
+from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
+from inferry.server.queue.type_counts import TypeCount
 from inferry.server.store import Store
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord

@@ -5,32 +5,20 @@ it anew. Tasks that were given to a server are *being claimed* until the store s
 wait nor are they gone.
 """
 
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from inferry.server.clock import Clock
+from inferry.server.queue.claims import Claims
 from inferry.server.queue.drift import Drift
 from inferry.server.queue.fair_queue import FairQueue, LineId, Waiting
 from inferry.server.queue.last_minute import LastMinute
 from inferry.server.queue.missing import Pair
+from inferry.server.queue.type_counts import TypeCount, count_types
 from inferry.server.queue.window import Window
 from inferry.server.task.record import TaskRecord, TaskSpec
 from inferry.server.task.route import route_of, type_of
-
-
-@dataclass(frozen=True, slots=True)
-class TypeCount:
-    """The tasks of one type that are in the queue: those that are due, and those that are not."""
-
-    waiting: int
-    delayed: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.waiting + self.delayed
 
 
 class Backlog:
@@ -50,17 +38,13 @@ class Backlog:
         self.alert: Callable[[], object] = bool
         #: How far positions are exact, by route; those of others are, all of them.
         self.exact_until: Mapping[str, int] = {}
-        self._claiming: dict[str, Waiting] = {}
-        #: Tasks that a claim did not get, until it is known what became of them; and those of them
-        #: that were there when it was last asked for any.
-        self._doubted: dict[str, Waiting] = {}
-        self._long_doubted: Collection[str] = ()
+        self._claims = Claims()
         self._drift = Drift()
         #: Tasks that got a server, by route.
         self._started = LastMinute()
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._claiming) + self.window.missing
+        return len(self._queue) + len(self._claims) + self.window.missing
 
     @property
     def ready(self) -> bool:
@@ -88,15 +72,15 @@ class Backlog:
 
     def expect(self, counts: Mapping[Pair, int]) -> None:
         """Begins anew with how many tasks wait, by tenant and type: all of them are to be read."""
-        claiming = Counter((one.tenant, type_of(one.route)) for one in self._claiming.values())
-        self._doubted.clear()
+        claiming = self._claims.pairs()
+        self._claims.forget_doubts()
         self.window.expect({pair: count - claiming[pair] for pair, count in counts.items()})
         self.alert()
 
     def enter(self, record: TaskRecord) -> None:
         """A task began to wait."""
         spec = record.spec
-        self._out(spec.id)
+        self._claims.pop(spec.id)
         self._add(
             Waiting(
                 spec.id,
@@ -112,8 +96,8 @@ class Backlog:
     def leave(self, spec: TaskSpec, *, started: bool) -> None:
         """A task ceased to wait: a server has it, or it ended."""
         route = route_of(spec.type, spec.capabilities)
-        task = self._out(spec.id) or self._queue.remove(spec.id)
-        self.window.left(spec.id, (route, spec.tenant, spec.priority), here=task is not None)
+        here = self._let_out(spec.id, started=started)
+        self.window.left(spec.id, (route, spec.tenant, spec.priority), here=here)
         if self.window.low:
             self.alert()
         if started:
@@ -129,10 +113,9 @@ class Backlog:
         if started:
             self._started.note(route, self._clock.now_ms())
         if not record.waiting:
-            self._out(spec.id)
-            self._queue.remove(spec.id)
+            self._let_out(spec.id, started=started)
             self.window.left(spec.id, (route, spec.tenant, spec.priority), here=True)
-        elif spec.id not in self._claiming:
+        elif not self._claims.claims(spec.id):
             self._queue.remove(spec.id)
             self.enter(record)
 
@@ -143,7 +126,7 @@ class Backlog:
         is. Then it is taken over.
         """
         more = Counter(counts)
-        more.subtract((one.tenant, type_of(one.route)) for one in self._claiming.values())
+        more.subtract(self._claims.pairs())
         for (route, tenant, _), count in self._queue.lines.items():
             more[tenant, type_of(route)] -= count
         more.subtract(self.window.missed.pairs)
@@ -152,7 +135,7 @@ class Backlog:
 
     def load(self, line: LineId, found: Sequence[Waiting], limit: int) -> None:
         """Takes up what was read of a line; see ``Window.load``."""
-        self.window.load(line, found, limit, ChainMap(self._claiming, self._doubted))
+        self.window.load(line, found, limit, self._claims)
 
     def head(self, route: str) -> tuple[LineId, str] | None:
         """Finds the line of a route whose turn it is now, and the task; None if none is due."""
@@ -188,7 +171,7 @@ class Backlog:
             self.window.taken((task for task, _ in given), now_ms)
             self.alert()
         for task, server_id in given:
-            self._claiming[task.id] = task
+            self._claims.begin(task)
             chosen.setdefault(server_id, []).append(task.id)
         return chosen
 
@@ -198,24 +181,17 @@ class Backlog:
         What became of those is doubtful until somebody says so, or ``ask`` has the store asked.
         """
         for task_id in task_ids:
-            task = self._claiming.pop(task_id, None)
+            task = self._claims.end(task_id)
             if task is not None and failed:
                 self._add(task, back=True)
             elif task is not None:
-                self._doubted[task_id] = task
+                self._claims.doubt(task)
                 self.alert()
 
     def ask(self, *, patient: bool = False) -> None:
-        """Has the store asked for tasks that claims did not get.
-
-        Args:
-            patient: Whether it is only for those that were doubtful the last time, for others say
-                before long what became of theirs.
-        """
-        asked = [one for one in self._long_doubted if one in self._doubted]
-        for task_id in asked if patient else [*self._doubted]:
-            self.window.lose(self._doubted.pop(task_id))
-        self._long_doubted = [*self._doubted]
+        """Has the store asked for tasks that claims did not get; see ``Claims.take_doubted``."""
+        for task in self._claims.take_doubted(long=patient):
+            self.window.lose(task)
 
     def next_due_ms(self) -> int | None:
         """Tells when the next delayed task is due; None if none is delayed."""
@@ -234,7 +210,7 @@ class Backlog:
         for record in waiting:
             spec = record.spec
             route = route_of(spec.type, spec.capabilities)
-            if spec.id in self._claiming:
+            if self._claims.claims(spec.id):
                 yield record, 1, True
             elif spec.id in positions:
                 position = positions[spec.id]
@@ -254,22 +230,22 @@ class Backlog:
         return ceil(1_000 * position / rate) if rate else None
 
     def types(self) -> dict[str, TypeCount]:
-        """Counts what waits by type. It takes a step for each line and each delayed task.
+        """Counts what waits by type; see ``count_types``."""
+        return count_types(self._queue, self._claims.pairs(), self.window.missed.types)
 
-        What is missing counts as due: how much of it is not, the store knows.
+    def _let_out(self, task_id: str, *, started: bool) -> bool:
+        """Lets a task out that waits no more; tells whether it was here.
+
+        A turn that came elsewhere is one of its line: else the line would age here for as long as
+        this gateway has no slot for it.
         """
-        waiting, delayed = Counter(self.window.missed.types), Counter[str]()
-        for route, count in self._queue.due_by_route().items():
-            waiting[type_of(route)] += count
-        for task in self._claiming.values():
-            waiting[type_of(task.route)] += 1
-        for route, count in self._queue.delayed_by_route().items():
-            delayed[type_of(route)] += count
-        return {name: TypeCount(waiting[name], delayed[name]) for name in waiting | delayed}
-
-    def _out(self, task_id: str) -> Waiting | None:
-        """Lets a task out that neither is in the queue nor is missing."""
-        return self._claiming.pop(task_id, None) or self._doubted.pop(task_id, None)
+        now_ms = self._clock.now_ms() if started else 0
+        if self._claims.pop(task_id) is not None:
+            return True
+        task = self._queue.remove(task_id, now_ms)
+        if task is not None and started:
+            self.window.taken((task,), now_ms)
+        return task is not None
 
     def _add(self, task: Waiting, *, back: bool) -> None:
         if self.window.admits(task, back=back):

@@ -121,12 +121,12 @@ class FairQueue:
         else:
             self._join(task, since_ms)
 
-    def remove(self, task_id: str) -> Waiting | None:
-        """Lets a task out; None if it is not there."""
+    def remove(self, task_id: str, turn_ms: int = 0) -> Waiting | None:
+        """Lets a task out; None if it is not there. See ``Line.remove``."""
         task = self._forget(task_id)
         if task is not None and self._delayed.rank(task_id) is None:
             queue = self._routes[task.route]
-            queue.remove(task.tenant, task.priority, task.key)
+            queue.remove(task.tenant, task.priority, task.key, turn_ms)
             self._prune(task.route, queue)
         self._delayed.discard(task_id)
         return task

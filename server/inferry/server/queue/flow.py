@@ -63,10 +63,15 @@ class Line:
         insort(self.keys, key)
         return first
 
-    def remove(self, key: Key) -> bool:
-        """Lets a task out that is in it; tells whether it was the first."""
+    def remove(self, key: Key, turn_ms: int = 0) -> bool:
+        """Lets a task out that is in it; tells whether it was the first.
+
+        Args:
+            key: Where the task stands.
+            turn_ms: When its turn came elsewhere, if that is why.
+        """
         index = bisect_left(self.keys, key)
-        self._out(index, self._since_ms)
+        self._out(index, max(self._since_ms, turn_ms))
         return index == 0
 
     def take(self, now_ms: int) -> Key:

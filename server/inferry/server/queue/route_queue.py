@@ -43,11 +43,11 @@ class RouteQueue:
         if line.add(key, since_ms):
             self._levels.put(line)
 
-    def remove(self, tenant: str, priority: int, key: Key) -> None:
-        """Lets a task out that is here."""
+    def remove(self, tenant: str, priority: int, key: Key, turn_ms: int = 0) -> None:
+        """Lets a task out that is here; see ``Line.remove``."""
         self._size -= 1
         line = self._flows[tenant].lines[priority]
-        if line.remove(key) and not self._prune(line):
+        if line.remove(key, turn_ms) and not self._prune(line):
             self._levels.put(line)
 
     def head(self, now_ms: int) -> Head:
