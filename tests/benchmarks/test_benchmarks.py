@@ -1,23 +1,27 @@
 """That the benchmarks run and count right; never how fast anything is."""
 
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from benchmarks.driver import LOADS, Gateway, Round, listening
+from benchmarks.filling import TENANTS, WAITING_TYPE, fill, fill_postgres
 from benchmarks.footprint import footprint_of
-from benchmarks.full_store import TENANTS, WAITING_TYPE, fill
 from benchmarks.processes import running
 from benchmarks.summary import as_json
 from benchmarks.watched import ARMS, measure, ratio
 from inferry.server.store import TaskFilter
 from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.store import Store, TaskFilter
 from inferry.server.task.inputs import Cancel
-from inferry.server.task.record import Status
+from inferry.server.task.record import Status, TaskRecord
 from inferry.server.task.steps import Transition
-from tests.server.store.samples import change
+from tests.postgres import database
+from tests.server.store.opening import opened, opened_postgres
+from tests.server.store.samples import change, waiting
 
 ROUND_S = 0.1
 
@@ -74,10 +78,23 @@ async def test_what_tasks_leave_is_counted_in_rows_and_bytes(tmp_path: Path) -> 
     assert left.written_bytes >= 0
 
 
-async def test_a_store_that_is_filled_is_one_that_a_gateway_works_with(tmp_path: Path) -> None:
-    await fill(tmp_path / "inferry.db", finished=30, waiting=2_000)
-    store = SqliteStore(tmp_path / "inferry.db")
-    await store.open()
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_store_that_is_filled_is_one_that_a_gateway_works_with(
+    tmp_path: Path, kind: str, postgres: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        store: Store
+        if kind == "sqlite":
+            await fill(tmp_path / "inferry.db", finished=30, waiting=2_000)
+            store = await stack.enter_async_context(opened(tmp_path / "inferry.db"))
+        else:
+            url = await stack.enter_async_context(database(postgres))
+            await fill_postgres(url, finished=30, waiting=2_000)
+            store = await stack.enter_async_context(opened_postgres(url))
+        await _work_with(store)
+
+
+async def _work_with(store: Store) -> None:
     counts = await store.waiting_counts()
     assert (sum(counts.values()), len({tenant for tenant, _ in counts})) == (2_000, TENANTS)
     assert await store.running() == []
@@ -90,4 +107,5 @@ async def test_a_store_that_is_filled_is_one_that_a_gateway_works_with(tmp_path:
     assert record.waiting
     cancelled = change(task.id, Cancel(), now_ms=record.updated_ms)
     assert isinstance((await store.commit([cancelled]))[0], Transition)
-    await store.close()
+    (new,) = await store.commit([waiting("task_new")])
+    assert isinstance(new, TaskRecord)
