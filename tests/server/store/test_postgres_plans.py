@@ -34,8 +34,7 @@ SMALL = {
 INDEXES = {
     "task": ["tasks_id_key"],
     "lock_tasks": ["tasks_id_key"],
-    "lock_waiting": ["tasks_id_key", "payloads_pkey"],
-    "lock_next_waiting": ["tasks_id_key", "tasks_line", "payloads_pkey"],
+    "lock_waiting": ["tasks_id_key", "tasks_line", "payloads_pkey"],
     "lock_request_ids": ["request_ids_pkey"],
     "drop_request_ids": ["request_ids_pkey"],
     "update_reports": ["tasks_pkey"],

@@ -120,27 +120,17 @@ async def _lock_waiting(db: Connection, draft: Draft, claims: Sequence[ClaimTask
     wanted = {task_id for claim in claims for task_id in claim.task_ids}
     if not wanted:
         return
-    given = write_words(wanted), write_words(draft.tasks)
+    due_ms = min(claim.now_ms for claim in claims)
+    given = write_words(wanted), write_words(draft.tasks), due_ms
     for row in await fetch(db, QUERIES["lock_waiting"], *given):
-        _give_away(draft, row)
-    taken = wanted - draft.tasks.keys()
-    if taken:
-        ours = write_words(wanted | draft.tasks.keys())
-        due_ms = min(claim.now_ms for claim in claims)
-        lost = write_words(taken), ours, due_ms
-        for row in await fetch(db, QUERIES["lock_next_waiting"], *lost):
-            held, in_place_of = _give_away(draft, row[:-1]), row[-1]
+        held = _hold(draft, row)
+        in_place_of, held.payload, held.paused = row[-3:]
+        task_id = held.record.spec.id
+        draft.free.add(task_id)
+        if in_place_of is not None:
             line = draft.next.setdefault(in_place_of[0], deque())
-            line.append(held.record.spec.id)
+            line.append(task_id)
             draft.next.update(dict.fromkeys(in_place_of, line))
-
-
-def _give_away(draft: Draft, row: Row) -> Held:
-    """Has a task that waits for a claim to give it away."""
-    held = _hold(draft, row)
-    held.payload, held.paused = row[-2:]
-    draft.free.add(held.record.spec.id)
-    return held
 
 
 def _hold(draft: Draft, row: Row) -> Held:

@@ -118,6 +118,8 @@ _COUNTED = """counted AS (
 _PARTS = {
     "task": ", ".join(rows.TASK),
     "tasks_task": _of("tasks", rows.TASK),
+    "task_of_found": _of("found", rows.TASK),
+    "task_of_named": _of("named", rows.TASK),
     "task_of_next": _of("next", rows.TASK),
     "spec": ", ".join(rows.SPEC),
     "state": ", ".join(rows.STATE),

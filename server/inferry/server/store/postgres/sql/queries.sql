@@ -108,36 +108,37 @@ SELECT set_config('lock_timeout', '250ms', true);
 
 -- name: lock_waiting
 -- Reads tasks that wait to give them away, and some that may wait by the time they are claimed;
--- those that somebody else is at are left out.
-SELECT {tasks_task}, position, body,
-    EXISTS (SELECT FROM paused_types WHERE paused_types.type = tasks.type)
-FROM unnest($1::text[]) AS given (id)
-JOIN tasks ON tasks.id = given.id JOIN payloads USING (task_number)
-WHERE CASE WHEN tasks.id = ANY($2::text[]) THEN TRUE
-    -- What waits is not to be looked for by an index of all that does.
-    ELSE deadline_ms > 0 AND server_id IS NULL END
-ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
-
--- name: lock_next_waiting
--- In place of tasks that others have, does so with the next ones of their lines that are due and
--- free, but for some. The last column lists the tasks of the line in whose place they are. It looks
--- from the first of those on: what had its turn before leaves its traces in the index.
-WITH lines AS (
+-- those that somebody else is at are left out. In the place of each come the next ones of its line
+-- that are due and free: the last column lists in whose. It looks from the first of those on, for
+-- what had its turn before leaves its traces in the index.
+WITH named AS MATERIALIZED (
+    SELECT {tasks_task}, position
+    FROM unnest($1::text[]) AS given (id) JOIN tasks ON tasks.id = given.id
+    WHERE CASE WHEN tasks.id = ANY($2::text[]) THEN TRUE
+        -- What waits is not to be looked for by an index of all that does.
+        ELSE deadline_ms > 0 AND server_id IS NULL END
+    ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED
+), lines AS (
     SELECT route, tenant, priority, min(queued_ms) AS since_ms, count(*) AS number,
         array_agg(tasks.id) AS taken
     FROM unnest($1::text[]) AS given (id) JOIN tasks ON tasks.id = given.id
-    WHERE NOT EXISTS (SELECT FROM paused_types WHERE paused_types.type = tasks.type)
+    WHERE tasks.id <> ALL(ARRAY(SELECT id FROM named))
     GROUP BY route, tenant, priority
+), found AS (
+    SELECT {task_of_named}, position, NULL AS taken FROM named
+    UNION ALL
+    SELECT {task_of_next}, next.position, taken FROM lines CROSS JOIN LATERAL (
+        SELECT * FROM tasks
+        WHERE deadline_ms > 0 AND server_id IS NULL AND route = lines.route
+            AND tenant = lines.tenant AND priority = lines.priority
+            AND queued_ms >= lines.since_ms AND not_before_ms <= $3
+            AND id <> ALL($1::text[]) AND id <> ALL($2::text[])
+        ORDER BY queued_ms, id LIMIT lines.number FOR NO KEY UPDATE SKIP LOCKED
+    ) AS next
 )
-SELECT {task_of_next}, next.position, body, FALSE, taken
-FROM lines CROSS JOIN LATERAL (
-    SELECT * FROM tasks
-    WHERE deadline_ms > 0 AND server_id IS NULL AND route = lines.route
-        AND tenant = lines.tenant AND priority = lines.priority AND queued_ms >= lines.since_ms
-        AND not_before_ms <= $3 AND id <> ALL($2::text[])
-    ORDER BY queued_ms, id LIMIT lines.number FOR NO KEY UPDATE SKIP LOCKED
-) AS next JOIN payloads USING (task_number)
-ORDER BY queued_ms, id;
+SELECT {task_of_found}, position, taken, body,
+    EXISTS (SELECT FROM paused_types WHERE paused_types.type = found.type)
+FROM found JOIN payloads USING (task_number) ORDER BY queued_ms, id;
 
 -- name: tombstones
 SELECT id, tenant FROM tombstones WHERE id = ANY($1::text[]);
