@@ -43,11 +43,12 @@ async def test_it_does_not_seem_to_have_ended_with_nothing(tmp_path: Path) -> No
         cases = gateway.gateway._cases
         task = await gateway.create(resultTtl=1)
         ended = await cases.reader.wait(task["id"], None, 10)
-        assert (await cases.reader.outcome(ended)).result is not None
+        _, outcome = await cases.reader.ended(ended)
+        assert outcome.result is not None
         clock.shift_ms += 1_000
         await cases.engine.purge(10, 60_000)
         with pytest.raises(PurgedError):
-            await cases.reader.outcome(ended)
+            await cases.reader.ended(ended)
 
 
 async def test_its_timeouts_are_passed_over(tmp_path: Path) -> None:

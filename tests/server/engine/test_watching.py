@@ -12,14 +12,14 @@ import pytest
 from inferry.server.engine.board import Board
 from inferry.server.engine.reader import Reader, Step
 from inferry.server.engine.signals import Place, Signal
-from inferry.server.errors import GoneError
+from inferry.server.errors import GoneError, UnavailableError
 from inferry.server.queue.fair_queue import FairQueue
 from inferry.server.store.operations import Claimed, Purge
 from inferry.server.store.sqlite.store import SqliteStore
-from inferry.server.task.inputs import Cancel, Claim, Input, Release
+from inferry.server.task.inputs import Cancel, Claim, Expire, Input, Release, Retry
 from inferry.server.task.lifecycle import apply
 from inferry.server.task.pause import PausedType
-from inferry.server.task.record import AttemptOutcome, TaskRecord
+from inferry.server.task.record import AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 from tests.server.books import Books
 from tests.server.fleets import START_MS, HandClock
@@ -171,3 +171,30 @@ async def test_a_reader_who_is_slower_than_the_purge_is_told_that_the_task_is_go
         await do(scene.store, change(record.spec.id, Cancel()), Purge(2 * START_MS, 10, START_MS))
         with pytest.raises(GoneError):
             await asyncio.wait_for(anext(steps), 10)
+
+
+async def test_a_watcher_is_told_where_to_go_on_when_nothing_more_will_be_heard_here(
+    scene: Scene,
+) -> None:
+    record = await scene.enter(1)
+    async with aclosing(scene.watch(record)) as steps:
+        await anext(steps)
+        await anext(steps)
+        waiting_for = asyncio.ensure_future(anext(steps))
+        await scene.change(record, Claim("srv_1"))
+        scene.books.signals.dismiss()
+        # What is there already it gets before.
+        step = await waiting_for
+        assert step.event is not None
+        assert step.event.kind is EventKind.DISPATCHED
+        with pytest.raises(UnavailableError, match="go on after event 2"):
+            await asyncio.wait_for(anext(steps), 10)
+
+
+async def test_what_a_task_ended_with_is_read_with_the_task_as_it_was_then(scene: Scene) -> None:
+    record = await scene.enter(1)
+    ended = await scene.change(record, Expire("no server took it", details=b"{}"))
+    again = await scene.change(record, Retry())
+    # Who had read it before it began anew is not told of an end with nothing.
+    now, outcome = await scene.reader.ended(ended)
+    assert (now, outcome) == (again, Outcome())

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from inferry.server.engine.board import Board
 from inferry.server.engine.signals import Place, Signal, Signals
-from inferry.server.errors import TaskNotFoundError
+from inferry.server.errors import TaskNotFoundError, UnavailableError
 from inferry.server.loop import wait_for
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, Status, TaskRecord
 from inferry.server.task.steps import misreported
 
 WATCH_STEP = 100
+#: When a watcher may come back: somebody else is there by then.
+_AGAIN_S = 1.0
 _NOTHING = Outcome()
 
 
@@ -123,19 +125,28 @@ class Reader:
         """Reads a task's payload: a JSON object."""
         return await self._store.payload(record.spec.id)
 
-    async def outcome(self, record: TaskRecord) -> Outcome:
-        """Reads what a task ended with; nothing while it has not.
+    async def ended(self, record: TaskRecord) -> tuple[TaskRecord, Outcome]:
+        """Reads what a task ended with, if it has, and the task as it was then.
+
+        They are read one after the other: a task that began anew in between is read again, for what
+        it ended with is gone.
+
+        Args:
+            record: The task as it was read before.
 
         Raises:
             GoneError: Its retention ended meanwhile.
         """
-        if not record.status.final:
-            return Outcome()
-        outcome = await self._store.outcome(record.spec.id)
-        if outcome == _NOTHING and record.status is not Status.CANCELLED:
-            # Nearly all have something, unless they are gone: that is not to look like an end.
-            await self.task(record.spec.id, None)
-        return outcome
+        while record.status.final:
+            outcome = await self._store.outcome(record.spec.id)
+            if record.status is Status.COMPLETED and outcome != _NOTHING:
+                # It stays so, unless it is gone: that is not to look like an end with nothing.
+                return record, outcome
+            now = await self.task(record.spec.id, None)
+            if now.seq == record.seq:
+                return record, outcome
+            record = now
+        return record, _NOTHING
 
     async def attempts(self, task_id: str, tenant: str | None) -> list[Attempt]:
         """Reads a task's attempts, oldest first, the open one last."""
@@ -166,6 +177,7 @@ class Reader:
         Raises:
             NotFoundError: There is none, or it is not this tenant's.
             GoneError: Its retention is over; also before a slow reader has read its end.
+            UnavailableError: The gateway stops, or begins anew: nothing more will be heard here.
         """
         with self._signals.listen(task_id) as signal, self._board.follow(signal):
             record = await self.task(task_id, tenant)
@@ -194,6 +206,10 @@ class Reader:
                         # Purged before this reader came to its end.
                         record = await self.task(task_id, tenant)
                     self._board.show(signal, record)
+                if signal.dismissed:
+                    raise UnavailableError(
+                        f"the gateway stops; go on after event {after_seq}", retry_after_s=_AGAIN_S
+                    )
                 before, told = told, signal.place
                 if told is not None and told is not before:
                     yield Step(after_seq, None, place=told)

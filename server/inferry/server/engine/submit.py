@@ -30,7 +30,7 @@ async def submit(creator: Creator, reader: Reader, new: NewTask) -> Submitted:
         created = await creator.create(new)
         if not isinstance(created, Replayed):
             return Submitted(created, Outcome())
-        return Submitted(created.record, await reader.outcome(created.record), replayed=True)
+        return Submitted(*await reader.ended(created.record), replayed=True)
     # Listening before the task exists: its end is never missed, and never looked up.
     with reader.listen(spec.id) as signal:
         created = await creator.create(new)
@@ -39,6 +39,6 @@ async def submit(creator: Creator, reader: Reader, new: NewTask) -> Submitted:
             if signal.outcome is not None:
                 return Submitted(record, signal.outcome)
             # It ended at another replica, or with nothing.
-            return Submitted(record, await reader.outcome(record))
+            return Submitted(*await reader.ended(record))
     record = await reader.wait(created.record.spec.id, spec.tenant, None)
-    return Submitted(record, await reader.outcome(record), replayed=True)
+    return Submitted(*await reader.ended(record), replayed=True)

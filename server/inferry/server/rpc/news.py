@@ -88,10 +88,11 @@ class NewsWriter:
             return task
         if outcome is None:
             try:
-                outcome = await self._reader.outcome(record)
+                record, outcome = await self._reader.ended(record)
             except GoneError:
                 # Who watches many tasks is not to be stopped by one.
                 return task
+            task = task_to_proto(record, place)
         try:
             return add_values(task, self.values, None, outcome, self._largest)
         except UnfitValueError:

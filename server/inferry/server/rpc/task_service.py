@@ -213,7 +213,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def _task(
         self, record: TaskRecord, value_format: ValueFormat, payload: bytes | None = None
     ) -> task_pb2.Task:
-        outcome = await self._reader.outcome(record)
+        record, outcome = await self._reader.ended(record)
         task = task_to_proto(record, self._queue.place_of(record))
         return add_values(task, value_format, payload, outcome, self._largest)
 

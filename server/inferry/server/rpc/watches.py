@@ -91,8 +91,8 @@ class Watches:
             return place_to_proto(step.seq, request.id, step.place)
         task = None
         if step.record is not None:
-            outcome = await self._reader.outcome(step.record)
-            task = task_to_proto(step.record, self._queue.place_of(step.record))
+            record, outcome = await self._reader.ended(step.record)
+            task = task_to_proto(record, self._queue.place_of(record))
             add_values(task, request.value_format, None, outcome, self._largest)
         return (
             gap_to_proto(step.seq, task) if step.event is None else event_to_proto(step.event, task)
