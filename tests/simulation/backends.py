@@ -8,8 +8,8 @@ import orjson
 
 from inferry.server.outbound.client import Answer
 from tests.simulation.history import Run
-from tests.simulation.host import Host
 from tests.simulation.reporting import Job, Reporter
+from tests.simulation.site import Site
 from tests.simulation.world import World
 
 _GARBAGE = (b"", b"<html>502</html>", b'{"status":"splendid"}', b"[1,2]", b"null", b'{"error":[]}')
@@ -20,17 +20,17 @@ class Backend:
 
     Args:
         world: Where it lives.
-        host: Where it calls back.
+        site: Where it calls back.
         name: Of the server, and of its host in URLs.
         capabilities: Types it takes.
         slots: How many tasks it takes at once.
     """
 
     def __init__(
-        self, world: World, host: Host, name: str, capabilities: tuple[str, ...], slots: int
+        self, world: World, site: Site, name: str, capabilities: tuple[str, ...], slots: int
     ) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.name = name
         self.url = f"http://{name}"
         self.capabilities = capabilities
@@ -48,7 +48,7 @@ class Backend:
         #: Tasks that it was told to stop.
         self._stopped: set[tuple[str, int]] = set()
         self._knows_cancel = self._random.random() < 0.7
-        self._reporter = Reporter(world, host, name, self._start, self._stopped)
+        self._reporter = Reporter(world, site, name, self._start, self._stopped)
 
     def die(self) -> None:
         """Ends it and all its work."""

@@ -40,7 +40,7 @@ def check(
     for task_id, stored in tasks.items():
         try:
             check_log(stored)
-            timeline = Timeline(stored, history.happened, history.starts_s)
+            timeline = Timeline(stored, history.happened, history.lone_starts_s)
             check_timeouts(stored, timeline, allowance)
         except LogError as error:
             broken.append(f"{task_id}: {error}")

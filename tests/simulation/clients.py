@@ -17,8 +17,8 @@ from inferry.v1.task_service_pb2 import (
     WatchTaskRequest,
 )
 from tests.simulation.history import Seen
-from tests.simulation.host import BrokenError, DownError, Host
 from tests.simulation.life import Life
+from tests.simulation.site import BrokenError, DownError, Site
 from tests.simulation.world import World
 
 TYPES = ("draw", "echo", "sing")
@@ -34,14 +34,14 @@ class Client:
 
     Args:
         world: Where it lives.
-        host: What it calls.
+        site: What it calls.
         name: Its own, part of the names of its requests.
         metadata: Its token.
     """
 
-    def __init__(self, world: World, host: Host, name: str, metadata: Metadata) -> None:
+    def __init__(self, world: World, site: Site, name: str, metadata: Metadata) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.name = name
         self._metadata = metadata
         self._random = world.random(f"client/{name}")
@@ -209,7 +209,7 @@ class Client:
         reached = [0]
         while True:
             try:
-                await self.host.call(lambda life: self._pump(life, task_id, reached))
+                await self.site.call(lambda life: self._pump(life, task_id, reached))
             except BrokenError:
                 await asyncio.sleep(0.3)
             except AioRpcError as error:
@@ -246,7 +246,7 @@ class Client:
         patience_s = None
         if self.world.happens(self.world.weather.hang_up_p):
             patience_s = self._random.choice((0.0, 0.001, 0.05, 2.0))
-        reply = await self.host.call(
+        reply = await self.site.call(
             lambda life: getattr(life.task_stub, method)(request, metadata=self._metadata),
             patience_s,
         )

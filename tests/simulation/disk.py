@@ -10,9 +10,8 @@ import apsw
 
 from inferry.server.store.operations import Result
 from inferry.server.store.sqlite.store import SqliteStore
-from inferry.server.task.record import TaskRecord
-from inferry.server.task.steps import Transition
 from tests.simulation.graves import graves
+from tests.simulation.ground import Row, note
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -27,19 +26,36 @@ class Disk:
         template: A database with the schema and nothing else.
     """
 
+    lease_s = 0.0
+
     def __init__(self, world: World, folder: Path, template: Path) -> None:
         self.world = world
         self.path = folder / "inferry.db"
         shutil.copyfile(template, self.path)
-        #: No commit succeeds while it is full.
-        self.full = False
+        #: It is full: no commit succeeds.
+        self.out_of_order = False
         #: It is out of order until then, by the loop's time.
         self._broken_until_s = 0.0
+        self._db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
 
     @property
     def usable(self) -> bool:
-        """Whether a write may succeed."""
-        return not self.full and self.world.loop.time() >= self._broken_until_s
+        """See ``Ground.usable``."""
+        return not self.out_of_order and self.world.loop.time() >= self._broken_until_s
+
+    def new_store(self) -> "SimulatedStore":
+        """See ``Ground.new_store``."""
+        return SimulatedStore(self)
+
+    def rows(self, query: str, *values: Any) -> Sequence[Row]:
+        """See ``Ground.rows``."""
+        return self._db.execute(query, values).fetchall()
+
+    def remove(self) -> None:
+        """Leaves nothing of it."""
+        self._db.close()
+        for suffix in ("", "-wal", "-shm", ".lock"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def write(self) -> None:
         """Lets a write fail, perhaps.
@@ -48,7 +64,7 @@ class Disk:
             apsw.FullError: There is no space.
             apsw.IOError: The disk failed.
         """
-        if self.full:
+        if self.out_of_order:
             self.world.trace("disk", "full")
             raise apsw.FullError("database or disk is full")
         now_s = self.world.loop.time()
@@ -60,26 +76,6 @@ class Disk:
         if now_s < self._broken_until_s:
             self.world.trace("disk", "failed")
             raise apsw.IOError("disk I/O error")
-
-    def note(self, results: Sequence[Result], buried: int) -> None:
-        """Takes note of what a commit wrote of tasks, and how many were purged until then."""
-        now_s = self.world.loop.time()
-        buried_s = self.world.history.buried_s
-        buried_s += [now_s] * (buried - len(buried_s))
-        for result in results:
-            for record in _records(result):
-                self.world.history.written(record, now_s)
-
-
-def _records(result: Result) -> list[TaskRecord]:
-    match result:
-        case TaskRecord():
-            return [result]
-        case Transition(record):
-            return [record]
-        case list():
-            return [claimed.transition.record for claimed in result]
-    return []
 
 
 class _Writer(Executor):
@@ -127,7 +123,7 @@ class SimulatedStore(SqliteStore):
         self._disk.write()
         super()._commit_now(results)
         self._disk.world.trace("disk", "committed", len(results))
-        self._disk.note(results, graves(self._db))
+        note(self._disk.world, results, graves(self._db))
         # What a real clock would measure, and with it who commits, differs from run to run.
         self._took_s = self._disk.world.weather.disk_s
         return results

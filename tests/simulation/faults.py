@@ -14,7 +14,7 @@ from inferry.v1.server_service_pb2 import (
     ResumeServerRequest,
 )
 from tests.simulation.backends import Backend
-from tests.simulation.host import BrokenError, Host
+from tests.simulation.site import BrokenError, Site
 from tests.simulation.world import World
 
 Metadata = tuple[tuple[str, str], ...]
@@ -23,9 +23,9 @@ Metadata = tuple[tuple[str, str], ...]
 class Faults:
     """Kills, stops, fills, jumps; and the operator, who registers and drains."""
 
-    def __init__(self, world: World, host: Host, backends: list[Backend], admin: Metadata) -> None:
+    def __init__(self, world: World, site: Site, backends: list[Backend], admin: Metadata) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.backends = backends
         self._admin = admin
         self._random = world.random("faults")
@@ -36,8 +36,13 @@ class Faults:
         weather, random = self.world.weather, self._random
         plan = [
             *((self._crash, weather.crash_n), (self._stop, weather.stop_n)),
-            *((self._jump, weather.jump_n), (self._fill, weather.full_n)),
+            # Clocks of machines that share tasks agree.
+            *(
+                (self._jump, 0 if self.site.several else weather.jump_n),
+                (self._fill, weather.full_n),
+            ),
             (self._operate, weather.operator_n if self.backends else 0),
+            (self._freeze, weather.halt_n if self.site.several else 0),
         ]
         harm = [self._later(random.uniform(0, within_s), act) for act, n in plan for _ in range(n)]
         for backend in self.backends:
@@ -54,10 +59,15 @@ class Faults:
     async def _crash(self) -> None:
         """Kills the gateway between any two steps of any of its tasks."""
         loop = self.world.loop
-        loop.at_step[loop.steps + self._random.choice((0, 3, 10, 40, 200))] = self.host.crash
+        loop.at_step[loop.steps + self._random.choice((0, 3, 10, 40, 200))] = self.site.pick().crash
 
     async def _stop(self) -> None:
-        await self.host.stop()
+        await self.site.pick().stop()
+
+    async def _freeze(self) -> None:
+        """Freezes a gateway, often for longer than others wait for it."""
+        lease_s = self.site.ground.lease_s
+        await self.site.pick().freeze(lease_s * self._random.choice((0.3, 1.2, 2.0)))
 
     async def _jump(self) -> None:
         most = int(self.world.weather.jump_s * 1_000)
@@ -68,9 +78,9 @@ class Faults:
     async def _fill(self) -> None:
         full_s = self._random.uniform(0, 2)
         self.world.excused_s += full_s
-        self.host.disk.full = True
+        self.site.ground.out_of_order = True
         await asyncio.sleep(full_s)
-        self.host.disk.full = False
+        self.site.ground.out_of_order = False
 
     async def _kill(self, backend: Backend) -> None:
         self.world.trace(backend.name, "dies")
@@ -96,7 +106,7 @@ class Faults:
             if self.world.happens(self.world.weather.hang_up_p):
                 patience_s = self._random.choice((0.0, 0.001, 0.05))
             try:
-                reply = await self.host.call(
+                reply = await self.site.call(
                     lambda life: life.server_stub.RegisterServer(request, metadata=self._admin),
                     patience_s,
                 )
@@ -137,7 +147,7 @@ class Faults:
             "DeregisterServer": DeregisterServerRequest(id=server_id, grace_ms=grace_ms),
         }
         try:
-            await self.host.call(
+            await self.site.call(
                 lambda life: getattr(life.server_stub, method)(
                     requests[method], metadata=self._admin
                 )

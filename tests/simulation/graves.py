@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 
 #: What a task has rows in; those of ``tasks`` last, for they number the graves.
-_TABLES = ("payloads", "outcomes", "events", "attempts", "tasks")
+TABLES = ("payloads", "outcomes", "events", "attempts", "tasks")
 #: Places are used again: those of graves lie apart, and each grave's from the others.
 _APART = 1_000_000
 #: Before the name of a table, for what was in it and was purged.
@@ -16,10 +16,10 @@ def dig(path: Path) -> None:
     """Prepares a database that has the schema and nothing else."""
     db = apsw.Connection(str(path))
     try:
-        for table in _TABLES:
+        for table in TABLES:
             db.execute(f"CREATE TABLE {KEPT}{table} AS SELECT * FROM {table} WHERE FALSE")
         db.execute(f"ALTER TABLE {KEPT}tasks ADD COLUMN until_ms INTEGER")
-        copies = "".join(f"{_copy(db, table)};" for table in _TABLES)
+        copies = "".join(f"{_copy(db, table)};" for table in TABLES)
         db.execute(f"CREATE TRIGGER keep AFTER INSERT ON tombstones BEGIN {copies} END")
     finally:
         db.close()

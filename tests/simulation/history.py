@@ -84,6 +84,8 @@ class History:
     happened: dict[tuple[str, int], float] = field(default_factory=dict)
     #: When each gateway began to start.
     starts_s: list[float] = field(default_factory=list)
+    #: Likewise, but of those alone that have nobody beside them: they leave a time of grace.
+    lone_starts_s: list[float] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     streams: list[Streamed] = field(default_factory=list)

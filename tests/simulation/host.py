@@ -1,45 +1,50 @@
-"""The machine that gateways run on: starts them, kills them, starts the next on the same disk."""
+"""A machine that gateways run on: starts them, kills them, freezes them, starts the next."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-from grpc import StatusCode
-from grpc.aio import AioRpcError
 
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
 from inferry.server.store import StoreError
-from tests.simulation.disk import Disk
+from tests.simulation.ground import Ground
 from tests.simulation.life import Life
 from tests.simulation.loop import SimulatedTask
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
-#: No call may end so.
-_BUGS = (StatusCode.INTERNAL, StatusCode.UNKNOWN)
-
-
-class BrokenError(Exception):
-    """A call of the gateway brought no answer: nobody knows what came of it."""
-
-
-class DownError(BrokenError):
-    """There was no gateway to call: nothing came of it."""
-
 
 class Host:
-    """Keeps a gateway running, one after the other, and takes the calls to it."""
+    """Keeps a gateway running, one after the other.
 
-    def __init__(self, world: World, network: Network, disk: Disk, config: Config) -> None:
+    Args:
+        world: The world.
+        network: What gateways reach backends by.
+        ground: What they stand on.
+        config: Their settings.
+        number: Which machine it is, from 1.
+        tasks: Takes whatever runs in any life.
+        alone: Whether there is no other.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        ground: Ground,
+        config: Config,
+        number: int,
+        tasks: dict[SimulatedTask, None],
+        *,
+        alone: bool,
+    ) -> None:
         self.world = world
         self.network = network
-        self.disk = disk
+        self.ground = ground
         self.config = config
         self.life: Life | None = None
+        self.number = number
         self._lives = 0
-        #: Whatever runs in any life.
-        self.tasks: dict[SimulatedTask, None] = {}
+        self._tasks = tasks
+        self._alone = alone
         #: Since when nobody serves, when nobody does; seconds.
         self._down_since_s = 0.0
 
@@ -51,12 +56,17 @@ class Host:
 
     async def _live(self) -> None:
         self._lives += 1
+        # Of the first machine they are numbered 1, 2, 3, of the second 101, 102, 103.
+        number = 100 * (self.number - 1) + self._lives
         life = self.life = Life(
-            self.world, self.network, self.disk, self.config, self._lives, self.tasks
+            self.world, self.network, self.ground, self.config, number, self._tasks
         )
         self.world.trace("gateway", life.number, "starts")
-        self.world.history.starts_s.append(self.world.loop.time())
-        starting = life.spawn(life.gateway.start())
+        history, now_s = self.world.history, self.world.loop.time()
+        history.starts_s.append(now_s)
+        if self._alone:
+            history.lone_starts_s.append(now_s)
+        starting = life.spawn(life.start())
         await asyncio.wait({starting})
         if life.dead:
             return
@@ -74,7 +84,7 @@ class Host:
         self.world.trace("gateway cannot start:", error)
         storage = isinstance(error, (StoreError, UnavailableError))
         # What broke before it was calm may be broken for a moment more.
-        if (self.world.calm and self.disk.usable) or not storage:
+        if (self.world.calm and self.ground.usable) or not storage:
             self.world.violate(f"the gateway does not start: {error!r}")
 
     def crash(self) -> None:
@@ -83,6 +93,7 @@ class Host:
             self.world.trace("gateway", self.life.number, "dies")
             if self.life.serving:
                 self._down_since_s = self.world.loop.time()
+            self.world.excused_s += self.ground.lease_s
             self.life.kill()
 
     async def stop(self) -> None:
@@ -92,63 +103,18 @@ class Host:
             return
         self.world.trace("gateway", life.number, "stops")
         life.serving, self._down_since_s = False, self.world.loop.time()
-        await asyncio.wait({life.spawn(life.gateway.stop())})
+        await asyncio.wait({life.spawn(life.stop())})
         self.crash()
 
-    async def call(
-        self,
-        ask: Callable[[Life], Awaitable[Any]],
-        patience_s: float | None = None,
-        *,
-        stream: bool = False,
-    ) -> Any:
-        """Calls the gateway over the network.
-
-        Args:
-            ask: Makes the call.
-            patience_s: When the caller hangs up; None for never.
-            stream: Whether it goes on for as long as its caller lives: it ends with it.
-
-        Raises:
-            DownError: There is no gateway.
-            BrokenError: No answer came.
-            AioRpcError: The gateway refused the call.
-        """
-        world = self.world
-        await world.travel()
+    async def freeze(self, for_s: float) -> None:
+        """Stops the gateway by a signal, if there is one, and lets it go on later."""
         life = self.life
-        if life is None or not life.serving:
-            raise DownError
-        cut = world.happens(world.weather.client_cut_p)
-        if cut and world.happens(0.3):
-            raise BrokenError
-        answering = life.spawn(_asked(ask, life))
-        answering.add_done_callback(_note)
-        try:
-            await asyncio.wait({answering}, timeout=patience_s)
-        except asyncio.CancelledError:
-            if stream:
-                answering.cancel()
-            raise
-        if not answering.done():
-            answering.cancel()
-            raise BrokenError
-        if answering.cancelled():
-            raise BrokenError
-        error = answering.exception()
-        await world.travel()
-        if cut:
-            raise BrokenError
-        if isinstance(error, AioRpcError) and error.code() in _BUGS and not life.dead:
-            world.violate(f"a call ended with {error.code().name}: {error.details()}")
-        return answering.result()
-
-
-async def _asked(ask: Callable[[Life], Awaitable[Any]], life: Life) -> Any:
-    return await ask(life)
-
-
-def _note(call: asyncio.Task[Any]) -> None:
-    """Takes note of a call's error, whether or not the caller is still there for it."""
-    if not call.cancelled():
-        call.exception()
+        if life is None or not life.serving or life.frozen:
+            return
+        self.world.trace("gateway", life.number, "is frozen")
+        self.world.excused_s += for_s + self.ground.lease_s
+        life.freeze()
+        await asyncio.sleep(for_s)
+        if not life.dead:
+            self.world.trace("gateway", life.number, "goes on")
+            life.thaw()

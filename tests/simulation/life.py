@@ -6,6 +6,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from functools import partial
 from random import Random
 from typing import Any, Never
 from unittest.mock import patch
@@ -14,18 +15,20 @@ import grpc
 import structlog
 
 from inferry.server.app import gateway as gateways
-from inferry.server.app import loops, use_cases, workers
+from inferry.server.app import lives, loops, rules, use_cases, workers
 from inferry.server.app.gateway import Gateway
+from inferry.server.app.lives import Lives
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
+from inferry.server.replica.tenure import Tenure
 from inferry.server.store import StoreError
 from inferry.server.task import ids
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.simulation.disk import Disk, SimulatedStore
+from tests.simulation.ground import Ground, MortalStore
 from tests.simulation.loop import SimulatedLoop, SimulatedTask
 from tests.simulation.network import Network, SimulatedOutbound
 from tests.simulation.world import World
@@ -64,7 +67,7 @@ class Life:
     Args:
         world: Where it lives.
         network: What it reaches backends by.
-        disk: What it finds and leaves.
+        ground: What it finds and leaves.
         config: Its settings.
         number: Which it is on its machine, from 1.
         running: Whatever runs in any life.
@@ -74,7 +77,7 @@ class Life:
         self,
         world: World,
         network: Network,
-        disk: Disk,
+        ground: Ground,
         config: Config,
         number: int,
         running: dict[SimulatedTask, None],
@@ -88,16 +91,50 @@ class Life:
         self.serving = False
         self.dead = False
         self.ended = asyncio.Event()
-        self.store = SimulatedStore(disk)
+        #: Stopped by a signal: nothing runs in it.
+        self.frozen = False
+        #: That of the gateway that runs in it now.
+        self.store: MortalStore
         self.clock = SteadyClock(self._notice, world, world.monotonic_ns)
+        self._ground = ground
+        self._edges = partial(_edges, self, network, world.random(f"life/{number}"))
         self._context = world.context
         self._context.run(_life.set, self)
-        with _edges(self, network, world.random(f"life/{number}")):
-            self.gateway = Gateway(config, PUBLIC_URL, self.clock)
-        self.task_stub: Any = TaskServiceStub(self.gateway.channel)
-        self.server_stub: Any = ServerServiceStub(self.gateway.channel)
-        self.queue_stub: Any = QueueServiceStub(self.gateway.channel)
-        self.worker_stub: Any = WorkerServiceStub(self.gateway.channel)
+        self._lives = self._context.run(Lives, config, PUBLIC_URL, self.clock)
+        channel = self._lives.channel
+        self.task_stub: Any = TaskServiceStub(channel)
+        self.server_stub: Any = ServerServiceStub(channel)
+        self.queue_stub: Any = QueueServiceStub(channel)
+        self.worker_stub: Any = WorkerServiceStub(channel)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that runs in it now."""
+        return self._lives.gateway
+
+    @property
+    def epoch(self) -> int:
+        """That of the gateway that runs in it now."""
+        return self.store.epoch.number
+
+    @property
+    def working(self) -> bool:
+        """Whether its gateway is there and has not lost its place."""
+        return self.serving and not self.frozen and not self.gateway.lost.is_set()
+
+    def build(self, *given: Any) -> Gateway:
+        """Makes a gateway to run in it."""
+        self.store = self._ground.new_store()
+        with self._edges():
+            return Gateway(*given)
+
+    async def start(self) -> None:
+        """Starts a gateway; see ``Lives.start``."""
+        await self._lives.start()
+
+    async def stop(self) -> None:
+        """Stops it in good order; see ``Lives.stop``."""
+        await self._lives.stop()
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs something in this process."""
@@ -124,6 +161,18 @@ class Life:
         self.store.kill()
         for task in list(self.tasks):
             task.cancel()
+        self.thaw()
+
+    def freeze(self) -> None:
+        """Lets nothing run in it."""
+        self.frozen = True
+        self.world.loop.hold(_is_frozen)
+
+    def thaw(self) -> None:
+        """Lets everything go on."""
+        if self.frozen:
+            self.frozen = False
+            self.world.loop.release()
 
 
 @contextmanager
@@ -171,8 +220,23 @@ def deterministic(loop: SimulatedLoop, world: World) -> Iterator[None]:
 
     loop.set_task_factory(make)
     loop.set_exception_handler(wrong)
-    with patch.object(ids, "new_ulid", world.new_ulid):
+    with (
+        patch.object(ids, "new_ulid", world.new_ulid),
+        patch.object(lives, "Gateway", lambda *given: _here().build(*given)),
+        patch.object(rules, "Tenure", partial(Tenure, monotonic_s=loop.time)),
+    ):
         yield
+
+
+def _is_frozen(context: Context) -> bool:
+    life = context.get(_life)
+    return life is not None and life.frozen
+
+
+def _here() -> Life:
+    life = _life.get()
+    assert life is not None
+    return life
 
 
 def _hear(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Never:

@@ -7,11 +7,14 @@ its random numbers, and a minute of waiting takes no time at all.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any
 
 _RESOLUTION_S = 1e-9
+
+#: Tells whether what runs in a context has to wait.
+Holds = Callable[[Context], bool]
 
 
 class StuckError(Exception):
@@ -35,6 +38,24 @@ class SimulatedTask(asyncio.Task[Any]):
         return self is other
 
 
+class _Ready(deque[asyncio.Handle]):
+    """What is to run next, but for what has to wait."""
+
+    def __init__(self, handles: Iterable[asyncio.Handle], holds: Holds) -> None:
+        super().__init__()
+        self._holds = holds
+        self.held: list[asyncio.Handle] = []
+        for handle in handles:
+            self.append(handle)
+
+    def append(self, handle: asyncio.Handle) -> None:
+        """Has it run next, or wait."""
+        if self._holds(handle._context):  # type: ignore[attr-defined]  # nothing else tells
+            self.held.append(handle)
+        else:
+            super().append(handle)
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs callbacks in the order that ``asyncio`` promises, on a clock of its own."""
 
@@ -51,6 +72,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps = 0
         #: Called before certain iterations.
         self.at_step: dict[int, Callable[[], None]] = {}
+        #: What is to wait from the next iteration on, if that is new.
+        self._holds: Holds | None = None
 
     def time(self) -> float:
         """Seconds since the loop was made, virtual ones."""
@@ -70,11 +93,31 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps += 1
         if self.steps in self.at_step:
             self.at_step.pop(self.steps)()
+        if self._holds is not None:
+            ready = self._ready
+            handles = [*ready.held, *ready] if isinstance(ready, _Ready) else ready
+            self._ready, self._holds = _Ready(handles, self._holds), None
         if timeout is None and not self._ready:
             raise StuckError
         if timeout and not self._ready:
             self._now_s += timeout
         return []
+
+    def hold(self, holds: Holds) -> None:
+        """Lets wait, from now on, whatever runs in some contexts.
+
+        Args:
+            holds: Tells which; it is asked whenever something is to run.
+        """
+        self._holds = holds
+
+    def release(self) -> None:
+        """Lets all that waits run now, unless it is held again."""
+        ready = self._ready
+        if isinstance(ready, _Ready):
+            held, ready.held = ready.held, []
+            for handle in held:
+                ready.append(handle)
 
     async def getaddrinfo(self, host: Any, port: Any, **_options: Any) -> Any:
         """Gives an address as it is: names are asked for in threads, which know no virtual time."""

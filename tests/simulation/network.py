@@ -25,15 +25,45 @@ class Process(Protocol):
     dead: bool
     clock: SteadyClock
 
+    @property
+    def epoch(self) -> int:
+        """That of the gateway that runs in it now."""
+
+
+#: Looks at a request.
+Inspect = Callable[[str, bytes, Process], None]
+
 
 class Network:
-    """Brings requests to backends, slowly, wrongly, or not at all."""
+    """Brings requests to backends, slowly, wrongly, or not at all.
 
-    def __init__(self, world: World) -> None:
+    Args:
+        world: The world.
+        apart: Whether it goes on while a gateway is frozen.
+    """
+
+    def __init__(self, world: World, *, apart: bool) -> None:
         self.world = world
+        self.apart = apart
         self.backends: dict[str, Backend] = {}
-        #: Looks at each request that leaves a gateway: its url and body.
-        self.inspect: Callable[[str, bytes], None] = lambda _url, _body: None
+        #: Looks at each request that leaves a gateway: its url and body, and whose it is.
+        self.inspect: Inspect = lambda _url, _body, _process: None
+
+    async def carry(self, url: str, body: bytes) -> Answer:
+        """Exchanges a request for its answer, whether or not its sender stands still meanwhile.
+
+        Raises:
+            ConnectError, AnswerError: See ``exchange``.
+        """
+        if not self.apart:
+            return await self.exchange(url, body)
+        carrying = self.world.loop.create_task(self.exchange(url, body), context=self.world.context)
+        try:
+            await asyncio.wait({carrying})
+        except asyncio.CancelledError:
+            carrying.cancel()
+            raise
+        return carrying.result()
 
     async def exchange(self, url: str, body: bytes) -> Answer:
         """Brings one request to its backend and the answer back.
@@ -100,10 +130,10 @@ class SimulatedOutbound:
             raise ConnectError("the process is dead")
         if timeout_s <= 0:
             raise ConnectError("no time is left to send the request")
-        self._network.inspect(url, body)
+        self._network.inspect(url, body, self._process)
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._network.exchange(url, body)
+                answer = await self._network.carry(url, body)
         except TimeoutError:
             raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
         if answer.body.startswith(SUCCESS):

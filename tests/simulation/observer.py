@@ -2,21 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import apsw
 import orjson
 
 from inferry.server.config import Config
-from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.record import ServerStatus
 from inferry.server.queue.fair_queue import LineId
 from inferry.server.queue.flow import Key
+from inferry.server.store import POSITION_BITS
 from tests.simulation.crew.overseer import Overseer
-from tests.simulation.host import Host
+from tests.simulation.ground import Row
 from tests.simulation.life import Life
+from tests.simulation.network import Process
+from tests.simulation.site import Site
 from tests.simulation.world import World
 
 _STEP_S = 1.0
@@ -28,6 +29,10 @@ _FORGET_LATE_S = 11.0 + _STEP_S
 _ARRIVED_S = 1.0
 #: How long a task may wait while a server is free for it: two looks of ours.
 _WAIT_LOOKS = 3
+#: Until each gateway has looked at what others stored, and again at what changed meanwhile.
+_FOLLOW_LOOKS = 3
+#: How late others may take over from a gateway that is gone, and follow up all that it left.
+_TAKE_LATE_S = 4.0
 _ROUTES = 6
 #: So much longer if memory has no room for a task of each of six routes, which then take turns.
 _TURNS_LOOKS = 3
@@ -38,13 +43,17 @@ _QUEUED = (
     "SELECT id, tenant, type, route, priority, queued_ms FROM tasks "
     "WHERE status = 1 AND server_id IS NULL"
 )
-_COUNTED = "SELECT tenant, type, tasks FROM waiting"
+_COUNTED = (
+    "SELECT tenant, type, CAST(sum(tasks) AS bigint) FROM waiting "
+    "GROUP BY tenant, type HAVING sum(tasks) <> 0"
+)
 _OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
 _OVERDUE = "SELECT 1 FROM tasks WHERE purge_ms > 0 AND purge_ms <= ? LIMIT 1"
 _CLAIMED = (
-    "SELECT 1 FROM events JOIN tasks USING (task_number) "
+    f"SELECT events.position >> {POSITION_BITS} FROM events JOIN tasks USING (task_number) "
     "WHERE id = ? AND kind = 2 AND events.attempt = ?"
 )
+_BURIED = "SELECT 1 FROM replicas WHERE number = ? AND dead"
 _HELD = (
     "SELECT tasks.id FROM tasks JOIN servers ON servers.id = server_id WHERE status < 3 "
     "AND servers.url = ? AND started_ms < ?"
@@ -59,7 +68,7 @@ _RUNNING = "SELECT server_id FROM tasks WHERE status < 3 AND server_id IS NOT NU
 #: Attempts that timed out or were aborted, other than by their server's own word.
 _STOPPED = (
     "SELECT id, number, attempts.server_id, ended_ms FROM attempts JOIN tasks USING (task_number) "
-    "WHERE outcome IN (6, 7) AND ended_ms > ? AND (digest = x'' OR attempt > number)"
+    "WHERE outcome IN (6, 7) AND ended_ms > ? AND (length(digest) = 0 OR attempt > number)"
 )
 #: A report may come to a gateway so long before it is looked at.
 _HEARD_MS = 1_000
@@ -68,50 +77,62 @@ _EXACT_MS = 100
 
 
 class Observer:
-    """Reads the file beside the gateway, and the gateway's books."""
+    """Reads the store beside the gateways, and their books.
 
-    def __init__(self, world: World, host: Host, config: Config, overseer: Overseer) -> None:
+    Args:
+        world: The world.
+        site: Where the gateways are.
+        config: Their settings.
+        overseer: Looks at workers.
+    """
+
+    def __init__(self, world: World, site: Site, config: Config, overseer: Overseer) -> None:
         self._overseer = overseer
         self.world = world
-        self.host = host
+        self.site = site
         self._noticed_s = config.lease_ms / 1_000 + _LEASE_LATE_S
         self._forgotten_s = config.forget_after_ms / 1_000 + _FORGET_LATE_S
         self._rest_longest_ms = config.rest_longest_ms
         self._cancel_grace_ms = config.cancel_grace_ms
         self._wait_looks = _WAIT_LOOKS + (_TURNS_LOOKS if config.queue_window < _ROUTES else 0)
-        #: Since when the gateway can do its work.
+        #: How long gateways may take until they follow what is stored; looks.
+        self._patience = _FOLLOW_LOOKS if site.ground.lease_s else 0
+        #: How long what happened to one of them may concern the others.
+        self._settle_s = site.ground.lease_s + _TAKE_LATE_S if site.several else 0.0
+        #: Since when the gateways can do their work.
         self._able_s = 0.0
+        self._disturbed_s = 0.0
         self._excused_s = 0.0
-        self._db = apsw.Connection(str(host.disk.path), flags=apsw.SQLITE_OPEN_READONLY)
-        #: Looks in a row that found a task waiting although a server was free.
-        self._idle: dict[str, int] = {}
-        #: Attempts of servers that are no more, at the last look.
-        self._orphaned: set[tuple[str, object]] = set()
+        #: What was wrong at the last look, and at how many in a row.
+        self._wrong: dict[object, int] = {}
+        self._before: dict[object, int] = {}
 
-    def close(self) -> None:
-        """Lets go of the file."""
-        self._db.close()
-
-    def dispatched(self, url: str, body: bytes) -> None:
-        """A request leaves the gateway: what it tells a backend must be on disk."""
+    def dispatched(self, url: str, body: bytes, process: Process) -> None:
+        """A request leaves a gateway: what it tells a backend must be stored."""
         if urlsplit(url).path != "/process":
             return
         said = orjson.loads(body)
-        self.left(said["id"], said["attempt"])
+        self.left(said["id"], said["attempt"], process)
 
-    def left(self, task_id: str, attempt: int) -> None:
-        """An attempt leaves the gateway for its server."""
-        if not self._db.execute(_CLAIMED, (task_id, attempt)).fetchall():
+    def left(self, task_id: str, attempt: int, process: Process) -> None:
+        """An attempt leaves a gateway for its server."""
+        claims = self._rows(_CLAIMED, task_id, attempt)
+        if not claims:
             self.world.violate(f"{task_id} was dispatched before its claim was on disk")
-        self._look_at_slots()
+        elif claims != [(process.epoch,)]:
+            self.world.violate(
+                f"replica {process.epoch} calls for attempt {attempt} of {task_id}, which replica "
+                f"{claims[0][0]} began"
+            )
+        if self.site.several and self._rows(_BURIED, process.epoch):
+            self.world.violate(f"replica {process.epoch} is dead, and calls for {task_id}")
+        self._look_at_slots(process)
 
-    def _look_at_slots(self) -> None:
+    def _look_at_slots(self, process: Process) -> None:
         """No server has more attempts than slots; those count that it may not know are over."""
-        life = self.host.life
-        assert life is not None
         history = self.world.history
         held = Counter(server_id for (server_id,) in self._rows(_RUNNING))
-        since_ms = life.clock.now_ms() - self._cancel_grace_ms + _EXACT_MS
+        since_ms = process.clock.now_ms() - self._cancel_grace_ms + _EXACT_MS
         for task_id, number, server_id, ended_ms in self._rows(_STOPPED, since_ms):
             attempt = task_id, number
             heard = history.heard_ms.get(attempt, 0) > ended_ms - _HEARD_MS
@@ -122,8 +143,8 @@ class Observer:
             if held[server_id] > slots:
                 self.world.violate(f"{server_id} has {held[server_id]} tasks and {slots} slots")
 
-    def _rows(self, query: str, *values: int) -> list[Any]:
-        return self._db.execute(query, values).fetchall()
+    def _rows(self, query: str, *values: Any) -> Sequence[Row]:
+        return self.site.ground.rows(query, *values)
 
     async def run(self) -> None:
         """Looks every second whether a task waits for nothing."""
@@ -132,32 +153,34 @@ class Observer:
             self._look()
 
     def _look(self) -> None:
-        life = self.host.life
-        able = life is not None and life.serving and not life.store.failed.is_set()
-        if not able or not self.host.disk.usable or self._excused_s != self.world.excused_s:
-            self._excused_s, self._able_s = self.world.excused_s, self.world.loop.time()
-        if life is None or self._able_s == self.world.loop.time():
-            self._idle.clear()
-            self._orphaned.clear()
+        now_s, lives = self.world.loop.time(), self.site.lives
+        able = bool(lives) and not any(life.store.failed.is_set() for life in lives)
+        if not able or not self.site.ground.usable or self._excused_s != self.world.excused_s:
+            self._excused_s, self._disturbed_s = self.world.excused_s, now_s
+        self._able_s = self._disturbed_s + self._settle_s
+        if self._able_s >= now_s:
+            self._wrong.clear()
             return
-        now = life.clock.now_ms()
-        self._look_at_the_servers(life)
-        self._look_at_the_queue(life)
-        fleet = life.gateway._memory.fleet
-        self._look_at_the_dead(fleet, now)
-        self._look_at_rests(fleet, now)
-        self._overseer.look(self._db, life, self._able_s)
-        before, self._idle = self._idle, {}
-        queue = life.gateway._memory.queue
-        for row in self._db.execute(_WAITING, (now,)).fetchall():
+        self._before, self._wrong = self._wrong, {}
+        for life in lives:
+            self._look_at_the_servers(life)
+            self._look_at_the_queue(life)
+            self._look_at_the_dead(life)
+            self._look_at_rests(life)
+        self._look_at_orphans()
+        self._overseer.look(self.site.ground, lives[0], self._able_s)
+        now = lives[0].clock.now_ms()
+        for row in self._rows(_WAITING, now):
             task_id, route = str(row[0]), str(row[1])
-            if (
-                queue.pause_of(route.split("\n", maxsplit=1)[0]) is None
-                and fleet.choose(route, now) is not None
-            ):
-                looks = self._idle[task_id] = before.get(task_id, 0) + 1
-                if looks > self._wait_looks:
-                    self.world.violate(f"{task_id} waits although a server is free for it")
+            if any(_could_take(life, route, now) for life in lives):
+                free = f"{task_id} waits although a server is free for it"
+                self._note(task_id, free, self._wait_looks + self._patience)
+
+    def _note(self, key: object, wrong: str, looks: int) -> None:
+        """Notes that something is wrong; it may be so for so many looks in a row."""
+        self._wrong[key] = self._before.get(key, 0) + 1
+        if self._wrong[key] > looks:
+            self.world.violate(wrong)
 
     def _look_at_the_queue(self, life: Life) -> None:
         """What waits is counted, and is in memory or known to be looked for."""
@@ -172,9 +195,8 @@ class Observer:
         window, here = backlog.window, {*backlog._queue, *backlog._claims._claiming}
         missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
         if missing != window.missed.pairs or len(here) + missing.total() != len(rows):
-            self.world.violate(
-                f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
-            )
+            missed = f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
+            self._note((life.number, "missing"), missed, self._patience)
         outside: dict[LineId, Key] = {}
         for task_id, tenant, _, route, priority, queued_ms in rows:
             line, key = (route, tenant, priority), (queued_ms, task_id)
@@ -182,60 +204,64 @@ class Observer:
             if task_id not in here:
                 outside[line] = min(key, outside.get(line, key))
                 if end is not None and key < end:
-                    self.world.violate(f"{task_id} waits, and memory takes it for being there")
+                    there = f"{task_id} waits, and memory takes it for being there"
+                    self._note((life.number, task_id), there, self._patience)
         for one in backlog._queue._tasks.values():
             # One that was delayed may have come before its line was full.
             if not one.not_before_ms and one.key > outside.get(one.line, one.key):
-                self.world.violate(f"{one.id} is in memory before others of its line")
+                early = f"{one.id} is in memory before others of its line"
+                self._note((life.number, "early", one.id), early, self._patience)
 
-    def _look_at_rests(self, fleet: Fleet, now: int) -> None:
+    def _look_at_rests(self, life: Life) -> None:
         """A server that registered or was resumed rests no more, and none rests for long."""
-        for backend in self.host.network.backends.values():
+        fleet, now = life.gateway._memory.fleet, life.clock.now_ms()
+        for backend in self.site.network.backends.values():
             member = fleet.find(("", backend.url, backend.name))
-            if member is None or member.status is not ServerStatus.RESTING:
+            if member is None or not member.owned or member.status is not ServerStatus.RESTING:
                 continue
             if backend.refused_s + _ARRIVED_S < backend.welcomed_s:
-                self.world.violate(f"{backend.name} rests, though it was welcomed since it refused")
+                rests = f"{backend.name} rests, though it was welcomed since it refused"
+                self._note((backend.name, "rests"), rests, self._patience)
             if member.rest.until_ms - now > self._rest_longest_ms:
                 self.world.violate(f"{backend.name} rests for {member.rest.until_ms - now} ms")
 
-    def _look_at_the_dead(self, fleet: Fleet, now_ms: int) -> None:
+    def _look_at_the_dead(self, life: Life) -> None:
         """A server that died frees its tasks by the rules within its lease, and is forgotten."""
-        long_ago = now_ms - int(self._noticed_s * 1_000)
-        for backend in self.host.network.backends.values():
-            if backend.died_s is None:
+        fleet, now_s = life.gateway._memory.fleet, self.world.loop.time()
+        long_ago = life.clock.now_ms() - int(self._noticed_s * 1_000)
+        for backend in self.site.network.backends.values():
+            member = fleet.find(("", backend.url, backend.name))
+            if backend.died_s is None or member is None or not member.owned:
                 continue
             since_s = max(backend.died_s, self._able_s)
-            if self.world.loop.time() - since_s > self._noticed_s:
-                for (task_id,) in self._db.execute(_HELD, (backend.url, long_ago)).fetchall():
+            if now_s - since_s > self._noticed_s:
+                for (task_id,) in self._rows(_HELD, backend.url, long_ago):
                     self.world.violate(f"{task_id} is still held by {backend.name}, which is dead")
             since_s = max(since_s, backend.welcomed_s)
-            member = fleet.find(("", backend.url, backend.name))
-            if self.world.loop.time() - since_s > self._forgotten_s and member is not None:
+            if now_s - since_s > self._forgotten_s:
                 drains = member.status is ServerStatus.DRAINING
                 if not drains and not member.active:
                     self.world.violate(f"{backend.name} is dead and not forgotten")
 
     def _look_at_the_servers(self, life: Life) -> None:
-        """The servers that the gateway knows are those on its disk."""
+        """The servers that a gateway knows are those that are stored."""
         if life.gateway._committer._runner is not None:
             return
-        stored = {tuple(row) for row in self._db.execute(_SERVERS).fetchall()}
+        stored = {tuple(row) for row in self._rows(_SERVERS)}
         records = [member.record for member in life.gateway._memory.fleet]
-        known = {
-            (one.id, one.url, one.name, one.max_concurrent, int(one.draining)) for one in records
-        }
+        known = {(one.id, one.url, one.name, one.max_concurrent, one.draining) for one in records}
         if stored != known:
-            self.world.violate(f"servers on disk are {stored}, in memory {known}")
+            differ = f"servers on disk are {stored}, in memory {known}"
+            self._note((life.number, "servers"), differ, self._patience)
 
-        found = self._db.execute(_ORPHANED).fetchall()
-        before, self._orphaned = self._orphaned, {(str(row[0]), row[1]) for row in found}
-        for task_id, attempt in before & self._orphaned:
-            self.world.violate(f"attempt {attempt} of {task_id} is held by a server that is gone")
+    def _look_at_orphans(self) -> None:
+        for task_id, attempt in self._rows(_ORPHANED):
+            held = f"attempt {attempt} of {task_id} is held by a server that is gone"
+            self._note((task_id, attempt), held, 1 + self._patience)
 
     async def until_final(self) -> None:
         """Waits until no task is open."""
-        await self._until(lambda: not self._db.execute(_OPEN).fetchall())
+        await self._until(lambda: not self._rows(_OPEN))
 
     async def until_free(self) -> None:
         """Waits until no server holds a slot and nobody is counted as waiting."""
@@ -246,10 +272,8 @@ class Observer:
         await self._until(self._purged)
 
     def _purged(self) -> bool:
-        life = self.host.life
-        if life is None or not life.serving:
-            return False
-        return not self._db.execute(_OVERDUE, (life.clock.now_ms(),)).fetchall()
+        life = self.site.life
+        return life is not None and not self._rows(_OVERDUE, life.clock.now_ms())
 
     async def _until(self, true: Callable[[], bool]) -> None:
         # Nothing announces it: that is for the gateway, whose word is not taken here.
@@ -257,17 +281,24 @@ class Observer:
             await asyncio.sleep(_STEP_S)
 
     def _free(self) -> bool:
-        life = self.host.life
-        if life is None or not life.serving:
-            return False
-        waiting = life.gateway._memory.queue.waiting
-        return not waiting and not any(member.active for member in life.gateway._memory.fleet)
+        lives = self.site.lives
+        return bool(lives) and not any(
+            life.gateway._memory.queue.waiting
+            or any(member.active for member in life.gateway._memory.fleet)
+            for life in lives
+        )
 
     def situation(self) -> str:
         """Tells what is still open."""
-        life = self.host.life
-        members = [] if life is None else list(life.gateway._memory.fleet)
+        members = [one for life in self.site.lives for one in life.gateway._memory.fleet]
         held = {member.record.name: member.active for member in members if member.active}
-        waiting = 0 if life is None else life.gateway._memory.queue.waiting
-        open_ = self._db.execute(_OPEN).fetchall()
+        waiting = [life.gateway._memory.queue.waiting for life in self.site.lives]
+        open_ = self._rows(_OPEN)
         return f"tasks {open_}, slots {held}, {waiting} counted as waiting"
+
+
+def _could_take(life: Life, route: str, now_ms: int) -> bool:
+    """Whether a gateway has a server that is free for a task of a route."""
+    memory = life.gateway._memory
+    paused = memory.queue.pause_of(route.split("\n", maxsplit=1)[0]) is not None
+    return not paused and memory.fleet.choose(route, now_ms) is not None

@@ -16,7 +16,7 @@ from inferry.v1.task_service_pb2 import (
     RetryTasksRequest,
 )
 from tests.simulation.clients import TYPES, Metadata
-from tests.simulation.host import BrokenError, Host
+from tests.simulation.site import BrokenError, Site
 from tests.simulation.world import World
 
 #: What a call of an operator may be refused with.
@@ -26,9 +26,9 @@ _FINE = (StatusCode.UNAVAILABLE, StatusCode.NOT_FOUND)
 class Onlooker:
     """Somebody who may see and do everything, and does."""
 
-    def __init__(self, world: World, host: Host, metadata: Metadata) -> None:
+    def __init__(self, world: World, site: Site, metadata: Metadata) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self._metadata = metadata
         self._random = world.random("onlooker")
 
@@ -71,7 +71,7 @@ class Onlooker:
     async def _call(self, stub: str, method: str, request: Any) -> Any:
         """Calls the gateway; None if there was no answer."""
         try:
-            reply = await self.host.call(
+            reply = await self.site.call(
                 lambda life: getattr(getattr(life, stub), method)(request, metadata=self._metadata)
             )
         except BrokenError:

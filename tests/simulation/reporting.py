@@ -13,8 +13,8 @@ from grpc.aio import AioRpcError
 from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.v1.task_service_pb2 import ReportTaskRequest, UpdateTaskRequest
 from tests.simulation.history import Report, Streamed
-from tests.simulation.host import BrokenError, Host
 from tests.simulation.life import Life
+from tests.simulation.site import BrokenError, Site
 from tests.simulation.world import World
 
 #: How often a careful backend repeats a callback that did not arrive.
@@ -44,17 +44,17 @@ class Reporter:
 
     Args:
         world: Where it lives.
-        host: What it calls.
+        site: What it calls.
         name: Of the backend.
         start: Runs something that dies with the backend.
         stopped: Takes the attempts that the gateway wants stopped.
     """
 
     def __init__(
-        self, world: World, host: Host, name: str, start: Start, stopped: set[tuple[str, int]]
+        self, world: World, site: Site, name: str, start: Start, stopped: set[tuple[str, int]]
     ) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.name = name
         self.start = start
         self._stopped = stopped
@@ -86,7 +86,7 @@ class Reporter:
             return life.task_stub.UpdateTask(request)
 
         try:
-            reply = await self.host.call(arrive)
+            reply = await self.site.call(arrive)
         except BrokenError:
             return False
         except AioRpcError as error:
@@ -144,7 +144,7 @@ class Stream:
     async def _bring(self) -> bool:
         job, reporter = self._job, self._reporter
         try:
-            reply = await reporter.host.call(
+            reply = await reporter.site.call(
                 lambda life: life.task_stub.ReportTask(self._requests(life)), stream=True
             )
         except BrokenError:

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 
 from inferry.server.access.tokens import Role, issue_token
 from inferry.server.config import Config
-from inferry.server.store.sqlite.store import SqliteStore
-from tests.simulation import checker, graves, stored
+from tests.simulation import checker, stored
 from tests.simulation.backends import Backend
 from tests.simulation.clients import TYPES, Client
 from tests.simulation.crew.afterwards import check_given, taken_back
@@ -23,14 +22,15 @@ from tests.simulation.crew.books import Books
 from tests.simulation.crew.harm import Harm
 from tests.simulation.crew.overseer import Overseer
 from tests.simulation.crew.worker import Worker
-from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults, Metadata
-from tests.simulation.host import Host
+from tests.simulation.ground import Ground
 from tests.simulation.life import deterministic, quiet
 from tests.simulation.loop import SimulatedLoop, StuckError
 from tests.simulation.network import Network
 from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
+from tests.simulation.setup import LEASE_MS, Lay, Setup
+from tests.simulation.site import Site
 from tests.simulation.timeouts import Allowance
 from tests.simulation.world import EPOCH_MS, ViolationError, World
 
@@ -39,6 +39,8 @@ SECRET = sha256(b"simulation").hexdigest()
 _CHAOS_S = 10.0
 #: What the rest may take at most: no timeout of a task is longer.
 _CALM_S = 120.0
+#: What the end of a task may take that is cancelled.
+_TIDY_S = 10.0
 _TOKEN_S = 10 * 365 * 86_400
 #: On this file system a file costs no disk.
 _MEMORY = Path("/dev/shm")
@@ -61,13 +63,14 @@ class Simulator:
     """Runs seeds, one after the other, in a folder of its own.
 
     Args:
-        folder: For databases.
+        folder: For files.
+        setup: What worlds are made of.
+        lay: Lays what gateways stand on.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._template = folder / "template.db"
-        asyncio.run(_make(self._template))
+    def __init__(self, folder: Path, setup: Setup, lay: Lay) -> None:
+        self._setup = setup
+        self._lay = lay
         self._config = Config(
             data_dir=folder,
             jwt_secret=SecretStr(SECRET),
@@ -75,6 +78,7 @@ class Simulator:
             grace_ms=500,
             cancel_grace_ms=3_000,
             lease_ms=3_000,
+            replica_lease_ms=LEASE_MS,
             restart_grace_ms=1_500,
             probe_interval_ms=3_000,
             probe_timeout_ms=1_000,
@@ -91,8 +95,8 @@ class Simulator:
         """Runs one seed to its end."""
         loop = SimulatedLoop()
         world = World(seed, loop, show=show)
-        disk = Disk(world, self._folder, self._template)
-        scene = _Scene(world, disk, self._config)
+        ground = self._lay(world)
+        scene = _Scene(world, ground, self._config, self._setup.replicas)
         failure = ""
         try:
             with deterministic(loop, world):
@@ -104,14 +108,14 @@ class Simulator:
         finally:
             scene.end()
             loop.close()
-            _remove(disk.path)
+            ground.remove()
         return Verdict(seed, failure, world.trace_hash, scene.tasks, loop.time())
 
 
 class _Scene:
     """Who is there, and what they do, in order."""
 
-    def __init__(self, world: World, disk: Disk, config: Config) -> None:
+    def __init__(self, world: World, ground: Ground, config: Config, replicas: int) -> None:
         self.world = world
         self.tasks = 0
         random = world.random("scene")
@@ -125,7 +129,9 @@ class _Scene:
             }
         )
         self._config = config
-        self._host = host = Host(world, Network(world), disk, config)
+        self._site = site = Site(
+            world, Network(world, apart=replicas > 1), ground, config, replicas
+        )
         self._backends = []
         dialling = world.random("scene/workers")
         workers, only = dialling.choice(((0, False), (0, False), (1, False), (1, True), (2, True)))
@@ -133,23 +139,23 @@ class _Scene:
             types = () if random.random() < 0.3 else tuple(random.sample(TYPES, 2))
             capabilities = (*types, "gpu") if types and random.random() < 0.5 else types
             name, slots = f"backend-{number}", random.choice((1, 2, 10))
-            backend = Backend(world, host, name, capabilities, slots)
+            backend = Backend(world, site, name, capabilities, slots)
             if not only:
-                host.network.backends[name] = backend
+                site.network.backends[name] = backend
                 self._backends.append(backend)
         admin = _bearer(Role.ADMIN, "operator")
-        self._faults = Faults(world, host, self._backends, admin)
+        self._faults = Faults(world, site, self._backends, admin)
         self._workers: list[Worker] = []
         self._books = Books(world)
         overseer = Overseer(world, self._workers, self._books, config)
-        self._observer = Observer(world, host, config, overseer)
+        self._observer = Observer(world, site, config, overseer)
         self._books.look = self._observer.left
         for number in range(workers):
             types = () if dialling.random() < 0.3 else tuple(dialling.sample(TYPES, 2))
             self._workers.append(
                 Worker(
                     world,
-                    host,
+                    site,
                     f"worker-{number}",
                     (*types, "gpu") if types and dialling.random() < 0.5 else types,
                     dialling.choice((1, 2, 10)),
@@ -158,10 +164,10 @@ class _Scene:
                     config=config,
                 )
             )
-        self._harm = Harm(world, host, self._workers, admin)
-        self._onlooker = Onlooker(world, host, admin)
+        self._harm = Harm(world, site, self._workers, admin)
+        self._onlooker = Onlooker(world, site, admin)
         self._clients = [
-            Client(world, host, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
+            Client(world, site, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
             for number in range(random.choice((1, 2, 3, 4)))
         ]
         self._each = random.choice((1, 2, 4, 6))
@@ -173,20 +179,20 @@ class _Scene:
             ViolationError: The gateway broke a promise.
         """
         world = self.world
-        self._host.network.inspect = self._observer.dispatched
-        world.spawn(self._host.run())
+        self._site.network.inspect = self._observer.dispatched
+        world.spawn(self._site.run())
         world.spawn(self._observer.run())
         # A server that dies last is away for 20 s, and then has to register again.
         await self._within(_CHAOS_S * 6, self._chaos(), "the chaos did not end")
         world.trace("calm")
         world.calm = True
-        self._host.disk.full = False
+        self._site.ground.out_of_order = False
         await self._within(_CALM_S, self._calm(), "stuck")
         await self._within(_CALM_S, self._observer.until_final(), "tasks that never end")
         await self._within(_CALM_S, self._observer.until_free(), "books that never close")
         await self._within(_CALM_S, self._observer.until_purged(), "tasks that are kept for ever")
-        self._host.crash()
-        tasks = stored.read(self._host.disk.path, self._config.tombstone_ms)
+        self._site.crash()
+        tasks = stored.read(self._site.ground, self._config.tombstone_ms)
         self.tasks = len(tasks)
         config = self._config
         slack_ms = int(world.excused_s * 1_000)
@@ -194,7 +200,7 @@ class _Scene:
         excused = taken_back(tasks, self._books)
         broken = checker.check(tasks, world.history, allowance, excused)
         broken += check_given(tasks, world.history, self._books, config.worker_acknowledge_ms)
-        broken += stored.leftovers(self._host.disk.path)
+        broken += stored.leftovers(self._site.ground)
         if broken:
             raise ViolationError("; ".join(broken))
 
@@ -232,15 +238,14 @@ class _Scene:
 
     def end(self) -> None:
         """Ends whatever still runs."""
-        self._observer.close()
         loop = self.world.loop
-        self._host.crash()
+        self._site.crash()
         loop.at_step.clear()
-        pending = [*self.world.tasks, *self._host.tasks]
-        for task in pending:
-            task.cancel()
-        if pending:
-            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        while pending := [*self.world.tasks, *self._site.tasks]:
+            # Who tidies up when it is cancelled may wait once more, for what will never come.
+            for task in pending:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(pending, timeout=_TIDY_S))
 
 
 def _worker_settings(random: Random) -> dict[str, int]:
@@ -253,27 +258,15 @@ def _worker_settings(random: Random) -> dict[str, int]:
     }
 
 
-async def _make(path: Path) -> None:
-    store = SqliteStore(path)
-    await store.open()
-    await store.close()
-    graves.dig(path)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
 def _bearer(role: Role, tenant: str) -> Metadata:
     token = issue_token(SECRET.encode(), tenant, role, tenant, _TOKEN_S, EPOCH_MS - 86_400_000)
     return (("authorization", f"Bearer {token}"),)
 
 
 @contextmanager
-def simulator() -> Iterator[Simulator]:
+def simulator(setup: Setup) -> Iterator[Simulator]:
     """Makes a simulator in a folder that goes away with it."""
     place = _MEMORY if _MEMORY.is_dir() else None
     folder = tempfile.TemporaryDirectory(prefix="inferry-simulation-", dir=place)
-    with folder as name, quiet():
-        yield Simulator(Path(name))
+    with folder as name, quiet(), setup.grounds(Path(name)) as lay:
+        yield Simulator(Path(name), setup, lay)

@@ -192,9 +192,9 @@ def test_a_clock_that_ends_a_task_before_its_time_is_seen() -> None:
 
 def test_a_clock_that_leaves_no_grace_after_a_restart_is_seen() -> None:
     scene = expired(2_000)
-    scene.history.starts_s += [0.0, 1.9]
+    scene.history.lone_starts_s += [0.0, 1.9]
     assert "the timeout queue ended it after 100 ms, 1000 it has" in scene.broken()
-    scene.history.starts_s[1] = 1.0
+    scene.history.lone_starts_s[1] = 1.0
     assert not scene.broken()
 
 

@@ -87,6 +87,11 @@ class Weather:
     #: A worker never stops what it is told to stop.
     deaf_p: float
 
+    #: Gateways that share a database tell each other that there is news; else they look.
+    notices: bool
+    #: Gateways among others that are frozen.
+    halt_n: int
+
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Draws the weather of a world."""
@@ -143,4 +148,6 @@ class Weather:
             deny_p=seldom(0.3, 0.25),
             mislist_p=seldom(0.3, 0.25),
             deaf_p=seldom(0.5),
+            notices=random.random() < 0.6,
+            halt_n=few(3, 0.5),
         )

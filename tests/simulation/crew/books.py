@@ -14,6 +14,7 @@ from tests.simulation.world import World
 
 if TYPE_CHECKING:
     from tests.simulation.crew.wire import Wire
+    from tests.simulation.life import Life
 
 Key = tuple[str, int]
 
@@ -48,7 +49,7 @@ class Books:
     def __init__(self, world: World) -> None:
         self.world = world
         #: Looks at what is on disk of an attempt that leaves a gateway.
-        self.look: Callable[[str, int], None] = lambda _task_id, _attempt: None
+        self.look: Callable[[str, int, Life], None] = lambda _task_id, _attempt, _life: None
         #: All that left for workers.
         self.given: dict[Key, Given] = {}
         #: The newest stream of each worker, by its id.
@@ -69,7 +70,7 @@ class Books:
         for assignment in message.assignments:
             key = assignment.task_id, assignment.attempt
             self.world.trace(wire.name, "is given", *key)
-            self.look(*key)
+            self.look(*key, wire.life)
             if key in self.given:
                 self.world.violate(f"attempt {key[1]} of {key[0]} was given away twice")
             self.given[key] = Given(now_s, wire.life.clock.now_ms())

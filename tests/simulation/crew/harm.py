@@ -16,7 +16,7 @@ from inferry.v1.server_service_pb2 import (
 )
 from tests.simulation.crew.wire import Metadata
 from tests.simulation.crew.worker import Worker
-from tests.simulation.host import BrokenError, Host
+from tests.simulation.site import BrokenError, Site
 from tests.simulation.world import World
 
 
@@ -25,16 +25,16 @@ class Harm:
 
     Args:
         world: The world.
-        host: The gateway's.
+        site: The gateway's.
         workers: All of them.
         admin: An operator's token.
     """
 
     def __init__(
-        self, world: World, host: Host, workers: Sequence[Worker], admin: Metadata
+        self, world: World, site: Site, workers: Sequence[Worker], admin: Metadata
     ) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.workers = workers
         self._admin = admin
         self._random = world.random("harm")
@@ -100,7 +100,7 @@ class Harm:
     async def _try(self, method: str, request: Any) -> Any:
         """Calls the gateway; None if it did not do it."""
         try:
-            return await self.host.call(
+            return await self.site.call(
                 lambda life: getattr(life.server_stub, method)(request, metadata=self._admin)
             )
         except BrokenError:

@@ -1,14 +1,12 @@
 """Looks at workers and at what gateways take them to have: it differs for as long as it may."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import apsw
 
 from inferry.server.config import Config
 from tests.simulation.crew.books import Books, Key
 from tests.simulation.crew.process import Process
 from tests.simulation.crew.worker import Worker
+from tests.simulation.ground import Ground
 from tests.simulation.life import Life
 from tests.simulation.world import World
 
@@ -58,18 +56,18 @@ class Overseer:
         #: For how long each worker was idle though work waited, at the last look.
         self._idle: tuple[Life | None, dict[str, int]] = (None, {})
 
-    def look(self, db: apsw.Connection, life: Life, able_s: float) -> None:
+    def look(self, ground: Ground, life: Life, able_s: float) -> None:
         """Looks once.
 
         Args:
-            db: What is on disk.
+            ground: What is stored.
             life: The gateway.
             able_s: Since when it can do its work.
         """
         now_s, now_ms = self.world.loop.time(), life.clock.now_ms()
         for worker in self.workers:
             worker.look()
-            open_ = _open(db, worker)
+            open_ = _open(ground, worker)
             self._look_at_the_unacknowledged(open_, now_ms, now_s, able_s)
             if worker.dead_s is not None:
                 self._look_at_the_dead(worker, open_, now_ms, able_s)
@@ -142,7 +140,7 @@ class Overseer:
                 self.world.violate(f"{server_id} idled while work waited that it could have done")
 
 
-def _open(db: apsw.Connection, worker: Worker) -> list[tuple[str, int, int]]:
+def _open(ground: Ground, worker: Worker) -> list[tuple[str, int, int]]:
     """Lists the attempts that a worker has by what is on disk, and when each began."""
-    rows: Any = db.execute(_OPEN, (worker.name,))
+    rows = ground.rows(_OPEN, worker.name)
     return [(task_id, attempt, started_ms) for task_id, attempt, started_ms in rows]

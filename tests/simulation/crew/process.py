@@ -174,7 +174,7 @@ class Process:
         """Lives as long as a stream does; returns how it ended, None if there was none."""
         worker = self.worker
         await self.world.travel()
-        life = worker.host.life
+        life = worker.site.pick().life
         if life is None or not life.serving:
             return None
         if self.wire is not None:

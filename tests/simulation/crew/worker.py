@@ -7,8 +7,8 @@ from inferry.server.config import Config
 from tests.simulation.crew.books import Books
 from tests.simulation.crew.process import Process
 from tests.simulation.crew.wire import Metadata, Wire
-from tests.simulation.host import Host
 from tests.simulation.life import Life
+from tests.simulation.site import Site
 from tests.simulation.world import World
 
 
@@ -17,7 +17,7 @@ class Worker:
 
     Args:
         world: Where it lives.
-        host: What it dials.
+        site: What it dials.
         name: Its own.
         capabilities: Types it takes.
         slots: How many tasks it takes at once.
@@ -29,7 +29,7 @@ class Worker:
     def __init__(
         self,
         world: World,
-        host: Host,
+        site: Site,
         name: str,
         capabilities: tuple[str, ...],
         slots: int,
@@ -39,7 +39,7 @@ class Worker:
         config: Config,
     ) -> None:
         self.world = world
-        self.host = host
+        self.site = site
         self.name = name
         self.capabilities = capabilities
         self.slots = slots
