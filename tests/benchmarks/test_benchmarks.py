@@ -13,8 +13,6 @@ from benchmarks.footprint import footprint_of
 from benchmarks.processes import running
 from benchmarks.summary import as_json
 from benchmarks.watched import ARMS, measure, ratio
-from inferry.server.store import TaskFilter
-from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.inputs import Cancel
 from inferry.server.task.record import Status, TaskRecord
