@@ -79,19 +79,8 @@ class Backlog:
 
     def enter(self, record: TaskRecord) -> None:
         """A task began to wait."""
-        spec = record.spec
-        self._claims.pop(spec.id)
-        self._add(
-            Waiting(
-                spec.id,
-                route_of(spec.type, spec.capabilities),
-                spec.tenant,
-                spec.priority,
-                record.queued_ms,
-                record.not_before_ms,
-            ),
-            back=record.queued_ms < record.updated_ms,
-        )
+        self._claims.pop(record.spec.id)
+        self._add(Waiting.of(record), back=record.queued_ms < record.updated_ms)
 
     def leave(self, spec: TaskSpec, *, started: bool) -> None:
         """A task ceased to wait: a server has it, or it ended."""
@@ -216,8 +205,7 @@ class Backlog:
                 position = positions[spec.id]
                 yield record, position, position <= self.exact_until.get(route, position)
             elif record.not_before_ms <= now_ms and self.window.missed.of_type(spec.type):
-                key = spec.id, route, spec.tenant, spec.priority, record.queued_ms
-                yield record, self._queue.least_position(Waiting(*key), now_ms), False
+                yield record, self._queue.least_position(Waiting.of(record), now_ms), False
 
     def eta_ms(self, record: TaskRecord, position: int) -> int | None:
         """Estimates how long a task at this position has to wait if its route goes on as it did.

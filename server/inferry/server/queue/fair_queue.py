@@ -11,12 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping
 from heapq import heapify, heappop, heapreplace
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from inferry.server.queue.flow import Key
 from inferry.server.queue.ranked import Ranked
 from inferry.server.queue.route_queue import RouteQueue, Spot
 from inferry.server.queue.turns import Turns
+from inferry.server.task.record import TaskRecord
+from inferry.server.task.route import route_of
 
 Slot = TypeVar("Slot")
 #: The line of a task: its route, its tenant, its priority.
@@ -36,6 +38,14 @@ class Waiting(NamedTuple):
     queued_ms: int
     #: Not given away before; 0 for at once.
     not_before_ms: int = 0
+
+    @classmethod
+    def of(cls, record: TaskRecord) -> Self:
+        """Sees a task that waits."""
+        spec = record.spec
+        route = route_of(spec.type, spec.capabilities)
+        times = record.queued_ms, record.not_before_ms
+        return cls(spec.id, route, spec.tenant, spec.priority, *times)
 
     @property
     def key(self) -> Key:
