@@ -9,14 +9,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.task.record import EventKind
 from tests.postgres import PostgresServer, on
 
 #: What the log has to be told when the server starts.
-LOGGING = {"log_line_prefix": "%p %a|"}
-_ENTRY = re.compile(r"^\d+ (?P<who>[^|]*)\|(?P<kind>\w+):  (?P<text>.*)", re.DOTALL)
+LOGGING = {"log_line_prefix": "%p %a@%d|"}
+_ENTRY = re.compile(
+    r"^\d+ (?P<who>[^|]*)@(?P<database>[^|@]*)\|(?P<kind>\w+):  (?P<text>.*)", re.DOTALL
+)
 _SAID = re.compile(r"^(?:statement|execute [^:]*): (?P<said>.*)", re.DOTALL)
 #: The first array that a statement was given.
 _NAMES = re.compile(r"\$1 = '\{([^}]*)\}'")
@@ -93,7 +96,8 @@ async def counted(server: PostgresServer, url: str) -> AsyncIterator[Counts]:
     counts.log_bytes, counts.rows_read = grown["log_bytes"], grown["rows_read"]
     with server.log.open("rb") as log:
         log.seek(begin)
-        _read(log.read().decode(errors="replace"), counts)
+        name = urlsplit(url).path.removeprefix("/")
+        _read(log.read().decode(errors="replace"), name, counts)
 
 
 async def _log_statements(server: PostgresServer, which: str) -> None:
@@ -107,12 +111,13 @@ async def _state(url: str) -> dict[str, int]:
     return {name: int(value) for name, value in row.items()}
 
 
-def _read(text: str, counts: Counts) -> None:
+def _read(text: str, database: str, counts: Counts) -> None:
     names = {" ".join(query.split()): name for name, query in QUERIES.items()}
     claims = False
     for entry in re.split(r"\n(?!\t)", text):
         found = _ENTRY.match(entry)
-        if found is None or not found["who"].startswith(_OURS):
+        ours = found is not None and found["who"].startswith(_OURS)
+        if found is None or not ours or found["database"] != database:
             continue
         if found["kind"] == "DETAIL" and claims and (names_given := _NAMES.search(found["text"])):
             counts.asked += 1 + names_given[1].count(",")

@@ -13,7 +13,7 @@ from benchmarks.footprint import footprint_of
 from benchmarks.processes import running
 from benchmarks.summary import as_json
 from benchmarks.watched import ARMS, measure, ratio
-from inferry.server.store import Store, TaskFilter
+from inferry.server.store import LineRead, Store, TaskFilter
 from inferry.server.task.inputs import Cancel
 from inferry.server.task.record import Status, TaskRecord
 from inferry.server.task.steps import Transition
@@ -99,7 +99,7 @@ async def _work_with(store: Store) -> None:
     assert len(await store.tasks(TaskFilter(status=Status.COMPLETED), None, 100)) == 30
     (line, *others) = await store.waiting_lines(WAITING_TYPE, None, 2_000)
     assert len(others) == TENANTS - 1
-    task, _ = await store.waiting_tasks((WAITING_TYPE, *line), None, 10)
+    ((task, _),) = await store.waiting_tasks([LineRead((WAITING_TYPE, *line), None, 10)])
     record = await store.task(task.id)
     assert record is not None
     assert record.waiting

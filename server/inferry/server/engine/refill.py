@@ -17,9 +17,9 @@ from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer
 from inferry.server.loop import Loop, wait_for
 from inferry.server.queue.backlog import Backlog
-from inferry.server.queue.fair_queue import LineId, Waiting
+from inferry.server.queue.fair_queue import LineId
 from inferry.server.queue.shares import Turns, budget_of, quotas_of
-from inferry.server.store import Store
+from inferry.server.store import LineRead, Store
 
 #: Between two looks at all lines, as long as tasks are missing.
 LOOK_S = 0.5
@@ -178,17 +178,19 @@ class Refill(Loop):
 
     async def _read(self, limits: dict[LineId, int]) -> dict[LineId, bool]:
         """Reads from lines; tells which go on."""
-        found: dict[LineId, list[Waiting]] = {}
-        firsts = {line: self._window.begin_read(line) for line in limits}
+        reads = [
+            LineRead(line, self._window.begin_read(line), limit + 1)
+            for line, limit in limits.items()
+        ]
         try:
-            for line, limit in limits.items():
-                found[line] = await self._store.waiting_tasks(line, firsts[line], limit + 1)
+            tasks = await self._store.waiting_tasks(reads)
             # What was read of tasks that memory is about to hear of would be counted twice.
             await self._committer.settled()
         except BaseException:
             for line in limits:
                 self._window.end_read(line)
             raise
+        found = dict(zip(limits, tasks, strict=True))
         for line, limit in limits.items():
             self._backlog.load(line, found[line], limit)
         return {line: len(found[line]) > limit for line, limit in limits.items()}

@@ -7,7 +7,7 @@ them all. Reads see every commit that was acknowledged before they began.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.queue.fair_queue import LineId, Waiting
@@ -43,6 +43,16 @@ class TaskFilter:
     server_id: str | None = None
     #: Pairs of key and value: a task has to have all of them.
     labels: tuple[tuple[str, str], ...] = ()
+
+
+class LineRead(NamedTuple):
+    """What is to be read of a line of waiting tasks."""
+
+    line: LineId
+    #: Where it is to begin; None for the beginning of the line.
+    first: Key | None
+    #: Tasks at most.
+    limit: int
 
 
 class Store(Figures, Protocol):
@@ -183,8 +193,8 @@ class Store(Figures, Protocol):
         """
         ...
 
-    async def waiting_tasks(self, line: LineId, first: Key | None, limit: int) -> list[Waiting]:
-        """Reads the tasks of a line in their order, from a key on; None begins."""
+    async def waiting_tasks(self, reads: Sequence[LineRead]) -> list[list[Waiting]]:
+        """Reads tasks of lines, all at once; those of each line in their order."""
         ...
 
     async def stopped(self, since_ms: int) -> list[tuple[str, Attempt]]:

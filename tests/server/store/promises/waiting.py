@@ -3,8 +3,9 @@
 from typing import Any
 
 from inferry.server.errors import InferryError, QueueFullError
-from inferry.server.queue.fair_queue import Waiting
-from inferry.server.store import Store
+from inferry.server.queue.fair_queue import LineId, Waiting
+from inferry.server.queue.flow import Key
+from inferry.server.store import LineRead, Store
 from inferry.server.store.operations import (
     Change,
     Insert,
@@ -31,6 +32,12 @@ from tests.server.store.samples import (
     refuse,
     waiting,
 )
+
+
+async def tasks_of(store: Store, line: LineId, first: Key | None, limit: int) -> list[Waiting]:
+    (tasks,) = await store.waiting_tasks([LineRead(line, first, limit)])
+    return tasks
+
 
 REFUSED = Release("busy", AttemptOutcome.REFUSED, 0, counts=False)
 LATER = Release("broken", AttemptOutcome.AMBIGUOUS, NOW + 1_000)
@@ -265,22 +272,31 @@ class WaitingConformance:
             dispatched("task_e", created_ms=NOW),
         )
         line = ("echo", "acme", 0)
-        tasks = await store.waiting_tasks(line, None, 10)
+        tasks = await tasks_of(store, line, None, 10)
         assert tasks == [
             Waiting("task_d", *line, NOW),
             Waiting("task_a", *line, NOW + 1),
             Waiting("task_b", *line, NOW + 1),
             Waiting("task_c", *line, NOW + 5, NOW + 5),
         ]
-        assert await store.waiting_tasks(line, None, 2) == tasks[:2]
-        assert await store.waiting_tasks(line, tasks[1].key, 2) == tasks[1:3]
-        assert await store.waiting_tasks(line, (NOW + 1, "task_aa"), 1) == tasks[2:3]
-        assert await store.waiting_tasks(("echo", "globex", 0), None, 10) == []
+        assert await tasks_of(store, line, None, 2) == tasks[:2]
+        assert await tasks_of(store, line, tasks[1].key, 2) == tasks[1:3]
+        assert await tasks_of(store, line, (NOW + 1, "task_aa"), 1) == tasks[2:3]
+        assert await tasks_of(store, ("echo", "globex", 0), None, 10) == []
+        other = ("echo", "acme", 1)
+        assert await store.waiting_tasks(
+            [
+                LineRead(other, None, 10),
+                LineRead(("none", "acme", 0), None, 10),
+                LineRead(line, tasks[1].key, 2),
+                LineRead(line, None, 1),
+            ]
+        ) == [[Waiting("task_other", *other, NOW)], [], tasks[1:3], tasks[:1]]
 
     async def test_a_refused_task_is_at_its_old_place_in_the_line(self, store: Store) -> None:
         await do(store, waiting("task_1", created_ms=NOW), waiting("task_2", created_ms=NOW + 1))
         await do(store, claim("task_1", now_ms=NOW + 2), change("task_1", REFUSED, NOW + 3))
-        tasks = await store.waiting_tasks(("echo", "acme", 0), None, 10)
+        tasks = await tasks_of(store, ("echo", "acme", 0), None, 10)
         assert [one.id for one in tasks] == ["task_1", "task_2"]
 
     # Deadlines of many.

@@ -27,6 +27,7 @@ EVENTS_GIVEN = ("task_number", *rows.EVENT, "position")
 ATTEMPTS_GIVEN = ("task_number", *rows.ATTEMPT)
 COUNTS_GIVEN = ("tenant", "type", "number", "tasks")
 FIGURES_GIVEN = ("step_s", "type", "at_s", "number", *CELL)
+LINES_GIVEN = ("route", "tenant", "priority", "queued_ms", "id", "size")
 OUTCOMES_GIVEN = ("task_number", "result", "details", "late_result")
 
 #: Filled in when it is asked.
@@ -151,6 +152,8 @@ _PARTS = {
     "set_cell": ", ".join(f"{column} = excluded.{column}" for column in CELL),
     "figure": ", ".join(FIGURES_GIVEN),
     "figures_given": _unnest(FIGURES_GIVEN),
+    "lines_given": f"ROWS FROM ({_unnest(LINES_GIVEN)})",
+    "line": ", ".join(LINES_GIVEN),
     "note_dropped": _NOTE_DROPPED.format(bits=POSITION_BITS),
     "bits": str(POSITION_BITS),
     **{name: f"{{{name}}}" for name in _LATER},

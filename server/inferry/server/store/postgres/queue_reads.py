@@ -1,11 +1,12 @@
 """What the PostgreSQL store reads of the queue: see ``Store`` for what each call does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
-from inferry.server.queue.fair_queue import LineId, Waiting
-from inferry.server.queue.flow import Key
-from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.queue.fair_queue import Waiting
+from inferry.server.store import LineRead
+from inferry.server.store.postgres.queries import LINES_GIVEN, QUERIES, arrays
 from inferry.server.store.rows import Row
 
 #: Before every line of a route, and before every task of a line.
@@ -50,7 +51,10 @@ class PostgresQueueReads(ABC):
         rows = await self._rows(QUERIES["waiting_lines"], route, *line, limit)
         return [(tenant, priority) for tenant, priority in rows]
 
-    async def waiting_tasks(self, line: LineId, first: Key | None, limit: int) -> list[Waiting]:
+    async def waiting_tasks(self, reads: Sequence[LineRead]) -> list[list[Waiting]]:
         """See ``Store.waiting_tasks``."""
-        values = (*line, *(first or _NO_TASK), limit)
-        return [Waiting(*row) for row in await self._rows(QUERIES["waiting_tasks"], *values)]
+        found: list[list[Waiting]] = [[] for _ in reads]
+        given = [(*line, *(first or _NO_TASK), limit) for line, first, limit in reads]
+        for place, *row in await self._rows(QUERIES["waiting_tasks"], *arrays(given, LINES_GIVEN)):
+            found[place - 1].append(Waiting(*row))
+        return found

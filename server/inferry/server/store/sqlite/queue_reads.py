@@ -1,9 +1,10 @@
 """What the SQLite store reads of the queue: see ``Store`` for what each call does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
-from inferry.server.queue.fair_queue import LineId, Waiting
-from inferry.server.queue.flow import Key
+from inferry.server.queue.fair_queue import Waiting
+from inferry.server.store import LineRead
 from inferry.server.store.rows import Row
 from inferry.server.store.sqlite.queries import QUERIES
 
@@ -56,9 +57,12 @@ class SqliteQueueReads(ABC):
         found = self._rows(QUERIES["waiting_lines"], values)
         return [(tenant, priority) for tenant, priority in found]
 
-    async def waiting_tasks(self, line: LineId, first: Key | None, limit: int) -> list[Waiting]:
+    async def waiting_tasks(self, reads: Sequence[LineRead]) -> list[list[Waiting]]:
         """See ``Store.waiting_tasks``."""
         return [
-            Waiting(*row)
-            for row in self._rows(_WAITING_TASKS, (*line, *(first or _NO_TASK), limit))
+            [
+                Waiting(*row)
+                for row in self._rows(_WAITING_TASKS, (*line, *(first or _NO_TASK), limit))
+            ]
+            for line, first, limit in reads
         ]

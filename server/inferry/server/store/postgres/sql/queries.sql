@@ -480,11 +480,16 @@ WITH RECURSIVE leap (tenant, priority) AS (
 SELECT tenant, priority FROM leap LIMIT $4;
 
 -- name: waiting_tasks
--- Those of a line, from a key on.
-SELECT id, route, tenant, priority, queued_ms, not_before_ms FROM tasks
-WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1 AND tenant = $2 AND priority = $3
-    AND (queued_ms, id) >= ($4, $5)
-ORDER BY queued_ms, id LIMIT $6;
+-- Those of lines, of each from a key on.
+SELECT place, tasks.* FROM {lines_given} WITH ORDINALITY AS given ({line}, place)
+CROSS JOIN LATERAL (
+    SELECT id, route, tenant, priority, queued_ms, not_before_ms FROM tasks
+    WHERE deadline_ms > 0 AND server_id IS NULL AND route = given.route
+        AND tenant = given.tenant AND priority = given.priority
+        AND (queued_ms, id) >= (given.queued_ms, given.id)
+    ORDER BY queued_ms, id LIMIT given.size
+) AS tasks
+ORDER BY place, tasks.queued_ms, tasks.id;
 
 -- name: stopped
 -- Attempts that timed out or were aborted. A digest is that of the report that ended the latest one.
