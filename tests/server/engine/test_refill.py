@@ -15,8 +15,10 @@ from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.refill import Refill
 from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.fair_queue import Waiting
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.replica.tenure import Tenure
+from inferry.server.store import LineRead
 from inferry.server.store.operations import Insert, Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.task.inputs import Cancel
@@ -126,6 +128,24 @@ async def test_all_that_fits_is_read_however_the_shares_would_be(new_hall: parti
     )
     await hall.begin()
     assert (sum(hall.held.values()), hall.backlog.window.missing) == (16, 0)
+
+
+async def test_a_start_reads_many_lines_at_once(
+    new_hall: partial[Hall], store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[int] = []
+    read = store.waiting_tasks
+
+    async def count_lines(reads: Sequence[LineRead]) -> list[list[Waiting]]:
+        lines.append(len(reads))
+        return await read(reads)
+
+    monkeypatch.setattr(store, "waiting_tasks", count_lines)
+    hall = new_hall(size=1_000)
+    hall.serve("echo")
+    await hall.put(*(hall.task(f"tenant-{number}") for number in range(130)))
+    await hall.begin()
+    assert (lines, len(hall.held)) == ([64, 64, 2], 130)
 
 
 async def test_everything_is_given_away_in_the_order_of_its_line(new_hall: partial[Hall]) -> None:

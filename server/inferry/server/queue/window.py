@@ -138,11 +138,13 @@ class Window:
         """
         self._shares[line] = share
         held, end = self._queue.lines.get(line, 0), self._end(line)
-        if end == END or not self._missing.of(pair_of(line)):
+        missing = self._missing.of(pair_of(line))
+        if end == END or not missing:
             return 0
         if end is None:
-            return max(1, share - held)
-        return share - held if held <= share // 2 else 0
+            # What is there is read with it.
+            return max(1, min(share - held, held + missing))
+        return min(share - held, missing) if held <= share // 2 else 0
 
     def wanted(self, line: LineId) -> int:
         """Tells how many tasks of a line are to be read."""
