@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.driver import LOADS, Gateway, Round, listening
 from benchmarks.filling import fill, fill_postgres
 from benchmarks.processes import BIN, output_of, running
-from benchmarks.statements import LOGGING, counted
+from benchmarks.statements import LOGGING, Counts, counted
 from benchmarks.steady import running_postgres
 from tests.postgres import PostgresServer, database
 
@@ -99,10 +99,11 @@ async def measure(kind: str, finished: int, waiting: int, rounds: int) -> None:
         ends = await stack.enter_async_context(listening(backend))
         places, server = await stack.enter_async_context(filled(kind, scratch, finished, waiting))
         gateways: list[Gateway] = []
-        table = Table("store", "start, s", "memory, MiB", "tasks/s", "p50, ms", "p99, ms")
         facts: dict[str, tuple[float, float]] = {}
+        starts: dict[str, Counts] = {}
         for name, store in places.items():
-            gateway, start_s = await start(stack, scratch, name, store)
+            async with counted(server, store) as starts[name]:
+                gateway, start_s = await start(stack, scratch, name, store)
             facts[name] = start_s, _memory_mib(gateway.pid)
             await gateway.register(backend_url)
             gateways.append(gateway)
@@ -113,27 +114,29 @@ async def measure(kind: str, finished: int, waiting: int, rounds: int) -> None:
         for _ in range(rounds):
             for gateway in gateways:
                 found[gateway.name].append(await gateway.press(load, ROUND_S, ends))
-        for name, measured in found.items():
-            start_s, mib = facts[name]
-            figures = (
-                f"{median(one.rate for one in measured):.0f}" if measured else "",
-                *(
-                    f"{median(one.percentile_ms(share) for one in measured):.1f}"
-                    if measured
-                    else ""
-                    for share in (0.5, 0.99)
-                ),
-            )
-            table.add_row(name, f"{start_s:.2f}", f"{mib:.0f}", *figures)
         console.print(f"{finished:,} tasks have ended in the full store, {waiting:,} wait")
-        console.print(table)
-        for gateway in gateways:
-            if server is None:
-                break
-            async with counted(server, places[gateway.name]) as counts:
+        console.print(_table(facts, found))
+        for gateway in gateways if server is not None else ():
+            async with counted(server, places[gateway.name]) as pressed:
                 await gateway.press(load, ROUND_S, ends)
-            for line in counts.lines():
-                console.print(f"{gateway.name}: {line}")
+            for what, counts in (("start", starts[gateway.name]), ("load", pressed)):
+                for line in counts.lines():
+                    console.print(f"{what}, {gateway.name}: {line}")
+
+
+def _table(facts: dict[str, tuple[float, float]], found: dict[str, list[Round]]) -> Table:
+    table = Table("store", "start, s", "memory, MiB", "tasks/s", "p50, ms", "p99, ms")
+    for name, measured in found.items():
+        start_s, mib = facts[name]
+        figures = (
+            f"{median(one.rate for one in measured):.0f}" if measured else "",
+            *(
+                f"{median(one.percentile_ms(share) for one in measured):.1f}" if measured else ""
+                for share in (0.5, 0.99)
+            ),
+        )
+        table.add_row(name, f"{start_s:.2f}", f"{mib:.0f}", *figures)
+    return table
 
 
 def main() -> None:

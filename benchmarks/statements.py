@@ -57,12 +57,13 @@ class Counts:
     trips: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> Iterator[str]:
-        """Says it, a task."""
+        """Says it, a task; in all if no task ended."""
         tasks = max(1, self.tasks)
         yield (
-            f"{self.tasks} tasks; each: {self.commits / tasks:.2f} commits, "
-            f"{self.trips.total() / tasks:.2f} round trips, {self.rows_read / tasks:.2f} rows of "
-            f"tasks read, {self.log_bytes / tasks:,.0f} bytes logged"
+            f"{self.tasks} tasks, {'each' if self.tasks else 'in all'}: "
+            f"{self.commits / tasks:.2f} commits, {self.trips.total() / tasks:.2f} round trips, "
+            f"{self.rows_read / tasks:.2f} rows of tasks read, "
+            f"{self.log_bytes / tasks:,.0f} bytes logged"
         )
         if self.asked:
             contested = self.asked - self.claimed
@@ -72,14 +73,17 @@ class Counts:
 
 
 @asynccontextmanager
-async def counted(server: PostgresServer, url: str) -> AsyncIterator[Counts]:
+async def counted(server: PostgresServer | None, url: str) -> AsyncIterator[Counts]:
     """Counts until the block ends.
 
     Args:
-        server: Started with ``LOGGING``.
+        server: Started with ``LOGGING``; None counts nothing.
         url: The database.
     """
     counts = Counts()
+    if server is None:
+        yield counts
+        return
     await _log_statements(server, "all")
     begin, before = server.log.stat().st_size, await _state(url)
     try:
