@@ -12,13 +12,15 @@ from contextvars import Context
 from typing import Any
 
 _RESOLUTION_S = 1e-9
+#: Iterations in no time after which there is no end to be hoped for.
+_BUSY_STEPS = 20_000
 
 #: Tells whether what runs in a context has to wait.
 Holds = Callable[[Context], bool]
 
 
 class StuckError(Exception):
-    """Nothing will ever happen again, and somebody still waits."""
+    """Nothing will ever happen again, and somebody still waits; the message says more."""
 
 
 class SimulatedTask(asyncio.Task[Any]):
@@ -56,6 +58,10 @@ class _Ready(deque[asyncio.Handle]):
             super().append(handle)
 
 
+def _callback(handle: asyncio.Handle) -> object:
+    return handle._callback  # type: ignore[attr-defined]  # nothing else tells
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs callbacks in the order that ``asyncio`` promises, on a clock of its own."""
 
@@ -70,6 +76,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._numbers = 0
         #: Iterations so far: between two of them everybody stands at an ``await``.
         self.steps = 0
+        #: In which of them time went on last.
+        self._moved = 0
         #: Called before certain iterations.
         self.at_step: dict[int, Callable[[], None]] = {}
         #: What is to wait from the next iteration on, if that is new.
@@ -88,7 +96,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Takes the place of waiting for sockets: lets the time pass.
 
         Raises:
-            StuckError: There is nothing to wait for.
+            StuckError: There is nothing to wait for, or no end of it.
         """
         self.steps += 1
         if self.steps in self.at_step:
@@ -98,9 +106,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             handles = [*ready.held, *ready] if isinstance(ready, _Ready) else ready
             self._ready, self._holds = _Ready(handles, self._holds), None
         if timeout is None and not self._ready:
-            raise StuckError
+            raise StuckError("nothing will ever happen again")
         if timeout and not self._ready:
             self._now_s += timeout
+            self._moved = self.steps
+        elif self.steps - self._moved > _BUSY_STEPS:
+            self._moved = self.steps
+            busy = [getattr(_callback(one), "__self__", one) for one in self._ready]
+            raise StuckError(f"no time passes: {busy[:3]}")
         return []
 
     def hold(self, holds: Holds) -> None:

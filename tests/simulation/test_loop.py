@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextvars import ContextVar, copy_context
 from random import Random
 from typing import Any
 
@@ -96,3 +97,43 @@ async def test_sets_of_tasks_have_the_order_in_which_the_tasks_were_made(
         return same
 
     assert play(loop, main())
+
+
+def test_who_never_lets_time_pass_is_named(loop: SimulatedLoop) -> None:
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110  # that is what is wrong with it
+            await asyncio.sleep(0)
+
+    with pytest.raises(StuckError, match=r"no time passes: .*spin"):
+        play(loop, spin())
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            play(loop, asyncio.wait_for(task, None))
+
+
+def test_what_is_held_runs_in_its_order_once_it_may(loop: SimulatedLoop) -> None:
+    frozen: ContextVar[bool] = ContextVar("frozen", default=False)
+    held, ran = [True], []
+
+    async def step(number: int, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        ran.append((number, loop.time()))
+
+    async def main() -> None:
+        context = copy_context()
+        context.run(frozen.set, True)
+        cold = [loop.create_task(step(one, one), context=context.copy()) for one in (1, 2)]
+        warm = loop.create_task(step(3, 1.5))
+        await asyncio.sleep(0.5)
+        loop.hold(lambda where: held[0] and where.get(frozen, False))
+        # What was held once more is not lost.
+        await asyncio.sleep(1)
+        loop.hold(lambda where: held[0] and where.get(frozen, False))
+        await asyncio.sleep(2.5)
+        held[0] = False
+        loop.release()
+        await asyncio.gather(warm, *cold)
+
+    play(loop, main())
+    assert ran == [(3, 1.5), (1, 4.0), (2, 4.0)]

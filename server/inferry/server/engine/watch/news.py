@@ -55,5 +55,9 @@ class Pace:
 
     def due(self, vector: Vector) -> bool:
         """Whether a cursor is to be said though nothing happened."""
-        quiet_s = asyncio.get_running_loop().time() - self._said_s
-        return quiet_s >= QUIET_S and vector != self._vector
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._said_s < QUIET_S:
+            return False
+        # Also when there is nothing to say: the next time is as far away.
+        self._said_s = now_s
+        return vector != self._vector
