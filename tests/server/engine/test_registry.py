@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -131,6 +132,22 @@ async def test_of_two_calls_at_once_the_shorter_time_of_grace_counts_and_both_su
     async with asyncio.timeout(10):
         await patient
     assert servers.lost == [(member.record.id, {TASK})]
+
+
+async def test_who_deregisters_a_server_that_is_gone_before_the_other_replicas_know_does_not_wait(
+    servers: Registered,
+) -> None:
+    member = await servers.register()
+
+    async def told(server_id: str, _at_ms: int) -> None:
+        # Whoever looks after it was quicker than the answer.
+        servers.fleet.drop(server_id)
+        await asyncio.sleep(0)
+        await servers.departures.run_once()
+
+    servers.departures.shared = Mock(ask_to_leave=told)
+    async with asyncio.timeout(10):
+        await servers.registry.deregister(member.record.id, LONG_MS)
 
 
 @pytest.mark.parametrize("way", ["registers", "is resumed"])

@@ -51,7 +51,10 @@ class Departures(Loop):
             await self.shared.ask_to_leave(server_id, at_ms)
             self._ledger.reads.note(server_id)
         self._fleet.leave(server_id, min(at_ms, member.leaves_ms or at_ms))
-        await self._callers.setdefault(server_id, asyncio.Event()).wait()
+        gone = self._callers.setdefault(server_id, asyncio.Event())
+        # While the replicas were told it may have gone already.
+        self._fleet.parting.set()
+        await gone.wait()
 
     async def run_once(self) -> None:
         """Drops the servers that can go, and ends what they left."""
