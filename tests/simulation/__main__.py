@@ -12,7 +12,7 @@ from time import perf_counter
 
 from tests.postgres import URL, postgres_server
 from tests.simulation.hunting import SEEDS, keep_finds, last_finds
-from tests.simulation.planted import BUGS
+from tests.simulation.planted_shared import bugs_of
 from tests.simulation.pool import hunt_bugs, run_seeds
 from tests.simulation.run import Verdict, simulator
 from tests.simulation.setup import POSTGRES, SQLITE, Setup
@@ -94,12 +94,13 @@ def _hunt(jobs: int, setup: Setup, *, keep: bool) -> int:
             continue
         finds[hunt.bug] = hunt.seed
         _say(f"{hunt.bug:66} {hunt.tried:4} seeds, {hunt.seed:3}: {hunt.failure[:90]}")
+    bugs = bugs_of(setup)
     if keep:
-        keep_finds(finds)
-    elif finds != last:
+        keep_finds({**last, **finds}, lost={bug.name for bug in bugs} - finds.keys())
+    elif finds != {bug.name: last.get(bug.name) for bug in bugs}:
         _say("seeds that bugs were found in last are out of date; `make hunt` keeps those of now")
-    lost = len(BUGS) - len(finds)
-    _say(f"{len(BUGS)} bugs planted, {lost} not found within {SEEDS} seeds")
+    lost = len(bugs) - len(finds)
+    _say(f"{len(bugs)} bugs planted, {lost} not found within {SEEDS} seeds")
     return 1 if lost else 0
 
 

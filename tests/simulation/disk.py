@@ -1,5 +1,6 @@
 """The real SQLite store on a disk that can be slow, full or broken, and that outlives a gateway."""
 
+import asyncio
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -46,6 +47,10 @@ class Disk:
     def new_store(self) -> "SimulatedStore":
         """See ``Ground.new_store``."""
         return SimulatedStore(self)
+
+    def written(self, epoch: int) -> asyncio.Event:
+        """Has nobody who waits for it: see ``Ground.written``."""
+        raise NotImplementedError
 
     def rows(self, query: str, *values: Any) -> Sequence[Row]:
         """See ``Ground.rows``."""

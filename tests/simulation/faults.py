@@ -67,7 +67,8 @@ class Faults:
     async def _freeze(self) -> None:
         """Freezes a gateway, often for longer than others wait for it."""
         lease_s = self.site.ground.lease_s
-        await self.site.pick().freeze(lease_s * self._random.choice((0.3, 1.2, 2.0)))
+        for_s = lease_s * self._random.choice((0.3, 1.2, 2.0))
+        await self.site.pick().freeze(for_s, at_commit=self._random.random() < 0.7)
 
     async def _jump(self) -> None:
         most = int(self.world.weather.jump_s * 1_000)

@@ -1,5 +1,6 @@
 """Where gateways keep what outlives them: a file, or a database that several of them share."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -34,6 +35,9 @@ class Ground(Protocol):
 
     def new_store(self) -> MortalStore:
         """Makes the store of a gateway, which is yet to be opened."""
+
+    def written(self, epoch: int) -> asyncio.Event:
+        """Is set when a gateway next writes something of tasks, before it knows of that."""
 
     def rows(self, query: str, *values: Any) -> Sequence[Row]:
         """Asks for rows, beside all gateways; ``?`` stands for a value."""

@@ -4,12 +4,16 @@ import asyncio
 
 from inferry.server.config import Config
 from inferry.server.errors import UnavailableError
+from inferry.server.loop import wait_for
 from inferry.server.store import StoreError
 from tests.simulation.ground import Ground
 from tests.simulation.life import Life
 from tests.simulation.loop import SimulatedTask
 from tests.simulation.network import Network
 from tests.simulation.world import World
+
+#: How long a commit is waited for.
+_COMMIT_S = 2.0
 
 
 class Host:
@@ -106,10 +110,17 @@ class Host:
         await asyncio.wait({life.spawn(life.stop())})
         self.crash()
 
-    async def freeze(self, for_s: float) -> None:
-        """Stops the gateway by a signal, if there is one, and lets it go on later."""
+    async def freeze(self, for_s: float, *, at_commit: bool) -> None:
+        """Stops the gateway by a signal, if there is one, and lets it go on later.
+
+        Args:
+            for_s: How long it stands still.
+            at_commit: Whether it is to be stopped before it learns of its next commit.
+        """
         life = self.life
-        if life is None or not life.serving or life.frozen:
+        if at_commit and life is not None and life.working:
+            await wait_for(self.ground.written(life.epoch), _COMMIT_S)
+        if life is None or not life.working:
             return
         self.world.trace("gateway", life.number, "is frozen")
         self.world.excused_s += for_s + self.ground.lease_s

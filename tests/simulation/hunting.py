@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from tests.simulation.planted import Bug, planted
+from tests.simulation.planted_shared import ALL_BUGS
 
 #: Seeds that a planted bug has to be found within.
 SEEDS = 1_000
@@ -51,6 +53,8 @@ def last_finds() -> Mapping[str, int]:
     return finds
 
 
-def keep_finds(finds: Mapping[str, int]) -> None:
-    """Writes them down, and no others."""
+def keep_finds(finds: Mapping[str, int], lost: AbstractSet[str]) -> None:
+    """Writes them down, but of bugs that were not found, or that nobody plants any more."""
+    known = {bug.name for bug in ALL_BUGS} - lost
+    finds = {name: seed for name, seed in finds.items() if name in known}
     _FINDS.write_text(json.dumps(finds, indent=2) + "\n")

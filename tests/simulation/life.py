@@ -119,8 +119,9 @@ class Life:
 
     @property
     def working(self) -> bool:
-        """Whether its gateway is there and has not lost its place."""
-        return self.serving and not self.frozen and not self.gateway.lost.is_set()
+        """Whether its gateway has started and has not lost its place."""
+        gateway = self.gateway
+        return self.serving and not self.frozen and gateway._started and not gateway.lost.is_set()
 
     def build(self, *given: Any) -> Gateway:
         """Makes a gateway to run in it."""

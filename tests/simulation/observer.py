@@ -154,7 +154,9 @@ class Observer:
 
     def _look(self) -> None:
         now_s, lives = self.world.loop.time(), self.site.lives
-        able = bool(lives) and not any(life.store.failed.is_set() for life in lives)
+        able = bool(lives) and all(
+            life.working and not life.store.failed.is_set() for life in lives
+        )
         if not able or not self.site.ground.usable or self._excused_s != self.world.excused_s:
             self._excused_s, self._disturbed_s = self.world.excused_s, now_s
         self._able_s = self._disturbed_s + self._settle_s

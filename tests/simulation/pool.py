@@ -7,11 +7,12 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from tests.simulation.hunting import Hunt, hunt
-from tests.simulation.planted import BUGS, Bug
+from tests.simulation.planted import Bug
+from tests.simulation.planted_shared import bugs_of
 from tests.simulation.run import Simulator, Verdict, simulator
 from tests.simulation.setup import Setup
 
-_CHUNK = 20
+_CHUNK = 5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,7 +29,7 @@ def run_seeds(seeds: Iterable[int], jobs: int, setup: Setup) -> Iterator[Verdict
 
 def hunt_bugs(jobs: int, setup: Setup, last: Mapping[str, int]) -> Iterator[Hunt]:
     """Hunts each planted bug; ``last`` has the seeds that they were found in last."""
-    return _spread(jobs, setup, _hunt, ((bug, last.get(bug.name)) for bug in BUGS), 1)
+    return _spread(jobs, setup, _hunt, ((bug, last.get(bug.name)) for bug in bugs_of(setup)), 1)
 
 
 def _hunt(prey: tuple[Bug, int | None]) -> Hunt:

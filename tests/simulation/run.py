@@ -25,10 +25,12 @@ from tests.simulation.crew.worker import Worker
 from tests.simulation.faults import Faults, Metadata
 from tests.simulation.ground import Ground
 from tests.simulation.life import deterministic, quiet
+from tests.simulation.lookout import Lookout
 from tests.simulation.loop import SimulatedLoop, StuckError
 from tests.simulation.network import Network
 from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
+from tests.simulation.owners import Owners
 from tests.simulation.setup import LEASE_MS, Lay, Setup
 from tests.simulation.site import Site
 from tests.simulation.timeouts import Allowance
@@ -103,8 +105,8 @@ class Simulator:
                 loop.run_until_complete(scene.play())
         except ViolationError as violation:
             failure = str(violation)
-        except StuckError:
-            failure = "stuck: nothing will ever happen again"
+        except StuckError as stuck:
+            failure = f"stuck: {stuck}"
         finally:
             scene.end()
             loop.close()
@@ -166,6 +168,8 @@ class _Scene:
             )
         self._harm = Harm(world, site, self._workers, admin)
         self._onlooker = Onlooker(world, site, admin)
+        self._owners = Owners(world, site, config)
+        self._lookout = Lookout(world, site, admin)
         self._clients = [
             Client(world, site, f"client-{number}", _bearer(Role.CLIENT, f"tenant-{number % 2}"))
             for number in range(random.choice((1, 2, 3, 4)))
@@ -182,6 +186,9 @@ class _Scene:
         self._site.network.inspect = self._observer.dispatched
         world.spawn(self._site.run())
         world.spawn(self._observer.run())
+        if self._site.shared:
+            world.spawn(self._owners.run())
+            world.spawn(self._lookout.run())
         # A server that dies last is away for 20 s, and then has to register again.
         await self._within(_CHAOS_S * 6, self._chaos(), "the chaos did not end")
         world.trace("calm")
@@ -190,6 +197,9 @@ class _Scene:
         await self._within(_CALM_S, self._calm(), "stuck")
         await self._within(_CALM_S, self._observer.until_final(), "tasks that never end")
         await self._within(_CALM_S, self._observer.until_free(), "books that never close")
+        if self._site.shared:
+            await self._within(_CALM_S, self._owners.until_even(), "servers that nobody shares")
+            await self._within(_CALM_S, self._lookout.until_seen(), "events that nobody is shown")
         await self._within(_CALM_S, self._observer.until_purged(), "tasks that are kept for ever")
         self._site.crash()
         tasks = stored.read(self._site.ground, self._config.tombstone_ms)

@@ -53,8 +53,13 @@ class Site:
         self._random = world.random("site")
 
     @property
+    def shared(self) -> bool:
+        """Whether gateways stand on what others may share."""
+        return self.ground.lease_s > 0
+
+    @property
     def several(self) -> bool:
-        """Whether gateways share what they stand on."""
+        """Whether there is more than one gateway."""
         return len(self.hosts) > 1
 
     @property

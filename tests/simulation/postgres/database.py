@@ -1,5 +1,6 @@
 """A PostgreSQL that gateways of one world share: it has virtual time, and may be away."""
 
+import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -23,6 +24,8 @@ from tests.simulation.world import EPOCH_MS, World
 T = TypeVar("T")
 
 _DEAD = "SELECT 1 FROM replicas WHERE number = ? AND dead"
+_ALIVE = "SELECT number FROM replicas WHERE NOT dead"
+_ALL_OWNERS = "SELECT id, owner FROM servers"
 _OWNER = "SELECT owner FROM servers WHERE id = ?"
 
 
@@ -81,6 +84,10 @@ class Database:
         self.stores: list[SharedStore] = []
         self.options = kit.options
         self._kit = kit
+        #: Who waits for the next commit of a gateway, by its epoch.
+        self._writing: dict[int, asyncio.Event] = {}
+        #: Whose each server was at the last look.
+        self._owners: dict[str, int | None] = {}
         self._clock_us = -1
         kit.lender.away = lambda: self.out_of_order
         kit.lender.luck = self._luck
@@ -103,6 +110,10 @@ class Database:
             tuple(row)
             for row in self._kit.side.do(self._kit.lender.read(_numbered(query), *values))
         ]
+
+    def written(self, epoch: int) -> asyncio.Event:
+        """See ``Ground.written``."""
+        return self._writing.setdefault(epoch, asyncio.Event())
 
     def remove(self) -> None:
         """See ``Ground.remove``: the next world gets it empty."""
@@ -131,6 +142,8 @@ class Database:
         if not logged:
             return
         number = logged[0].position >> POSITION_BITS
+        if number in self._writing:
+            self._writing.pop(number).set()
         if self.rows(_DEAD, number):
             self.world.violate(f"replica {number} is dead, and commits")
         for one in logged:
@@ -141,6 +154,16 @@ class Database:
                         f"replica {number} gave {one.event.task_id} to {one.event.server_id}, "
                         f"whose owner is {owners[0][0]}"
                     )
+
+    def look_at_owners(self, by: str) -> None:
+        """Judges how servers changed hands: only the dead lose any that they do not give away."""
+        before, self._owners = self._owners, dict(self.rows(_ALL_OWNERS))
+        if by not in ("take", "bury"):
+            return
+        alive = {number for (number,) in self.rows(_ALIVE)}
+        for server_id, owner in before.items():
+            if owner in alive and self._owners.get(server_id, owner) != owner:
+                self.world.violate(f"{server_id} was taken from replica {owner}, which lives")
 
     def _luck(self) -> Luck:
         if not self.world.happens(self.world.weather.io_p):

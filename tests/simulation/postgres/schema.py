@@ -15,6 +15,8 @@ CREATE SEQUENCE {SCHEMA}.virtual_us MINVALUE 0;
 CREATE FUNCTION {SCHEMA}.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql AS
     'SELECT pg_catalog.to_timestamp(last_value / 1000000.0) FROM {SCHEMA}.virtual_us';
 SET search_path = {SCHEMA}, pg_catalog;
+SET idle_in_transaction_session_timeout = 0;
+SET statement_timeout = 0;
 """
 
 SET_CLOCK = f"SELECT setval('{SCHEMA}.virtual_us', $1)"

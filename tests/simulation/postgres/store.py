@@ -102,6 +102,8 @@ class SharedStore:
         self.database.world.trace("database committed", len(results))
         self.database.committed(operations, results, self._logged)
         registry = any(isinstance(one, _REGISTRY) for one in operations)
+        if registry:
+            self.database.look_at_owners("commit")
         self.tell_others(events=bool(self._logged), servers=registry)
 
     def tell_others(self, *, events: bool, servers: bool) -> None:
@@ -184,4 +186,5 @@ class SharedReplicas:
 
     def _done(self, name: str, _result: Any) -> None:
         if name in _STIRS:
+            self._store.database.look_at_owners(name)
             self._store.tell_others(events=False, servers=True)

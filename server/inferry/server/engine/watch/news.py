@@ -17,6 +17,10 @@ _GATHER_S = 0.005
 QUIET_S = 15.0
 
 
+#: So much before its time it is time: timers are not exact.
+_EARLY_S = 0.001
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """One word of a watch. What it says of tasks goes before what it says of events."""
@@ -56,7 +60,7 @@ class Pace:
     def due(self, vector: Vector) -> bool:
         """Whether a cursor is to be said though nothing happened."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._said_s < QUIET_S:
+        if now_s - self._said_s < QUIET_S - _EARLY_S:
             return False
         # Also when there is nothing to say: the next time is as far away.
         self._said_s = now_s
