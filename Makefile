@@ -25,18 +25,22 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.watched
 
 # The core in virtual time against faults drawn from each seed: make simulate SEEDS=10000
+# On a real PostgreSQL, with one gateway or several: make simulate SEEDS=1000 STORE=postgres REPLICAS=3
 SEEDS ?= 1000
+STORE ?= sqlite
+REPLICAS ?= 1
 simulate: $(VENV)/.dev
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --store $(STORE) --replicas $(REPLICAS)
 
 # Bugs planted in the core: looks for each where it showed last, then in other seeds, and keeps where.
 hunt: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --planted --keep
+	$(BIN)/python -m tests.simulation --planted --keep --store postgres
+	$(BIN)/python -m tests.simulation --planted --keep --store postgres --replicas 3
 
 # A real gateway and its workers, killed, frozen and cut off again and again: make crash N=500
 # Three replicas that are killed, frozen and stopped: make crash STORE=postgres TASKS=5000
 N ?= 100
-STORE ?= sqlite
 TASKS ?= 5000
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.crash --store $(STORE) --runs $(N) --tasks $(TASKS)
