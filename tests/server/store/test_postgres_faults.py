@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from random import Random
 
 import asyncpg
@@ -10,14 +11,23 @@ import pytest
 
 from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
-from inferry.server.store.operations import Insert, Operation, RequestKey
+from inferry.server.store.operations import Insert, Operation, PutServer, RequestKey
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.store import PostgresStore
 from inferry.server.task.inputs import Accept, Cancel, Fail, Progress, Succeed
 from tests.database_proxy import Cut, DatabaseProxy, database_proxy
 from tests.postgres import on
 from tests.server.store.opening import opened_postgres
-from tests.server.store.samples import NOW, change, claim, dispatched, do, record_of, waiting
+from tests.server.store.samples import (
+    NOW,
+    SERVER,
+    change,
+    claim,
+    dispatched,
+    do,
+    record_of,
+    waiting,
+)
 
 COMMIT = b"COMMIT"
 #: So many hit a connection between two steps, which is the rarest.
@@ -221,6 +231,65 @@ async def test_a_task_that_somebody_keeps_locked_holds_up_no_other(
             await do(store, change("task_2", Accept()))
         await do(store, change("task_1", Accept()))
         assert not store._own.barred
+    finally:
+        await stranger.close()
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "needs_it"),
+    [
+        ("FROM servers", PutServer(SERVER)),
+        ("FROM revisions", PutServer(replace(SERVER, id="srv_new", name="new"))),
+        ("FROM waiting WHERE type = 'held'", waiting("task_h", type="held")),
+        ("FROM request_ids", waiting("task_k")._replace(key=KEY)),
+    ],
+)
+async def test_a_row_that_somebody_keeps_locked_costs_only_what_needs_it(
+    postgres_url: str, row: str, needs_it: Operation
+) -> None:
+    store = PostgresStore(PostgresOptions(postgres_url, lock_timeout_ms=200))
+    await store.open()
+    named = waiting("task_1", type="held")._replace(key=KEY)
+    await do(store, named, PutServer(SERVER), dispatched("task_2"))
+    stranger = await asyncpg.connect(postgres_url)
+    try:
+        async with stranger.transaction():
+            assert await stranger.fetch(f"SELECT 1 {row} FOR UPDATE")
+            for name in ("task_8", "task_9"):
+                first, refused, last = await store.commit(
+                    [waiting(name), needs_it, change("task_2", Progress(1.0))]
+                )
+                assert isinstance(refused, UnavailableError), refused
+                assert not isinstance(first, InferryError)
+                assert not isinstance(last, InferryError)
+                assert await store.task(name) is not None
+            assert not store.failed.is_set()
+        await do(store, needs_it)
+        assert [event.seq for event in await store.events("task_2", 0, 9)] == [1, 2, 3, 4]
+    finally:
+        await stranger.close()
+        await store.close()
+
+
+async def test_a_replica_whose_own_row_somebody_keeps_locked_says_so_and_goes_on_when_it_is_free(
+    postgres_url: str,
+) -> None:
+    store = PostgresStore(PostgresOptions(postgres_url, lock_timeout_ms=100))
+    await store.open()
+    stranger = await asyncpg.connect(postgres_url)
+    try:
+        async with stranger.transaction():
+            await stranger.execute("SELECT 1 FROM replicas FOR UPDATE")
+            with pytest.raises(StoreError, match="lock timeout"):
+                await store.commit([waiting("task_1")])
+            assert store.failed.is_set()
+            with pytest.raises(StoreError):
+                await store.recover()
+        await store.recover()
+        assert not store.failed.is_set()
+        await do(store, waiting("task_1"))
+        assert [event.seq for event in await store.events("task_1", 0, 9)] == [1]
     finally:
         await stranger.close()
         await store.close()

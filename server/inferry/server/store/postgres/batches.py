@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import structlog
 
-from inferry.server.errors import InferryError
+from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
@@ -34,6 +34,7 @@ from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
 from inferry.server.store.postgres.figures import add_figures
 from inferry.server.store.postgres.locks import BarredError, lock
+from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
 from inferry.server.store.postgres.sweeps import sweep
@@ -106,6 +107,8 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
 async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -> Batch:
     """Does so and refuses each operation that cannot be done; what it wrote is taken back.
 
+    That is so, too, of one that waited in vain for a row that somebody else keeps locked.
+
     Raises:
         DATABASE_ERRORS: The transaction must be rolled back.
     """
@@ -115,11 +118,11 @@ async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -
         await db.execute("SAVEPOINT apart")
         try:
             one = await run(db, own, [operation])
-        except BrokenOperationError:
-            _log.exception("an operation broke", operation=type(operation).__name__)
-            await db.execute("ROLLBACK TO apart")
+        except (BrokenOperationError, asyncpg.LockNotAvailableError) as error:
+            # The others do not wait as long for the same row.
+            await db.execute(f"ROLLBACK TO apart; {QUERIES['hardly_wait']}")
             own.journal.cut(before)
-            whole.results.append(InferryError("internal error"))
+            whole.results.append(_refusal(error, operation))
         else:
             whole.results += one.results
             whole.changed = whole.changed or one.changed
@@ -189,6 +192,13 @@ def _decide(decisions: Decisions, operation: Operation) -> Result:
                 raise TypeError(f"{operation} is no operation on tasks")
     except InferryError as refusal:
         return refusal
+
+
+def _refusal(error: Exception, operation: Operation) -> InferryError:
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return UnavailableError("somebody keeps a row locked in the database; try again")
+    _log.error("an operation broke", operation=type(operation).__name__, exc_info=error)
+    return InferryError("internal error")
 
 
 def _is_broken(error: Exception) -> bool:

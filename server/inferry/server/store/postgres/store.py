@@ -36,6 +36,9 @@ from inferry.server.store.unbroken import to_its_end
 _MIGRATIONS = load_migrations(FOLDER)
 #: How often a batch is begun anew: others were in its way, or the connection was lost.
 _TRIES = 5
+#: For so long after a row was waited for in vain, none is waited for longer than a moment.
+_HURRY_S = 30.0
+_HURRY = "SET LOCAL lock_timeout = 250; "
 #: Before a batch, or a connection, is tried again: at most, the first time and in the end.
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
@@ -62,6 +65,8 @@ class PostgresStore(PostgresReads):
         self._closing = asyncio.Event()
         #: Tries since the database went away.
         self._tries = 0
+        #: Until when, by the loop's clock, nobody waits long for a row: a stranger keeps some.
+        self._hurry_until_s = 0.0
         #: Why nothing can be written; empty when all is well.
         self._failure = "it is not open"
 
@@ -126,14 +131,16 @@ class PostgresStore(PostgresReads):
                 pass
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
                 await asyncio.sleep(self._pause_s(again))
+            except asyncpg.LockNotAvailableError as error:
+                if how is run_apart:
+                    raise self._refusal(_why(error)) from error
+                # What needs that row is refused; a batch is not to wait as long for it again.
+                self._hurry_until_s = asyncio.get_running_loop().time() + _HURRY_S
+                how = run_apart
             except AwayError as away:
-                if away.sent is not None:
-                    if await self._look_up():
-                        return away.sent
-                elif lost:
-                    raise self._fail(away) from away
-                else:
-                    await self._rejoin(away)
+                landed = await self._come_back(away, again=lost)
+                if landed is not None:
+                    return landed
                 lost = True
             except DATABASE_ERRORS as error:
                 raise self._refusal(_why(error)) from error
@@ -143,7 +150,18 @@ class PostgresStore(PostgresReads):
     async def _transact(self, how: Run, operations: Sequence[Operation]) -> Batch:
         own = self._own
         locks = own.rooms.locks_for(operations)
+        if asyncio.get_running_loop().time() < self._hurry_until_s:
+            locks = _HURRY + locks
         return await self._writer.transact(lambda db: how(db, own, operations), own, locks)
+
+    async def _come_back(self, away: AwayError, *, again: bool) -> Batch | None:
+        """Connects anew; returns the batch that was on its way, if it is there."""
+        if away.sent is not None:
+            return away.sent if await self._look_up() else None
+        if again:
+            raise self._fail(away) from away
+        await self._rejoin(away)
+        return None
 
     async def _rejoin(self, away: AwayError) -> None:
         """Connects anew at once: one connection may be lost where the database is well."""

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+import asyncpg
+
 from inferry.server.store import EPOCHS_KEPT, StoreError
 from inferry.server.store.journal import new_epoch
 from inferry.server.store.migrations import Migration
@@ -180,7 +182,12 @@ class Writer:
         begin = QUERIES["begin"].format(
             session=self._session, locks=locks, number=self.epoch.number
         )
-        if await db.execute(begin) != "SELECT 1":
+        try:
+            alive = await db.execute(begin) == "SELECT 1"
+        except asyncpg.LockNotAvailableError as error:
+            # Without its own row a replica can write nothing, as if the database were away.
+            raise AwayError from error
+        if not alive:
             await db.execute("ROLLBACK")
             raise self._lose(_TAKEN_OVER)
 

@@ -106,6 +106,9 @@ JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, task
 -- name: hurry_locks
 SELECT set_config('lock_timeout', '250ms', true);
 
+-- name: hardly_wait
+SET LOCAL lock_timeout = 10;
+
 -- name: lock_waiting
 -- Reads tasks that wait to give them away, and some that may wait by the time they are claimed;
 -- those that somebody else is at are left out. In the place of each come the next ones of its line
