@@ -12,6 +12,7 @@ import pytest
 from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.operations import Insert, Operation, PutServer, RequestKey
+from inferry.server.store.postgres import locks
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.store import PostgresStore
 from inferry.server.task.inputs import Accept, Cancel, Fail, Progress, Succeed
@@ -45,7 +46,8 @@ class Lost:
 @pytest.fixture
 async def lost(postgres_url: str) -> AsyncIterator[Lost]:
     async with opened_postgres(postgres_url) as truth, database_proxy(postgres_url) as (proxy, url):
-        store = PostgresStore(PostgresOptions(url, statement_timeout_ms=2_000), Random(1))
+        options = PostgresOptions(url, statement_timeout_ms=2_000, lock_timeout_ms=1_000)
+        store = PostgresStore(options, Random(1))
         await store.open()
         try:
             yield Lost(store, truth, proxy)
@@ -234,6 +236,29 @@ async def test_a_task_that_somebody_keeps_locked_holds_up_no_other(
     finally:
         await stranger.close()
         await store.close()
+
+
+async def test_what_is_known_to_be_locked_costs_the_others_no_round_trip(
+    postgres_url: str, lost: Lost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_LOOK_S", 3_600.0)
+    await prepare(lost.store)
+    stranger, trips = await asyncpg.connect(postgres_url), []
+    try:
+        async with stranger.transaction():
+            for seen in (False, False, True, True):
+                if seen and not lost.store._own.barred:
+                    await stranger.execute("SELECT 1 FROM tasks WHERE id = 'task_1' FOR UPDATE")
+                    await lost.store.commit([change("task_1", Accept())])
+                    # One look at what nobody asks for, and no more before long.
+                    await do(lost.store, change("task_2", Progress(1.0)))
+                lost.proxy.asked.clear()
+                await do(lost.store, change("task_2", Progress(1.0)))
+                trips.append(len(lost.proxy.asked))
+            assert lost.store._own.barred == {"task_1"}
+    finally:
+        await stranger.close()
+    assert trips == [5, 5, 5, 5]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connectio
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
 from inferry.server.store.postgres.figures import add_figures
-from inferry.server.store.postgres.locks import BarredError, lock
+from inferry.server.store.postgres.locks import Barred, BarredError, lock
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
@@ -67,7 +67,7 @@ class Own:
     journal: Journal
     rooms: Rooms
     #: Tasks that strangers were found to keep locked.
-    barred: set[str] = field(default_factory=set)
+    barred: Barred = field(default_factory=Barred)
 
 
 #: What ends a round.

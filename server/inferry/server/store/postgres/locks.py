@@ -1,5 +1,6 @@
 """Reads and locks what operations are about: names of requests, then tasks, each in one order."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -17,6 +18,27 @@ from inferry.server.store.rows import TASK, Row, task_of
 _TRIES = 5
 #: Tasks that are known to be locked by a stranger, at most: more are found out again.
 _BARRED_LIMIT = 10_000
+#: Between two looks at one of those that nobody asks for.
+_LOOK_S = 1.0
+
+
+class Barred(set[str]):
+    """Tasks that strangers were found to keep locked.
+
+    While there are any, nobody waits long for a row: whoever keeps those may keep more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._look_s = 0.0
+
+    def look_due(self) -> bool:
+        """Whether to look at one that nobody asks for: none is taken for locked for ever."""
+        now_s = asyncio.get_running_loop().time()
+        if not self or now_s < self._look_s:
+            return False
+        self._look_s = now_s + _LOOK_S
+        return True
 
 
 class BarredError(Exception):
@@ -27,7 +49,7 @@ async def lock(
     db: Connection,
     draft: Draft,
     operations: Sequence[Operation],
-    barred: set[str],
+    barred: Barred,
 ) -> None:
     """Brings into a new draft what the operations of a replica need of names and tasks.
 
@@ -81,17 +103,16 @@ async def _lock_keys(db: Connection, draft: Draft, operations: Sequence[Operatio
 
 
 async def _lock_tasks(
-    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: set[str]
+    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: Barred
 ) -> None:
     if not wanted:
         return
     clear = [one for one in wanted if one[0] not in barred]
-    if barred:
-        # Whoever keeps those may keep more: nobody waits long for each of them.
-        await db.execute(QUERIES["hurry_locks"])
-        doubtful = [one for one in wanted if one[0] in barred]
-        # One at least is looked at, so that none is taken for locked for ever.
-        await _lock_barred(db, draft, doubtful or [(next(iter(barred)), None)], barred)
+    doubtful = [one for one in wanted if one[0] in barred]
+    if not doubtful and barred.look_due():
+        doubtful = [(next(iter(barred)), None)]
+    if doubtful:
+        await _lock_barred(db, draft, doubtful, barred)
     if not clear:
         return
     try:
@@ -106,7 +127,7 @@ async def _lock_tasks(
 
 
 async def _lock_barred(
-    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: set[str]
+    db: Connection, draft: Draft, wanted: Sequence[tuple[str, str | None]], barred: Barred
 ) -> None:
     """Locks those that are free again."""
     for row in await fetch(db, QUERIES["lock_free_tasks"], *arrays(wanted, TASK_ID)):

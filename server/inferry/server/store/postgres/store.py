@@ -38,7 +38,6 @@ _MIGRATIONS = load_migrations(FOLDER)
 _TRIES = 5
 #: For so long after a row was waited for in vain, none is waited for longer than a moment.
 _HURRY_S = 30.0
-_HURRY = "SET LOCAL lock_timeout = 250; "
 #: Before a batch, or a connection, is tried again: at most, the first time and in the end.
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
@@ -150,9 +149,10 @@ class PostgresStore(PostgresReads):
     async def _transact(self, how: Run, operations: Sequence[Operation]) -> Batch:
         own = self._own
         locks = own.rooms.locks_for(operations)
-        if asyncio.get_running_loop().time() < self._hurry_until_s:
-            locks = _HURRY + locks
-        return await self._writer.transact(lambda db: how(db, own, operations), own, locks)
+        hurry = bool(own.barred) or asyncio.get_running_loop().time() < self._hurry_until_s
+        return await self._writer.transact(
+            lambda db: how(db, own, operations), own, locks, hurry=hurry
+        )
 
     async def _come_back(self, away: AwayError, *, again: bool) -> Batch | None:
         """Connects anew; returns the batch that was on its way, if it is there."""

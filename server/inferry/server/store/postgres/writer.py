@@ -108,8 +108,14 @@ class Writer:
                 await bounded(self._db.close(), self._options.connect_timeout_ms)
         self._drop()
 
-    async def transact(self, work: Work, own: Own, locks: str) -> Batch:
-        """Does work in a transaction and commits it; ``locks`` are statements that come first.
+    async def transact(self, work: Work, own: Own, locks: str, *, hurry: bool) -> Batch:
+        """Does work in a transaction and commits it.
+
+        Args:
+            work: The work.
+            own: What this replica has of its own.
+            locks: Statements that come first.
+            hurry: Whether no row but its own is to be waited for longer than a moment.
 
         Raises:
             AwayError: The connection was lost.
@@ -120,7 +126,7 @@ class Writer:
             raise AwayError
         db, sent = self._db, None
         try:
-            await self._begin(db, locks)
+            await self._begin(db, locks, hurry=hurry)
             batch = await work(db)
             if batch.changed:
                 sent = batch
@@ -178,10 +184,9 @@ class Writer:
         self.lost.set()
         return StoreError(why)
 
-    async def _begin(self, db: Connection, locks: str) -> None:
-        begin = QUERIES["begin"].format(
-            session=self._session, locks=locks, number=self.epoch.number
-        )
+    async def _begin(self, db: Connection, locks: str, *, hurry: bool) -> None:
+        given = {"session": self._session, "locks": locks, "number": self.epoch.number}
+        begin = QUERIES["begin_in_a_hurry" if hurry else "begin"].format(**given)
         try:
             alive = await db.execute(begin) == "SELECT 1"
         except asyncpg.LockNotAvailableError as error:

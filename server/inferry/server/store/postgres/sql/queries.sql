@@ -8,6 +8,13 @@
 BEGIN; {session}{locks}
 SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
 
+-- name: begin_in_a_hurry
+-- Does so; from there on no row is waited for longer than a moment. Only the last statement tells.
+BEGIN; {session}{locks}
+SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
+SET LOCAL lock_timeout = 250;
+SELECT 1 FROM replicas WHERE number = {number} AND NOT dead;
+
 -- name: finish
 -- The last of a transaction. From here on no timeout may break it off: what waits for a standby
 -- would then be acknowledged without it.
@@ -102,9 +109,6 @@ ORDER BY tasks.id FOR NO KEY UPDATE OF tasks SKIP LOCKED;
 -- name: known_tasks
 SELECT tasks.id FROM unnest($1::text[], $2::text[]) AS given (id, tenant)
 JOIN tasks ON tasks.id = given.id AND tasks.tenant = coalesce(given.tenant, tasks.tenant);
-
--- name: hurry_locks
-SELECT set_config('lock_timeout', '250ms', true);
 
 -- name: hardly_wait
 SET LOCAL lock_timeout = 10;
