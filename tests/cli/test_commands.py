@@ -71,7 +71,7 @@ def test_a_task_that_waits_is_shown_with_its_place_and_when_it_will_start(play: 
 
 def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
     given = "--status failed --type t --server srv_1 --limit 501 --label job=7"
-    play.run("list", *given.split())
+    play.run("list", *given.split(), "--code", "BROKEN", "--tenant", "acme")
     first = play.answer(
         rpc("ListTasks"),
         ListTasksResponse(tasks=[TASK] * 500, next_page_token="more"),
@@ -84,6 +84,7 @@ def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
     )
     assert (first.status, first.type, first.server_id) == (Task.FAILED, "t", "srv_1")
     assert dict(first.labels) == {"job": "7"}
+    assert (first.code, first.tenant) == ("BROKEN", "acme")
     assert (second.page_size, second.page_token) == (1, "more")
     lines = play.result().stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["ID", "TYPE", "STATUS"]

@@ -50,7 +50,7 @@ def get(
     show(task, as_json=as_json)
 
 
-def list_tasks(
+def list_tasks(  # noqa: PLR0913 - an option each
     context: typer.Context,
     *,
     status: Annotated[
@@ -59,6 +59,8 @@ def list_tasks(
     task_type: Annotated[str, typer.Option("--type", help="Only tasks of this type.")] = "",
     server: Annotated[str, typer.Option(help="Only tasks of this server.")] = "",
     label: Labelled = None,
+    code: Annotated[str, typer.Option(help="Only tasks that ended with this code.")] = "",
+    tenant: Annotated[str, typer.Option(help="Only tasks of this tenant; for admins.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Tasks at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -67,6 +69,8 @@ def list_tasks(
         status=Task.Status.Value(status.value) if status else Task.STATUS_UNSPECIFIED,
         type=task_type,
         server_id=server,
+        code=code,
+        tenant=tenant,
         labels=arguments.labels(label or ()),
     )
     with connected(context) as session:

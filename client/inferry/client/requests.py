@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 from uuid import uuid4
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from inferry.client.errors import InvalidRequest
 from inferry.client.payloads import Payload, payload_text
 from inferry.v1.task_pb2 import JSON_TEXT
@@ -137,3 +139,12 @@ def _milliseconds(seconds: float) -> int:
 
 
 _OPTIONS = Options.__annotations__
+
+
+def moment(when: datetime | None) -> Timestamp | None:
+    """Gives a time as messages have it; one without a time zone is local, as everywhere."""
+    if when is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromDatetime(when.astimezone(UTC))
+    return timestamp

@@ -110,7 +110,7 @@ class MessageRules(_message.Message):
 
     @_builtins.property
     def at_least_one(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Fields without presence, of which one at least has to be set."""
+        """Fields, of which one at least has to be set."""
 
     def __init__(
         self,

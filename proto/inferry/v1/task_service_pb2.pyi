@@ -423,6 +423,11 @@ class ListTasksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    CREATED_SINCE_FIELD_NUMBER: _builtins.int
+    FINISHED_SINCE_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """Only tasks of this status. Default: all."""
     type: _builtins.str
@@ -433,9 +438,27 @@ class ListTasksRequest(_message.Message):
     """Tasks a page, 1 to 500. Default: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Default: the first page."""
+    code: _builtins.str
+    """Only tasks that ended with this code, such as `INTERNAL_ERROR`. Default: all."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
+    fingerprint: _builtins.str
+    """Only tasks that failed as those of this `fingerprint` in `GET /api/failures`: 16 hexadecimal
+    digits. Default: all.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only tasks with all of these labels, 8 at most. Default: all. Over HTTP: `?labels.key=value`."""
+
+    @_builtins.property
+    def created_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that were created at this time or later. Default: all."""
+
+    @_builtins.property
+    def finished_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that ended at this time or later. Default: all."""
 
     def __init__(
         self,
@@ -446,10 +469,15 @@ class ListTasksRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        code: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        created_since: _timestamp_pb2.Timestamp | None = ...,
+        finished_since: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since", "finished_since", b"finished_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "created_since", b"created_since", "fingerprint", b"fingerprint", "finished_since", b"finished_since", "labels", b"labels", "page_size", b"page_size", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -467,7 +495,9 @@ class ListTasksResponse(_message.Message):
     """Asks for the next page; empty on the last."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
-        """The tasks, newest first, without payload and result; fewer than asked for when they are large."""
+        """The tasks, newest first, without payload and result; fewer than asked for when they are large, or
+        when 10,000 were looked at for a fingerprint or a time.
+        """
 
     def __init__(
         self,
@@ -482,6 +512,118 @@ class ListTasksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTasksResponse: _TypeAlias = ListTasksResponse  # noqa: Y015
+
+@_typing.final
+class CountTasksRequest(_message.Message):
+    """Which tasks to count: the filters of a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SERVER_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    CREATED_SINCE_FIELD_NUMBER: _builtins.int
+    FINISHED_SINCE_FIELD_NUMBER: _builtins.int
+    status: _task_pb2.Task.Status.ValueType
+    """Only tasks of this status. Default: all."""
+    type: _builtins.str
+    """Only tasks of this type. Default: all."""
+    server_id: _builtins.str
+    """Only tasks whose latest attempt went to this server. Default: all."""
+    code: _builtins.str
+    """Only tasks that ended with this code, such as `INTERNAL_ERROR`. Default: all."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
+    fingerprint: _builtins.str
+    """Only tasks that failed as those of this `fingerprint` in `GET /api/failures`: 16 hexadecimal
+    digits. Default: all.
+    """
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all. Over HTTP: `?labels.key=value`."""
+
+    @_builtins.property
+    def created_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that were created at this time or later. Default: all."""
+
+    @_builtins.property
+    def finished_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that ended at this time or later. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        status: _task_pb2.Task.Status.ValueType = ...,
+        type: _builtins.str = ...,
+        server_id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        code: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        created_since: _timestamp_pb2.Timestamp | None = ...,
+        finished_since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since", "finished_since", b"finished_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "created_since", b"created_since", "fingerprint", b"fingerprint", "finished_since", b"finished_since", "labels", b"labels", "server_id", b"server_id", "status", b"status", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTasksRequest: _TypeAlias = CountTasksRequest  # noqa: Y015
+
+@_typing.final
+class CountTasksResponse(_message.Message):
+    """How many tasks there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Tasks, 10,000 at most; with a fingerprint or a time those among the newest 10,000 that fit the
+    rest.
+    """
+    more: _builtins.bool
+    """True when there are more or, with a fingerprint or a time, may be."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "more", b"more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountTasksResponse: _TypeAlias = CountTasksResponse  # noqa: Y015
 
 @_typing.final
 class WatchTaskRequest(_message.Message):
@@ -986,6 +1128,8 @@ class CancelTasksRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    CREATED_SINCE_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """PENDING or PROCESSING. Default: both."""
     type: _builtins.str
@@ -998,9 +1142,17 @@ class CancelTasksRequest(_message.Message):
     """Tasks at most, 1 to 1,000. Default: 1,000."""
     page_token: _builtins.str
     """`next_page_token` of the call before. Default: begins with the newest task."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only tasks with all of these labels, 8 at most. Default: all."""
+
+    @_builtins.property
+    def created_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that were created at this time or later. Default: all."""
 
     def __init__(
         self,
@@ -1012,10 +1164,12 @@ class CancelTasksRequest(_message.Message):
         reason: _builtins.str = ...,
         limit: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        created_since: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "limit", b"limit", "page_token", b"page_token", "reason", b"reason", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since", "labels", b"labels", "limit", b"limit", "page_token", b"page_token", "reason", b"reason", "server_id", b"server_id", "status", b"status", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1130,6 +1284,10 @@ class RetryTasksRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    CREATED_SINCE_FIELD_NUMBER: _builtins.int
+    FINISHED_SINCE_FIELD_NUMBER: _builtins.int
     status: _task_pb2.Task.Status.ValueType
     """FAILED, TIMEOUT or CANCELLED. Default: FAILED."""
     type: _builtins.str
@@ -1142,9 +1300,25 @@ class RetryTasksRequest(_message.Message):
     """Tasks at most, 1 to 1,000. Default: 1,000."""
     page_token: _builtins.str
     """`next_page_token` of the call before. Default: begins with the newest task."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
+    fingerprint: _builtins.str
+    """Only tasks that failed as those of this `fingerprint` in `GET /api/failures`: 16 hexadecimal
+    digits. Default: all.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only tasks with all of these labels, 8 at most. Default: all."""
+
+    @_builtins.property
+    def created_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that were created at this time or later. Default: all."""
+
+    @_builtins.property
+    def finished_since(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that ended at this time or later. Default: all."""
 
     def __init__(
         self,
@@ -1156,10 +1330,14 @@ class RetryTasksRequest(_message.Message):
         limit: _builtins.int = ...,
         page_token: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tenant: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        created_since: _timestamp_pb2.Timestamp | None = ...,
+        finished_since: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_since", b"created_since", "finished_since", b"finished_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "labels", b"labels", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "created_since", b"created_since", "fingerprint", b"fingerprint", "finished_since", b"finished_since", "labels", b"labels", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

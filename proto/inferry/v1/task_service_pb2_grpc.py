@@ -55,6 +55,11 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
                 _registered_method=True)
+        self.CountTasks = channel.unary_unary(
+                '/inferry.v1.TaskService/CountTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.CountTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.CountTasksResponse.FromString,
+                _registered_method=True)
         self.WatchTask = channel.unary_stream(
                 '/inferry.v1.TaskService/WatchTask',
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.WatchTaskRequest.SerializeToString,
@@ -139,6 +144,13 @@ class TaskServiceServicer(object):
 
     def ListTasks(self, request, context):
         """Lists the tenant's tasks, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTasks(self, request, context):
+        """Counts tasks: what a list with the same filters has in all its pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -243,6 +255,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListTasks,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.ListTasksRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'CountTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.CountTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.CountTasksResponse.SerializeToString,
             ),
             'WatchTask': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTask,
@@ -409,6 +426,33 @@ class TaskService(object):
             '/inferry.v1.TaskService/ListTasks',
             inferry_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/CountTasks',
+            inferry_dot_v1_dot_task__service__pb2.CountTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.CountTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -147,11 +147,10 @@ def _fault_of_text(ruled: FieldRules) -> Callable[[str], str]:
 
 
 def _present(field: FieldDescriptor, ruled: FieldRules) -> Check:
-    name, present = field.name, field.has_presence
-    missing = f"missing; right is {ruled.right}" if ruled.right else "missing"
+    said, missing = _says(field), f"missing; right is {ruled.right}" if ruled.right else "missing"
 
     def check_present(message: Any) -> None:
-        if not (message.HasField(name) if present else getattr(message, name)):
+        if not said(message):
             raise _wrong(field, missing)
 
     return check_present
@@ -230,15 +229,20 @@ def _at_most_one(fields: list[FieldDescriptor]) -> Check:
 
 
 def _at_least_one(fields: list[FieldDescriptor]) -> Check:
-    says = [attrgetter(field.name) for field in fields]
+    says = [_says(field) for field in fields]
     *others, last = (field.json_name for field in fields)
     shown = f"{', '.join(others)} or {last}"
 
     def check_at_least_one(message: Any) -> None:
-        if not any(get(message) for get in says):
+        if not any(said(message) for said in says):
             raise FieldError(f"say which: {shown} is missing")
 
     return check_at_least_one
+
+
+def _says(field: FieldDescriptor) -> Get:
+    name = field.name
+    return (lambda message: message.HasField(name)) if field.has_presence else attrgetter(name)
 
 
 def _wrong(field: FieldDescriptor, reason: str) -> FieldError:

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -141,6 +142,13 @@ async def test_what_failed_is_retried_in_bulk() -> None:
         assert len([task async for task in client.tasks("failed", "fail")]) == 1
         assert len([task async for task in client.tasks(labels={"a": "b"})]) == 3
         assert len([task async for task in client.tasks(labels={"a": "c"})]) == 0
+        now = datetime.now(UTC)
+        before = now - timedelta(minutes=5)
+        for begun in (before, before.astimezone().replace(tzinfo=None)):
+            assert len([task async for task in client.tasks("failed", finished_since=begun)]) == 1
+        later = now + timedelta(minutes=5)
+        assert len([task async for task in client.tasks(created_since=later)]) == 0
+        assert len([task async for task in client.tasks(code="NO_SUCH_CODE")]) == 0
 
 
 async def test_a_typed_function_takes_and_gives_dataclasses() -> None:

@@ -1,5 +1,6 @@
 # Made of tests/client/aio/test_fake_gateway.py by tools/unasync.py.
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -142,6 +143,13 @@ def test_what_failed_is_retried_in_bulk() -> None:
         assert len([task for task in client.tasks("failed", "fail")]) == 1
         assert len([task for task in client.tasks(labels={"a": "b"})]) == 3
         assert len([task for task in client.tasks(labels={"a": "c"})]) == 0
+        now = datetime.now(UTC)
+        before = now - timedelta(minutes=5)
+        for begun in (before, before.astimezone().replace(tzinfo=None)):
+            assert len([task for task in client.tasks("failed", finished_since=begun)]) == 1
+        later = now + timedelta(minutes=5)
+        assert len([task for task in client.tasks(created_since=later)]) == 0
+        assert len([task for task in client.tasks(code="NO_SUCH_CODE")]) == 0
 
 
 def test_a_typed_function_takes_and_gives_dataclasses() -> None:

@@ -113,7 +113,7 @@ def test_the_list_of_tenants_reads_an_index(db: apsw.Connection) -> None:
     "wanted",
     [
         TaskFilter("acme", *given)
-        for given in product((None, Status.FAILED), (None, "echo"), (None, "srv_1"))
+        for given in product((None, Status.FAILED), (None, "echo"), (None, "srv_1"), (None, "X"))
     ],
     ids=str,
 )
@@ -121,6 +121,14 @@ def test_a_list_reads_one_index_in_its_order(db: apsw.Connection, wanted: TaskFi
     (step,) = plan(db, list_query(wanted))[-1:]
     assert step.startswith("SEARCH tasks USING INDEX tasks_")
     assert step.endswith("task_number<?)")
+    assert ("tasks_code" in step) == (wanted.code is not None)
+
+
+@pytest.mark.parametrize("wanted", [TaskFilter(), TaskFilter("acme", Status.FAILED)], ids=str)
+def test_tasks_are_counted_over_one_index(db: apsw.Connection, wanted: TaskFilter) -> None:
+    steps = plan(db, f"SELECT count(*) FROM ({list_query(wanted)})")
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+    assert any(step.startswith("SEARCH tasks USING") for step in steps), steps
 
 
 @pytest.mark.parametrize("labels", [1, 2, 8])

@@ -153,7 +153,8 @@ async def test_a_hot_statement_goes_by_keys_before_anybody_knows_how_much_there_
 @pytest.mark.parametrize(
     "wanted",
     [
-        TaskFilter(*given)
+        TaskFilter(*given, code=code)
+        for code in (None, "BROKEN")
         for given in product((None, "acme"), (None, Status.FAILED), (None, "echo"), (None, "srv_1"))
     ],
     ids=str,

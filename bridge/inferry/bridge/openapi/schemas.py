@@ -166,9 +166,8 @@ def _between(descriptor: Descriptor, names: Mapping[str, str]) -> Schema:
 
 
 def _says_something(field: FieldDescriptor, name: str) -> Schema:
-    kind, least = (
-        ("string", "minLength") if field.message_type is None else ("object", "minProperties")
-    )
+    as_text = field.message_type is None or field.message_type.full_name == TIMESTAMP
+    kind, least = ("string", "minLength") if as_text else ("object", "minProperties")
     return {"required": [name], "properties": {name: {"type": kind, least: 1}}}
 
 

@@ -1,6 +1,7 @@
 """What a client does with the tasks that are there: finds, watches, cancels and retries them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 
 from inferry.client.aio.calls import Calls
 from inferry.client.aio.task import AsyncTask
@@ -8,6 +9,7 @@ from inferry.client.aio.watching import changes
 from inferry.client.errors import QueueFull
 from inferry.client.reading import read
 from inferry.client.records import Changes, Status, TaskState
+from inferry.client.requests import moment
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import JSON_TEXT
@@ -51,6 +53,10 @@ class AsyncTasks:
         labels: Mapping[str, str] = NO_LABELS,
         *,
         server_id: str = "",
+        code: str = "",
+        tenant: str = "",
+        created_since: datetime | None = None,
+        finished_since: datetime | None = None,
     ) -> AsyncIterator[AsyncTask]:
         """Lists your tasks, newest first, a page at a time as they are asked for.
 
@@ -59,6 +65,10 @@ class AsyncTasks:
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
             server_id: Only tasks whose latest attempt went to this server.
+            code: Only tasks that ended with this code.
+            tenant: Only tasks of this tenant: an admin's are those of all.
+            created_since: Only tasks that were created at this time or later.
+            finished_since: Only tasks that ended at this time or later.
 
         Returns:
             Tasks whose ``state`` is set, without payload and result.
@@ -68,6 +78,10 @@ class AsyncTasks:
             type=type,
             labels=labels,
             server_id=server_id,
+            code=code,
+            tenant=tenant,
+            created_since=moment(created_since),
+            finished_since=moment(finished_since),
             page_size=_PAGE,
         )
         while True:

@@ -2,10 +2,12 @@
 """What a client does with the tasks that are there: finds, watches, cancels and retries them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from inferry.client.errors import QueueFull
 from inferry.client.reading import read
 from inferry.client.records import Changes, Status, TaskState
+from inferry.client.requests import moment
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.task import Task
 from inferry.client.sync.watching import changes
@@ -52,6 +54,10 @@ class Tasks:
         labels: Mapping[str, str] = NO_LABELS,
         *,
         server_id: str = "",
+        code: str = "",
+        tenant: str = "",
+        created_since: datetime | None = None,
+        finished_since: datetime | None = None,
     ) -> Iterator[Task]:
         """Lists your tasks, newest first, a page at a time as they are asked for.
 
@@ -60,6 +66,10 @@ class Tasks:
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
             server_id: Only tasks whose latest attempt went to this server.
+            code: Only tasks that ended with this code.
+            tenant: Only tasks of this tenant: an admin's are those of all.
+            created_since: Only tasks that were created at this time or later.
+            finished_since: Only tasks that ended at this time or later.
 
         Returns:
             Tasks whose ``state`` is set, without payload and result.
@@ -69,6 +79,10 @@ class Tasks:
             type=type,
             labels=labels,
             server_id=server_id,
+            code=code,
+            tenant=tenant,
+            created_since=moment(created_since),
+            finished_since=moment(finished_since),
             page_size=_PAGE,
         )
         while True:

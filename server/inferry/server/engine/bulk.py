@@ -8,13 +8,12 @@ from functools import partial
 from itertools import islice
 
 from inferry.server.engine.reader import Reader
+from inferry.server.engine.sieve import SCAN_LIMIT, Sieve
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import IllegalTransitionError, NotFoundError, QueueFullError
 from inferry.server.store import TaskFilter
 from inferry.server.task.record import Status, TaskRecord
 
-#: Tasks looked at in one call, whether they match or not.
-SCAN_LIMIT = 10_000
 #: Tasks changed in one step: the queue may overrun its limit by so many.
 _STEP = 50
 
@@ -37,7 +36,7 @@ class Done:
 
 
 async def retry_many(
-    engine: Engine, reader: Reader, wanted: TaskFilter, code: str, limit: int, before: int | None
+    engine: Engine, reader: Reader, wanted: TaskFilter, sieve: Sieve, limit: int, before: int | None
 ) -> Done:
     """Retries the tasks that match.
 
@@ -45,16 +44,22 @@ async def retry_many(
         engine: Retries each.
         reader: Lists them.
         wanted: Names a final status, and whose tasks.
-        code: Only tasks that ended with it; empty for all.
+        sieve: Says what else they have to be.
         limit: Tasks at most.
         before: Goes on below this number; None begins with the newest.
     """
     pages = partial(reader.tasks, wanted)
-    return await _for_each(pages, partial(engine.retry, tenant=wanted.tenant), code, limit, before)
+    return await _for_each(pages, partial(engine.retry, tenant=wanted.tenant), sieve, limit, before)
 
 
 async def cancel_many(
-    engine: Engine, reader: Reader, wanted: TaskFilter, reason: str, limit: int, before: int | None
+    engine: Engine,
+    reader: Reader,
+    wanted: TaskFilter,
+    sieve: Sieve,
+    reason: str,
+    limit: int,
+    before: int | None,
 ) -> Done:
     """Cancels the tasks that match and are not final.
 
@@ -62,6 +67,7 @@ async def cancel_many(
         engine: Cancels each.
         reader: Lists them.
         wanted: Names PENDING, PROCESSING or no status, and whose tasks.
+        sieve: Says what else they have to be.
         reason: Why, for a person.
         limit: Tasks at most.
         before: Goes on below this number; None begins with the newest.
@@ -75,17 +81,17 @@ async def cancel_many(
         return list(islice(heapq.merge(*lists, key=_number, reverse=True), limit))
 
     cancel = partial(engine.cancel, tenant=wanted.tenant, reason=reason)
-    return await _for_each(pages, cancel, "", limit, before)
+    return await _for_each(pages, cancel, sieve, limit, before)
 
 
-async def _for_each(pages: _Pages, do: _Do, code: str, limit: int, before: int | None) -> Done:
+async def _for_each(pages: _Pages, do: _Do, sieve: Sieve, limit: int, before: int | None) -> Done:
     count = scanned = 0
     while count < limit and scanned < SCAN_LIMIT:
         page = await pages(before, min(_STEP, limit - count))
         if not page:
             return Done(count, None)
         scanned += len(page)
-        ids = [record.spec.id for _, record in page if code in ("", record.code)]
+        ids = [record.spec.id for _, record in page if sieve.passes(record)]
         results = await asyncio.gather(*map(do, ids), return_exceptions=True)
         count += sum(not isinstance(result, BaseException) for result in results)
         for result in results:
@@ -96,7 +102,9 @@ async def _for_each(pages: _Pages, do: _Do, code: str, limit: int, before: int |
             expected = IllegalTransitionError | NotFoundError
             if isinstance(result, BaseException) and not isinstance(result, expected):
                 raise result
-        before = page[-1][0]
+        before, last = page[-1]
+        if sieve.is_past(last):
+            return Done(count, None)
     return Done(count, before)
 
 

@@ -29,6 +29,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/BatchCreateTasks": _CLIENT,
     "/inferry.v1.TaskService/GetTask": _CLIENT,
     "/inferry.v1.TaskService/ListTasks": _CLIENT,
+    "/inferry.v1.TaskService/CountTasks": _CLIENT,
     "/inferry.v1.TaskService/WatchTask": _CLIENT,
     "/inferry.v1.TaskService/WatchTasks": _CLIENT,
     "/inferry.v1.TaskService/FollowTasks": _CLIENT,

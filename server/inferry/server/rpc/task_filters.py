@@ -1,9 +1,13 @@
 """Which tasks a request means: to list, watch, cancel or retry."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from inferry.server.errors import InvalidPayloadError
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inferry.server.engine.sieve import Sieve
+from inferry.server.errors import InvalidPayloadError, PermissionDeniedError
 from inferry.server.store import TaskFilter
 from inferry.server.task.record import STATUS_WORDS, Status
 from inferry.v1 import task_service_pb2 as pb
@@ -11,25 +15,84 @@ from inferry.v1 import task_service_pb2 as pb
 #: What becomes of so many tasks at once if nobody says how many.
 BULK_LIMIT = 1_000
 
-_Filtering: TypeAlias = pb.ListTasksRequest | pb.RetryTasksRequest | pb.CancelTasksRequest
+_Narrowing: TypeAlias = (
+    pb.ListTasksRequest | pb.CountTasksRequest | pb.RetryTasksRequest | pb.CancelTasksRequest
+)
+_Sifting: TypeAlias = pb.ListTasksRequest | pb.CountTasksRequest | pb.RetryTasksRequest
 
 
-def retries_of(request: pb.RetryTasksRequest, tenant: str | None) -> tuple[TaskFilter, int]:
-    """Reads which tasks to start again, and how many at most."""
-    status = status_of(request.status) or Status.FAILED
-    return filter_of(request, tenant, status), request.limit or BULK_LIMIT
+class Wanted(NamedTuple):
+    """Which tasks are meant."""
+
+    #: What the store finds.
+    filter: TaskFilter
+    #: What is looked through.
+    sieve: Sieve
 
 
-def cancels_of(request: pb.CancelTasksRequest, tenant: str | None) -> tuple[TaskFilter, int]:
-    """Reads which tasks to cancel, and how many at most."""
+def list_of(request: pb.ListTasksRequest | pb.CountTasksRequest, tenant: str | None) -> Wanted:
+    """Reads which tasks to list or to count.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
+    return _with_sieve(request, filter_of(request, tenant, status_of(request.status)))
+
+
+def retries_of(request: pb.RetryTasksRequest, tenant: str | None) -> tuple[Wanted, int]:
+    """Reads which tasks to start again, and how many at most.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
+    wanted = filter_of(request, tenant, status_of(request.status) or Status.FAILED)
+    return _with_sieve(request, wanted), request.limit or BULK_LIMIT
+
+
+def cancels_of(request: pb.CancelTasksRequest, tenant: str | None) -> tuple[Wanted, int]:
+    """Reads which tasks to cancel, and how many at most.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
     wanted = filter_of(request, tenant, status_of(request.status))
-    return wanted, request.limit or BULK_LIMIT
+    sieve = Sieve(created_since_ms=_ms_of(request, "created_since"))
+    return Wanted(wanted, sieve), request.limit or BULK_LIMIT
 
 
-def filter_of(request: _Filtering, tenant: str | None, status: Status | None) -> TaskFilter:
-    """Reads which tasks are meant."""
-    labels = labels_of(request.labels)
-    return TaskFilter(tenant, status, request.type or None, request.server_id or None, labels)
+def filter_of(request: _Narrowing, tenant: str | None, status: Status | None) -> TaskFilter:
+    """Reads which tasks the store is to find.
+
+    Args:
+        request: Says it.
+        tenant: Whose tasks the caller may see; None for everybody's.
+        status: Their status; None for any.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
+    if request.tenant and tenant not in (None, request.tenant):
+        raise PermissionDeniedError("tenant: only an admin may ask for another tenant's tasks")
+    code = "" if isinstance(request, pb.CancelTasksRequest) else request.code
+    return TaskFilter(
+        tenant=tenant or request.tenant or None,
+        status=status,
+        type=request.type or None,
+        server_id=request.server_id or None,
+        code=code or None,
+        labels=labels_of(request.labels),
+    )
+
+
+def _with_sieve(request: _Sifting, wanted: TaskFilter) -> Wanted:
+    times = _ms_of(request, "created_since"), _ms_of(request, "finished_since")
+    return Wanted(wanted, Sieve(*times, request.fingerprint))
+
+
+def _ms_of(request: Message, field: str) -> int:
+    """Reads a time in milliseconds, rounded up; 0 if it is unset."""
+    time: Timestamp = getattr(request, field)
+    return 1_000 * time.seconds - (-time.nanos // 1_000_000)
 
 
 def labels_of(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -21,7 +21,7 @@ from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
-from inferry.server.rpc.task_filters import cancels_of, filter_of, retries_of, status_of
+from inferry.server.rpc.task_filters import cancels_of, list_of, retries_of
 from inferry.server.rpc.watches import Watches
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
@@ -91,14 +91,24 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> pb.ListTasksResponse:
         """Lists the tenant's tasks, newest first."""
         size = request.page_size or PAGE_DEFAULT
-        wanted = filter_of(request, visible_tenant(), status_of(request.status))
-        numbered = await self._reader.tasks(wanted, read_cursor(request.page_token), size + 1)
-        page = numbered[:size]
-        places = self._queue.places_of([record for _, record in page])
-        tasks = fitting(task_to_proto(record, places.get(record.spec.id)) for _, record in page)
-        more = len(tasks) < len(numbered)
-        last = page[len(tasks) - 1][0] if more else 0
-        return pb.ListTasksResponse(tasks=tasks, next_page_token=write_cursor(last) if more else "")
+        wanted, sieve = list_of(request, visible_tenant())
+        found = await self._reader.page(wanted, sieve, read_cursor(request.page_token), size)
+        places = self._queue.places_of([record for _, record in found.tasks])
+        tasks = fitting(
+            task_to_proto(record, places.get(record.spec.id)) for _, record in found.tasks
+        )
+        cut = len(tasks) < len(found.tasks)
+        before = found.tasks[len(tasks) - 1][0] if cut else found.before
+        return pb.ListTasksResponse(
+            tasks=tasks, next_page_token="" if before is None else write_cursor(before)
+        )
+
+    async def CountTasks(
+        self, request: pb.CountTasksRequest, context: Context
+    ) -> pb.CountTasksResponse:
+        """Counts tasks."""
+        counted = await self._reader.count(*list_of(request, visible_tenant()))
+        return pb.CountTasksResponse(count=counted.tasks, more=counted.more)
 
     def WatchTask(
         self, request: pb.WatchTaskRequest, context: Context
@@ -175,9 +185,9 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.RetryTasksRequest, context: Context
     ) -> pb.RetryTasksResponse:
         """Starts tasks that ended badly again."""
-        wanted, limit = retries_of(request, visible_tenant())
+        (wanted, sieve), limit = retries_of(request, visible_tenant())
         before = read_cursor(request.page_token)
-        done = await retry_many(self._engine, self._reader, wanted, request.code, limit, before)
+        done = await retry_many(self._engine, self._reader, wanted, sieve, limit, before)
         return pb.RetryTasksResponse(
             retried=done.count,
             next_page_token="" if done.before is None else write_cursor(done.before),
@@ -188,9 +198,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CancelTasksRequest, context: Context
     ) -> pb.CancelTasksResponse:
         """Ends tasks that are not final yet."""
-        wanted, limit = cancels_of(request, visible_tenant())
+        (wanted, sieve), limit = cancels_of(request, visible_tenant())
         before = read_cursor(request.page_token)
-        done = await cancel_many(self._engine, self._reader, wanted, request.reason, limit, before)
+        why = request.reason
+        done = await cancel_many(self._engine, self._reader, wanted, sieve, why, limit, before)
         return pb.CancelTasksResponse(
             cancelled=done.count,
             next_page_token="" if done.before is None else write_cursor(done.before),

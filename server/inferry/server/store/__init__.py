@@ -41,6 +41,8 @@ class TaskFilter:
     status: Status | None = None
     type: str | None = None
     server_id: str | None = None
+    #: What it ended with, for a program; not empty.
+    code: str | None = None
     #: Pairs of key and value: a task has to have all of them.
     labels: tuple[tuple[str, str], ...] = ()
 
@@ -165,6 +167,10 @@ class Store(Figures, Protocol):
         self, wanted: TaskFilter, before: int | None, limit: int
     ) -> list[tuple[int, TaskRecord]]:
         """Lists tasks, newest first, each with its number; ``before`` goes on below a number."""
+        ...
+
+    async def count(self, wanted: TaskFilter, limit: int) -> int:
+        """Counts the tasks that ``tasks`` would list, up to a limit."""
         ...
 
     async def servers(self) -> list[ServerRecord]:

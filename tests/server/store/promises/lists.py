@@ -5,7 +5,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from inferry.server.store import Store, TaskFilter
-from inferry.server.task.inputs import Succeed
+from inferry.server.task.inputs import Fail, Succeed
 from inferry.server.task.record import Status, TaskRecord
 from tests.server.store.samples import (
     change,
@@ -29,15 +29,17 @@ class ListConformance:
         number = 0
         for tenant, task_type, server in product(("acme", "globex"), ("echo", "video"), "12"):
             spec: dict[str, Any] = {"tenant": tenant, "type": task_type}
-            ids = [f"task_{number + more}" for more in range(3)]
+            ids = [f"task_{number + more}" for more in range(4)]
             await do(
                 store,
                 waiting(ids[0], **spec),
                 dispatched(ids[1], server, **spec),
                 dispatched(ids[2], server, **spec),
                 change(ids[2], Succeed(b"1")),
+                dispatched(ids[3], server, **spec),
+                change(ids[3], Fail("no", "BROKEN" if server == "1" else "FULL")),
             )
-            number += 3
+            number += 4
         everything = await store.tasks(TaskFilter(), None, 100)
         assert len(everything) == number
         assert all(newer[0] > older[0] for newer, older in pairwise(everything))
@@ -45,6 +47,8 @@ class ListConformance:
             expected = [row for row in everything if _fits(row[1], wanted)]
             assert await store.tasks(wanted, None, 100) == expected
             assert await store.tasks(wanted, None, 2) == expected[:2]
+            assert await store.count(wanted, 100) == len(expected)
+            assert await store.count(wanted, 3) == min(3, len(expected))
             assert await store.tasks(wanted, everything[4][0], 100) == [
                 row for row in expected if row[0] < everything[4][0]
             ]
@@ -56,6 +60,7 @@ def _filters() -> Iterator[TaskFilter]:
         (None, Status.PENDING, Status.COMPLETED, Status.FAILED),
         (None, "video"),
         (None, "2"),
+        (None, "BROKEN"),
     ):
         yield TaskFilter(*given)
 
@@ -66,4 +71,5 @@ def _fits(record: TaskRecord, wanted: TaskFilter) -> bool:
         and wanted.status in (None, record.status)
         and wanted.type in (None, record.spec.type)
         and wanted.server_id in (None, record.server_id)
+        and wanted.code in (None, record.code)
     )

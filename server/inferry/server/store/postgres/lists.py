@@ -25,11 +25,12 @@ def list_query(wanted: TaskFilter, before: int | None, limit: int) -> tuple[str,
         values.append(wanted.tenant)
     elif wanted != TaskFilter():
         filters.append("tenant = leap.tenant")
-    columns = [
-        name for name in ("status", "type", "server_id") if getattr(wanted, name) is not None
-    ]
+    names = ("status", "type", "server_id", "code")
+    columns = [name for name in names if getattr(wanted, name) is not None]
     filters += [f"tasks.{name} = ${len(values) + place}" for place, name in enumerate(columns, 1)]
     values += [getattr(wanted, name) for name in columns]
+    if wanted.code is not None:
+        filters.append("tasks.code <> ''")
     if not wanted.labels:
         query = QUERIES["tasks"].format(filters=" AND ".join(filters) or "TRUE")
     else:

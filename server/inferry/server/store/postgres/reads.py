@@ -121,6 +121,12 @@ class PostgresReads(PostgresQueueReads, PostgresFigureReads):
         query, values = list_query(wanted, before, limit)
         return [(row[0], task_of(row)) for row in await self._rows(query, *values)]
 
+    async def count(self, wanted: TaskFilter, limit: int) -> int:
+        """See ``Store.count``."""
+        query, values = list_query(wanted, None, limit)
+        ((count,),) = await self._rows(f"SELECT count(*) FROM ({query}) AS page", *values)  # noqa: S608
+        return int(count)
+
     async def servers(self) -> list[ServerRecord]:
         """See ``Store.servers``."""
         return [server_of(row) for row in await self._rows(QUERIES["servers"])]

@@ -5,6 +5,7 @@ reader of a WAL database never waits for the writer.
 """
 
 import heapq
+from collections.abc import Mapping
 from itertools import chain, islice
 
 import apsw
@@ -126,14 +127,26 @@ class SqliteReads(SqliteQueueReads, SqliteFigureReads):
         return [tenant for (tenant,) in self._rows(QUERIES["tenants"])]
 
     def _page(self, tenant: str, wanted: TaskFilter, start: int, limit: int) -> list[Row]:
-        asked = (wanted.status, wanted.type, wanted.server_id)
-        filters = [value for value in asked if value is not None]
+        return self._rows(list_query(wanted), self._given(tenant, wanted, start, limit))
+
+    def _given(self, tenant: str, wanted: TaskFilter, start: int, limit: int) -> Row:
+        filters = [value for value in _asked(wanted).values() if value is not None]
         if wanted.labels:
             first, *others = wanted.labels
-            values = (tenant, *first, start, *filters, *chain.from_iterable(others), limit)
-        else:
-            values = (tenant, *filters, start, limit)
-        return self._rows(list_query(wanted), values)
+            return (tenant, *first, start, *filters, *chain.from_iterable(others), limit)
+        return (tenant, *filters, start, limit)
+
+    async def count(self, wanted: TaskFilter, limit: int) -> int:
+        """See ``Store.count``."""
+        query, count = f"SELECT count(*) FROM ({list_query(wanted)})", 0  # noqa: S608
+        if wanted == TaskFilter():
+            return int(self._rows(query, (_LAST, limit))[0][0])
+        for tenant in self._tenants(wanted):
+            ((found,),) = self._rows(query, self._given(tenant, wanted, _LAST, limit - count))
+            count += int(found)
+            if count >= limit:
+                break
+        return count
 
     async def servers(self) -> list[ServerRecord]:
         """See ``Store.servers``."""
@@ -170,22 +183,29 @@ class SqliteReads(SqliteQueueReads, SqliteFigureReads):
 def list_query(wanted: TaskFilter) -> str:
     """Builds the query of one page.
 
-    Its values are the tenant, status, type and server, as far as ``wanted`` names them, the number
-    to start below, and the limit. Any filter but none at all needs a tenant. With labels they are
-    the tenant, the first label, the number, status, type and server, the other labels, the limit.
+    Its values are the tenant, status, type, server and code, as far as ``wanted`` names them, the
+    number to start below, and the limit. Any filter but none at all needs a tenant. With labels
+    they are the tenant, the first label, the number, status, type, server and code, the other
+    labels, the limit.
     """
     if wanted == TaskFilter():
         return QUERIES["tasks"].format(filters="TRUE")
-    filters = ("status", "type", "server_id")
-    columns = [column for column in filters if getattr(wanted, column) is not None]
+    columns = [column for column, value in _asked(wanted).items() if value is not None]
     if wanted.labels:
         more = [f" AND tasks.{column} = ?" for column in columns]
         return QUERIES["labelled"].format(
             filters="".join([*more, *[_HAS_LABEL] * (len(wanted.labels) - 1)])
         )
-    return QUERIES["tasks"].format(
-        filters=" AND ".join(f"{column} = ?" for column in ("tenant", *columns))
-    )
+    filters = [f"{column} = ?" for column in ("tenant", *columns)]
+    if wanted.code is not None:
+        # The fewest have this code: no other index is to be taken.
+        filters = ["tenant = ?", *(f"+{one}" for one in filters[1:-1]), "code = ? AND code <> ''"]
+    return QUERIES["tasks"].format(filters=" AND ".join(filters))
+
+
+def _asked(wanted: TaskFilter) -> Mapping[str, str | int | None]:
+    columns = ("status", "type", "server_id", "code")
+    return {column: getattr(wanted, column) for column in columns}
 
 
 def _unseen(vector: Vector) -> list[tuple[int, int]]:
