@@ -16,7 +16,12 @@ from google.rpc.status_pb2 import Status
 from typer.testing import CliRunner, Result
 
 from inferry.cli.main import app
-from inferry.v1 import queue_service_pb2, server_service_pb2, task_service_pb2
+from inferry.v1 import (
+    access_service_pb2,
+    queue_service_pb2,
+    server_service_pb2,
+    task_service_pb2,
+)
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import WatchTaskResponse
 
@@ -26,7 +31,8 @@ WITHIN_S = 20
 TASKS = task_service_pb2.DESCRIPTOR.services_by_name["TaskService"]
 SERVERS = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 QUEUE = queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"]
-SERVICES = {service.name: service for service in (TASKS, SERVERS, QUEUE)}
+ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
+SERVICES = {service.name: service for service in (TASKS, SERVERS, QUEUE, ACCESS)}
 
 
 class Play:

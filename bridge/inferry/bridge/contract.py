@@ -29,6 +29,10 @@ POLYFILL_PARAMETERS = ("evs_preamble", "r")
 #: The RPC that tells whether another may be called.
 ACCESS_RPC = "inferry.v1.AccessService.CheckAccess"
 
+#: The RPC that changes a code for a token: anybody may call it, with a small body.
+EXCHANGE_RPC = "inferry.v1.AccessService.ExchangeCode"
+EXCHANGE_BYTES = 4_096
+
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
 

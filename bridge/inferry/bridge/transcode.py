@@ -11,6 +11,8 @@ from inferry.bridge.config import BridgeConfig
 from inferry.bridge.contract import (
     BATCH_RPC,
     CALLBACK_RPC,
+    EXCHANGE_BYTES,
+    EXCHANGE_RPC,
     LAST_EVENT_PARAMETERS,
     POLYFILL_PARAMETERS,
 )
@@ -53,6 +55,7 @@ class Transcoder:
         self._limit = {
             CALLBACK_RPC: config.result_limit_bytes + ENVELOPE_BYTES,
             BATCH_RPC: BATCH_BYTES,
+            EXCHANGE_RPC: EXCHANGE_BYTES,
         }.get(route.rpc, config.request_limit_bytes)
         self._response_field = route.response_body
         self._encode = encoder(route.answer_type)

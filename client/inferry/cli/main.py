@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "drain": _Command(_SERVERS, "servers", "drain"),
     "resume": _Command(_SERVERS, "servers", "resume"),
     "deregister": _Command(_SERVERS, "servers", "deregister"),
+    "ui": _Command(_GATEWAY, "ui", "ui"),
     "serve": _Command(_GATEWAY, "serve", "serve"),
     "bridge": _Command(_GATEWAY, "bridge", "bridge"),
     "migrate-store": _Command(_GATEWAY, "migrate_store", "migrate_store"),

@@ -17,6 +17,7 @@ from inferry.client.errors import InferryError, InvalidRequest, Unavailable
 from inferry.client.patience import Absence, Patience
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.machinery import open_channel
+from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
@@ -48,6 +49,11 @@ class Session:
     def queue(self) -> QueueServiceStub:
         """The queue."""
         return self.calls.here().stubs.queue
+
+    @property
+    def access(self) -> AccessServiceStub:
+        """Codes."""
+        return self.calls.here().stubs.access
 
     def call(
         self,

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class AccessServiceStub(object):
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     def __init__(self, channel):
@@ -46,11 +47,22 @@ class AccessServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
                 _registered_method=True)
+        self.CreateCode = channel.unary_unary(
+                '/inferry.v1.AccessService/CreateCode',
+                request_serializer=inferry_dot_v1_dot_access__service__pb2.CreateCodeRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_access__service__pb2.CreateCodeResponse.FromString,
+                _registered_method=True)
+        self.ExchangeCode = channel.unary_unary(
+                '/inferry.v1.AccessService/ExchangeCode',
+                request_serializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer(object):
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     def CheckAccess(self, request, context):
@@ -63,6 +75,23 @@ class AccessServiceServicer(object):
 
     def WhoAmI(self, request, context):
         """Tells who a token stands for, and what it may do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCode(self, request, context):
+        """Makes a code that stands for a token of the caller's role, tenant and subject. It holds for a
+        minute and can be changed once. Where the gateway only verifies tokens that others make, this is
+        refused as FAILED_PRECONDITION: there a token has to be given to the page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExchangeCode(self, request, context):
+        """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
+        than that of who asked for the code.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,6 +110,16 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     request_deserializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.SerializeToString,
             ),
+            'CreateCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCode,
+                    request_deserializer=inferry_dot_v1_dot_access__service__pb2.CreateCodeRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_access__service__pb2.CreateCodeResponse.SerializeToString,
+            ),
+            'ExchangeCode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeCode,
+                    request_deserializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'inferry.v1.AccessService', rpc_method_handlers)
@@ -90,8 +129,9 @@ def add_AccessServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccessService(object):
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     @staticmethod
@@ -138,6 +178,60 @@ class AccessService(object):
             '/inferry.v1.AccessService/WhoAmI',
             inferry_dot_v1_dot_access__service__pb2.WhoAmIRequest.SerializeToString,
             inferry_dot_v1_dot_access__service__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.AccessService/CreateCode',
+            inferry_dot_v1_dot_access__service__pb2.CreateCodeRequest.SerializeToString,
+            inferry_dot_v1_dot_access__service__pb2.CreateCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeCode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.AccessService/ExchangeCode',
+            inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.SerializeToString,
+            inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,7 @@ isort:skip_file
 Copyright 2026 The Inferry Authors
 SPDX-License-Identifier: Apache-2.0
 
-Who may call what, before anything is asked.
+Who may call what, before anything is asked, and one-time codes for tokens.
 """
 
 from collections import abc as _abc
@@ -31,8 +31,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccessServiceStub:
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     @_typing.overload
@@ -45,11 +46,21 @@ class AccessServiceStub:
     """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]
     """Tells who a token stands for, and what it may do."""
+    CreateCode: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateCodeRequest, _access_service_pb2.CreateCodeResponse]
+    """Makes a code that stands for a token of the caller's role, tenant and subject. It holds for a
+    minute and can be changed once. Where the gateway only verifies tokens that others make, this is
+    refused as FAILED_PRECONDITION: there a token has to be given to the page.
+    """
+    ExchangeCode: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.ExchangeCodeRequest, _access_service_pb2.ExchangeCodeResponse]
+    """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
+    than that of who asked for the code.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -59,10 +70,20 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_access_service_pb2.WhoAmIRequest, _access_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Tells who a token stands for, and what it may do."""
+    CreateCode: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateCodeRequest, _access_service_pb2.CreateCodeResponse]  # type: ignore[assignment]
+    """Makes a code that stands for a token of the caller's role, tenant and subject. It holds for a
+    minute and can be changed once. Where the gateway only verifies tokens that others make, this is
+    refused as FAILED_PRECONDITION: there a token has to be given to the page.
+    """
+    ExchangeCode: _aio.UnaryUnaryMultiCallable[_access_service_pb2.ExchangeCodeRequest, _access_service_pb2.ExchangeCodeResponse]  # type: ignore[assignment]
+    """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
+    than that of who asked for the code.
+    """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells whether a call may be made. For what stands in front of the gateway and would else have to
-    read a request before it knows whose it is.
+    """Tells whether a call may be made: for what stands in front of the gateway and would else have to
+    read a request before it knows whose it is. Changes codes for tokens: so a program with a token
+    opens a page that gets one of its own.
     """
 
     @_abc_1.abstractmethod
@@ -82,5 +103,26 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_service_pb2.WhoAmIResponse, _abc.Awaitable[_access_service_pb2.WhoAmIResponse]]:
         """Tells who a token stands for, and what it may do."""
+
+    @_abc_1.abstractmethod
+    def CreateCode(
+        self,
+        request: _access_service_pb2.CreateCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.CreateCodeResponse, _abc.Awaitable[_access_service_pb2.CreateCodeResponse]]:
+        """Makes a code that stands for a token of the caller's role, tenant and subject. It holds for a
+        minute and can be changed once. Where the gateway only verifies tokens that others make, this is
+        refused as FAILED_PRECONDITION: there a token has to be given to the page.
+        """
+
+    @_abc_1.abstractmethod
+    def ExchangeCode(
+        self,
+        request: _access_service_pb2.ExchangeCodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.ExchangeCodeResponse, _abc.Awaitable[_access_service_pb2.ExchangeCodeResponse]]:
+        """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
+        than that of who asked for the code.
+        """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -179,6 +179,20 @@ class QueueFullError(InferryError):
     code = "RESOURCE_LIMIT"
 
 
+class TooManyRequestsError(InferryError):
+    """The same was asked too often; try again later."""
+
+    kind = Kind.EXHAUSTED
+    code = "TOO_MANY_REQUESTS"
+
+
+class NoOwnTokensError(InferryError):
+    """The gateway takes tokens that others make, and can make none."""
+
+    kind = Kind.IMPOSSIBLE_NOW
+    code = "NO_OWN_TOKENS"
+
+
 class UnavailableError(InferryError):
     """The gateway stops or cannot write; try again elsewhere or later."""
 

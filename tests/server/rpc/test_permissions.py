@@ -35,7 +35,11 @@ def test_an_admin_may_call_everything() -> None:
 
 def test_anybody_may_ask_only_what_they_may_do() -> None:
     asked = {name for name, allowed in PERMISSIONS.items() if Right.ANYBODY in allowed}
-    assert asked == {"/inferry.v1.AccessService/CheckAccess"}
+    assert asked == {
+        "/inferry.v1.AccessService/CheckAccess",
+        # By a code, which is random and works once.
+        "/inferry.v1.AccessService/ExchangeCode",
+    }
 
 
 def test_a_backend_may_call_nothing_that_creates_or_reads_tasks() -> None:

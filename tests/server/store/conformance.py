@@ -1,5 +1,6 @@
 """What every store promises. A test module subclasses this and gives a ``store`` fixture."""
 
+from tests.server.store.promises.codes import CodeConformance
 from tests.server.store.promises.commits import CommitConformance
 from tests.server.store.promises.deadlines import DeadlineConformance
 from tests.server.store.promises.figures import FigureConformance
@@ -28,6 +29,7 @@ class StoreConformance(
     DeadlineConformance,
     ServerConformance,
     FigureConformance,
+    CodeConformance,
     WordConformance,
 ):
     """All of it."""

@@ -29,7 +29,7 @@ SMALL = {
     *("epochs", "forget_replicas", "heads", "last_epoch", "latest_time", "paused_types"),
     *("pause_type", "put_replica", "put_server", "replica", "resume_type", "servers"),
     *("begin_counted", "forget_counted", "lock_counted", "put_counted", "sum_counts"),
-    *("take_counts", "uncounted"),
+    *("take_counts", "uncounted", "put_code", "take_code", "has_code", "forget_codes"),
 }
 INDEXES = {
     "task": ["tasks_id_key"],

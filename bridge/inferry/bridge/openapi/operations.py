@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from inferry.bridge.contract import (
     CALLBACK_RPC,
     CREATE_RPC,
+    EXCHANGE_RPC,
     KEY_HEADER,
     LINKS,
     MANY_RPC,
@@ -75,6 +76,8 @@ class Operations:
         if route.rpc == CALLBACK_RPC:
             # The token of its URL will do.
             operation["security"] = [{"token": []}, {}]
+        if route.rpc == EXCHANGE_RPC:
+            operation["security"] = []
         if route.method.server_streaming:
             operation["parameters"] += _watch_parameters(route)
         if route.body_type:

@@ -71,8 +71,10 @@ class Verified:
     """Who a token stands for, and until when."""
 
     principal: Principal
-    #: By the wall's clock.
+    #: When it is refused, by the wall's clock.
     expires_ms: float
+    #: When it ends by its own word: what is made of it holds no longer.
+    ends_ms: float
 
 
 class TokenVerifier:
@@ -135,7 +137,8 @@ class TokenVerifier:
         rules = self._rules
         claims = read_object(self._payload(token), "claims")
         # Times are checked by our clock: the cache and the tests know no other.
-        expires_ms = time_ms_of(claims, "exp") + rules.leeway_ms
+        ends_ms = time_ms_of(claims, "exp")
+        expires_ms = ends_ms + rules.leeway_ms
         if now_ms >= expires_ms:
             raise _expired()
         for name in ("nbf", "iat"):
@@ -145,7 +148,7 @@ class TokenVerifier:
         check_audience(claims, rules.audience)
         subject = text_of(claims, "sub")
         tenant = text_of(claims, "tenant") if "tenant" in claims else subject
-        return Verified(Principal(subject, tenant, _roles(claims)), expires_ms)
+        return Verified(Principal(subject, tenant, _roles(claims)), expires_ms, ends_ms)
 
     def _payload(self, token: str) -> bytes:
         """Gives what was signed, if it was signed with our key."""

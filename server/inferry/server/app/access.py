@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from inferry.server.access.codes import TokenMaker
 from inferry.server.access.keys import KeySource, PemKey, SecretKey
 from inferry.server.access.secret import SecretError, load_secret, read_secret
 from inferry.server.access.tokens import TokenVerifier
@@ -27,6 +28,13 @@ def load_keys(config: Config) -> tuple[bytes, KeySource]:
 def new_verifier(config: Config, keys: KeySource, wall: Clock) -> TokenVerifier:
     """Makes what verifies tokens."""
     return TokenVerifier(keys, wall, token_rules(config))
+
+
+def new_token_maker(config: Config, secret: bytes, wall: Clock) -> TokenMaker | None:
+    """Makes what makes tokens that the gateway takes; None where others sign them."""
+    if config.jwt_public_key is not None:
+        return None
+    return TokenMaker(secret, config.jwt_issuer, config.jwt_audience, wall)
 
 
 def _public_key(path: Path) -> PemKey:

@@ -9,7 +9,7 @@ import structlog
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.app.access import load_keys, new_verifier
+from inferry.server.app.access import load_keys, new_token_maker, new_verifier
 from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
 from inferry.server.app.replicas import Replicas, new_replicas
@@ -31,6 +31,7 @@ from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
+from inferry.server.rpc.access_service import Doors
 from inferry.server.rpc.listener import RpcServer
 from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.server_service import ServerServicer
@@ -90,7 +91,9 @@ class Gateway:
             new_metrics_servicer(self._clock, self._store, self._memory, meters),
             StatsServicer(self._cases.figures, self._clock),
         )
-        self._rpc = RpcServer(config, verifier, signer, servicers)
+        maker = new_token_maker(config, secret, self._clock.wall)
+        doors = Doors(self._cases.codes, maker, public_url)
+        self._rpc = RpcServer(config, verifier, signer, servicers, doors)
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.

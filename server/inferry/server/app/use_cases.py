@@ -8,6 +8,7 @@ from inferry.server.app.rules import task_rules
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.board import Board
+from inferry.server.engine.codes import Codes
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.creator import Creator
 from inferry.server.engine.departures import Departures
@@ -40,6 +41,7 @@ class UseCases:
     pause_ledger: PauseLedger
     bookkeeper: Bookkeeper
     figures: FiguresView
+    codes: Codes
 
     def share(self, shared: Shared, adopt: Adopt) -> None:
         """Has the use cases of servers reckon with other replicas.
@@ -112,4 +114,5 @@ def new_use_cases(
         pause_ledger,
         bookkeeper,
         figures,
+        Codes(committer, store, clock),
     )

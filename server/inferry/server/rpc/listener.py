@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha import reflection
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.config import Config
-from inferry.server.rpc.access_service import AccessServicer
+from inferry.server.rpc.access_service import AccessServicer, Doors
 from inferry.server.rpc.admission import Admission
 from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.interceptors import ServerInterceptor
@@ -36,6 +36,7 @@ class RpcServer:
         verifier: TokenVerifier,
         callbacks: CallbackVerifier,
         servicers: Servicers,
+        doors: Doors,
     ) -> None:
         self._config = config
         admission = Admission(verifier, permissions(metrics_open=config.metrics_open))
@@ -45,7 +46,7 @@ class RpcServer:
         self._under_way = UnderWay()
         #: The port that was taken; 0 before.
         self._port = 0
-        access = AccessServicer(admission, callbacks)
+        access = AccessServicer(admission, callbacks, verifier, doors)
         #: Where stubs in this process call.
         self.channel = LocalChannel(interceptor)
         self._health = HealthServicer(reason=STARTING)

@@ -11,7 +11,7 @@ class Right(Enum):
 
     #: The callback token inside the request, which the servicer verifies.
     CALLBACK = auto()
-    #: None is needed: the servicer tells whoever asks of nobody but themselves.
+    #: None is needed: the servicer tells whoever asks of nobody but themselves, or by a code.
     ANYBODY = auto()
 
 
@@ -56,6 +56,8 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.StatsService/GetStats": _OPERATOR,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
     "/inferry.v1.AccessService/WhoAmI": _KNOWN,
+    "/inferry.v1.AccessService/CreateCode": _CLIENT,
+    "/inferry.v1.AccessService/ExchangeCode": frozenset({Right.ANYBODY}),
 }
 
 METRICS = "/inferry.v1.MetricsService/GetMetrics"

@@ -214,6 +214,10 @@ class Store(Figures, Protocol):
         """Reads the paused types."""
         ...
 
+    async def has_code(self, hash_: bytes) -> bool:
+        """Tells whether a one-time code with this hash is kept."""
+        ...
+
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """Lists ids of tasks whose ``deadline_ms`` is over, longest first."""
         ...

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from inferry.server.access.codes import KeptCode
 from inferry.server.errors import InferryError
 from inferry.server.figures.cell import Cell, Key
 from inferry.server.fleet.record import ServerRecord
@@ -197,6 +198,21 @@ class AddFigures:
     upto: int
 
 
+@dataclass(frozen=True, slots=True)
+class PutCode:
+    """Keeps a one-time code. Result: None."""
+
+    kept: KeptCode
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCode:
+    """Drops a one-time code. Result: what was kept of it; None if it was over, or is not there."""
+
+    hash: bytes
+    now_ms: int
+
+
 Operation = (
     Insert
     | Change
@@ -209,6 +225,8 @@ Operation = (
     | Purge
     | Postpone
     | AddFigures
+    | PutCode
+    | TakeCode
 )
 
 
@@ -227,5 +245,13 @@ class Replayed(NamedTuple):
 
 
 Result = (
-    TaskRecord | Replayed | Transition | list[Claimed] | ServerRecord | int | InferryError | None
+    TaskRecord
+    | Replayed
+    | Transition
+    | list[Claimed]
+    | ServerRecord
+    | KeptCode
+    | int
+    | InferryError
+    | None
 )

@@ -1,8 +1,8 @@
 """Batches of operations, inside a transaction that somebody else begins and ends.
 
 A batch is done in rounds: all that it is about is locked and read, everything is decided in memory
-in the batch's order, and what came of it is written. What sweeps over many tasks, pauses them or
-counts them ends a round.
+in the batch's order, and what came of it is written. What sweeps over many tasks, or is not
+about one, ends a round.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import structlog
 
+from inferry.server.access.codes import KeptCode
 from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
 from inferry.server.store.journal import Journal
@@ -25,10 +26,13 @@ from inferry.server.store.operations import (
     PauseType,
     Postpone,
     Purge,
+    PutCode,
     PutServer,
     Result,
     ResumeType,
+    TakeCode,
 )
+from inferry.server.store.postgres.codes import write_code
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connection
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
@@ -70,8 +74,8 @@ class Own:
     barred: Barred = field(default_factory=Barred)
 
 
-#: What ends a round.
-ForMany = Purge | Postpone | PauseType | ResumeType | AddFigures
+#: What ends a round, and is done by itself.
+Apart = Purge | Postpone | PauseType | ResumeType | AddFigures | PutCode | TakeCode
 #: Does a batch of operations.
 Run = Callable[[Connection, Own, Sequence[Operation]], Awaitable[Batch]]
 
@@ -88,10 +92,10 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
     gathered: list[Operation] = []
     try:
         for operation in operations:
-            if isinstance(operation, ForMany):
+            if isinstance(operation, Apart):
                 await _round(db, own, gathered, batch)
                 gathered = []
-                batch.results.append(await _do_for_many(db, own, operation, batch))
+                batch.results.append(await _do_apart(db, own, operation, batch))
                 batch.changed = True
             else:
                 gathered.append(operation)
@@ -132,7 +136,11 @@ async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -
     return whole
 
 
-async def _do_for_many(db: Connection, own: Own, operation: ForMany, batch: Batch) -> int | None:
+async def _do_apart(
+    db: Connection, own: Own, operation: Apart, batch: Batch
+) -> KeptCode | int | None:
+    if isinstance(operation, PutCode | TakeCode):
+        return await write_code(db, operation)
     if isinstance(operation, AddFigures):
         return await add_figures(db, operation, own.journal.epoch.number)
     if isinstance(operation, PauseType | ResumeType):

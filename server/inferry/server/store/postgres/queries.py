@@ -5,6 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from inferry.server.access.codes import KeptCode
 from inferry.server.figures.cell import CELL
 from inferry.server.store import POSITION_BITS, rows
 from inferry.server.store.postgres.words import write_words
@@ -149,6 +150,7 @@ _PARTS = {
     "attempts_given": _unnest(ATTEMPTS_GIVEN, _ATTEMPTS),
     "outcomes_given": _unnest(OUTCOMES_GIVEN, _OUTCOMES),
     "cell": ", ".join(CELL),
+    "code": ", ".join(KeptCode._fields),
     "set_cell": ", ".join(f"{column} = excluded.{column}" for column in CELL),
     "figure": ", ".join(FIGURES_GIVEN),
     "figures_given": _unnest(FIGURES_GIVEN),

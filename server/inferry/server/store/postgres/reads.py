@@ -140,6 +140,10 @@ class PostgresReads(PostgresQueueReads, PostgresFigureReads):
         """See ``Store.paused_types``."""
         return [PausedType(*row) for row in await self._rows(QUERIES["paused_types"])]
 
+    async def has_code(self, hash_: bytes) -> bool:
+        """See ``Store.has_code``."""
+        return bool(await self._rows(QUERIES["has_code"], hash_))
+
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """See ``Store.expired``."""
         return [task_id for (task_id,) in await self._rows(QUERIES["expired"], now_ms, limit)]

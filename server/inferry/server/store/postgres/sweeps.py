@@ -15,6 +15,7 @@ async def sweep(db: Connection, operation: Sweep) -> int:
             await forget_figures(db, operation)
             await db.execute(QUERIES["forget_tombstones"], now_ms, limit)
             await db.execute(QUERIES["forget_request_ids"], now_ms, limit)
+            await db.execute(QUERIES["forget_codes"], now_ms, limit)
             await db.execute(QUERIES["forget_counts"])
             return int(await db.fetchval(QUERIES["purge"], now_ms, limit, now_ms + tombstone_ms))
         case Postpone(until_ms, limit):

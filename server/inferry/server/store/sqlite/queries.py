@@ -3,6 +3,7 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from inferry.server.access.codes import KeptCode
 from inferry.server.figures.cell import CELL
 from inferry.server.store import POSITION_BITS, rows
 from inferry.server.store.queries import load_queries
@@ -30,6 +31,7 @@ _PARTS = {
     "attempt": ", ".join(rows.ATTEMPT),
     "server": ", ".join(rows.SERVER),
     "cell": ", ".join(CELL),
+    "code": ", ".join(KeptCode._fields),
     "bits": str(POSITION_BITS),
     "due": _DUE,
     "filters": "{filters}",

@@ -161,6 +161,10 @@ class SqliteReads(SqliteQueueReads, SqliteFigureReads):
         """See ``Store.paused_types``."""
         return [PausedType(*row) for row in self._rows(QUERIES["paused_types"])]
 
+    async def has_code(self, hash_: bytes) -> bool:
+        """See ``Store.has_code``."""
+        return bool(self._rows(QUERIES["has_code"], (hash_,)))
+
     async def expired(self, now_ms: int, limit: int) -> list[str]:
         """See ``Store.expired``."""
         pages = (self._rows(query, (now_ms, limit)) for query in _EXPIRED)

@@ -14,6 +14,7 @@ _PURGE = tuple(
     for name in (
         "forget_tombstones",
         "forget_request_ids",
+        "forget_codes",
         "bury",
         "purge_payloads",
         "purge_outcomes",

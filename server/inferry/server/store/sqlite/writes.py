@@ -22,12 +22,14 @@ from inferry.server.store.operations import (
     PauseType,
     Postpone,
     Purge,
+    PutCode,
     PutServer,
     Replayed,
     RequestKey,
     Result,
     ResumeType,
     RoomFor,
+    TakeCode,
 )
 from inferry.server.store.rows import (
     Row,
@@ -37,6 +39,7 @@ from inferry.server.store.rows import (
     state_row,
     task_of,
 )
+from inferry.server.store.sqlite.codes import write_code
 from inferry.server.store.sqlite.figures import add_figures
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
@@ -75,7 +78,7 @@ class SqliteWrites:
         #: Whether this start of the gateway is.
         self._epoch_noted = False
 
-    def do(self, operation: Operation) -> Result:  # noqa: PLR0911  # a return for each kind
+    def do(self, operation: Operation) -> Result:  # noqa: C901, PLR0911  # a case for each kind
         """Does one operation, upon what those before it left.
 
         Raises:
@@ -106,6 +109,8 @@ class SqliteWrites:
                 self._rows.write()
                 self._rows.forget()
                 return postpone(self._cursor, operation)
+            case PutCode() | TakeCode():
+                return write_code(self._cursor, operation)
             case AddFigures():
                 return add_figures(self._cursor, operation, self._journal.epoch.number)
         return None

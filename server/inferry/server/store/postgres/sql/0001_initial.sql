@@ -277,3 +277,16 @@ CREATE TABLE counted (
     number bigint NOT NULL PRIMARY KEY CHECK (number > 0),
     n      bigint NOT NULL CHECK (n >= 0)
 ) WITH (fillfactor = 50);
+
+-- One-time codes that stand for tokens: their hashes, and what the tokens may be.
+CREATE TABLE codes (
+    hash       bytea  NOT NULL PRIMARY KEY,
+    subject    text   NOT NULL,
+    tenant     text   NOT NULL,
+    role       text   NOT NULL,
+    -- When the token of who asked expires.
+    expires_ms bigint NOT NULL CHECK (expires_ms > 0),
+    -- When the code does.
+    until_ms   bigint NOT NULL CHECK (until_ms > 0)
+);
+CREATE INDEX codes_until ON codes (until_ms);

@@ -638,3 +638,19 @@ WHERE events.position > $1 AND events.position < $2 ORDER BY events.position LIM
 
 -- name: running_counts
 SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;
+
+-- name: put_code
+INSERT INTO codes ({code}) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: take_code
+-- Of those who take one at once, the second finds it gone.
+DELETE FROM codes WHERE hash = $1 RETURNING {code};
+
+-- name: has_code
+SELECT 1 FROM codes WHERE hash = $1;
+
+-- name: forget_codes
+DELETE FROM codes WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM codes WHERE until_ms <= $1
+    ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
+));

@@ -14,7 +14,7 @@ SELECT version FROM inferry_schema;
 
 -- name: empty
 -- Drops what a broken-off move left, and starts that left nothing.
-TRUNCATE {tables}, figures, counted, waiting, replicas, horizons, heartbeats, told;
+TRUNCATE {tables}, figures, counted, codes, waiting, replicas, horizons, heartbeats, told;
 
 -- name: begin_move
 CREATE TABLE IF NOT EXISTS {mark} (source text NOT NULL, run text NOT NULL);

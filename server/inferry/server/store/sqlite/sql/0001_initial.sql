@@ -241,3 +241,16 @@ CREATE TABLE counted (
     number INTEGER NOT NULL PRIMARY KEY CHECK (number > 0),
     n      INTEGER NOT NULL CHECK (n > 0)
 ) STRICT;
+
+-- One-time codes that stand for tokens: their hashes, and what the tokens may be.
+CREATE TABLE codes (
+    hash       BLOB    NOT NULL PRIMARY KEY,
+    subject    TEXT    NOT NULL,
+    tenant     TEXT    NOT NULL,
+    role       TEXT    NOT NULL,
+    -- When the token of who asked expires.
+    expires_ms INTEGER NOT NULL CHECK (expires_ms > 0),
+    -- When the code does.
+    until_ms   INTEGER NOT NULL CHECK (until_ms > 0)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX codes_until ON codes (until_ms);

@@ -374,3 +374,17 @@ SELECT number, ifnull((SELECT n FROM counted WHERE counted.number = epochs.numbe
 
 -- name: running_counts
 SELECT type, count(*) FROM tasks WHERE deadline_ms > 0 AND server_id IS NOT NULL GROUP BY type;
+
+-- name: put_code
+INSERT INTO codes ({code}) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: take_code
+DELETE FROM codes WHERE hash = ? RETURNING {code};
+
+-- name: has_code
+SELECT 1 FROM codes WHERE hash = ?;
+
+-- name: forget_codes
+DELETE FROM codes WHERE hash IN (
+    SELECT hash FROM codes WHERE until_ms <= :now_ms ORDER BY until_ms LIMIT :limit
+);
