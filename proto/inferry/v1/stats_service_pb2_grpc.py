@@ -41,6 +41,11 @@ class StatsServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_stats__service__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_stats__service__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.ListFailures = channel.unary_unary(
+                '/inferry.v1.StatsService/ListFailures',
+                request_serializer=inferry_dot_v1_dot_stats__service__pb2.ListFailuresRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_stats__service__pb2.ListFailuresResponse.FromString,
+                _registered_method=True)
 
 
 class StatsServiceServicer(object):
@@ -55,6 +60,14 @@ class StatsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFailures(self, request, context):
+        """Groups the tasks that ended FAILED or TIMEOUT, and were not started again, by what they have in
+        common: type, code and message without numbers, ids and the like. For admins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +75,11 @@ def add_StatsServiceServicer_to_server(servicer, server):
                     servicer.GetStats,
                     request_deserializer=inferry_dot_v1_dot_stats__service__pb2.GetStatsRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_stats__service__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'ListFailures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFailures,
+                    request_deserializer=inferry_dot_v1_dot_stats__service__pb2.ListFailuresRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_stats__service__pb2.ListFailuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +111,33 @@ class StatsService(object):
             '/inferry.v1.StatsService/GetStats',
             inferry_dot_v1_dot_stats__service__pb2.GetStatsRequest.SerializeToString,
             inferry_dot_v1_dot_stats__service__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFailures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.StatsService/ListFailures',
+            inferry_dot_v1_dot_stats__service__pb2.ListFailuresRequest.SerializeToString,
+            inferry_dot_v1_dot_stats__service__pb2.ListFailuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

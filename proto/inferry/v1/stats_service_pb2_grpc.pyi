@@ -41,6 +41,10 @@ class StatsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> StatsServiceAsyncStub: ...
     GetStats: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.GetStatsRequest, _stats_service_pb2.GetStatsResponse]
     """Shows how many tasks came, ended, waited and ran, and how long they took. For admins."""
+    ListFailures: _grpc.UnaryUnaryMultiCallable[_stats_service_pb2.ListFailuresRequest, _stats_service_pb2.ListFailuresResponse]
+    """Groups the tasks that ended FAILED or TIMEOUT, and were not started again, by what they have in
+    common: type, code and message without numbers, ids and the like. For admins.
+    """
 
 @_typing.type_check_only
 class StatsServiceAsyncStub(StatsServiceStub):
@@ -51,6 +55,10 @@ class StatsServiceAsyncStub(StatsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStats: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.GetStatsRequest, _stats_service_pb2.GetStatsResponse]  # type: ignore[assignment]
     """Shows how many tasks came, ended, waited and ran, and how long they took. For admins."""
+    ListFailures: _aio.UnaryUnaryMultiCallable[_stats_service_pb2.ListFailuresRequest, _stats_service_pb2.ListFailuresResponse]  # type: ignore[assignment]
+    """Groups the tasks that ended FAILED or TIMEOUT, and were not started again, by what they have in
+    common: type, code and message without numbers, ids and the like. For admins.
+    """
 
 class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows figures, which outlive restarts: by the second for ten minutes, by the minute for a day, by
@@ -64,5 +72,15 @@ class StatsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stats_service_pb2.GetStatsResponse, _abc.Awaitable[_stats_service_pb2.GetStatsResponse]]:
         """Shows how many tasks came, ended, waited and ran, and how long they took. For admins."""
+
+    @_abc_1.abstractmethod
+    def ListFailures(
+        self,
+        request: _stats_service_pb2.ListFailuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_service_pb2.ListFailuresResponse, _abc.Awaitable[_stats_service_pb2.ListFailuresResponse]]:
+        """Groups the tasks that ended FAILED or TIMEOUT, and were not started again, by what they have in
+        common: type, code and message without numbers, ids and the like. For admins.
+        """
 
 def add_StatsServiceServicer_to_server(servicer: StatsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -43,6 +43,7 @@ INDEXES = {
     "expired_waiting": "tasks_waiting (deadline_ms>? AND deadline_ms<?)",
     "expired_running": "tasks_running (deadline_ms>? AND deadline_ms<?)",
     "running": "tasks_running (deadline_ms>?)",
+    "failures": "tasks_failed (finished_ms>? AND finished_ms<?)",
     "figures": "PRIMARY KEY (step_s=? AND type=? AND at_s>? AND at_s<?)",
     "figure_types": "PRIMARY KEY (step_s=? AND type=? AND at_s>? AND at_s<?)",
     "take_code": "PRIMARY KEY (hash=?)",

@@ -50,6 +50,7 @@ INDEXES = {
     "running": ["tasks_running"],
     "running_counts": ["tasks_running"],
     "logged_by": ["events_position", "tasks_pkey"],
+    "failures": ["tasks_failed"],
     "figures": ["figures_pkey"],
     "figure_types": ["figures_pkey"],
     "own_figures": ["figures_pkey"],

@@ -89,7 +89,7 @@ class Gateway:
             QueueServicer(self._cases.pauses, self._memory.queue),
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
             new_metrics_servicer(self._clock, self._store, self._memory, meters),
-            StatsServicer(self._cases.figures, self._clock),
+            StatsServicer(self._cases.figures, self._store, self._clock),
         )
         maker = new_token_maker(config, secret, self._clock.wall)
         doors = Doors(self._cases.codes, maker, public_url)

@@ -54,6 +54,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,
     "/inferry.v1.MetricsService/GetMetrics": _OPERATOR,
     "/inferry.v1.StatsService/GetStats": _OPERATOR,
+    "/inferry.v1.StatsService/ListFailures": _OPERATOR,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
     "/inferry.v1.AccessService/WhoAmI": _KNOWN,
     "/inferry.v1.AccessService/CreateCode": _CLIENT,

@@ -4,14 +4,17 @@ from itertools import product
 from typing import Any
 
 from inferry.server.clock import Clock
+from inferry.server.engine.figures.failures import Group, failures_of
 from inferry.server.engine.figures.view import Chart, FiguresView
 from inferry.server.figures.buckets import Histogram, quantile
 from inferry.server.figures.cell import ALL
 from inferry.server.rpc.convert import timestamp
+from inferry.server.store import Store
 from inferry.v1 import stats_service_pb2 as pb
 from inferry.v1 import stats_service_pb2_grpc
 
 _USUAL_S = 3_600
+_DAY_S = 86_400
 #: Where nothing is known.
 _UNKNOWN = -1
 
@@ -22,14 +25,28 @@ Context = Any
 class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
     """Shows what happened over time."""
 
-    def __init__(self, figures: FiguresView, clock: Clock) -> None:
+    def __init__(self, figures: FiguresView, store: Store, clock: Clock) -> None:
         self._figures = figures
+        self._store = store
         self._clock = clock
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         """Shows figures of tasks, in columns."""
         from_s, to_s = span_of(request, self._clock, _USUAL_S)
         return _to_proto(await self._figures.chart(request.type or ALL, from_s, to_s, request.step))
+
+    async def ListFailures(
+        self, request: pb.ListFailuresRequest, context: Context
+    ) -> pb.ListFailuresResponse:
+        """Groups failures by what they have in common."""
+        from_s, to_s = span_of(request, self._clock, _DAY_S)
+        found = await failures_of(self._store, request.type or ALL, from_s, to_s)
+        return pb.ListFailuresResponse(
+            from_time=timestamp(1_000 * found.from_s),
+            step=found.step_s,
+            groups=[_group_to_proto(group) for group in found.groups],
+            more=found.more,
+        )
 
 
 def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:
@@ -61,6 +78,20 @@ def _to_proto(chart: Chart) -> pb.GetStatsResponse:
         step=chart.step_s,
         types=chart.types,
         **columns,
+    )
+
+
+def _group_to_proto(group: Group) -> pb.FailureGroup:
+    return pb.FailureGroup(
+        type=group.type,
+        code=group.code,
+        message=group.message,
+        count=group.count,
+        first_seen=timestamp(group.first_ms),
+        last_seen=timestamp(group.last_ms),
+        sample_task_id=group.sample,
+        fingerprint=group.fingerprint,
+        counts=group.counts,
     )
 
 

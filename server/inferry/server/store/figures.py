@@ -23,6 +23,18 @@ class Uncounted(NamedTuple):
     logged: int
 
 
+class Failure(NamedTuple):
+    """A task that ended FAILED or TIMEOUT, as far as failures are told by it."""
+
+    task_id: str
+    type: str
+    code: str
+    error: str
+    finished_ms: int
+    #: The task's number.
+    number: int
+
+
 class Figures(Protocol):
     """The half of ``Store`` that reads them."""
 
@@ -45,6 +57,19 @@ class Figures(Protocol):
 
     async def logged_by(self, number: int, after: int, limit: int) -> Sequence[Logged]:
         """Reads events of one start after so many of it, in order; dropped ones are left out."""
+        ...
+
+    async def failures(
+        self, since_ms: int, before: tuple[int, int], limit: int
+    ) -> Sequence[Failure]:
+        """Lists tasks that ended badly since a time, latest first, whoever's they are.
+
+        Args:
+            since_ms: They ended then or later.
+            before: A time and a number: those are left out that ended later or, at that time, have
+                this number or a higher one.
+            limit: Tasks at most.
+        """
         ...
 
     async def running_counts(self) -> Mapping[str, int]:

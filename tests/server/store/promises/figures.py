@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from inferry.server.figures.cell import ALL, Cell, Key
 from inferry.server.store import POSITION_BITS, Store
-from inferry.server.store.figures import Uncounted
+from inferry.server.store.figures import Failure, Uncounted
 from inferry.server.store.operations import AddFigures, Purge
-from inferry.server.task.inputs import Cancel
+from inferry.server.task.inputs import Cancel, Expire, Fail, Retry, Succeed
 from tests.server.store.promises.epochs import Starts
 from tests.server.store.samples import NOW, change, dispatched, do, waiting
 
@@ -115,6 +115,29 @@ class FigureConformance:
             waiting("task_waits", type="echo"),
         )
         assert await store.running_counts() == {"echo": 3, "draw": 1}
+
+    async def test_failures_of_all_tenants_are_read_latest_first(self, store: Store) -> None:
+        ends = {"task_a": NOW + 5, "task_b": NOW + 9, "task_c": NOW + 5, "task_old": NOW}
+        for task_id, at_ms in ends.items():
+            tenant = "globex" if task_id == "task_c" else "acme"
+            failing = change(task_id, Fail(f"no {task_id}", "BROKEN"), at_ms)
+            await do(store, dispatched(task_id, tenant=tenant), failing)
+        late = Expire("too late")
+        await do(store, dispatched("task_late"), change("task_late", late, NOW + 7))
+        await do(store, dispatched("task_done"), change("task_done", Succeed(b"1"), NOW + 8))
+        await do(store, dispatched("task_again"), change("task_again", Fail("x", "Y"), NOW + 8))
+        await do(store, change("task_again", Retry(), NOW + 9))
+
+        async def page(since_ms: int, before: tuple[int, int], limit: int) -> list[Failure]:
+            return [*await store.failures(since_ms, before, limit)]
+
+        found = await page(NOW + 1, (NOW + 10, 0), 10)
+        assert [one.task_id for one in found] == ["task_b", "task_late", "task_c", "task_a"]
+        first = found[0]
+        assert first[1:5] == ("echo", "BROKEN", "no task_b", NOW + 9)
+        # A page goes on amid those that ended at once.
+        assert await page(NOW + 1, (found[2].finished_ms, found[2].number), 10) == found[3:]
+        assert await page(NOW + 1, (NOW + 9, 0), 2) == found[1:3]
 
 
 class UncountedConformance:

@@ -6,7 +6,7 @@ from typing import Any
 
 from inferry.server.figures.cell import KEPT_S, Cell, Key, cell_of, cell_row
 from inferry.server.store import POSITION_BITS
-from inferry.server.store.figures import Uncounted
+from inferry.server.store.figures import Failure, Uncounted
 from inferry.server.store.operations import AddFigures, Logged, Purge
 from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.queries import FIGURES_GIVEN, QUERIES, arrays
@@ -77,6 +77,13 @@ class PostgresFigureReads(ABC):
         """See ``Figures.logged_by``."""
         span = number << POSITION_BITS | after, (number + 1) << POSITION_BITS
         return [logged_of(row) for row in await self._rows(QUERIES["logged_by"], *span, limit)]
+
+    async def failures(
+        self, since_ms: int, before: tuple[int, int], limit: int
+    ) -> Sequence[Failure]:
+        """See ``Figures.failures``."""
+        rows = await self._rows(QUERIES["failures"], since_ms, *before, limit)
+        return [Failure(*row) for row in rows]
 
     async def running_counts(self) -> Mapping[str, int]:
         """See ``Figures.running_counts``."""

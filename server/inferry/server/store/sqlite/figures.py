@@ -7,7 +7,7 @@ import apsw
 
 from inferry.server.figures.cell import KEPT_S, Cell, cell_of, cell_row
 from inferry.server.store import POSITION_BITS
-from inferry.server.store.figures import Uncounted
+from inferry.server.store.figures import Failure, Uncounted
 from inferry.server.store.operations import AddFigures, Epoch, Logged, Purge
 from inferry.server.store.rows import EVENT, Row, event_of, task_of
 from inferry.server.store.sqlite.queries import QUERIES
@@ -75,6 +75,13 @@ class SqliteFigureReads(ABC):
         """See ``Figures.logged_by``."""
         span = number << POSITION_BITS | after, (number + 1) << POSITION_BITS
         return [logged_of(row) for row in self._rows(QUERIES["logged"], (*span, limit))]
+
+    async def failures(
+        self, since_ms: int, before: tuple[int, int], limit: int
+    ) -> Sequence[Failure]:
+        """See ``Figures.failures``."""
+        rows = self._rows(QUERIES["failures"], (since_ms, *before, limit))
+        return [Failure(*row) for row in rows]
 
     async def running_counts(self) -> Mapping[str, int]:
         """See ``Figures.running_counts``."""

@@ -90,6 +90,8 @@ CREATE INDEX tasks_status ON tasks (tenant, status, task_number);
 CREATE INDEX tasks_type ON tasks (tenant, type, task_number);
 CREATE INDEX tasks_server ON tasks (tenant, server_id, task_number) WHERE server_id IS NOT NULL;
 CREATE INDEX tasks_code ON tasks (tenant, code, task_number) WHERE code <> '';
+-- Those that ended badly, all tenants' in the order of their ends.
+CREATE INDEX tasks_failed ON tasks (finished_ms, task_number) WHERE status IN (4, 5);
 
 -- Payloads and outcomes live apart from the rows that change.
 CREATE TABLE payloads (

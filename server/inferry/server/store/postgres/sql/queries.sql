@@ -654,3 +654,9 @@ DELETE FROM codes WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM codes WHERE until_ms <= $1
     ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
 ));
+
+-- name: failures
+-- Those of a span of time that ended before one, latest first.
+SELECT id, type, code, error, finished_ms, task_number FROM tasks
+WHERE status IN (4, 5) AND finished_ms >= $1 AND (finished_ms, task_number) < ($2, $3)
+ORDER BY finished_ms DESC, task_number DESC LIMIT $4;

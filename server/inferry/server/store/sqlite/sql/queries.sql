@@ -388,3 +388,9 @@ SELECT 1 FROM codes WHERE hash = ?;
 DELETE FROM codes WHERE hash IN (
     SELECT hash FROM codes WHERE until_ms <= :now_ms ORDER BY until_ms LIMIT :limit
 );
+
+-- name: failures
+-- Those of a span of time that ended before one, latest first.
+SELECT id, type, code, error, finished_ms, task_number FROM tasks
+WHERE status IN (4, 5) AND finished_ms >= ? AND (finished_ms, task_number) < (?, ?)
+ORDER BY finished_ms DESC, task_number DESC LIMIT ?;
