@@ -8,10 +8,11 @@ from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
 from inferry.server.engine.figures.tally import Tally
 from inferry.server.engine.queue_view import QueueView
-from inferry.server.figures.cell import KEPT_S
+from inferry.server.errors import UnavailableError
+from inferry.server.figures.cell import ALL, KEPT_S
 from inferry.server.figures.counting import Counts, cells_of
 from inferry.server.loop import Loop
-from inferry.server.store import POSITION_BITS, Store
+from inferry.server.store import POSITION_BITS, Store, StoreError
 from inferry.server.store.figures import Uncounted
 from inferry.server.store.operations import AddFigures
 
@@ -62,7 +63,19 @@ class Bookkeeper(Loop):
         self._write_due_s = self._recount_due_s = 0
 
     async def run_once(self) -> None:
-        """Looks what waits and runs; now and then writes, and counts what others left."""
+        """Looks what waits and runs; now and then writes, and counts what others left.
+
+        Raises:
+            UnavailableError: The store cannot be asked, or not be written to.
+        """
+        try:
+            await self._go_round()
+        except StoreError as error:
+            # Nothing was noted of what could not be looked at.
+            self._tally.stirred = True
+            raise UnavailableError(f"figures are not kept meanwhile: {error}") from error
+
+    async def _go_round(self) -> None:
         tally, now_s = self._tally, self._clock.now_ms() // 1_000
         if tally.stirred or now_s // _MINUTE_S != tally.looked_s // _MINUTE_S:
             await self._look(now_s)
@@ -102,7 +115,8 @@ class Bookkeeper(Loop):
     async def _learn_names(self, now_s: int) -> None:
         since_s = now_s - KEPT_S[_MINUTE_S]
         kept = await self._store.figure_types(_MINUTE_S, since_s, now_s + 1)
-        self._tally.names.use({*kept, *self._tally.looked} - {""})
+        counted = (name for by_type in self._tally.unwritten.values() for name in by_type)
+        self._tally.names.use({*kept, *counted, *self._tally.looked} - {ALL})
 
     async def _recount(self) -> None:
         for one in await self._store.uncounted():
