@@ -711,6 +711,7 @@ class WatchTasksRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     WITHOUT_RESULTS_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Only tasks of this type. Default: all."""
     cursor: _builtins.str
@@ -723,6 +724,10 @@ class WatchTasksRequest(_message.Message):
     """
     without_results: _builtins.bool
     """True leaves the results and details out. Default: false."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these tasks, 10,000 at most. Default: all."""
@@ -740,10 +745,11 @@ class WatchTasksRequest(_message.Message):
         cursor: _builtins.str = ...,
         value_format: _task_pb2.ValueFormat.ValueType = ...,
         without_results: _builtins.bool = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "ids", b"ids", "labels", b"labels", "type", b"type", "value_format", b"value_format", "without_results", b"without_results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "ids", b"ids", "labels", b"labels", "tenant", b"tenant", "type", b"type", "value_format", b"value_format", "without_results", b"without_results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -12,6 +13,8 @@ from inferry.server.engine import reader
 from inferry.server.figures.failures import fingerprint_of
 from tests.backends import Backend, Job, running_backend, say
 from tests.gateways import Running, ShiftedClock, running_gateway, token
+
+WATCH = "/api/watch?tenant=acme"
 
 
 async def answer(job: Job) -> web.StreamResponse:
@@ -107,7 +110,7 @@ async def test_an_admin_may_ask_for_one_tenant_and_others_for_their_own(
     assert await listed(gateway, "tenant=globex") == [theirs["id"]]
     assert await listed(gateway, "tenant=acme&type=t") == [ours["id"]]
     assert await listed(gateway, "tenant=globex", globex) == [theirs["id"]]
-    for path in ("/api/tasks?tenant=acme", "/api/tasks/count?tenant=acme"):
+    for path in ("/api/tasks?tenant=acme", "/api/tasks/count?tenant=acme", WATCH):
         status, body = await gateway.call("GET", path, auth=globex)
         assert (status, body["code"]) == (403, "PERMISSION_DENIED")
     for path in ("/api/tasks/retry", "/api/tasks/cancel"):
@@ -188,3 +191,17 @@ async def test_a_filter_that_is_none_is_refused(
     status, body = await gateway.call("GET", f"{path}?{query}")
     assert status == 400
     assert said in body["error"]
+
+
+async def test_an_admin_may_watch_one_tenant(gateway: Running) -> None:
+    globex = token(Role.CLIENT, tenant="globex")
+    await gateway.create(type="t")
+    _, theirs = await gateway.call("POST", "/api/tasks", {"type": "t"}, auth=globex)
+    headers = {"Authorization": f"Bearer {token()}"}
+    url = f"{gateway.url}/api/watch?tenant=globex"
+    async with gateway.http.get(url, headers=headers) as response:
+        async for line in response.content:
+            if line.startswith(b"data:"):
+                told = orjson.loads(line[5:])
+                break
+    assert [task["id"] for task in told["tasks"]] == [theirs["id"]]

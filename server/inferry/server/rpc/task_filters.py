@@ -71,11 +71,9 @@ def filter_of(request: _Narrowing, tenant: str | None, status: Status | None) ->
     Raises:
         PermissionDeniedError: They are another tenant's.
     """
-    if request.tenant and tenant not in (None, request.tenant):
-        raise PermissionDeniedError("tenant: only an admin may ask for another tenant's tasks")
     code = "" if isinstance(request, pb.CancelTasksRequest) else request.code
     return TaskFilter(
-        tenant=tenant or request.tenant or None,
+        tenant=tenant_of(request.tenant, tenant),
         status=status,
         type=request.type or None,
         server_id=request.server_id or None,
@@ -93,6 +91,21 @@ def _ms_of(request: Message, field: str) -> int:
     """Reads a time in milliseconds, rounded up; 0 if it is unset."""
     time: Timestamp = getattr(request, field)
     return 1_000 * time.seconds - (-time.nanos // 1_000_000)
+
+
+def tenant_of(asked: str, visible: str | None) -> str | None:
+    """Reads whose tasks are meant; None for everybody's.
+
+    Args:
+        asked: The tenant that is named; empty if none is.
+        visible: Whose tasks the caller may see; None for everybody's.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
+    if asked and visible not in (None, asked):
+        raise PermissionDeniedError("tenant: only an admin may ask for another tenant's tasks")
+    return visible or asked or None
 
 
 def labels_of(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from inferry.server.rpc.convert import (
     task_to_proto,
 )
 from inferry.server.rpc.news import NewsWriter
-from inferry.server.rpc.task_filters import labels_of
+from inferry.server.rpc.task_filters import labels_of, tenant_of
 from inferry.server.store import Store
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
@@ -55,7 +55,9 @@ class Watches:
         self, request: pb.WatchTasksRequest
     ) -> AsyncGenerator[pb.WatchTasksResponse, None]:
         """Streams what happens to the tasks that fit."""
-        interest = Interest(visible_tenant(), request.type, labels_of(request.labels))
+        interest = Interest(
+            tenant_of(request.tenant, visible_tenant()), request.type, labels_of(request.labels)
+        )
         writer = self._writer()
         writer.values = None if request.without_results else request.value_format
         watch = ManyTasks(self._feed, self._store, interest, request.ids)
