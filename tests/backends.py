@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +44,8 @@ class Backend:
     history: list[Job] = field(default_factory=list)
     #: Their bodies, as they came.
     bodies: list[bytes] = field(default_factory=list)
+    #: Their headers.
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     async def next_job(self) -> Job:
         """Waits for the next dispatch."""
@@ -62,6 +64,7 @@ class Backend:
         body = await request.read()
         job = json.loads(body)
         self.bodies.append(body)
+        self.headers.append(request.headers)
         self.history.append(job)
         self.jobs.put_nowait(job)
         return await self.answer(job)

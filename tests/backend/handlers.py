@@ -179,6 +179,7 @@ def context(_payload: JSON, task: TaskContext) -> Any:
         "attempt": task.attempt,
         "type": task.type,
         "timeout": task.timeout,
+        "traceparent": task.traceparent,
         "payload": task.payload_json.decode(),
         "cancelled": task.cancelled,
         "device": os.environ.get("CUDA_VISIBLE_DEVICES"),

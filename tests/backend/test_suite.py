@@ -40,8 +40,12 @@ async def test_a_result_arrives(running: Rig) -> None:
 
 
 async def test_a_handler_knows_its_task(running: Rig) -> None:
-    sent = await running.gateway.send(TYPE, {"do": "context"}, attempt=3, timeout=20)
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    sent = await running.gateway.send(
+        TYPE, {"do": "context"}, attempt=3, timeout=20, traceparent=traceparent
+    )
     result = (await sent.end()).result
+    assert result["traceparent"] == traceparent
     assert (result["id"], result["attempt"]) == sent.key
     assert (result["type"], result["timeout"], result["cancelled"]) == (TYPE, 20, False)
     assert result["payload"] == '{"do":"context"}'

@@ -1,7 +1,7 @@
 """The network between gateways and backends: the gateway's HTTP client, simulated."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -116,7 +116,13 @@ class SimulatedOutbound:
         """Does nothing."""
 
     async def post(
-        self, url: str, body: bytes, *, timeout_s: float, private_allowed: bool
+        self,
+        url: str,
+        body: bytes,
+        *,
+        timeout_s: float,
+        private_allowed: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """See ``Outbound.post``."""
         return await self._send(url, body, timeout_s)

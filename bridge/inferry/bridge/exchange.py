@@ -16,6 +16,11 @@ Call = Callable[..., Awaitable[Any]]
 #: gRPC metadata.
 Metadata = tuple[tuple[str, str], ...]
 
+#: W3C Trace Context, in lower case as metadata wants it.
+TRACE_HEADERS = ("traceparent", "tracestate")
+#: Longer ones belong to nobody's trace.
+_TRACE_LIMIT = 512
+
 #: What gRPC metadata may hold.
 _PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
 
@@ -40,14 +45,14 @@ class Exchange:
         self.variables = variables
 
     def metadata(self) -> Metadata:
-        """Makes what goes with the RPC: the caller's token and the request id.
+        """Makes what goes with the RPC: the caller's token, the request id, and the trace.
 
         Raises:
             BridgeError: The ``Authorization`` header holds what no token does (401).
         """
         token = self.request.headers.get("Authorization")
         if token is None:
-            return self.anonymous_metadata()
+            return self.anonymous_metadata() + self._trace()
         if not _PRINTABLE.fullmatch(token):
             raise BridgeError(
                 401,
@@ -55,11 +60,23 @@ class Exchange:
                 "the Authorization header holds what no token does",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return (("authorization", token), ("x-request-id", self.request_id))
+        return (("authorization", token), ("x-request-id", self.request_id), *self._trace())
 
     def anonymous_metadata(self) -> Metadata:
         """Makes what goes with an RPC whose request carries its right itself."""
         return (("x-request-id", self.request_id),)
+
+    def _trace(self) -> Metadata:
+        """Gives the headers of a trace as they came, but for what metadata cannot hold."""
+        headers = self.request.headers
+        if TRACE_HEADERS[0] not in headers:
+            return ()
+        return tuple(
+            (name, value)
+            for name in TRACE_HEADERS
+            for value in headers.getall(name, ())
+            if len(value) <= _TRACE_LIMIT and _PRINTABLE.fullmatch(value)
+        )
 
     def answer(
         self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None

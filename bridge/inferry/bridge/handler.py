@@ -22,7 +22,7 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 # Polyfills of EventSource send Cache-Control and X-Requested-With.
 _ALLOWED_HEADERS = (
     f"Authorization, Cache-Control, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, "
-    "X-Request-ID, X-Requested-With"
+    "traceparent, tracestate, X-Request-ID, X-Requested-With"
 )
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.

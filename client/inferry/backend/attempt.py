@@ -27,6 +27,9 @@ class Assignment:
     labels: Mapping[str, str] = field(default_factory=dict)
     #: Whose it is; empty where the gateway does not say.
     tenant: str = ""
+    #: The trace that it belongs to, as W3C's headers have it; empty without one.
+    traceparent: str = ""
+    tracestate: str = ""
 
     @property
     def key(self) -> AttemptKey:

@@ -82,6 +82,10 @@ class TaskContext:
         self.labels: Mapping[str, str] = assignment.labels
         #: Whose the task is; empty where the gateway does not say.
         self.tenant = assignment.tenant
+        #: The trace that the attempt belongs to, as W3C's headers of these names have it; empty
+        #: without one. Whatever the handler calls can go on with it.
+        self.traceparent = assignment.traceparent
+        self.tracestate = assignment.tracestate
         #: How long the attempt may run in all, in seconds, as it was when it began.
         self.timeout = assignment.timeout_s
         #: The payload as the JSON text that was given.

@@ -65,6 +65,8 @@ class TaskState:
     labels: Mapping[str, str] = field(default_factory=dict)
     idempotent: bool = False
     tenant: str = ""
+    #: The trace that it was created in, 32 hex digits; empty without one.
+    trace_id: str = ""
     #: A result that came after the task had timed out.
     late_result: Any = None
     not_before: datetime | None = None

@@ -398,6 +398,8 @@ class Assignment(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     SILENCE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     attempt: _builtins.int
@@ -414,6 +416,10 @@ class Assignment(_message.Message):
     """Whose it is."""
     silence_timeout_ms: _builtins.int
     """How long its server may say nothing of it, in milliseconds; 0 is for ever."""
+    traceparent: _builtins.str
+    """The trace that the attempt belongs to, as W3C's header of that name has it; empty without one."""
+    tracestate: _builtins.str
+    """What goes with it, likewise."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The creator's own words about the task."""
@@ -430,10 +436,12 @@ class Assignment(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         tenant: _builtins.str = ...,
         silence_timeout_ms: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "idempotent", b"idempotent", "labels", b"labels", "payload_json", b"payload_json", "silence_timeout_ms", b"silence_timeout_ms", "task_id", b"task_id", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "idempotent", b"idempotent", "labels", b"labels", "payload_json", b"payload_json", "silence_timeout_ms", b"silence_timeout_ms", "task_id", b"task_id", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent", "tracestate", b"tracestate", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

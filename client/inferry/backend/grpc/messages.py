@@ -57,6 +57,8 @@ def assignment(said: AssignmentMessage) -> Assignment:
         timeout_s=said.timeout_ms / 1_000,
         labels=dict(said.labels),
         tenant=said.tenant,
+        traceparent=said.traceparent,
+        tracestate=said.tracestate,
     )
 
 

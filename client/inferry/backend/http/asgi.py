@@ -75,7 +75,7 @@ class AsgiApp:
         if self._server.ending.done():
             answer = _ENDED
         elif body is not None:
-            found = await self._ask(scope["method"], scope["path"], body, receive)
+            found = await self._ask(scope, body, receive)
             if found is None:
                 return
             answer = found
@@ -89,9 +89,12 @@ class AsgiApp:
         )
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _ask(self, method: str, path: str, body: bytes, receive: Receive) -> Answer | None:
+    async def _ask(self, scope: Message, body: bytes, receive: Receive) -> Answer | None:
         """Has a call answered on the transport's loop; None if the caller hung up before."""
-        work = self._server.submit(self._server.http.answer(method, path, body))
+        given = scope.get("headers", ())
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in given}
+        answer = self._server.http.answer(scope["method"], scope["path"], body, headers)
+        work = self._server.submit(answer)
         answering = asyncio.wrap_future(work)
         leaving = asyncio.ensure_future(_until_gone(receive))
         both: set[asyncio.Future[Any]] = {answering, leaving}

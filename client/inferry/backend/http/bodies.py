@@ -1,5 +1,6 @@
 """What the gateway posts, and what it is told, as JSON (guide: "Task Processing")."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +40,15 @@ def read_named(body: bytes) -> Named:
     return _named(members(body))
 
 
-def read_job(body: bytes, attempt: int) -> tuple[Assignment, str | None]:
+def read_job(
+    body: bytes, attempt: int, headers: Mapping[str, str]
+) -> tuple[Assignment, str | None]:
     """Reads what ``POST /process`` hands over; the payload stays the text that it is.
 
     Args:
         body: As it came.
         attempt: The attempt's number.
+        headers: With the trace that it belongs to, if any.
 
     Returns:
         The work and its callback URL, None if the answer is to carry the result.
@@ -65,6 +69,8 @@ def read_job(body: bytes, attempt: int) -> tuple[Assignment, str | None]:
         type=str(_plain(given, "type") or ""),
         payload=given.get("payload", _EMPTY),
         timeout_s=timeout_ms / 1_000,
+        traceparent=headers.get("traceparent", ""),
+        tracestate=headers.get("tracestate", ""),
     )
     return assignment, callback_url or None
 

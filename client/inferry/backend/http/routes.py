@@ -50,12 +50,12 @@ class Routes:
         self._waiting: dict[AttemptKey, list[asyncio.Future[bytes]]] = {}
         self._kept: OrderedDict[AttemptKey, bytes] = OrderedDict()
 
-    async def process(self, body: bytes) -> Answer:
+    async def process(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Takes a task: answers at once, or with its result if there is no callback URL."""
         try:
             named = bodies.read_named(body)
             attempt = named.attempt or self._engine.uncounted(named.id)
-            assignment, callback_url = bodies.read_job(body, attempt)
+            assignment, callback_url = bodies.read_job(body, attempt, headers)
         except FieldError as error:
             return _error(_BAD_REQUEST, str(error), "INVALID_PAYLOAD")
         taking = self._engine.take(assignment, callback_url)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -130,11 +130,20 @@ class HttpTransport:
         await self._courier.close()
         await self._http.close()
 
-    async def answer(self, method: str, path: str, body: bytes) -> Answer:
-        """Answers a call; when the caller hangs up, whoever awaits this cancels it."""
+    async def answer(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        """Answers a call; when the caller hangs up, whoever awaits this cancels it.
+
+        Args:
+            method: The HTTP method.
+            path: The path.
+            body: The body.
+            headers: Those that matter, by their names in lower case.
+        """
         match method, path:
             case "POST", "/process":
-                return await self._routes.process(body)
+                return await self._routes.process(body, headers)
             case "POST", "/cancel":
                 return await self._routes.cancel(body)
             case "GET", "/health":
@@ -156,7 +165,8 @@ class HttpTransport:
         self.url = self.url or f"http://{with_port(bound_host, port)}"
 
     async def _handle(self, request: web.Request) -> web.Response:
-        answer = await self.answer(request.method, request.path, await request.read())
+        body = await request.read()
+        answer = await self.answer(request.method, request.path, body, request.headers)
         return web.Response(
             status=answer.status,
             body=answer.body,

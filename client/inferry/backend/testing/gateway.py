@@ -90,6 +90,7 @@ class Gateway(ABC):
         task_id: str = "",
         attempt: int = 1,
         timeout: float = 30.0,  # noqa: ASYNC109 - the task's, not the caller's
+        traceparent: str = "",
     ) -> Sent:
         """Sends an attempt; returns when the backend has taken it.
 
@@ -99,9 +100,11 @@ class Gateway(ABC):
             task_id: Default: a new one.
             attempt: Its number.
             timeout: How long it may run, in seconds.
+            traceparent: The trace that it belongs to.
         """
         task_id = task_id or f"task_{next(self._numbers)}"
-        assignment = Assignment(task_id, attempt, task_type, orjson.dumps(payload), timeout)
+        text = orjson.dumps(payload)
+        assignment = Assignment(task_id, attempt, task_type, text, timeout, traceparent=traceparent)
         sent = self.sent.setdefault(assignment.key, Sent(assignment))
         await self.begin(sent)
         return sent

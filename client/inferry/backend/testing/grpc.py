@@ -144,6 +144,7 @@ class GrpcGateway(Intake):
             type=assignment.type,
             payload_json=assignment.payload,
             timeout_ms=round(1_000 * assignment.timeout_s),
+            traceparent=assignment.traceparent,
         )
         self.say(message)
         return taken

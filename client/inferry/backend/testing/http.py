@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Self
 
 import aiohttp
@@ -86,7 +87,9 @@ class HttpGateway(Gateway):
         """Sends an attempt once more; see ``Gateway.send_again``."""
         task_id, attempt = sent.key
         url = f"{self.url}/api/tasks/{task_id}/{attempt}"
-        await self.call("/process", body(sent.assignment, url))
+        trace = {"traceparent": sent.assignment.traceparent}
+        headers = trace if trace["traceparent"] else {}
+        await self.call("/process", body(sent.assignment, url), headers)
 
     async def cancel(self, sent: Sent) -> None:
         """Tells the backend to stop an attempt, and waits until it has."""
@@ -94,13 +97,16 @@ class HttpGateway(Gateway):
         await self.call("/cancel", {"id": task_id, "attempt": attempt})
         sent.stopped.set()
 
-    async def call(self, path: str, said: Any) -> dict[str, Any]:
+    async def call(
+        self, path: str, said: Any, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Calls the backend; gives its answer.
 
         Raises:
             RefusedError: Its status is none of success.
         """
-        async with self._http.post(f"{self.backend_url}{path}", data=orjson.dumps(said)) as answer:
+        data, url = orjson.dumps(said), f"{self.backend_url}{path}"
+        async with self._http.post(url, data=data, headers=headers) as answer:
             text = orjson.loads(await answer.read())
             if answer.status >= _REFUSED:
                 raise RefusedError(answer.status, text)

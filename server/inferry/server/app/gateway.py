@@ -10,18 +10,20 @@ from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
 from inferry.server.app.access import load_keys, new_token_maker, new_verifier
+from inferry.server.app.dispatcher import new_dispatcher
 from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
 from inferry.server.app.replicas import Replicas, new_replicas
-from inferry.server.app.rules import dispatch_rules, new_tenure, server_defaults
-from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
+from inferry.server.app.rules import new_tenure, server_defaults
+from inferry.server.app.servicers import (
+    new_metrics_servicer,
+    new_task_servicer,
+    new_worker_servicer,
+)
 from inferry.server.app.store import new_store
-from inferry.server.app.telemetry import commit_note, new_meters, new_metrics_servicer
+from inferry.server.app.telemetry import new_telemetry
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.workers import new_workers
-from inferry.server.carriers.http.call import ServerCalls
-from inferry.server.carriers.http.cancel import Stopper
-from inferry.server.carriers.http.process import Dispatcher
 from inferry.server.carriers.switch import CarrierSwitch
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
@@ -72,15 +74,19 @@ class Gateway:
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         verifier = new_verifier(config, keys, self._clock.wall)
         self._store = new_store(config)
-        meters = new_meters(config)
-        self._committer = Committer(self._store, commit_note(meters))
+        telemetry = new_telemetry(config)
+        self._committer = Committer(self._store, telemetry.commit_note)
         self._outbound = Outbound(config.result_limit_bytes + ENVELOPE_BYTES)
         shared = self._store.shared
         tenure = new_tenure(config, alone=shared is None)
-        self._memory = new_memory(config, self._clock, self._store, self._committer, tenure, meters)
+        self._memory = new_memory(
+            config, self._clock, self._store, self._committer, tenure, telemetry
+        )
         self._store.listener = self._memory.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
-        self._dispatcher = self._new_dispatcher(signer)
+        self._dispatcher = new_dispatcher(
+            config, self._clock, self._memory, self._cases, self._outbound, signer
+        )
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
         servicers = Servicers(
@@ -88,7 +94,7 @@ class Gateway:
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
-            new_metrics_servicer(self._clock, self._store, self._memory, meters),
+            new_metrics_servicer(self._clock, self._store, self._memory),
             StatsServicer(self._cases.figures, self._store, self._clock),
         )
         maker = new_token_maker(config, secret, self._clock.wall)
@@ -194,6 +200,7 @@ class Gateway:
         await self._rpc.stop(LAST_WORDS_S)
         await self._committer.drain()
         await self._outbound.close()
+        await self._memory.telemetry.close()
         await self._store.close()
         if self._started:
             _log.info("gateway stopped")
@@ -224,17 +231,6 @@ class Gateway:
         self._workers.crew.adopt(running)
         ledger.open(carrier)
         await stop_again(store, ledger, self._clock.now_ms() - self._config.cancel_grace_ms)
-
-    def _new_dispatcher(self, signer: CallbackSigner) -> Dispatcher:
-        config, fleet = self._config, self._memory.fleet
-        return Dispatcher(
-            engine=self._cases.engine,
-            fleet=fleet,
-            server_calls=ServerCalls(self._outbound, signer, self._clock, dispatch_rules(config)),
-            clock=self._clock,
-            stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
-            tenure=self._memory.tenure,
-        )
 
 
 def _make_data_dir(path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferry.server.app.rules import fleet_rules, room_rules
+from inferry.server.app.telemetry import Telemetry, new_tallies
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.alarm import Alarm
@@ -27,7 +28,6 @@ from inferry.server.queue.room import Room
 from inferry.server.replica.tenure import Tenure
 from inferry.server.store import Store
 from inferry.server.store.operations import Logged
-from inferry.server.telemetry.meters import Meters
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Memory:
     company: Company
     refill: Refill
     catch_up: CatchUp
-    meter_tally: MeterTally | None
+    telemetry: Telemetry
+    counting: MeterTally | None
     tally: Tally
 
     def take(self, logged: Sequence[Logged]) -> None:
@@ -62,11 +63,12 @@ def new_memory(
     store: Store,
     committer: Committer,
     tenure: Tenure,
-    meters: Meters | None,
+    telemetry: Telemetry,
 ) -> Memory:
     """Makes a memory that knows nothing yet."""
+    meters = telemetry.meters
     fleet = Fleet(fleet_rules(config), None if meters is None else meters.types)
-    meter_tally = None if meters is None else MeterTally(meters, fleet)
+    tallies, counting = new_tallies(telemetry, fleet, clock)
     backlog = Backlog(clock, config.tenant_weights, config.queue_window)
     pauses, room = PausedTypes(), Room(room_rules(config), clock)
     signals, alarm = Signals(), Alarm(clock)
@@ -79,7 +81,7 @@ def new_memory(
         allocator=allocator,
         announcer=Announcer(signals, alarm),
         clock=clock,
-        tally=meter_tally,
+        tally=tallies,
     )
     catch_up = CatchUp()
     queue = QueueView(backlog, room, pauses, store, clock, catch_up)
@@ -99,6 +101,7 @@ def new_memory(
         company=Company(),
         refill=refill,
         catch_up=catch_up,
-        meter_tally=meter_tally,
+        telemetry=telemetry,
+        counting=counting,
         tally=Tally(clock.now_ms() // 1_000),
     )

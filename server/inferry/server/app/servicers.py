@@ -1,5 +1,7 @@
 """The servicers that take more than one or two parts, put together."""
 
+from importlib.metadata import version
+
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.memory import Memory
@@ -8,12 +10,15 @@ from inferry.server.app.use_cases import UseCases
 from inferry.server.app.workers import Workers
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
+from inferry.server.engine.standing import Standing
 from inferry.server.rpc.creating import Creating
+from inferry.server.rpc.metrics_service import MetricsServicer
 from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.rpc.watches import Watches
 from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.store import Store
+from inferry.server.telemetry.meters import Meters
 
 
 def new_task_servicer(
@@ -31,6 +36,7 @@ def new_task_servicer(
         queue=memory.queue,
         clock=clock,
         config=config,
+        tracing=memory.telemetry.tracing,
     )
     watches = Watches(
         reader=cases.reader,
@@ -49,6 +55,21 @@ def new_task_servicer(
         reports=ReportDoor(cases.engine, signer, report_rules(config)),
         largest=config.message_limit_bytes,
     )
+
+
+def new_metrics_servicer(clock: SteadyClock, store: Store, memory: Memory) -> MetricsServicer:
+    """Makes what tells the figures."""
+    meters = memory.telemetry.meters
+    standing = Standing(
+        store=store,
+        queue=memory.queue,
+        fleet=memory.fleet,
+        company=memory.company,
+        types=(meters or Meters()).types,
+        clock=clock,
+    )
+    build = version("inferry"), "sqlite" if store.shared is None else "postgres"
+    return MetricsServicer(meters, memory.counting, standing, build)
 
 
 def new_worker_servicer(

@@ -1,47 +1,82 @@
-"""What the gateway counts, and who tells it, from the settings."""
+"""What the gateway counts and traces, and who tells it, from the settings."""
 
-from importlib.metadata import version
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 
-from inferry.server.app.memory import Memory
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.committer import Note
-from inferry.server.engine.standing import Standing
-from inferry.server.rpc.metrics_service import MetricsServicer
-from inferry.server.store import Store
+from inferry.server.engine.span_tally import SpanTally
+from inferry.server.engine.tally import MeterTally, Tallies, Tally
+from inferry.server.engine.tracing import Tracing
+from inferry.server.fleet.fleet import Fleet
+from inferry.server.store import StoreError
 from inferry.server.telemetry.meters import Meters
+from inferry.server.telemetry.spans import SpanSink
+
+#: How long the last spans may take to be sent.
+_CLOSE_S = 5.0
 
 
-def new_meters(config: Config) -> Meters | None:
-    """Makes what is counted with; None if nothing is to be counted."""
-    return Meters(config.metrics_types, config.metrics_tenants) if config.metrics else None
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What is counted with, and where spans go."""
+
+    #: None if nothing is counted.
+    meters: Meters | None
+    #: None if no spans are made.
+    spans: SpanSink | None
+    tracing: Tracing
+
+    @property
+    def commit_note(self) -> Note | None:
+        """What counts transactions."""
+        if self.meters is None:
+            return None
+        commit, operations = self.meters.commit, self.meters.commit_operations
+
+        def note(count: int, took_s: float) -> None:
+            commit.note((), took_s)
+            operations.note((), count)
+
+        return note
+
+    async def close(self) -> None:
+        """Sends the spans that are left, for some seconds at most."""
+        if self.spans is not None:
+            # It waits for the collector, and so not on the loop.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.to_thread(self.spans.close), _CLOSE_S)
 
 
-def commit_note(meters: Meters | None) -> Note | None:
-    """Makes what counts transactions."""
-    if meters is None:
-        return None
-    commit, operations = meters.commit, meters.commit_operations
+def new_telemetry(config: Config) -> Telemetry:
+    """Makes what the settings ask for.
 
-    def note(count: int, took_s: float) -> None:
-        commit.note((), took_s)
-        operations.note((), count)
-
-    return note
+    Raises:
+        StoreError: What sends spans is not installed.
+    """
+    meters = Meters(config.metrics_types, config.metrics_tenants) if config.metrics else None
+    spans = _spans() if config.traces else None
+    return Telemetry(meters, spans, Tracing(None if spans is None else spans.sample))
 
 
-def new_metrics_servicer(
-    clock: Clock, store: Store, memory: Memory, meters: Meters | None
-) -> MetricsServicer:
-    """Makes what tells the figures."""
-    counted = meters or Meters()
-    standing = Standing(
-        store=store,
-        queue=memory.queue,
-        fleet=memory.fleet,
-        company=memory.company,
-        types=counted.types,
-        clock=clock,
-    )
-    kind = "sqlite" if store.shared is None else "postgres"
-    return MetricsServicer(meters, memory.meter_tally, standing, (version("inferry"), kind))
+def new_tallies(
+    telemetry: Telemetry, fleet: Fleet, clock: Clock
+) -> tuple[Tally | None, MeterTally | None]:
+    """Makes who hears of commits, and who of them counts."""
+    meters, spans = telemetry.meters, telemetry.spans
+    counting = None if meters is None else MeterTally(meters, fleet)
+    tracing = None if spans is None else SpanTally(spans, clock)
+    both = [one for one in (counting, tracing) if one is not None]
+    return (Tallies(both) if len(both) > 1 else next(iter(both), None)), counting
+
+
+def _spans() -> SpanSink:
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+        raise StoreError("traces need OpenTelemetry: pip install 'inferry[otel]'")
+    # Only now: whoever makes no spans needs none of it.
+    sink: SpanSink = import_module("inferry.server.telemetry.otel").OtlpSpans()
+    return sink

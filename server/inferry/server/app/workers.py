@@ -49,5 +49,5 @@ def new_workers(
         rules=rules,
     )
     inbox = Inbox(crew, Lines(memory.fleet), writer, clock)
-    carrier = WorkerCarrier(crew, clock, rules.cancel_grace_ms)
+    carrier = WorkerCarrier(crew, clock, rules.cancel_grace_ms, memory.telemetry.tracing)
     return Workers(crew, inbox, carrier, WorkerRounds(crew, memory.fleet, rules.beat_ms), writer)

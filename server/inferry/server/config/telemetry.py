@@ -30,6 +30,12 @@ class TelemetrySettings(BaseModel):
         "unset counts none by tenant.",
     )
 
+    traces: bool = Field(
+        default=False,
+        description="Whether spans of tasks are sent by OTLP, to where the `OTEL_` variables say; "
+        "needs `inferry[otel]`.",
+    )
+
     @field_validator("metrics_types", "metrics_tenants", mode="before")
     @classmethod
     def _split(cls, names: object) -> object:

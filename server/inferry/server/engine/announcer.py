@@ -6,6 +6,7 @@ import structlog
 
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.signals import Signals
+from inferry.server.engine.tracing import traced
 from inferry.server.errors import InferryError
 from inferry.server.task.record import Outcome, TaskRecord
 
@@ -41,6 +42,7 @@ class Announcer:
                 attempt=record.attempt,
                 server_id=record.server_id,
                 **({"code": record.code, "error": record.error} if record.code else {}),
+                **traced(record.spec),
             )
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)

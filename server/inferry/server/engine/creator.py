@@ -9,6 +9,7 @@ import structlog
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
+from inferry.server.engine.tracing import traced
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import Insert, Replayed, RequestKey
 from inferry.server.task.inputs import Claim
@@ -84,5 +85,6 @@ class Creator:
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload
             )
-        self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
+        names = {"task_id": spec.id, "type": spec.type, "tenant": spec.tenant}
+        self._log.debug("task created", **names, **traced(spec))
         return operation, settle

@@ -4,7 +4,7 @@ The ledger calls these in the order of the commits, once for each of its own; wh
 commit they count themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from inferry.server.errors import InferryError, StaleAttemptError
@@ -61,6 +61,37 @@ class NoTally:
 
     def refused(self, error: InferryError) -> None:
         """Passes over it."""
+
+
+class Tallies:
+    """Tells several.
+
+    Args:
+        tallies: Them, in the order in which they are told.
+    """
+
+    def __init__(self, tallies: Sequence[Tally]) -> None:
+        self._tallies = tallies
+
+    def created(self, record: TaskRecord) -> None:
+        """Tells them."""
+        for one in self._tallies:
+            one.created(record)
+
+    def started(self, record: TaskRecord) -> None:
+        """Tells them."""
+        for one in self._tallies:
+            one.started(record)
+
+    def changed(self, transition: Transition) -> None:
+        """Tells them."""
+        for one in self._tallies:
+            one.changed(transition)
+
+    def refused(self, error: InferryError) -> None:
+        """Tells them."""
+        for one in self._tallies:
+            one.refused(error)
 
 
 class MeterTally:

@@ -9,6 +9,7 @@ for the name of a header.
 import io
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -103,9 +104,17 @@ class Outbound:
             await session.close()
 
     async def post(
-        self, url: str, body: bytes, *, timeout_s: float, private_allowed: bool
+        self,
+        url: str,
+        body: bytes,
+        *,
+        timeout_s: float,
+        private_allowed: bool,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Posts a JSON text and reads the whole answer, all of it within ``timeout_s``.
+
+        ``headers`` are further ones.
 
         Raises:
             ConnectError: Nothing was sent.
@@ -117,7 +126,8 @@ class Outbound:
         """
         data = body if len(body) <= _ONE_PIECE_BYTES else io.BytesIO(body)
         session = self._sessions[private_allowed]
-        return await self._exchange(session, "POST", url, timeout_s, data, _POST_HEADERS)
+        all_headers = {**_POST_HEADERS, **headers} if headers else _POST_HEADERS
+        return await self._exchange(session, "POST", url, timeout_s, data, all_headers)
 
     async def get(self, url: str, *, timeout_s: float, private_allowed: bool) -> Answer:
         """Gets a URL, as ``post`` does, but asks again if a connection breaks that was idle."""

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from inferry.server.engine.signals import Place
+from inferry.server.engine.tracing import trace_id
 from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load
@@ -66,6 +67,7 @@ def task_to_proto(record: TaskRecord, place: Place | None = None) -> task_pb2.Ta
         queue_position=None if place is None else place.position,
         estimated_start_at=None if place is None else timestamp(place.starts_ms),
         queue_position_at_least=None if place is None or place.exact else True,
+        trace_id=trace_id(spec),
     )
 
 

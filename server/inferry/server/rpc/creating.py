@@ -1,19 +1,23 @@
 """How TaskService creates tasks: one, whose end may be waited for, or many."""
 
+from functools import partial
+
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.creator import Creator, NewTask
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.submit import submit
+from inferry.server.engine.tracing import Tracing
 from inferry.server.errors import InferryError, InvalidPayloadError, PayloadTooLargeError
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import add_values, task_to_proto
 from inferry.server.rpc.requests import check_request
 from inferry.server.rpc.status import to_refusal
-from inferry.server.rpc.task_requests import new_task
+from inferry.server.rpc.task_requests import Begin, new_task
 from inferry.server.store.operations import Replayed
 from inferry.server.task.record import TaskRecord
+from inferry.server.telemetry.trace import Trace
 from inferry.v1 import task_service_pb2 as pb
 from inferry.wire.limits import BATCH_BYTES, ENVELOPE_BYTES, MESSAGE_BYTES
 
@@ -22,17 +26,26 @@ class Creating:
     """Creates tasks."""
 
     def __init__(
-        self, *, creator: Creator, reader: Reader, queue: QueueView, clock: Clock, config: Config
+        self,
+        *,
+        creator: Creator,
+        reader: Reader,
+        queue: QueueView,
+        clock: Clock,
+        config: Config,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._creator = creator
         self._reader = reader
         self._queue = queue
         self._clock = clock
         self._config = config
 
-    async def one(self, request: pb.CreateTaskRequest) -> pb.CreateTaskResponse:
-        """Creates a task; waits for its end unless it is asynchronous."""
-        new = new_task(request, caller().tenant, self._clock.now_ms(), self._config)
+    async def one(self, request: pb.CreateTaskRequest, trace: Trace) -> pb.CreateTaskResponse:
+        """Creates a task in a trace; waits for its end unless it is asynchronous."""
+        begin = partial(self._tracing.begin, given=trace)
+        new = new_task(request, caller().tenant, self._clock.now_ms(), self._config, begin)
         value_format = request.value_format
         # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
         del request
@@ -42,13 +55,16 @@ class Creating:
         add_values(task, value_format, None, done.outcome, self._config.message_limit_bytes)
         return pb.CreateTaskResponse(task=task, replayed=done.replayed)
 
-    async def many(self, request: pb.BatchCreateTasksRequest) -> pb.BatchCreateTasksResponse:
-        """Creates tasks, each with an answer of its own."""
+    async def many(
+        self, request: pb.BatchCreateTasksRequest, trace: Trace
+    ) -> pb.BatchCreateTasksResponse:
+        """Creates tasks in a trace, each with an answer of its own."""
         size = request.ByteSize()
         if size > BATCH_BYTES:
             raise PayloadTooLargeError(f"the batch has {size} bytes; the limit is {BATCH_BYTES}")
         tenant, now_ms = caller().tenant, self._clock.now_ms()
-        many = [self._new(one, tenant, now_ms) for one in request.requests]
+        begin = partial(self._tracing.begin, given=trace)
+        many = [self._new(one, tenant, now_ms, begin) for one in request.requests]
         del request
         answers = await self._creator.create_all(many)
         response = pb.BatchCreateTasksResponse()
@@ -63,11 +79,11 @@ class Creating:
         return response
 
     def _new(
-        self, request: pb.CreateTaskRequest, tenant: str, now_ms: int
+        self, request: pb.CreateTaskRequest, tenant: str, now_ms: int, begin: Begin
     ) -> NewTask | InferryError:
         try:
             check_request(request)
-            new = new_task(request, tenant, now_ms, self._config)
+            new = new_task(request, tenant, now_ms, self._config, begin)
         except InferryError as refusal:
             return refusal
         if not new.spec.asynchronous:

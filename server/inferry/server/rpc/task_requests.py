@@ -1,7 +1,8 @@
 """From a request to create a task to what the engine takes: every default."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
@@ -11,6 +12,7 @@ from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.ids import new_task_id
 from inferry.server.task.record import NO_LABELS, TaskSpec
+from inferry.server.telemetry.trace import NO_TRACE, Trace
 from inferry.v1 import task_service_pb2
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_text
@@ -18,11 +20,30 @@ from inferry.wire.text import canonical, check_object
 
 DAY_MS = 86_400_000
 
+#: Gives the trace of a new task, by its id.
+Begin = Callable[[str], Trace]
+
+
+def untraced(_task_id: str) -> Trace:
+    """Gives none."""
+    return NO_TRACE
+
 
 def new_task(
-    request: task_service_pb2.CreateTaskRequest, tenant: str, now_ms: int, config: Config
+    request: task_service_pb2.CreateTaskRequest,
+    tenant: str,
+    now_ms: int,
+    config: Config,
+    trace: Begin = untraced,
 ) -> NewTask:
     """Reads a request to create a task.
+
+    Args:
+        request: As it came.
+        tenant: Whose the task is to be.
+        now_ms: The time.
+        config: What holds for what the request does not say.
+        trace: Gives the trace of the task, by its id.
 
     Raises:
         InvalidPayloadError: It breaks a rule of its proto, or its payload is no JSON object.
@@ -30,12 +51,13 @@ def new_task(
     """
     asynchronous = request.asynchronous if request.HasField("asynchronous") else True
     usual = _defaults(config, asynchronous=asynchronous)
-    said = {
+    said: dict[str, Any] = {
         name: getattr(request, name) if request.HasField(name) else value  # type: ignore[arg-type]
         for name, value in usual.items()
     }
+    task_id = new_task_id()
     spec = TaskSpec(
-        id=new_task_id(),
+        id=task_id,
         tenant=tenant,
         type=request.type,
         capabilities=tuple(sorted(set(request.capabilities))),
@@ -45,6 +67,7 @@ def new_task(
         idempotent=request.idempotent,
         created_ms=now_ms,
         **said,
+        **trace(task_id)._asdict(),
     )
     payload = _payload(request, config)
     key = _key(request, spec, usual, payload) if request.request_id else None
@@ -92,7 +115,8 @@ def _key(
     Neither does the form of its payload, nor the order of its keys. Defaults are left out, so that
     a request without them stays the same when they are changed.
     """
-    wanted = spec._replace(id="", created_ms=0)._asdict()
+    # Each try has a span of its own.
+    wanted = spec._replace(id="", created_ms=0, traceparent="", tracestate="")._asdict()
     asked = [(name, value) for name, value in wanted.items() if usual.get(name) != value]
     start = request.delay_ms, request.not_before.seconds, request.not_before.nanos
     asked_text = repr((asked, start, canonical(payload)))

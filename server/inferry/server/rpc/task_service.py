@@ -25,6 +25,7 @@ from inferry.server.rpc.task_filters import cancels_of, list_of, retries_of
 from inferry.server.rpc.watches import Watches
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
+from inferry.server.telemetry.trace import read_trace
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
 
@@ -60,7 +61,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        creating = self._creating.one(request)
+        creating = self._creating.one(request, read_trace(context.invocation_metadata()))
         # It is not to be held for as long as that takes.
         del request
         return await creating
@@ -69,7 +70,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.BatchCreateTasksRequest, context: Context
     ) -> pb.BatchCreateTasksResponse:
         """Creates many tasks, each with an answer of its own."""
-        creating = self._creating.many(request)
+        creating = self._creating.many(request, read_trace(context.invocation_metadata()))
         del request
         return await creating
 

@@ -102,6 +102,10 @@ class TaskSpec(NamedTuple):
     idempotent: bool
     #: When it was created.
     created_ms: int
+    #: The trace that it belongs to, as W3C has it; empty without one.
+    traceparent: str = ""
+    #: What goes with that.
+    tracestate: str = ""
 
 
 class TaskRecord(NamedTuple):

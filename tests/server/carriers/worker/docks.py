@@ -11,6 +11,7 @@ from inferry.server.carriers.worker.deeds import Word
 from inferry.server.carriers.worker.inbox import Inbox
 from inferry.server.carriers.worker.rules import WorkerRules
 from inferry.server.carriers.worker.session import Session
+from inferry.server.engine.tracing import Tracing
 from inferry.server.errors import InferryError
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.line import Connection
@@ -98,7 +99,7 @@ class Docks:
         )
         self.lines = Lines(self.fleet)
         self.inbox = Inbox(self.crew, self.lines, self, self.clock)
-        self.carrier = WorkerCarrier(self.crew, self.clock, rules.cancel_grace_ms)
+        self.carrier = WorkerCarrier(self.crew, self.clock, rules.cancel_grace_ms, Tracing())
         #: Tasks that wait, those with an open attempt, and how the others ended.
         self.waiting: list[str] = []
         self.open: dict[str, TaskRecord] = {}

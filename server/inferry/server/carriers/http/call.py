@@ -8,6 +8,7 @@ import orjson
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.carriers.http.answer import read_answer
 from inferry.server.clock import Clock
+from inferry.server.engine.tracing import Tracing
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.outbound.client import (
@@ -51,11 +52,18 @@ class ServerCalls:
         signer: Makes callback URLs.
         clock: The time.
         rules: The numbers of a call.
+        tracing: Tells which trace a call belongs to.
     """
 
     def __init__(
-        self, outbound: Outbound, signer: CallbackSigner, clock: Clock, rules: DispatchRules
+        self,
+        outbound: Outbound,
+        signer: CallbackSigner,
+        clock: Clock,
+        rules: DispatchRules,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._outbound = outbound
         self._signer = signer
         self._clock = clock
@@ -78,6 +86,7 @@ class ServerCalls:
                 self._body(record, payload, timeout_ms),
                 timeout_s=(timeout_ms + self._rules.grace_ms) / 1000,
                 private_allowed=server.private_allowed,
+                headers=self._tracing.onward(record).headers,
             )
         except ConnectError as error:
             return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))

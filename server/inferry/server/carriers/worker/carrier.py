@@ -6,6 +6,7 @@ import orjson
 
 from inferry.server.carriers.worker.crew import Crew
 from inferry.server.clock import Clock
+from inferry.server.engine.tracing import Tracing
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import NO_LABELS, Attempt, AttemptOutcome, Status, TaskRecord
@@ -19,9 +20,11 @@ class WorkerCarrier:
         crew: The workers.
         clock: The time.
         cancel_grace_ms: How long a stopped attempt keeps its slot if its worker confirms nothing.
+        tracing: Tells which trace an attempt belongs to.
     """
 
-    def __init__(self, crew: Crew, clock: Clock, cancel_grace_ms: int) -> None:
+    def __init__(self, crew: Crew, clock: Clock, cancel_grace_ms: int, tracing: Tracing) -> None:
+        self._tracing = tracing
         self._crew = crew
         self._clock = clock
         self._cancel_grace_ms = cancel_grace_ms
@@ -39,6 +42,7 @@ class WorkerCarrier:
             labels=None if spec.labels == NO_LABELS else orjson.loads(spec.labels),
             tenant=spec.tenant,
             silence_timeout_ms=spec.silence_timeout_ms,
+            **self._tracing.onward(record).headers,
         )
         self._crew.get(record.server_id or "").attempts.assign(
             (spec.id, record.attempt), assignment, now

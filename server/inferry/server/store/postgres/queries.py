@@ -64,6 +64,8 @@ _TYPES = {
     "status": "smallint",
     "task_id": "text",
     "tenant": "text",
+    "traceparent": "text",
+    "tracestate": "text",
     "type": "text",
     "value": "text",
     "waits": "bytea",

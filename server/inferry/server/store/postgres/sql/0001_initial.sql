@@ -27,6 +27,9 @@ CREATE TABLE tasks (
     max_attempts      bigint   NOT NULL CHECK (max_attempts > 0),
     idempotent        boolean  NOT NULL,
     created_ms        bigint   NOT NULL CHECK (created_ms > 0),
+    -- The trace that it belongs to, as W3C has it.
+    traceparent       text     NOT NULL,
+    tracestate        text     NOT NULL,
     -- Where it stands.
     status            smallint NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               bigint   NOT NULL CHECK (seq > 0),

@@ -24,6 +24,9 @@ CREATE TABLE tasks (
     max_attempts      INTEGER NOT NULL CHECK (max_attempts > 0),
     idempotent        INTEGER NOT NULL CHECK (idempotent IN (0, 1)),
     created_ms        INTEGER NOT NULL CHECK (created_ms > 0),
+    -- The trace that it belongs to, as W3C has it.
+    traceparent       TEXT    NOT NULL,
+    tracestate        TEXT    NOT NULL,
     -- Where it stands.
     status            INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               INTEGER NOT NULL CHECK (seq > 0),
