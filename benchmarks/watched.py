@@ -1,4 +1,4 @@
-"""What it costs to be watched: one gateway that counts nothing, one that counts, in turns.
+"""What it costs to be watched: gateways that count nothing, that count, and that trace, in turns.
 
 With ``--before CHECKOUT`` also one of another checkout, whose environment is in its ``.venv``.
 """
@@ -14,6 +14,7 @@ from statistics import median
 
 import aiohttp
 import uvloop
+from aiohttp import web
 
 from benchmarks.driver import LOADS, Gateway, Load, Round, listening
 from benchmarks.machine import describe
@@ -37,13 +38,35 @@ class Arm:
 ARMS = (
     Arm("off", BIN, {"INFERRY_METRICS": "false"}),
     Arm("metrics", BIN, {"INFERRY_METRICS": "true"}),
+    Arm("both", BIN, {"INFERRY_METRICS": "true", "INFERRY_TRACES": "true"}),
 )
 
 
 @asynccontextmanager
-async def _gateway(arm: Arm, scratch: Path) -> AsyncIterator[Gateway]:
+async def _collector() -> AsyncIterator[str]:
+    """Takes spans and forgets them; gives its URL."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(content_type="application/x-protobuf")
+
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _gateway(arm: Arm, scratch: Path, collector: str) -> AsyncIterator[Gateway]:
     inferry, place = arm.place / "inferry", ("--data-dir", scratch / arm.name)
-    given = [f"{name}={value}" for name, value in arm.settings.items()]
+    settings = {**arm.settings, "OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+    given = [f"{name}={value}" for name, value in settings.items()]
     ports = ("--port", "0", "--grpc-port", "0")
     serve: list[str | Path] = ["env", *given, inferry, "serve", *ports, *place]
     async with running(serve, scratch / f"{arm.name}.log") as (process, url):
@@ -63,7 +86,10 @@ async def measure(
     async with AsyncExitStack() as stack:
         working, url = await stack.enter_async_context(running(backend, scratch / "backend.log"))
         ends = await stack.enter_async_context(listening(working))
-        gateways = [await stack.enter_async_context(_gateway(arm, scratch)) for arm in arms]
+        collector = await stack.enter_async_context(_collector())
+        gateways = [
+            await stack.enter_async_context(_gateway(arm, scratch, collector)) for arm in arms
+        ]
         for gateway in gateways:
             await gateway.register(url)
         for load in loads:

@@ -1,7 +1,7 @@
 """The trace of a task: taken from its creator, kept, passed on, and told as spans."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from inferry.server.app import telemetry
 from inferry.server.store import StoreError
+from inferry.server.telemetry import otel
+from inferry.server.telemetry.spans import Operation
+from inferry.server.telemetry.spans import Span as ServerSpan
+from inferry.server.telemetry.trace import TraceContext
 from inferry.v1.task_service_pb2 import BatchCreateTasksRequest, CreateTaskRequest
 from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, Answer, Backend, Job, running_backend, say
@@ -146,8 +150,17 @@ class Collector:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.services: set[str] = set()
+        self.headers: Mapping[str, str] = {}
+        #: So many requests are to be refused first.
+        self.refusals = 0
+        self.got = asyncio.Event()
 
     async def take(self, request: web.Request) -> web.Response:
+        self.headers = request.headers
+        if self.refusals:
+            self.refusals -= 1
+            return web.Response(status=503)
+        self.got.set()
         asked = ExportTraceServiceRequest.FromString(await request.read())
         for resource in asked.resource_spans:
             for attribute in resource.resource.attributes:
@@ -322,4 +335,65 @@ def test_traces_without_opentelemetry_say_what_is_to_be_installed(
 ) -> None:
     monkeypatch.setattr(telemetry, "find_spec", lambda _name: None)
     with pytest.raises(StoreError, match=r"pip install 'inferry\[otel\]'"):
+        telemetry._spans()
+
+
+async def test_a_collector_that_cannot_now_gets_the_spans_later(
+    tmp_path: Path, backend: Backend, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otel, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(otel, "_PAUSE_S", 0.01)
+    collector.refusals = 2
+    async with running_gateway(tmp_path, traces=True) as gateway:
+        await gateway.register(backend)
+        await create(gateway, TRACED)
+        async with asyncio.timeout(20):
+            await collector.got.wait()
+    assert {span.name for span in collector.spans} >= {"send echo"}
+    assert collector.refusals == 0
+
+
+async def test_more_spans_than_may_wait_are_dropped_and_the_log_says_so(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(otel, "_WAITING", 2)
+    spans = otel.OtlpSpans()
+    context = TraceContext(TRACE, PARENT, 1)
+    for number in range(5):
+        spans.emit(ServerSpan(Operation.SEND, f"type-{number}", "task", context, 1, 2, {}))
+    await spans.close()
+    assert [span.name for span in collector.spans] == ["send type-0", "send type-1"]
+    assert "spans=3" in capsys.readouterr().out
+
+
+async def test_variables_say_where_spans_go_and_what_goes_with_them(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b, x-more=c")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=gateway,zone=a")
+    spans = otel.OtlpSpans()
+    context = TraceContext(TRACE, PARENT, 1)
+    spans.emit(ServerSpan(Operation.SEND, "echo", "task", context, 1, 2, {"n": 3}))
+    await spans.close()
+    assert collector.services == {"gateway"}
+    assert (collector.headers["x-team"], collector.headers["x-more"]) == ("a b", "c")
+    assert collector.headers["Content-Encoding"] == "gzip"
+    (span,) = collector.spans
+    assert attributes(span)["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("PROTOCOL", "grpc", "spans are sent by http/protobuf"),
+        ("TIMEOUT", "soon", "could not convert"),
+        ("CERTIFICATE", "/nowhere.pem", "No such file"),
+    ],
+)
+def test_what_is_not_done_here_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{variable}", value)
+    with pytest.raises(StoreError, match=words):
         telemetry._spans()

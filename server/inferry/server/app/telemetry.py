@@ -14,6 +14,7 @@ from inferry.server.engine.tally import MeterTally, Tallies, Tally
 from inferry.server.engine.tracing import Tracing
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.store import StoreError
+from inferry.server.telemetry.collector import CollectorError
 from inferry.server.telemetry.meters import Meters
 from inferry.server.telemetry.spans import SpanSink
 
@@ -47,16 +48,16 @@ class Telemetry:
     async def close(self) -> None:
         """Sends the spans that are left, for some seconds at most."""
         if self.spans is not None:
-            # It waits for the collector, and so not on the loop.
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.to_thread(self.spans.close), _CLOSE_S)
+                async with asyncio.timeout(_CLOSE_S):
+                    await self.spans.close()
 
 
 def new_telemetry(config: Config) -> Telemetry:
     """Makes what the settings ask for.
 
     Raises:
-        StoreError: What sends spans is not installed.
+        StoreError: What sends spans is not installed, or cannot do what it is asked for.
     """
     meters = Meters(config.metrics_types, config.metrics_tenants) if config.metrics else None
     spans = _spans() if config.traces else None
@@ -75,8 +76,12 @@ def new_tallies(
 
 
 def _spans() -> SpanSink:
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.proto") is None:
         raise StoreError("traces need OpenTelemetry: pip install 'inferry[otel]'")
     # Only now: whoever makes no spans needs none of it.
-    sink: SpanSink = import_module("inferry.server.telemetry.otel").OtlpSpans()
+    make = import_module("inferry.server.telemetry.otel").OtlpSpans
+    try:
+        sink: SpanSink = make()
+    except CollectorError as error:
+        raise StoreError(str(error)) from None
     return sink

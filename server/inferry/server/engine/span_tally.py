@@ -10,10 +10,8 @@ from inferry.server.engine.tracing import attempt_span, sent_span
 from inferry.server.errors import InferryError
 from inferry.server.task.record import Attempt, AttemptOutcome, EventKind, TaskRecord
 from inferry.server.task.steps import Transition
-from inferry.server.telemetry.spans import Span, SpanKind, SpanSink
+from inferry.server.telemetry.spans import Operation, Span, SpanSink
 from inferry.server.telemetry.trace import TraceContext, span_id_of
-
-_SYSTEM = "inferry"
 
 
 class SpanTally:
@@ -25,7 +23,7 @@ class SpanTally:
     """
 
     def __init__(self, sink: SpanSink, clock: Clock) -> None:
-        self._sink = sink
+        self._emit = sink.emit
         self._clock = clock
 
     def created(self, record: TaskRecord) -> None:
@@ -34,18 +32,20 @@ class SpanTally:
         found = sent_span(spec)
         if found is not None and found[0].sampled:
             sent, parent = found
-            self._emit(record, "send", SpanKind.PRODUCER, sent, spec.created_ms, parent=parent)
+            ended_ms, begun_ms = self._clock.now_ms(), spec.created_ms
+            self._emit(
+                Span(Operation.SEND, spec.type, spec.id, sent, begun_ms, ended_ms, {}, parent)
+            )
 
     def started(self, record: TaskRecord) -> None:
         """Makes none: the attempt has yet to end."""
 
     def changed(self, transition: Transition) -> None:
         """Makes the spans of an attempt that has ended, and of its end."""
-        record, closed = transition.record, transition.closed
-        if closed is not None:
-            self._closed(transition, closed)
+        if transition.closed is not None:
+            self._closed(transition, transition.closed)
         elif transition.event.kind is EventKind.FINISHED:
-            found = sent_span(record.spec)
+            found = sent_span(transition.record.spec)
             if found is not None and found[0].sampled:
                 self._settle(transition, found[0], 0)
 
@@ -53,74 +53,54 @@ class SpanTally:
         """Makes none: nothing came of it."""
 
     def _closed(self, transition: Transition, closed: Attempt) -> None:
-        record = transition.record
-        found = attempt_span(record.spec, closed.number, closed.started_ms)
+        spec = transition.record.spec
+        found = attempt_span(spec, closed.number, closed.started_ms)
         if found is None or not found.context.sampled:
             return
-        succeeded = closed.outcome is AttemptOutcome.SUCCEEDED
         outcome = closed.outcome.name.lower()
-        self._sink.emit(
+        attributes: dict[str, str | int] = {
+            "inferry.attempt": closed.number,
+            "inferry.server.id": closed.server_id,
+            "inferry.outcome": outcome,
+        }
+        error = ""
+        if closed.outcome is not AttemptOutcome.SUCCEEDED:
+            error = closed.error or outcome
+            attributes["error.type"] = outcome
+        self._emit(
             Span(
-                f"process {record.spec.type}",
-                SpanKind.CONSUMER,
+                Operation.PROCESS,
+                spec.type,
+                spec.id,
                 found.context,
                 closed.started_ms,
                 closed.ended_ms,
-                {
-                    **_attributes(record, "process"),
-                    "inferry.attempt": closed.number,
-                    "inferry.server.id": closed.server_id,
-                    "inferry.outcome": outcome,
-                    **({} if succeeded else {"error.type": outcome}),
-                },
+                attributes,
                 parent=found.sent if found.child else None,
                 link=None if found.child else found.sent,
-                error="" if succeeded else closed.error or outcome,
+                error=error,
             )
         )
         self._settle(transition, found.context, closed.number)
 
     def _settle(self, transition: Transition, parent: TraceContext, number: int) -> None:
         record, event = transition.record, transition.event
-        span_id = span_id_of(record.spec.id, f"settle {event.seq}")
-        context = parent._replace(span_id=span_id)
-        more: dict[str, str | int] = {
+        spec = record.spec
+        context = parent._replace(span_id=span_id_of(spec.id, f"settle {event.seq}"))
+        attributes: dict[str, str | int] = {
             "inferry.status": record.status.name,
             "inferry.attempt": number,
         }
+        ended_ms = max(event.at_ms, self._clock.now_ms())
         self._emit(
-            record, "settle", SpanKind.CLIENT, context, event.at_ms, parent=parent, more=more
-        )
-
-    def _emit(
-        self,
-        record: TaskRecord,
-        operation: str,
-        kind: SpanKind,
-        context: TraceContext,
-        start_ms: int,
-        *,
-        parent: TraceContext | None,
-        more: dict[str, str | int] | None = None,
-    ) -> None:
-        self._sink.emit(
             Span(
-                f"{operation} {record.spec.type}",
-                kind,
+                Operation.SETTLE,
+                spec.type,
+                spec.id,
                 context,
-                start_ms,
-                max(start_ms, self._clock.now_ms()),
-                {**_attributes(record, operation), **(more or {})},
-                parent=parent,
+                event.at_ms,
+                ended_ms,
+                attributes,
+                parent,
             )
         )
-
-
-def _attributes(record: TaskRecord, operation: str) -> dict[str, str | int]:
-    return {
-        "messaging.system": _SYSTEM,
-        "messaging.operation.name": operation,
-        "messaging.operation.type": operation,
-        "messaging.destination.name": record.spec.type,
-        "messaging.message.id": record.spec.id,
-    }

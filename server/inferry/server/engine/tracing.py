@@ -14,7 +14,7 @@ from inferry.server.telemetry.trace import (
     NO_TRACE,
     Trace,
     TraceContext,
-    read_traceparent,
+    kept_context,
     span_id_of,
     trace_id_of,
 )
@@ -76,7 +76,7 @@ class Tracing:
 
 def sent_span(spec: TaskSpec) -> tuple[TraceContext, TraceContext | None] | None:
     """Gives the span of a task's creation, and its parent if it has one; None without a trace."""
-    given = read_traceparent(spec.traceparent) if spec.traceparent else None
+    given = kept_context(spec.traceparent)
     if given is None:
         return None
     sent = given._replace(span_id=span_id_of(spec.id, _SEND))

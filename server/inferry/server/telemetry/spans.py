@@ -7,22 +7,24 @@ from typing import NamedTuple, Protocol
 from inferry.server.telemetry.trace import TraceContext
 
 
-class SpanKind(Enum):
-    """Which side of a message it is, in OpenTelemetry's words."""
+class Operation(Enum):
+    """What is done with a message, in OpenTelemetry's words."""
 
-    PRODUCER = "PRODUCER"
-    CONSUMER = "CONSUMER"
-    CLIENT = "CLIENT"
+    SEND = "send"
+    PROCESS = "process"
+    SETTLE = "settle"
 
 
 class Span(NamedTuple):
-    """Something that took time, as part of a trace."""
+    """What was done with a task, which is a message to servers of its type."""
 
-    name: str
-    kind: SpanKind
+    operation: Operation
+    type: str
+    task_id: str
     context: TraceContext
     start_ms: int
     end_ms: int
+    #: Beside what the conventions have.
     attributes: Mapping[str, str | int]
     #: None for the first of its trace.
     parent: TraceContext | None = None
@@ -43,6 +45,6 @@ class SpanSink(Protocol):
         """Takes a span; it never waits, and drops what is too much."""
         ...
 
-    def close(self) -> None:
-        """Sends what is left, for some seconds at most."""
+    async def close(self) -> None:
+        """Sends what is left."""
         ...

@@ -74,6 +74,13 @@ def read_traceparent(text: str) -> TraceContext | None:
     return TraceContext(found["trace"], found["span"], int(found["flags"], 16) & _FLAGS)
 
 
+def kept_context(traceparent: str) -> TraceContext | None:
+    """Reads one that was written here: it is empty or well formed."""
+    if not traceparent:
+        return None
+    return TraceContext(traceparent[3:35], traceparent[36:52], int(traceparent[53:], 16))
+
+
 def read_trace(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
     """Reads the trace that a call belongs to from its metadata."""
     parents, states = [], []
