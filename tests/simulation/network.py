@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from inferry.server.clock import SteadyClock
-from inferry.server.outbound.client import Answer, AnswerError, AnswerTimeoutError, ConnectError
+from inferry.server.outbound.client import Answer
+from inferry.server.outbound.errors import AnswerError, AnswerTimeoutError, ConnectError
 from tests.simulation.history import WRITTEN_S, Answered
 from tests.simulation.world import World
 

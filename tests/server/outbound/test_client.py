@@ -23,18 +23,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from inferry.server.outbound.client import (
-    Answer,
+from inferry.server.outbound.addresses import allow_private
+from inferry.server.outbound.client import Answer, Outbound
+from inferry.server.outbound.connector import BackendConnector
+from inferry.server.outbound.errors import (
     AnswerError,
     AnswerTimeoutError,
     AnswerTooLargeError,
     AnswerUnreadableError,
     ConnectError,
     ForbiddenAddressError,
-    Outbound,
     OutboundError,
 )
-from inferry.server.outbound.connector import BackendConnector
 from inferry.server.outbound.names import Resolver
 from inferry.server.outbound.protocol import MAX_HEADER_BYTES
 
@@ -467,7 +467,9 @@ async def test_a_connection_with_tls_is_used_again_while_it_lives(
     conversation = answering(answer_of(b"{}"), times=times)
     async with (
         backend(conversation, self_signed(tmp_path)) as served,
-        aiohttp.ClientSession(connector=BackendConnector(private_allowed=True)) as session,
+        aiohttp.ClientSession(
+            connector=BackendConnector(allow_private(private_allowed=True))
+        ) as session,
     ):
         for _ in range(3):
             async with session.post(served.url, data=BODY, ssl=False) as response:

@@ -4,8 +4,9 @@ It is asked for the address of a socket, not for a URL: whatever a name resolves
 address is written, this is what is called.
 """
 
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 # What clouds serve credentials and control from, besides link-local addresses.
 _METADATA = frozenset(
@@ -24,6 +25,30 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _IPV4_HIDDEN = tuple(map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2001::/32")))
 _IPV6_LOOPBACK = IPv6Address("::1")
 _IPV6_PUBLIC = IPv6Network("2000::/3")
+
+
+Network = IPv4Network | IPv6Network
+#: Whether the address of a socket may be connected to.
+AddressRule = Callable[[str], bool]
+
+
+def allow_private(*, private_allowed: bool) -> AddressRule:
+    """Makes the rule of ``address_allowed``."""
+    return partial(address_allowed, private_allowed=private_allowed)
+
+
+def allow_networks(networks: Sequence[Network]) -> AddressRule:
+    """Makes a rule that allows public addresses, and of private ones those in some networks."""
+
+    def allowed(address: str) -> bool:
+        if address_allowed(address, private_allowed=False):
+            return True
+        ip = ip_address(address.partition("%")[0])
+        ip = (ip.ipv4_mapped if isinstance(ip, IPv6Address) else None) or ip
+        listed = any(ip in network for network in networks)
+        return listed and address_allowed(address, private_allowed=True)
+
+    return allowed
 
 
 # Asked for each new connection, and the addresses are few.

@@ -7,22 +7,19 @@ for the name of a header.
 """
 
 import io
-import os
-import re
-from functools import lru_cache
 from typing import NamedTuple
 
 import aiohttp
-import yarl
 from aiohttp.typedefs import LooseHeaders
 
+from inferry.server.outbound.addresses import AddressRule, allow_private
 from inferry.server.outbound.codings import CodingError, coding_of, unpack
-from inferry.server.outbound.connector import AddressNotAllowedError, BackendConnector
-from inferry.server.outbound.protocol import MAX_HEADER_BYTES, MAX_HEADERS, HeadTooLargeError
+from inferry.server.outbound.connector import BackendConnector
+from inferry.server.outbound.errors import AnswerTooLargeError, ConnectError, telling
+from inferry.server.outbound.limits import time_limits
+from inferry.server.outbound.protocol import MAX_HEADER_BYTES, MAX_HEADERS
 from inferry.server.outbound.retry_after import retry_after_s
-
-#: What a connection (name, TCP, TLS) may take; never more than half of the request's time.
-CONNECT_TIMEOUT_S = 5.0
+from inferry.server.outbound.targets import parsed
 
 # A larger body goes out in pieces, so that it does not hold up the loop.
 _ONE_PIECE_BYTES = 1 << 20
@@ -34,40 +31,6 @@ _HEADERS = {
 }
 _POST_HEADERS = {"Content-Type": "application/json"}
 _FIRST_ERROR = 400
-#: The parser's own words; what follows them quotes the answer.
-_PARSERS_WORDS = re.compile(r"[A-Za-z ]*[A-Za-z]")
-_BAD_URL = "the URL is not one that can be called: http:// or https:// and a host"
-
-
-class OutboundError(Exception):
-    """A request brought no answer; the message says why."""
-
-
-class ConnectError(OutboundError):
-    """There was no connection: nothing was sent."""
-
-
-class ForbiddenAddressError(ConnectError):
-    """The URL leads only to addresses that are not allowed: nothing was sent."""
-
-
-class AnswerError(OutboundError):
-    """The request was sent, and no whole answer came back."""
-
-
-class AnswerTooLargeError(OutboundError):
-    """The request was sent, and the answer is larger than its limit."""
-
-
-class AnswerUnreadableError(OutboundError):
-    """The request was sent, and the answer is of a kind that is not read here.
-
-    It is the server's way to answer: sent again, the request would bring the same.
-    """
-
-
-class AnswerTimeoutError(OutboundError):
-    """The request was sent, and the answer was not there in time."""
 
 
 class Answer(NamedTuple):
@@ -95,7 +58,10 @@ class Outbound:
 
     async def start(self) -> None:
         """Makes ready."""
-        self._sessions = {allowed: _session(private_allowed=allowed) for allowed in (False, True)}
+        self._sessions = {
+            allowed: new_session(allow_private(private_allowed=allowed))
+            for allowed in (False, True)
+        }
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -135,35 +101,17 @@ class Outbound:
         if timeout_s <= 0:
             # To aiohttp that would mean: as long as it takes.
             raise ConnectError("no time is left to send the request")
-        # Connecting gives up first, so that what times out later has been sent.
-        connect_s = min(CONNECT_TIMEOUT_S, timeout_s / 2)
-        try:
+        with telling(timeout_s):
             async with session.request(
                 method,
-                _parsed(url),
+                parsed(url),
                 data=data,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=connect_s),
+                timeout=time_limits(timeout_s),
             ) as response:
                 body = await self._read(response)
                 return Answer(response.status, body, retry_after_s(response.headers))
-        except aiohttp.ConnectionTimeoutError:
-            raise ConnectError(f"no connection within {connect_s:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            raise _connect_error(error) from None
-        except aiohttp.InvalidURL:
-            raise ConnectError(_BAD_URL) from None
-        except TimeoutError:
-            raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
-        except (HeadTooLargeError, CodingError) as error:
-            raise AnswerUnreadableError(str(error)) from None
-        except aiohttp.ClientResponseError as error:
-            words = _PARSERS_WORDS.match(error.message)
-            reason = f": {words[0].lower()}" if words else ""
-            raise AnswerError(f"the answer is not valid HTTP{reason}") from None
-        except (aiohttp.ClientError, OSError):
-            raise AnswerError("the connection broke before the whole answer was there") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = await self._read_packed(response)
@@ -198,9 +146,10 @@ class Outbound:
         return AnswerTooLargeError(f"the answer has more than {self._max_answer_bytes:,} bytes")
 
 
-def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
+def new_session(allowed: AddressRule) -> aiohttp.ClientSession:
+    """Makes a session that connects to addresses that are allowed, and to no proxy."""
     return aiohttp.ClientSession(
-        connector=BackendConnector(private_allowed=private_allowed),
+        connector=BackendConnector(allowed),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         # aiohttp would unpack without a limit to the whole.
@@ -210,29 +159,3 @@ def _session(*, private_allowed: bool) -> aiohttp.ClientSession:
         max_headers=MAX_HEADERS,
         trust_env=False,
     )
-
-
-@lru_cache(maxsize=10_000)
-def _parsed(url: str) -> yarl.URL:
-    try:
-        parsed = yarl.URL(url)
-        # What a name goes through when it is resolved; there, nobody would expect it to fail.
-        (parsed.raw_host or "").encode("idna")
-    except ValueError:
-        raise ConnectError(_BAD_URL) from None
-    if parsed.scheme not in ("http", "https"):
-        raise ConnectError(_BAD_URL)
-    return parsed
-
-
-def _connect_error(error: aiohttp.ClientConnectorError) -> ConnectError:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ConnectError("the backend's TLS certificate does not hold")
-    cause = error.os_error
-    if isinstance(cause, AddressNotAllowedError):
-        return ForbiddenAddressError("the URL leads to an address that is not allowed")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return ConnectError(f"the name does not resolve: {cause.strerror or cause}")
-    if isinstance(error, aiohttp.ClientSSLError):
-        return ConnectError(f"no TLS connection: {cause.strerror or cause}")
-    return ConnectError(f"no connection: {os.strerror(cause.errno) if cause.errno else cause}")

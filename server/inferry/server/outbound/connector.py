@@ -13,7 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from inferry.server.outbound.addresses import address_allowed
+from inferry.server.outbound.addresses import AddressRule
 from inferry.server.outbound.names import Resolver
 from inferry.server.outbound.protocol import BackendProtocol
 
@@ -33,13 +33,13 @@ class BackendConnector(aiohttp.TCPConnector):
     whether it ran: such a connection is closed here instead, before anything is sent.
 
     Args:
-        private_allowed: Whether private addresses are allowed.
+        allowed: Whether an address is.
     """
 
-    def __init__(self, *, private_allowed: bool) -> None:
+    def __init__(self, allowed: AddressRule) -> None:
         def guarded(address_info: aiohttp.AddrInfoType) -> socket.socket:
             family, kind, protocol, _, address = address_info
-            if not address_allowed(str(address[0]), private_allowed=private_allowed):
+            if not allowed(str(address[0])):
                 raise AddressNotAllowedError
             return socket.socket(family, kind, protocol)
 

@@ -10,13 +10,13 @@ from inferry.server.carriers.http.answer import read_answer
 from inferry.server.clock import Clock
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.outbound.client import (
+from inferry.server.outbound.client import Outbound
+from inferry.server.outbound.errors import (
     AnswerError,
     AnswerTimeoutError,
     AnswerTooLargeError,
     AnswerUnreadableError,
     ConnectError,
-    Outbound,
 )
 from inferry.server.task.failure import Failure, Loss
 from inferry.server.task.inputs import Input

@@ -16,7 +16,8 @@ from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.outbound.client import Outbound, OutboundError
+from inferry.server.outbound.client import Outbound
+from inferry.server.outbound.errors import OutboundError
 from inferry.server.task.record import Attempt
 
 #: Statuses of a server that knows no such endpoint.

@@ -17,7 +17,8 @@ from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
 from inferry.server.fleet.record import ServerRecord, Transport
 from inferry.server.loop import Loop, wait_for
-from inferry.server.outbound.client import ConnectError, Outbound, OutboundError
+from inferry.server.outbound.client import Outbound
+from inferry.server.outbound.errors import ConnectError, OutboundError
 
 #: Probes under way at once: of servers whose last probe was good, and as many of the others.
 PROBES_LIMIT = 200
