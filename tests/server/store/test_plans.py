@@ -10,7 +10,7 @@ import pytest
 from inferry.server.store import TaskFilter
 from inferry.server.store.migrations import load_migrations
 from inferry.server.store.sqlite.migrate import migrate
-from inferry.server.store.sqlite.queries import FOLDER, QUERIES
+from inferry.server.store.sqlite.queries import FOLDER, HOOK_QUERIES, QUERIES
 from inferry.server.store.sqlite.reads import list_query
 from inferry.server.task.record import Status
 
@@ -24,7 +24,7 @@ READS_ALL = {
     "waiting_counts",
 }
 #: The row that a recursion has got to, and the one that it begins with.
-NO_TABLE = {"SCAN leap", "SCAN CONSTANT ROW"}
+NO_TABLE = {"SCAN leap", "SCAN waiting", "SCAN CONSTANT ROW"}
 INDEXES = {
     "task": "sqlite_autoindex_tasks_1 (id=?)",
     "task_and_payload": "sqlite_autoindex_tasks_1 (id=?)",
@@ -50,6 +50,16 @@ INDEXES = {
     "merge_outcome": "",
     "update_report": "INTEGER PRIMARY KEY (rowid=?)",
 }
+HOOK_INDEXES = {
+    "claim_deliveries": "deliveries_host (host=? AND next_ms>? AND next_ms<?)",
+    "release_claims": "deliveries_claimed (claimed>?)",
+    "due_hosts": "deliveries_host (host>?)",
+    "waiting_deliveries": "deliveries_webhook (webhook_id=? AND state=?)",
+    "replay": "deliveries_webhook (webhook_id=? AND state=? AND created_ms>?)",
+    "forget_deliveries": "deliveries_ended (ended_ms>? AND ended_ms<?)",
+    "deliveries": "sqlite_autoindex_deliveries_1 (task_id=?)",
+    "tenants_webhooks": "webhooks_tenant (tenant=?)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +71,10 @@ def db() -> Iterator[apsw.Connection]:
 
 
 def explain(db: apsw.Connection, how: str, query: str) -> list[tuple[Any, ...]]:
-    names = ("now_ms", "limit", "until_ms", "after", "route", "tenant", "priority")
+    names = (
+        *("now_ms", "limit", "until_ms", "after", "route", "tenant", "priority"),
+        *("id", "task_id", "webhook_id", "seq", "host", "epoch", "state", "since_ms"),
+    )
     named = dict.fromkeys(names, 1)
     values = named if ":" in query else (1,) * query.count("?")
     return db.execute(f"{how} {query}", values).fetchall()
@@ -77,6 +90,14 @@ def test_a_hot_statement_neither_scans_nor_sorts(db: apsw.Connection, name: str)
     scans = [step for step in steps if step.startswith("SCAN") and step not in NO_TABLE]
     assert not scans + [step for step in steps if "TEMP B-TREE" in step]
     assert INDEXES.get(name, "") in "\n".join(steps)
+
+
+@pytest.mark.parametrize("name", sorted(set(HOOK_QUERIES) - {"webhooks"}))
+def test_a_statement_about_webhooks_neither_scans_nor_sorts(db: apsw.Connection, name: str) -> None:
+    steps = plan(db, HOOK_QUERIES[name])
+    scans = [step for step in steps if step.startswith("SCAN") and step not in NO_TABLE]
+    assert not scans + [step for step in steps if "TEMP B-TREE" in step]
+    assert HOOK_INDEXES.get(name, "") in "\n".join(steps)
 
 
 def test_a_leap_over_lines_is_a_search_a_line(db: apsw.Connection) -> None:

@@ -13,7 +13,7 @@ import pytest
 from inferry.server.store import TaskFilter
 from inferry.server.store.postgres.connections import Connection
 from inferry.server.store.postgres.lists import list_query
-from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.store.postgres.queries import HOOK_QUERIES, QUERIES
 from inferry.server.store.rows import REPORT
 from inferry.server.task.record import Status
 from tests.postgres import database
@@ -58,7 +58,25 @@ INDEXES = {
     "forget_tombstones": ["tombstones_until"],
     "forget_request_ids": ["request_ids_until"],
 }
-BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones"
+HOOK_INDEXES = {
+    "lock_lines": ["deliveries_pkey"],
+    "lines": ["deliveries_pkey"],
+    "change_deliveries": ["deliveries_pkey"],
+    "drop_deliveries": ["deliveries_pkey"],
+    "claim_deliveries": ["deliveries_host", "deliveries_pkey"],
+    "release_claims": ["deliveries_claimed"],
+    "due_hosts": ["deliveries_host"],
+    "waiting_deliveries": ["deliveries_webhook"],
+    "replay": ["deliveries_webhook", "deliveries_pkey"],
+    "send_again": ["deliveries_pkey"],
+    "forget_deliveries": ["deliveries_ended"],
+    "deliveries": ["deliveries_pkey"],
+    "webhook": ["webhooks_pkey"],
+    "tenants_webhooks": ["webhooks_tenant"],
+}
+#: Asked when webhooks were changed, of all that belong to no task.
+ALL_HOOKS = {"count_webhooks_change", "known_webhooks", "webhooks"}
+BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones|webhooks|deliveries"
 #: Finished tasks by far the most, as it is in the end; of those that are open all but a few wait.
 FILL = """
 INSERT INTO tasks SELECT (jsonb_populate_record(one, jsonb_build_object(
@@ -81,6 +99,11 @@ INSERT INTO attempts SELECT n, 1, 'srv', 2, '', 1, 1 FROM generate_series(1000, 
 INSERT INTO events SELECT n, seq, 1, 1, 1, 0, '', 0, NULL, (1::bigint << 40) + 10 * n + seq
 FROM generate_series(1000, 20000) AS n, generate_series(1, 5) AS seq;
 INSERT INTO request_ids SELECT 't', n::text, '', 'task', n FROM generate_series(1000, 20000) AS n;
+INSERT INTO webhooks SELECT 'task_' || n, 't' || n % 7, 'u', 'h', 4, 1, 1, '[]', '{}', '', '[]',
+    FALSE, '', n % 100 > 0 FROM generate_series(1000, 20000) AS n;
+INSERT INTO deliveries SELECT 'task_' || n, 'whk_' || n % 10, 3, 't', 4, 'host' || n % 100, '{}', n,
+    CASE WHEN n % 100 = 0 THEN 1 ELSE 2 END, 1, CASE WHEN n % 100 = 0 THEN n ELSE 0 END, 0,
+    CASE WHEN n % 100 = 0 THEN 0 ELSE n END, '[]' FROM generate_series(1000, 20000) AS n;
 INSERT INTO tombstones SELECT n::text, 't', n FROM generate_series(1000, 20000) AS n;
 ANALYZE
 """
@@ -113,6 +136,14 @@ async def test_a_hot_statement_scans_no_table(db: Connection, name: str) -> None
     steps = await plan(db, QUERIES[name])
     assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
     for index in INDEXES.get(name, []):
+        assert index in steps, steps
+
+
+@pytest.mark.parametrize("name", sorted(set(HOOK_QUERIES) - ALL_HOOKS))
+async def test_a_statement_about_webhooks_scans_no_table(db: Connection, name: str) -> None:
+    steps = await plan(db, HOOK_QUERIES[name])
+    assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
+    for index in HOOK_INDEXES.get(name, []):
         assert index in steps, steps
 
 

@@ -14,6 +14,7 @@ from inferry.server.queue.fair_queue import LineId, Waiting
 from inferry.server.queue.flow import Key
 from inferry.server.store.operations import Epoch, Logged, Operation, Result
 from inferry.server.store.shared import Shared
+from inferry.server.store.webhooks import HookReads
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, Status, TaskRecord
 
@@ -44,7 +45,7 @@ class TaskFilter:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class Store(Protocol):
+class Store(HookReads, Protocol):
     """A durable home for tasks, events and servers."""
 
     #: Is told what each commit logged: once it is on disk, and before ``commit`` returns.

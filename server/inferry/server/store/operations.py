@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from inferry.server.errors import InferryError
 from inferry.server.fleet.record import ServerRecord
+from inferry.server.store.webhooks import HookOperation
+from inferry.server.task.hook import Claim, DeliveryState, Hook
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
@@ -75,6 +77,8 @@ class Insert(NamedTuple):
     room: RoomFor | None = None
     #: What a claim makes of ``record``.
     claimed: Transition | None = None
+    #: The task's own webhook.
+    hook: Hook | None = None
 
 
 class Change(NamedTuple):
@@ -190,6 +194,7 @@ Operation = (
     | ResumeType
     | Purge
     | Postpone
+    | HookOperation
 )
 
 
@@ -208,5 +213,15 @@ class Replayed(NamedTuple):
 
 
 Result = (
-    TaskRecord | Replayed | Transition | list[Claimed] | ServerRecord | int | InferryError | None
+    TaskRecord
+    | Replayed
+    | Transition
+    | list[Claimed]
+    | ServerRecord
+    | Hook
+    | list[Claim]
+    | DeliveryState
+    | int
+    | InferryError
+    | None
 )

@@ -102,6 +102,8 @@ class TaskSpec(NamedTuple):
     idempotent: bool
     #: When it was created.
     created_ms: int
+    #: What a webhook of its own hears of, see ``hook.HookEvent``; 0 without one.
+    webhook_events: int = 0
 
 
 class TaskRecord(NamedTuple):

@@ -49,6 +49,10 @@ class AwayError(Exception):
         self.sent = sent
 
 
+class BehindError(Exception):
+    """Webhooks were changed: they have to be read before anything is decided."""
+
+
 class Writer:
     """Writes in the name of one replica.
 
@@ -67,6 +71,8 @@ class Writer:
         self._begun = False
         #: Commits that are known to be there.
         self._commits = 0
+        #: How often webhooks were changed, as far as they are known.
+        self.hooks_known = 0
         session = "".join(
             f"SET LOCAL {name} = {value}; " for name, value in session_settings(options).items()
         )
@@ -111,6 +117,7 @@ class Writer:
 
         Raises:
             AwayError: The connection was lost.
+            BehindError: ``hooks_known`` is not what it should be.
             StoreError: Another replica took over.
             Exception: The work broke; nothing of it is there.
         """
@@ -178,11 +185,15 @@ class Writer:
 
     async def _begin(self, db: Connection, locks: str) -> None:
         begin = QUERIES["begin"].format(
-            session=self._session, locks=locks, number=self.epoch.number
+            session=self._session,
+            locks=locks,
+            number=self.epoch.number,
+            webhooks=self.hooks_known,
         )
         if await db.execute(begin) != "SELECT 1":
+            alive = await fetch(db, QUERIES["alive"], self.epoch.number)
             await db.execute("ROLLBACK")
-            raise self._lose(_TAKEN_OVER)
+            raise BehindError if alive else self._lose(_TAKEN_OVER)
 
     async def _finish(self, db: Connection, batch: Batch, own: Own) -> None:
         finish = QUERIES["finish"].format(

@@ -96,6 +96,7 @@ class SqliteStore(SqliteReads):
             self._disconnect()
             raise StoreError(f"cannot open the store {self._path}: {error}") from error
         self._failure = ""
+        self.addressees.know(await self.hooks(None))
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -126,6 +127,7 @@ class SqliteStore(SqliteReads):
                     raise StoreError(f"cannot write to the store {self._path}: {error}") from error
                 raise
             self.listener(self._journal.seal())
+            await self._pass_on(self._batches.hooks)
             if self._log_pages >= _LOG_PAGES:
                 await self._write_back()
             return results
@@ -231,7 +233,7 @@ class SqliteStore(SqliteReads):
 
     def _use(self, db: apsw.Connection) -> None:
         self._db = db
-        self._batches = SqliteBatches(db, self._journal)
+        self._batches = SqliteBatches(db, self._journal, self._notices)
         db.set_wal_hook(self._measure_log)
 
     def _measure_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:

@@ -6,6 +6,7 @@ for JSON. Tables come in the order of their keys, which is the same in every sto
 
 from typing import NamedTuple
 
+from inferry.server.store.hook_rows import DELIVERY_ROW, HOOK
 from inferry.server.store.rows import ATTEMPT, EVENT, SERVER, TASK
 
 #: Rows that are written in one transaction, at most.
@@ -61,6 +62,9 @@ TABLES = (
     Table("attempts", ("task_number", *ATTEMPT), ("task_number", "number")),
     # With what orders those of all starts.
     Table("events", ("task_number", *EVENT, "position"), ("task_number", "seq"), beside=("ord",)),
+    Table("webhooks", HOOK, ("id",)),
+    # As the source left them: whatever it had claimed is claimed anew.
+    Table("deliveries", DELIVERY_ROW, ("task_id", "webhook_id", "seq"), page=_WIDE_ROWS),
     # How many tasks wait, as the source counted them and the target does.
     Table("waiting", ("tenant", "type", "tasks"), ("tenant", "type"), copied=False),
 )

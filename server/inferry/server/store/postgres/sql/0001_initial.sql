@@ -27,6 +27,8 @@ CREATE TABLE tasks (
     max_attempts      bigint   NOT NULL CHECK (max_attempts > 0),
     idempotent        boolean  NOT NULL,
     created_ms        bigint   NOT NULL CHECK (created_ms > 0),
+    -- What a webhook of its own hears of; see hook.HookEvent.
+    webhook_events    bigint   NOT NULL CHECK (webhook_events BETWEEN 0 AND 7),
     -- Where it stands.
     status            smallint NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               bigint   NOT NULL CHECK (seq > 0),

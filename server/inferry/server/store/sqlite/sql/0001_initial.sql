@@ -24,6 +24,8 @@ CREATE TABLE tasks (
     max_attempts      INTEGER NOT NULL CHECK (max_attempts > 0),
     idempotent        INTEGER NOT NULL CHECK (idempotent IN (0, 1)),
     created_ms        INTEGER NOT NULL CHECK (created_ms > 0),
+    -- What a webhook of its own hears of; see hook.HookEvent.
+    webhook_events    INTEGER NOT NULL CHECK (webhook_events BETWEEN 0 AND 7),
     -- Where it stands.
     status            INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               INTEGER NOT NULL CHECK (seq > 0),
