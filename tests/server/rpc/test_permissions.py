@@ -5,6 +5,7 @@ from inferry.v1 import (
     queue_service_pb2,
     server_service_pb2,
     task_service_pb2,
+    webhook_service_pb2,
     worker_service_pb2,
 )
 
@@ -14,6 +15,7 @@ _MODULES = (
     queue_service_pb2,
     access_service_pb2,
     worker_service_pb2,
+    webhook_service_pb2,
 )
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.app.access import load_keys, new_verifier
+from inferry.server.app.access import load_keys, make_data_dir, new_verifier
 from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
 from inferry.server.app.replicas import Replicas, new_replicas
@@ -17,6 +16,7 @@ from inferry.server.app.rules import dispatch_rules, new_tenure, server_defaults
 from inferry.server.app.servicers import new_task_servicer, new_worker_servicer
 from inferry.server.app.store import new_store
 from inferry.server.app.use_cases import new_use_cases
+from inferry.server.app.webhooks import new_webhooks
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
@@ -63,7 +63,7 @@ class Gateway:
         self._config = config
         self._public_url = public_url
         self._clock = clock or SteadyClock(_tell_of_step)
-        _make_data_dir(config.data_dir)
+        make_data_dir(config.data_dir)
         secret, keys = load_keys(config)
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         verifier = new_verifier(config, keys, self._clock.wall)
@@ -75,6 +75,16 @@ class Gateway:
         self._memory = new_memory(config, self._clock, self._store, self._committer, tenure)
         self._store.listener = self._memory.feed.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
+        self._webhooks = new_webhooks(
+            config=config,
+            public_url=public_url,
+            secret=secret,
+            clock=self._clock,
+            store=self._store,
+            committer=self._committer,
+            memory=self._memory,
+            cases=self._cases,
+        )
         self._dispatcher = self._new_dispatcher(signer)
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
@@ -86,6 +96,7 @@ class Gateway:
             ServerServicer(self._cases.registry, server_defaults(config)),
             QueueServicer(self._cases.pauses, self._memory.queue),
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
+            self._webhooks.servicer,
         )
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
@@ -106,6 +117,7 @@ class Gateway:
             outbound=self._outbound,
             say_ready=self._rpc.say_ready,
         )
+        self._loops += self._webhooks.loops
         self._last_waits = LastWaits(
             self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock
         )
@@ -122,6 +134,7 @@ class Gateway:
         self.grpc_address = await self._rpc.bind()
         await self._store.open()
         await self._outbound.start()
+        await self._webhooks.courier.start()
         await take_up_time(self._store, self._clock)
         memory, cases = self._memory, self._cases
         self._replicas = new_replicas(
@@ -187,6 +200,7 @@ class Gateway:
         await self._rpc.stop(LAST_WORDS_S)
         await self._committer.drain()
         await self._outbound.close()
+        await self._webhooks.courier.close()
         await self._store.close()
         if self._started:
             _log.info("gateway stopped")
@@ -228,13 +242,6 @@ class Gateway:
             stopper=Stopper(fleet, self._outbound, self._clock, config.cancel_grace_ms),
             tenure=self._memory.tenure,
         )
-
-
-def _make_data_dir(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from None
 
 
 def _tell_of_step(by_ms: int, ahead_ms: int) -> None:

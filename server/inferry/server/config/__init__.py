@@ -16,6 +16,7 @@ from inferry.server.config.limits import LimitSettings
 from inferry.server.config.servers import ServerSettings
 from inferry.server.config.store import StoreSettings
 from inferry.server.config.tasks import TaskSettings
+from inferry.server.config.webhooks import WebhookSettings
 from inferry.server.config.workers import WorkerSettings
 from inferry.wire.hosts import is_everywhere
 
@@ -24,6 +25,7 @@ from inferry.wire.hosts import is_everywhere
 class Config(
     ProcessSettings,
     LimitSettings,
+    WebhookSettings,
     WorkerSettings,
     ServerSettings,
     TaskSettings,

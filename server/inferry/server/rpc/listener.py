@@ -24,6 +24,8 @@ from inferry.v1 import (
     server_service_pb2_grpc,
     task_service_pb2,
     task_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
@@ -40,6 +42,7 @@ _SERVICES = (
     server_service_pb2.DESCRIPTOR.services_by_name["ServerService"].full_name,
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
+    webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
     access_service_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
 )
 
@@ -56,6 +59,7 @@ class RpcServer:
         servers: server_service_pb2_grpc.ServerServiceServicer,
         queue: queue_service_pb2_grpc.QueueServiceServicer,
         workers: worker_service_pb2_grpc.WorkerServiceServicer,
+        webhooks: webhook_service_pb2_grpc.WebhookServiceServicer,
     ) -> None:
         self._config = config
         admission = Admission(verifier)
@@ -75,6 +79,7 @@ class RpcServer:
             server_service_pb2_grpc.add_ServerServiceServicer_to_server(servers, server)
             queue_service_pb2_grpc.add_QueueServiceServicer_to_server(queue, server)
             worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(workers, server)
+            webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(webhooks, server)
             access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.reflection:

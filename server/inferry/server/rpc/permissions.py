@@ -48,6 +48,17 @@ PERMISSIONS: Mapping[str, frozenset[Role | Right]] = {
     "/inferry.v1.QueueService/GetQueue": _OPERATOR,
     "/inferry.v1.QueueService/PauseType": _OPERATOR,
     "/inferry.v1.QueueService/ResumeType": _OPERATOR,
+    "/inferry.v1.WebhookService/CreateWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/ListWebhooks": _CLIENT,
+    "/inferry.v1.WebhookService/GetWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/UpdateWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/DeleteWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/RotateWebhookSecret": _CLIENT,
+    "/inferry.v1.WebhookService/PingWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/ReplayWebhook": _CLIENT,
+    "/inferry.v1.WebhookService/ListDeliveries": _CLIENT,
+    "/inferry.v1.WebhookService/Redeliver": _CLIENT,
+    "/inferry.v1.WebhookService/GetWebhookKey": _CLIENT,
     "/inferry.v1.AccessService/CheckAccess": frozenset({Right.ANYBODY}),
 }
 

@@ -47,6 +47,7 @@ from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import SqliteReads
 from inferry.server.store.sqlite.thread import WriterThread
 from inferry.server.store.unbroken import to_its_end
+from inferry.server.store.webhooks import ForgetDeliveries
 
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
 
@@ -148,7 +149,7 @@ class SqliteStore(SqliteReads):
             return await self._run(self._batches.run_apart, operations)
 
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
-        if any(isinstance(operation, Purge) for operation in operations):
+        if any(isinstance(one, Purge | ForgetDeliveries) for one in operations):
             # Old rows may have to come from the disk: the loop does not wait for them.
             return await self._thread.run(lambda: self._commit_now(run(operations)))
         results = run(operations)
