@@ -5,7 +5,7 @@ from typing import Any
 from inferry.server.errors import InferryError
 from inferry.server.fleet.record import ServerRecord
 from inferry.server.store import Store
-from inferry.server.store.operations import Change, Claimed, ClaimTasks, Insert, Operation
+from inferry.server.store.operations import Change, ClaimTasks, Insert, Operation
 from inferry.server.task.inputs import Claim, Input
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord
@@ -56,7 +56,7 @@ def claim(*task_ids: str, now_ms: int = NOW, server_id: str = "srv_1") -> ClaimT
 async def claimed_ids(store: Store, given: ClaimTasks) -> list[str]:
     (result,) = await store.commit([given])
     assert isinstance(result, list)
-    return [claimed.transition.record.spec.id for claimed in result if isinstance(claimed, Claimed)]
+    return [claimed.transition.record.spec.id for claimed in result]
 
 
 async def do(store: Store, *operations: Operation) -> None:

@@ -219,7 +219,7 @@ Result = (
     | list[Claimed]
     | ServerRecord
     | Hook
-    | list[Claim]
+    | tuple[Claim, ...]
     | DeliveryState
     | int
     | InferryError

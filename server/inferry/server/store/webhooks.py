@@ -89,7 +89,7 @@ class DropHook:
 
 @dataclass(frozen=True, slots=True)
 class ClaimDeliveries:
-    """Takes deliveries that are due, to send them. Result: a list of ``Claim``.
+    """Takes deliveries that are due, to send them. Result: a tuple of ``Claim``.
 
     Nobody else gets them until they are settled, or this start of a gateway has ended.
     """

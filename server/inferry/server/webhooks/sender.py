@@ -126,8 +126,8 @@ class Sender(Loop):
             self._after, self._due_ms, self._due_so_far_ms = "", self._due_so_far_ms, _NEVER_MS
         return rooms
 
-    def _take(self, result: list[Claim] | InferryError, rooms: Mapping[str, int]) -> None:
-        claims = [] if isinstance(result, InferryError) else result
+    def _take(self, result: tuple[Claim, ...] | InferryError, rooms: Mapping[str, int]) -> None:
+        claims = () if isinstance(result, InferryError) else result
         left = dict(rooms)
         for claim in claims:
             left[claim.host] -= 1

@@ -98,7 +98,7 @@ async def claimed(store: Store, now_ms: int = LATER, **rooms: int) -> list[Claim
     named = rooms or {"example.com": 10, "example.org": 10}
     operation = ClaimDeliveries(now_ms, {f"{host}:443": room for host, room in named.items()})
     (result,) = await store.commit([operation])
-    assert isinstance(result, list)
+    assert isinstance(result, tuple)
     return [claim for claim in result if isinstance(claim, Claim)]
 
 

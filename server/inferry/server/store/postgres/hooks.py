@@ -183,13 +183,13 @@ async def _disable(db: Connection, told: SettleDelivery) -> None:
     await db.execute(HOOK_QUERIES["give_up_deliveries"], told.now_ms, hook_id)
 
 
-async def _claim(db: Connection, operation: ClaimDeliveries, epoch: int) -> list[Claim]:
+async def _claim(db: Connection, operation: ClaimDeliveries, epoch: int) -> tuple[Claim, ...]:
     await db.execute(HOOK_QUERIES["release_claims"], epoch)
     hosts, most = write_words(operation.rooms), [*operation.rooms.values()]
     given = epoch, hosts, most, operation.now_ms
     rows = await fetch(db, HOOK_QUERIES["claim_deliveries"], *given)
     if not rows:
-        return []
+        return ()
     named = write_words({hook_id for _, hook_id, *_ in rows})
     ways = {way[0]: way[1:] for way in await fetch(db, HOOK_QUERIES["claimed_webhooks"], named)}
     # It hears of nothing any more, or was removed.
@@ -197,7 +197,7 @@ async def _claim(db: Connection, operation: ClaimDeliveries, epoch: int) -> list
     if lost:
         keys = arrays(lost, DELIVERY_KEY)
         await db.execute(HOOK_QUERIES["give_up_claimed"], operation.now_ms, *keys)
-    return [claim_of((*row, *ways[row[1]])) for row in rows if row[1] in ways]
+    return tuple(claim_of((*row, *ways[row[1]])) for row in rows if row[1] in ways)
 
 
 async def _replay(db: Connection, operation: Replay) -> int:

@@ -132,7 +132,7 @@ class HookWrites:
             self._rows("give_up_deliveries", operation.now_ms, operation.hook_id)
             self.changed = True
 
-    def _claim(self, operation: ClaimDeliveries) -> list[Claim]:
+    def _claim(self, operation: ClaimDeliveries) -> tuple[Claim, ...]:
         self._rows("release_claims", self._epoch)
         claims: list[Claim] = []
         for host, limit in operation.rooms.items():
@@ -149,7 +149,7 @@ class HookWrites:
                 if not ways:
                     # It hears of nothing any more, or was removed.
                     self._rows("give_up_delivery", operation.now_ms, *row[:_KEY])
-        return claims
+        return tuple(claims)
 
     def _settle(self, operation: SettleDelivery) -> DeliveryState | None:
         if operation.disable:
