@@ -20,6 +20,7 @@ from inferry.client.sync.machinery import open_channel
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -48,6 +49,11 @@ class Session:
     def queue(self) -> QueueServiceStub:
         """The queue."""
         return self.calls.here().stubs.queue
+
+    @property
+    def webhooks(self) -> WebhookServiceStub:
+        """The webhooks."""
+        return self.calls.here().stubs.webhooks
 
     def call(
         self,

@@ -19,12 +19,14 @@ from inferry.client.config import CHANNEL_OPTIONS, Settings
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from inferry.wire.reads import Received
 
 if TYPE_CHECKING:
     from inferry.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from inferry.v1.server_service_pb2_grpc import ServerServiceAsyncStub
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
+    from inferry.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -64,6 +66,7 @@ class Stubs:
     tasks: "TaskServiceAsyncStub"
     servers: "ServerServiceAsyncStub"
     queue: "QueueServiceAsyncStub"
+    webhooks: "WebhookServiceAsyncStub"
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -72,6 +75,7 @@ def stubs_on(channel: Channel) -> Stubs:
         tasks=TaskServiceStub(channel),
         servers=ServerServiceStub(channel),
         queue=QueueServiceStub(channel),
+        webhooks=WebhookServiceStub(channel),
     )
 
 

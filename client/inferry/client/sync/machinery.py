@@ -18,6 +18,7 @@ from inferry.client.config import CHANNEL_OPTIONS, Settings
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -60,6 +61,7 @@ class Stubs:
     tasks: TaskServiceStub
     servers: ServerServiceStub
     queue: QueueServiceStub
+    webhooks: WebhookServiceStub
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -68,6 +70,7 @@ def stubs_on(channel: Channel) -> Stubs:
         tasks=TaskServiceStub(channel),
         servers=ServerServiceStub(channel),
         queue=QueueServiceStub(channel),
+        webhooks=WebhookServiceStub(channel),
     )
 
 

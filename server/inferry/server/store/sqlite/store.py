@@ -50,7 +50,6 @@ from inferry.server.store.unbroken import to_its_end
 from inferry.server.store.webhooks import ForgetDeliveries
 
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
-
 _MEMORY = ":memory:"
 _MIGRATIONS = load_migrations(FOLDER)
 #: A commit that takes less is quick.
@@ -149,8 +148,8 @@ class SqliteStore(SqliteReads):
             return await self._run(self._batches.run_apart, operations)
 
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
+        # Old rows may have to come from the disk: the loop does not wait for them.
         if any(isinstance(one, Purge | ForgetDeliveries) for one in operations):
-            # Old rows may have to come from the disk: the loop does not wait for them.
             return await self._thread.run(lambda: self._commit_now(run(operations)))
         results = run(operations)
         if len(operations) == 1 and self._took_s < _QUICK_S:
