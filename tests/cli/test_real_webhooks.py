@@ -43,7 +43,8 @@ class Listener:
 @asynccontextmanager
 async def listening(*given: str) -> AsyncIterator[Listener]:
     process = await asyncio.create_subprocess_exec(
-        *(INFERRY, "webhook", "listen", "--port", "0", *given),
+        INFERRY,
+        *("webhook", "listen", "--port", "0", *given),
         stdout=PIPE,
         env={"PATH": os.environ["PATH"]},
     )

@@ -83,6 +83,16 @@ class Told(NamedTuple):
     answer: Json
 
 
+class Heard(NamedTuple):
+    """A message that a webhook got."""
+
+    #: Its name.
+    id: str
+    said: Json
+    #: Whether the receiver took it.
+    taken: bool
+
+
 @dataclass(slots=True)
 class History:
     """All of it."""
@@ -101,6 +111,9 @@ class History:
     told: list[Told] = field(default_factory=list)
     #: Events that watchers got, over all their connections, by task.
     watched: list[tuple[str, Sequence[Json]]] = field(default_factory=list)
+    #: What a webhook got, and whether there was one from before the first task on.
+    heard: list[Heard] = field(default_factory=list)
+    listened: bool = False
     #: Calls and reports that had a connection and got no whole answer.
     broken: list[str] = field(default_factory=list)
     #: Answers that nobody may get, ever.

@@ -10,6 +10,7 @@ from tests.crash.aftermath import collect
 from tests.crash.checker import check
 from tests.crash.clients import Client
 from tests.crash.crew import Crew, running_crew
+from tests.crash.ear import Ear, listening
 from tests.crash.gateways import Gateways
 from tests.crash.history import History
 from tests.crash.moments import Moments
@@ -44,6 +45,8 @@ class Load:
         self.moments = moments
         self._rest = rest
         self._rpc = rpc
+        #: Hears of ends by webhook.
+        self.ear: Ear | None = None
         self._workers: list[Worker] = []
         self._clients: list[Client] = []
         self._living: list[asyncio.Task[None]] = []
@@ -80,6 +83,8 @@ class Load:
         await self.crew.restore()
         await asyncio.gather(*self._living)
         aftermath = await collect(self._rest)
+        if self.ear is not None:
+            await self.ear.until_told(aftermath)
         self.history.runs += self.crew.runs()
         ends = Counter(remains.task["status"] for remains in aftermath.values())
         return Verdict(check(self.history, aftermath), self.history, ends)
@@ -87,7 +92,12 @@ class Load:
 
 @asynccontextmanager
 async def under_load(
-    gateways: Gateways, random: Random, timeout_ms: int, clients: int = CLIENTS
+    gateways: Gateways,
+    random: Random,
+    timeout_ms: int,
+    clients: int = CLIENTS,
+    *,
+    hears: bool = False,
 ) -> AsyncIterator[Load]:
     """Puts load on gateways until the block ends.
 
@@ -96,6 +106,7 @@ async def under_load(
         random: Draws what clients do.
         timeout_ms: Of the attempts of asynchronous tasks.
         clients: How many there are.
+        hears: Whether a webhook is told of all ends; its gateways have to allow that.
     """
     history, moments = History(), Moments()
     async with AsyncExitStack() as stack:
@@ -105,5 +116,8 @@ async def under_load(
             running_crew(gateways, STREAMED, Random(random.random()))
         )
         load = Load(gateways, history, rest, rpc, moments, crew)
+        if hears:
+            own = Random(random.random())
+            load.ear = await stack.enter_async_context(listening(rest, history, own))
         await load.begin(stack, random, timeout_ms, clients)
         yield load

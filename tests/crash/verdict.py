@@ -27,6 +27,8 @@ class Verdict:
 {self.ends.total()} tasks: {_counted(self.ends)}
 {len(history.runs)} runs, {len(history.told)} reports, {len(history.watched)} watches, \
 {len(history.cancels)} cancels, {len(history.seen)} looks
+{len({one.id for one in history.heard if one.taken})} ends told to a webhook, in \
+{len(history.heard)} messages
 restart to serving: {median(restarts_ms):.0f} ms, {max(restarts_ms):.0f} ms at most
 {len(self.violations)} violations"""
 
