@@ -17,6 +17,8 @@ from inferry.server.webhooks.addressing import Addressing
 #: Deliveries that are dropped in one commit.
 _STEP = 256
 _INTERVAL_S = 5.0
+#: Between two looks for what is old.
+_FORGETS_MS = 60_000
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ class Upkeep(Loop):
         self._clock = clock
         self._keep_ms = keep_ms
         self._waiting_limit = waiting_limit
+        self._forgets_at_ms = 0
 
     async def run_once(self) -> None:
         """Counts what waits where it may be too much, and drops what is old."""
@@ -61,15 +64,17 @@ class Upkeep(Loop):
             self._addressing.count(hook_id, waiting)
             if waiting >= self._waiting_limit:
                 await self._disable(hook_id)
-        if self._company.leads:
-            await self._forget()
+        now_ms = self._clock.now_ms()
+        if self._company.leads and now_ms >= self._forgets_at_ms:
+            await self._forget(now_ms - self._keep_ms)
+            self._forgets_at_ms = now_ms + _FORGETS_MS
 
     async def pause(self) -> None:
         """Waits for the next round."""
         await asyncio.sleep(_INTERVAL_S)
 
-    async def _forget(self) -> None:
-        operation = ForgetDeliveries(self._clock.now_ms() - self._keep_ms, _STEP)
+    async def _forget(self, ended_ms: int) -> None:
+        operation = ForgetDeliveries(ended_ms, _STEP)
         while await self._committer.do(operation, _nothing) == _STEP:
             pass
 
