@@ -43,7 +43,7 @@ _AS_USER = "import os, sys; os.setuid(int(sys.argv[1])); os.execv(sys.argv[2], s
 _TABLES = (
     *("attempts", "events", "horizons", "labels", "outcomes", "paused_types", "payloads"),
     *("replicas", "request_ids", "servers", "tasks", "tombstones", "waiting"),
-    *("heartbeats", "told", "figures", "counted", "codes"),
+    *("heartbeats", "told", "figures", "counted", "codes", "webhooks", "deliveries"),
 )
 _numbers = count(1)
 

@@ -178,6 +178,28 @@ def every_end_has_a_reason(history: History, aftermath: Aftermath) -> Iterator[s
             yield f"{task_id}: no reason to end like this: {wish} {task}"
 
 
+def every_end_is_told_under_one_name(history: History, aftermath: Aftermath) -> Iterator[str]:
+    """A webhook takes each end at least once, nothing else, and what comes twice is the same."""
+    if not history.listened:
+        return
+    ends = {
+        f"{task_id}_{event['seq']}": event["status"]
+        for task_id, remains in aftermath.items()
+        for event in remains.events
+        if event["kind"] == "FINISHED"
+    }
+    first = {heard.id: heard.said for heard in reversed(history.heard)}
+    for heard in history.heard:
+        if heard.id not in ends:
+            yield f"{heard.id} was told, and is no end"
+        elif heard.said["data"]["status"] != ends[heard.id]:
+            yield f"{heard.id} was told as {heard.said}, it is {ends[heard.id]}"
+        if heard.said != first[heard.id]:
+            yield f"{heard.id} was told as {first[heard.id]}, and as {heard.said}"
+    for name in ends.keys() - {heard.id for heard in history.heard if heard.taken}:
+        yield f"{name} ended, and its webhook never took that"
+
+
 _RULES = (
     what_was_acknowledged_exists_and_has_ended,
     a_wish_makes_one_task_at_most,
@@ -188,6 +210,7 @@ _RULES = (
     onlookers_get_each_event_once,
     attempts_are_whole,
     every_end_has_a_reason,
+    every_end_is_told_under_one_name,
 )
 
 

@@ -83,6 +83,16 @@ class Told(NamedTuple):
     answer: Json
 
 
+class Heard(NamedTuple):
+    """A message that a webhook got."""
+
+    #: Its name.
+    id: str
+    said: Json
+    #: Whether the receiver took it.
+    taken: bool
+
+
 @dataclass(slots=True)
 class Onlooking:
     """What somebody saw who watched all tasks, over all their streams."""
@@ -116,6 +126,9 @@ class History:
     watched: list[tuple[str, Sequence[Json]]] = field(default_factory=list)
     #: Of those who watched all tasks, from before the first one on.
     onlooking: list[Onlooking] = field(default_factory=list)
+    #: What a webhook got, and whether there was one from before the first task on.
+    heard: list[Heard] = field(default_factory=list)
+    listened: bool = False
     #: Calls and reports that had a connection and got no whole answer.
     broken: list[str] = field(default_factory=list)
     #: Answers that nobody may get, ever.

@@ -27,6 +27,7 @@ _BEAT_MS, _LEASE_MS = 300, 1_000
 SETTINGS = {
     "INFERRY_WORKER_HEARTBEAT_MS": str(_BEAT_MS),
     "INFERRY_LEASE_MS": str(_LEASE_MS),
+    "INFERRY_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
 }
 #: Three silent intervals, the lease, and more.
 FROZEN_S = (3 * _BEAT_MS + _LEASE_MS) / 1_000 + 0.5
@@ -105,7 +106,7 @@ async def run(directory: Path, kills: int, seed: int) -> Verdict:
     random = Random(seed)
     async with (
         running_gateways(directory, SETTINGS) as gateways,
-        under_load(gateways, random, TIMEOUT_MS) as load,
+        under_load(gateways, random, TIMEOUT_MS, hears=True) as load,
     ):
         killer = Killer(gateways.processes[0], load, random)
         for _ in range(kills):

@@ -10,6 +10,7 @@ from tests.crash.aftermath import collect
 from tests.crash.checker import check
 from tests.crash.clients import Client
 from tests.crash.crew import Crew, running_crew
+from tests.crash.ear import Ear, listening
 from tests.crash.gateways import Gateways
 from tests.crash.history import History
 from tests.crash.moments import Moments
@@ -47,6 +48,8 @@ class Load:
         self._onlookers = onlookers
         self._rest = rest
         self._rpc = rpc
+        #: Hears of ends by webhook.
+        self.ear: Ear | None = None
         self._workers: list[Worker] = []
         self._clients: list[Client] = []
         self._living: list[asyncio.Task[None]] = []
@@ -85,6 +88,8 @@ class Load:
         aftermath = await collect(self._rest)
         for onlooker in self._onlookers:
             await onlooker.until_all(aftermath)
+        if self.ear is not None:
+            await self.ear.until_told(aftermath)
         self.history.runs += self.crew.runs()
         ends = Counter(remains.task["status"] for remains in aftermath.values())
         return Verdict(check(self.history, aftermath), self.history, ends)
@@ -92,7 +97,12 @@ class Load:
 
 @asynccontextmanager
 async def under_load(
-    gateways: Gateways, random: Random, timeout_ms: int, clients: int = CLIENTS
+    gateways: Gateways,
+    random: Random,
+    timeout_ms: int,
+    clients: int = CLIENTS,
+    *,
+    hears: bool = False,
 ) -> AsyncIterator[Load]:
     """Puts load on gateways until the block ends.
 
@@ -101,6 +111,7 @@ async def under_load(
         random: Draws what clients do.
         timeout_ms: Of the attempts of asynchronous tasks.
         clients: How many there are.
+        hears: Whether a webhook is told of all ends; its gateways have to allow that.
     """
     history, moments = History(), Moments()
     async with AsyncExitStack() as stack:
@@ -113,5 +124,8 @@ async def under_load(
             running_onlookers(gateways, history, Random(random.random()))
         )
         load = Load(gateways, history, rest, rpc, moments, crew, onlookers)
+        if hears:
+            own = Random(random.random())
+            load.ear = await stack.enter_async_context(listening(rest, history, own))
         await load.begin(stack, random, timeout_ms, clients)
         yield load

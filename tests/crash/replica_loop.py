@@ -106,7 +106,7 @@ async def run(directory: Path, store: str, tasks: int, seed: int) -> Verdict:
     random = Random(seed)
     async with (
         running_gateways(directory, _SETTINGS, store, REPLICAS) as gateways,
-        under_load(gateways, random, TIMEOUT_MS, CLIENTS) as load,
+        under_load(gateways, random, TIMEOUT_MS, CLIENTS, hears=True) as load,
     ):
         raider = Raider(gateways, load, random)
         while len(load.history.created) < tasks or not raider.all_done:

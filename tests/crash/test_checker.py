@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from tests.crash.checker import check
-from tests.crash.history import History, Onlooking, Plan, Remains, Run, Seen, Told, Wish, end_of
+from tests.crash.history import (
+    Heard,
+    History,
+    Onlooking,
+    Plan,
+    Remains,
+    Run,
+    Seen,
+    Told,
+    Wish,
+    end_of,
+)
 
 ID = "task_1"
 RESULT = {"number": 0, "attempt": 1, "worker": "worker-0"}
@@ -26,6 +37,7 @@ EVENTS = [
     {"seq": 3, "kind": "PROGRESSED", "attempt": 1, **PROGRESS},
     {"seq": 4, "kind": "FINISHED", "status": "COMPLETED", "attempt": 1},
 ]
+TOLD = {"type": "task.completed", "data": {"id": ID, "status": "COMPLETED"}}
 REMAINS = Remains(TASK, EVENTS, [{"number": 1, "outcome": "SUCCEEDED"}])
 
 Lives = tuple[History, dict[str, Remains]]
@@ -48,6 +60,8 @@ def good() -> Lives:
         ],
         watched=[(ID, list(EVENTS))],
         onlooking=[Onlooking("WatchTasks", {ID: list(EVENTS)})],
+        heard=[Heard(f"{ID}_4", TOLD, taken=False), Heard(f"{ID}_4", TOLD, taken=True)],
+        listened=True,
     )
     return history, {ID: REMAINS}
 
@@ -173,6 +187,27 @@ def cancelled_by_nobody(history: History, aftermath: dict[str, Remains]) -> None
     left(aftermath, status="CANCELLED")
 
 
+def end_never_told(history: History, _: dict[str, Remains]) -> None:
+    history.heard.clear()
+
+
+def end_never_taken(history: History, _: dict[str, Remains]) -> None:
+    history.heard.pop()
+
+
+def end_told_under_another_name(history: History, _: dict[str, Remains]) -> None:
+    history.heard.append(Heard(f"{ID}_5", TOLD, taken=True))
+
+
+def end_told_as_another(history: History, _: dict[str, Remains]) -> None:
+    history.heard.append(Heard(f"{ID}_4", {**TOLD, "type": "task.failed"}, taken=True))
+
+
+def end_told_wrong(history: History, _: dict[str, Remains]) -> None:
+    told = {**TOLD, "data": {"status": "FAILED"}}
+    history.heard[:] = [Heard(f"{ID}_4", told, taken=True)]
+
+
 #: Each fault, and what is said of it.
 FAULTS = {
     lost: "is lost",
@@ -203,6 +238,11 @@ FAULTS = {
     attempt_forgotten: "it knows []",
     failed_without_a_reason: "no reason",
     cancelled_by_nobody: "no reason",
+    end_never_told: "never took",
+    end_never_taken: "never took",
+    end_told_under_another_name: "is no end",
+    end_told_as_another: "and as",
+    end_told_wrong: "it is COMPLETED",
 }
 
 
@@ -252,5 +292,6 @@ def test_a_late_result_may_come_after_the_end() -> None:
     timeout = {"status": "TIMEOUT", "details": {"phase": "attempt"}}
     late = {"seq": 5, "kind": "LATE_RESULT", "status": "TIMEOUT", "attempt": 1}
     events = [*EVENTS[:3], {**EVENTS[3], "status": "TIMEOUT"}, late]
+    history.heard[:] = [Heard(f"{ID}_4", {"data": {"status": "TIMEOUT"}}, taken=True)]
     aftermath[ID] = replace(REMAINS, task={**TASK, **timeout}, events=events)
     assert check(history, aftermath) == []

@@ -28,6 +28,8 @@ class Verdict:
 {len(history.runs)} runs, {len(history.told)} reports, {len(history.watched)} watches, \
 {len(history.cancels)} cancels, {len(history.seen)} looks
 {_onlooking(history)}
+{len({one.id for one in history.heard if one.taken})} ends told to a webhook, in \
+{len(history.heard)} messages
 restart to serving: {median(restarts_ms):.0f} ms, {max(restarts_ms):.0f} ms at most
 {len(self.violations)} violations"""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -37,6 +38,12 @@ class Transcoder:
         request = route.method.input_type
         self._request: Callable[[], Message] = GetMessageClass(request)
         self._variables = route.variables
+        #: Reads those that are no words.
+        self._read = {
+            name: query_setters(request)[name]
+            for name in route.variables
+            if request.fields_by_name[name].type != FieldDescriptor.TYPE_STRING
+        }
         self._body_field = "" if route.body == "*" else route.body
         self._takes_body = route.verb != "GET"
         self._decode = decoder(route.body_type) if route.body_type else _refuse_fields
@@ -83,7 +90,10 @@ class Transcoder:
         if exchange.request.rel_url.raw_query_string:
             self._read_query(message, exchange)
         for name in self._variables:
-            setattr(message, name, exchange.variables[name])
+            if name in self._read:
+                self._read_variable(message, name, exchange.variables[name])
+            else:
+                setattr(message, name, exchange.variables[name])
         return message
 
     async def body(self, exchange: Exchange, metadata: Metadata) -> bytes:
@@ -103,6 +113,14 @@ class Transcoder:
         shown = getattr(response, self._response_field) if self._response_field else response
         printed: dict[str, Any] = self._encode(shown)
         return printed
+
+    def _read_variable(self, message: Message, name: str, text: str) -> None:
+        message.ClearField(name)
+        try:
+            self._read[name](message, text)
+        except FieldError as error:
+            error.within(name)
+            raise refusal(error) from None
 
     def _read_query(self, message: Message, exchange: Exchange) -> None:
         for name, text in exchange.request.rel_url.query.items():

@@ -25,6 +25,7 @@ class _Command(NamedTuple):
 
 
 _TASKS, _QUEUE, _SERVERS, _GATEWAY = "Tasks", "Queue", "Servers", "Gateway"
+_WEBHOOKS = "Webhooks"
 
 _COMMANDS: Mapping[str, _Command] = {
     "submit": _Command(_TASKS, "submit", "submit"),
@@ -44,6 +45,8 @@ _COMMANDS: Mapping[str, _Command] = {
     "resume": _Command(_SERVERS, "servers", "resume"),
     "deregister": _Command(_SERVERS, "servers", "deregister"),
     "ui": _Command(_GATEWAY, "ui", "ui"),
+    "webhooks": _Command(_WEBHOOKS, "webhooks.command", "webhooks"),
+    "webhook": _Command(_WEBHOOKS, "webhooks.listen", "webhook"),
     "serve": _Command(_GATEWAY, "serve", "serve"),
     "bridge": _Command(_GATEWAY, "bridge", "bridge"),
     "migrate-store": _Command(_GATEWAY, "migrate_store", "migrate_store"),
@@ -74,8 +77,11 @@ def _read(name: str) -> Any:
         # These say in sentences what goes wrong; gRPC's own log would go into tables and bars. It
         # asks when it is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    alone = typer.Typer(add_completion=False)
     run = getattr(import_module(f"inferry.cli.{module}"), function)
+    if isinstance(run, typer.Typer):
+        # It has commands of its own.
+        return typer.main.get_command(run)
+    alone = typer.Typer(add_completion=False)
     alone.command(name, rich_help_panel=panel)(run)
     return typer.main.get_command(alone)
 

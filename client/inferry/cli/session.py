@@ -21,6 +21,7 @@ from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -54,6 +55,11 @@ class Session:
     def access(self) -> AccessServiceStub:
         """Codes."""
         return self.calls.here().stubs.access
+
+    @property
+    def webhooks(self) -> WebhookServiceStub:
+        """The webhooks."""
+        return self.calls.here().stubs.webhooks
 
     def call(
         self,

@@ -33,7 +33,7 @@ from inferry.client.records import (
     TaskState,
     TypeQueue,
 )
-from inferry.client.requests import Options
+from inferry.client.requests import Options, Webhook
 from inferry.client.sync.client import Client
 from inferry.client.sync.function import Function
 from inferry.client.sync.task import Task
@@ -69,4 +69,5 @@ __all__ = [
     "TypeQueue",
     "Unavailable",
     "WaitTimedOut",
+    "Webhook",
 ]

@@ -11,6 +11,7 @@ from inferry.client.errors import InvalidRequest
 from inferry.client.payloads import Payload, payload_text
 from inferry.v1.task_pb2 import JSON_TEXT
 from inferry.v1.task_service_pb2 import CreateTaskRequest
+from inferry.v1.webhook_pb2 import TaskWebhook
 
 #: What is to be created, or why that cannot be asked for.
 Creation = CreateTaskRequest | InvalidRequest
@@ -29,6 +30,18 @@ _SPANS = {
 _PLAIN = frozenset(
     {"priority", "capabilities", "labels", "idempotent", "max_attempts", "request_id"}
 )
+
+
+class Webhook(TypedDict, total=False):
+    """Whom to tell of what happens to a task."""
+
+    #: Where to: http or https. *Required*.
+    url: str
+    #: What it hears of: ``started``, ``progress``, ``completed``. Default: ``completed``.
+    events: Sequence[str]
+    #: What messages are signed with, see ``inferry.client.webhooks``: ``whsec_`` and base64 of 24
+    #: to 64 bytes. Default: the tenant's Ed25519 key alone.
+    secret: str
 
 
 class Options(TypedDict, total=False):
@@ -62,6 +75,8 @@ class Options(TypedDict, total=False):
     idempotent: bool
     #: Attempts at most.
     max_attempts: int
+    #: Whom to tell of its end: a URL or, to say more, a ``Webhook``.
+    webhook: str | Webhook
     #: The caller's name for this creation: again with it creates no second task. Default: a new one
     #: for each call, which is what makes it safe to say a creation again when its answer is lost.
     request_id: str
@@ -93,7 +108,9 @@ def new_request(task_type: str, payload: Payload, options: Mapping[str, Any]) ->
         try:
             _set(request, name, value)
         except ValueError as error:
-            raise InvalidRequest(f"{name}: {value!r:.60}; {error}") from None
+            # There may be a secret in it.
+            shown = "" if name == "webhook" else f" {value!r:.60};"
+            raise InvalidRequest(f"{name}:{shown} {error}") from None
     return request
 
 
@@ -123,6 +140,13 @@ def _set(request: CreateTaskRequest, name: str, value: Any) -> None:
         request.not_before.FromDatetime(value.astimezone(UTC))
     elif name == "labels":
         request.labels.update(value)
+    elif name == "webhook":
+        said = {"url": value} if isinstance(value, str) else value
+        unknown = said.keys() - Webhook.__annotations__.keys()
+        if unknown:
+            right = ", ".join(Webhook.__annotations__)
+            raise TypeError(f"a webhook has no {', '.join(sorted(unknown))}; right are {right}")
+        request.webhook.CopyFrom(TaskWebhook(**said))
     elif name == "capabilities":
         request.capabilities.extend(value)
     elif name in _PLAIN:

@@ -15,6 +15,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inferry.v1 import task_pb2 as _task_pb2
+from inferry.v1 import webhook_pb2 as _webhook_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -70,6 +71,7 @@ class CreateTaskRequest(_message.Message):
     SILENCE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     TOTAL_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """*Required*. What kind of work: 1 to 128 letters, digits, `.`, `_`, `:`, `/` and `-`."""
     payload_json: _builtins.bytes
@@ -118,6 +120,10 @@ class CreateTaskRequest(_message.Message):
     def not_before(self) -> _timestamp_pb2.Timestamp:
         """Not dispatched before this time. Excludes delay_ms."""
 
+    @_builtins.property
+    def webhook(self) -> _webhook_pb2.TaskWebhook:
+        """Whom to tell of what happens to it, besides the webhooks that are registered. Default: nobody."""
+
     def __init__(
         self,
         *,
@@ -139,10 +145,11 @@ class CreateTaskRequest(_message.Message):
         silence_timeout_ms: _builtins.int | None = ...,
         total_timeout_ms: _builtins.int | None = ...,
         value_format: _task_pb2.ValueFormat.ValueType = ...,
+        webhook: _webhook_pb2.TaskWebhook | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "delay_ms", b"delay_ms", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "queue_timeout_ms", b"queue_timeout_ms", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "webhook", b"webhook", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "request_id", b"request_id", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "value_format", b"value_format", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous", "_delay_ms", b"_delay_ms", "_max_attempts", b"_max_attempts", "_queue_timeout_ms", b"_queue_timeout_ms", "_result_ttl_ms", b"_result_ttl_ms", "_silence_timeout_ms", b"_silence_timeout_ms", "_timeout_ms", b"_timeout_ms", "_total_timeout_ms", b"_total_timeout_ms", "asynchronous", b"asynchronous", "capabilities", b"capabilities", "delay_ms", b"delay_ms", "idempotent", b"idempotent", "labels", b"labels", "max_attempts", b"max_attempts", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "queue_timeout_ms", b"queue_timeout_ms", "request_id", b"request_id", "result_ttl_ms", b"result_ttl_ms", "silence_timeout_ms", b"silence_timeout_ms", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "type", b"type", "value_format", b"value_format", "webhook", b"webhook", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__asynchronous: _TypeAlias = _typing.Literal["asynchronous"]  # noqa: Y015
     _WhichOneofArgType__asynchronous: _TypeAlias = _typing.Literal["_asynchronous", b"_asynchronous"]  # noqa: Y015

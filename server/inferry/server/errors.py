@@ -193,6 +193,20 @@ class NoOwnTokensError(InferryError):
     code = "NO_OWN_TOKENS"
 
 
+class LimitError(InferryError):
+    """There are as many of them as there may be: drop one first."""
+
+    kind = Kind.EXHAUSTED
+    code = "RESOURCE_LIMIT"
+
+
+class HookNotFoundError(NotFoundError):
+    """No such webhook, or another tenant's."""
+
+    def __init__(self, hook_id: str) -> None:
+        super().__init__(f"there is no webhook {hook_id}")
+
+
 class UnavailableError(InferryError):
     """The gateway stops or cannot write; try again elsewhere or later."""
 

@@ -7,6 +7,7 @@ from inferry.v1 import (
     server_service_pb2,
     stats_service_pb2,
     task_service_pb2,
+    webhook_service_pb2,
     worker_service_pb2,
 )
 
@@ -18,6 +19,7 @@ _MODULES = (
     metrics_service_pb2,
     worker_service_pb2,
     stats_service_pb2,
+    webhook_service_pb2,
 )
 
 

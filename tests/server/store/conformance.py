@@ -13,6 +13,7 @@ from tests.server.store.promises.request_ids import RequestIdConformance
 from tests.server.store.promises.servers import ServerConformance
 from tests.server.store.promises.tasks import TaskConformance
 from tests.server.store.promises.waiting import WaitingConformance
+from tests.server.store.promises.webhooks import WebhookConformance
 from tests.server.store.promises.words import WordConformance
 
 
@@ -30,6 +31,7 @@ class StoreConformance(
     ServerConformance,
     FigureConformance,
     CodeConformance,
+    WebhookConformance,
     WordConformance,
 ):
     """All of it."""

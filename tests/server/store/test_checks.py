@@ -11,6 +11,7 @@ from inferry.server.store.operations import Epoch, PauseType, PutServer
 from inferry.server.store.sqlite.batches import SqliteBatches
 from inferry.server.store.sqlite.migrate import migrate
 from inferry.server.store.sqlite.queries import FOLDER
+from inferry.server.store.webhooks import Nobody
 from inferry.server.task.inputs import Accept, Fail, Succeed
 from inferry.server.task.pause import PausedType
 from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
@@ -20,7 +21,7 @@ from tests.server.store.samples import NOW, SERVER, change, dispatched, waiting
 def db() -> Iterator[apsw.Connection]:
     db = apsw.Connection(":memory:")
     migrate(db, load_migrations(FOLDER))
-    results = SqliteBatches(db, Journal(Epoch(1, 1))).run(
+    results = SqliteBatches(db, Journal(Epoch(1, 1)), Nobody().notices).run(
         [
             waiting("waiting"),
             dispatched("dispatched"),

@@ -11,7 +11,7 @@ import pytest
 from inferry.server.store import TaskFilter
 from inferry.server.store.migrations import load_migrations
 from inferry.server.store.sqlite.migrate import migrate
-from inferry.server.store.sqlite.queries import FOLDER, QUERIES
+from inferry.server.store.sqlite.queries import FOLDER, HOOK_QUERIES, QUERIES
 from inferry.server.store.sqlite.reads import list_query
 from inferry.server.task.record import Status
 
@@ -32,7 +32,7 @@ READS_ALL = {
 #: Built in parts, or looked at by themselves.
 APART = {"labelled", "tasks", "running_counts"}
 #: The row that a recursion has got to, and the one that it begins with.
-NO_TABLE = {"SCAN leap", "SCAN CONSTANT ROW"}
+NO_TABLE = {"SCAN leap", "SCAN waiting", "SCAN CONSTANT ROW"}
 INDEXES = {
     "task": "sqlite_autoindex_tasks_1 (id=?)",
     "task_and_payload": "sqlite_autoindex_tasks_1 (id=?)",
@@ -65,6 +65,16 @@ INDEXES = {
     "merge_outcome": "",
     "update_report": "INTEGER PRIMARY KEY (rowid=?)",
 }
+HOOK_INDEXES = {
+    "claim_deliveries": "deliveries_host (host=? AND next_ms>? AND next_ms<?)",
+    "release_claims": "deliveries_claimed (claimed>?)",
+    "due_hosts": "deliveries_host (host>?)",
+    "waiting_deliveries": "deliveries_webhook (webhook_id=? AND state=?)",
+    "replay": "deliveries_webhook (webhook_id=? AND state=? AND created_ms>?)",
+    "forget_deliveries": "deliveries_ended (ended_ms>? AND ended_ms<?)",
+    "deliveries": "sqlite_autoindex_deliveries_1 (task_id=?)",
+    "tenants_webhooks": "webhooks_tenant (tenant=?)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +106,14 @@ def test_a_hot_statement_neither_scans_nor_sorts(db: apsw.Connection, name: str)
 def test_what_runs_is_counted_over_the_index_of_what_runs(db: apsw.Connection) -> None:
     first, *_ = plan(db, QUERIES["running_counts"])
     assert first == "SEARCH tasks USING INDEX tasks_running (deadline_ms>?)"
+
+
+@pytest.mark.parametrize("name", sorted(set(HOOK_QUERIES) - {"webhooks"}))
+def test_a_statement_about_webhooks_neither_scans_nor_sorts(db: apsw.Connection, name: str) -> None:
+    steps = plan(db, HOOK_QUERIES[name])
+    scans = [step for step in steps if step.startswith("SCAN") and step not in NO_TABLE]
+    assert not scans + [step for step in steps if "TEMP B-TREE" in step]
+    assert HOOK_INDEXES.get(name, "") in "\n".join(steps)
 
 
 def test_a_leap_over_lines_is_a_search_a_line(db: apsw.Connection) -> None:

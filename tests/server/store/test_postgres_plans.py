@@ -14,7 +14,7 @@ from inferry.server.store import TaskFilter
 from inferry.server.store.postgres.connections import Connection, connect
 from inferry.server.store.postgres.lists import list_query
 from inferry.server.store.postgres.options import PostgresOptions
-from inferry.server.store.postgres.queries import QUERIES
+from inferry.server.store.postgres.queries import HOOK_QUERIES, QUERIES
 from inferry.server.store.rows import REPORT
 from inferry.server.task.record import Status
 from tests.postgres import database
@@ -67,7 +67,28 @@ INDEXES = {
     "forget_tombstones": ["tombstones_until"],
     "forget_request_ids": ["request_ids_until"],
 }
-BIG = "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones|figures"
+HOOK_INDEXES = {
+    "lock_lines": ["deliveries_pkey"],
+    "lines": ["deliveries_pkey"],
+    "change_deliveries": ["deliveries_pkey"],
+    "drop_deliveries": ["deliveries_pkey"],
+    "claim_deliveries": ["deliveries_host", "deliveries_pkey"],
+    "release_claims": ["deliveries_claimed"],
+    "due_hosts": ["deliveries_host"],
+    "waiting_deliveries": ["deliveries_webhook"],
+    "replay": ["deliveries_webhook", "deliveries_pkey"],
+    "send_again": ["deliveries_pkey"],
+    "forget_deliveries": ["deliveries_ended"],
+    "deliveries": ["deliveries_pkey"],
+    "webhook": ["webhooks_pkey"],
+    "tenants_webhooks": ["webhooks_tenant"],
+}
+#: Asked when webhooks were changed, of all that belong to no task.
+ALL_HOOKS = {"count_webhooks_change", "known_webhooks", "webhooks"}
+BIG = (
+    "tasks|payloads|outcomes|events|labels|attempts|request_ids|tombstones|figures|webhooks"
+    "|deliveries"
+)
 #: Indexes of what is looked for itself.
 WALKED = {"tasks_waiting", "tasks_running"}
 #: Finished tasks by far the most, as it is in the end; of those that are open all but a few wait.
@@ -92,6 +113,11 @@ INSERT INTO attempts SELECT n, 1, 'srv', 2, '', 1, 1 FROM generate_series(1000, 
 INSERT INTO events SELECT n, seq, 1, 1, 1, 0, '', 0, NULL, (1::bigint << 40) + 10 * n + seq
 FROM generate_series(1000, 20000) AS n, generate_series(1, 5) AS seq;
 INSERT INTO request_ids SELECT 't', n::text, '', 'task', n FROM generate_series(1000, 20000) AS n;
+INSERT INTO webhooks SELECT 'task_' || n, 't' || n % 7, 'u', 'h', 4, 1, 1, '[]', '{}', '', '[]',
+    FALSE, '', n % 100 > 0 FROM generate_series(1000, 20000) AS n;
+INSERT INTO deliveries SELECT 'task_' || n, 'whk_' || n % 10, 3, 't', 4, 'host' || n % 100, '{}', n,
+    CASE WHEN n % 100 = 0 THEN 1 ELSE 2 END, 1, CASE WHEN n % 100 = 0 THEN n ELSE 0 END, 0,
+    CASE WHEN n % 100 = 0 THEN 0 ELSE n END, '[]' FROM generate_series(1000, 20000) AS n;
 INSERT INTO tombstones SELECT n::text, 't', n FROM generate_series(1000, 20000) AS n;
 INSERT INTO figures SELECT 60, 'type' || n % 30, n / 30 * 60, 1, 1, 0, 0, 0, '{}', '{}', 0, 0, 0
 FROM generate_series(0, 30000) AS n;
@@ -149,6 +175,14 @@ async def test_a_hot_statement_goes_by_keys_before_anybody_knows_how_much_there_
     assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
     whole = re.findall(r"Index.* Scan (?:using|on) (\w+).*\n(?! +Index Cond)", steps)
     assert {one for one in whole if re.match(BIG, one)} <= WALKED, steps
+
+
+@pytest.mark.parametrize("name", sorted(set(HOOK_QUERIES) - ALL_HOOKS))
+async def test_a_statement_about_webhooks_scans_no_table(db: Connection, name: str) -> None:
+    steps = await plan(db, HOOK_QUERIES[name])
+    assert not re.search(rf"Seq Scan on ({BIG})\b", steps), steps
+    for index in HOOK_INDEXES.get(name, []):
+        assert index in steps, steps
 
 
 @pytest.mark.parametrize(

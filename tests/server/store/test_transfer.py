@@ -28,11 +28,13 @@ from inferry.server.store.sqlite.end import SqliteEnd
 from inferry.server.store.transfer.end import End, InUseError
 from inferry.server.store.transfer.layout import TABLES
 from inferry.server.store.transfer.move import Compared, Step, Tell, move, open_ends
+from inferry.server.store.webhooks import PutHook
 from inferry.server.task.inputs import Accept, Cancel, Fail, Progress, Release, Succeed
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import AttemptOutcome, Status
 from tests.postgres import database, on
 from tests.server.store.opening import opened, opened_postgres
+from tests.server.store.promises.webhooks import HOOK, claimed, everybody, settle
 from tests.server.store.samples import (
     NOW,
     SERVER,
@@ -141,6 +143,12 @@ async def fill(store: Store) -> None:
         waiting("task_large")._replace(payload=b'{"x":"' + b"y" * (5 << 20) + b'"}'),
         AddFigures(FIGURES, store.epoch.number, 0, 3),
     )
+    everybody(store, "whk_1", "task_told")
+    own = HOOK._replace(id="task_told", own=True, description=ODD)
+    told = dispatched("task_told", webhook_events=4)._replace(hook=own)
+    await do(store, PutHook(HOOK, 10), told, change("task_told", Succeed(b"1")))
+    (claim,) = await claimed(store, **{"example.com": 1})
+    await do(store, settle(claim))
 
 
 async def told(store: Store) -> list[object]:
@@ -153,6 +161,7 @@ async def told(store: Store) -> list[object]:
         said += [await store.events(task_id, 0, 100), await store.attempts(task_id)]
     said.append(sorted(await store.servers(), key=lambda server: server.id))
     said += [await store.paused_types(), await store.waiting_counts()]
+    said += [await store.hooks(None), await store.deliveries("task_told", None, 10)]
     said += [await store.delayed_counts(NOW), await store.waiting_routes("", 10)]
     said += [await store.first_deadline_ms(), sorted(await store.expired(10 * NOW, 100))]
     said += [await store.stopped(0), await store.latest_ms()]

@@ -20,6 +20,7 @@ from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from inferry.wire.reads import Received
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from inferry.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from inferry.v1.server_service_pb2_grpc import ServerServiceAsyncStub
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
+    from inferry.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -67,6 +69,7 @@ class Stubs:
     servers: "ServerServiceAsyncStub"
     queue: "QueueServiceAsyncStub"
     access: "AccessServiceAsyncStub"
+    webhooks: "WebhookServiceAsyncStub"
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -76,6 +79,7 @@ def stubs_on(channel: Channel) -> Stubs:
         servers=ServerServiceStub(channel),
         queue=QueueServiceStub(channel),
         access=AccessServiceStub(channel),
+        webhooks=WebhookServiceStub(channel),
     )
 
 

@@ -19,6 +19,7 @@ from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
+from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -62,6 +63,7 @@ class Stubs:
     servers: ServerServiceStub
     queue: QueueServiceStub
     access: AccessServiceStub
+    webhooks: WebhookServiceStub
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -71,6 +73,7 @@ def stubs_on(channel: Channel) -> Stubs:
         servers=ServerServiceStub(channel),
         queue=QueueServiceStub(channel),
         access=AccessServiceStub(channel),
+        webhooks=WebhookServiceStub(channel),
     )
 
 

@@ -12,6 +12,18 @@ from inferry.server.config import Config
 from inferry.wire.hosts import is_loopback
 
 
+def make_data_dir(path: Path) -> None:
+    """Makes the data directory, for its owner alone.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from None
+
+
 def load_keys(config: Config) -> tuple[bytes, KeySource]:
     """Finds or makes the secret; returns it, and the key that tokens are verified with.
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.app.access import load_keys, new_token_maker, new_verifier
+from inferry.server.app.access import load_keys, make_data_dir, new_token_maker, new_verifier
 from inferry.server.app.dispatcher import new_dispatcher
 from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
@@ -23,6 +22,7 @@ from inferry.server.app.servicers import (
 from inferry.server.app.store import new_store
 from inferry.server.app.telemetry import new_telemetry
 from inferry.server.app.use_cases import new_use_cases
+from inferry.server.app.webhooks import new_webhooks
 from inferry.server.app.workers import new_workers
 from inferry.server.carriers.switch import CarrierSwitch
 from inferry.server.clock import SteadyClock
@@ -69,7 +69,7 @@ class Gateway:
         self._config = config
         self._public_url = public_url
         self._clock = clock or SteadyClock(_tell_of_step)
-        _make_data_dir(config.data_dir)
+        make_data_dir(config.data_dir)
         secret, keys = load_keys(config)
         signer = CallbackSigner(derive_key(secret, "callback"), public_url)
         verifier = new_verifier(config, keys, self._clock.wall)
@@ -87,6 +87,16 @@ class Gateway:
         self._dispatcher = new_dispatcher(
             config, self._clock, self._memory, self._cases, self._outbound, signer
         )
+        self._webhooks = new_webhooks(
+            config=config,
+            public_url=public_url,
+            secret=secret,
+            clock=self._clock,
+            store=self._store,
+            committer=self._committer,
+            memory=self._memory,
+            cases=self._cases,
+        )
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
         servicers = Servicers(
@@ -96,6 +106,7 @@ class Gateway:
             new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
             new_metrics_servicer(self._clock, self._store, self._memory),
             StatsServicer(self._cases.figures, self._store, self._clock),
+            self._webhooks.servicer,
         )
         maker = new_token_maker(config, secret, self._clock.wall)
         doors = Doors(self._cases.codes, maker, public_url)
@@ -119,6 +130,7 @@ class Gateway:
             outbound=self._outbound,
             say_ready=self._rpc.say_ready,
         )
+        self._loops += self._webhooks.loops
         self._last_waits = LastWaits(
             self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock
         )
@@ -135,6 +147,7 @@ class Gateway:
         self.grpc_address = await self._rpc.bind()
         await self._store.open()
         await self._outbound.start()
+        await self._webhooks.courier.start()
         await take_up_time(self._store, self._clock)
         memory, cases = self._memory, self._cases
         self._replicas = new_replicas(
@@ -201,6 +214,7 @@ class Gateway:
         await self._committer.drain()
         await self._outbound.close()
         await self._memory.telemetry.close()
+        await self._webhooks.courier.close()
         await self._store.close()
         if self._started:
             _log.info("gateway stopped")
@@ -231,13 +245,6 @@ class Gateway:
         self._workers.crew.adopt(running)
         ledger.open(carrier)
         await stop_again(store, ledger, self._clock.now_ms() - self._config.cancel_grace_ms)
-
-
-def _make_data_dir(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from None
 
 
 def _tell_of_step(by_ms: int, ahead_ms: int) -> None:

@@ -17,6 +17,7 @@ from inferry.server.config.servers import ServerSettings
 from inferry.server.config.store import StoreSettings
 from inferry.server.config.tasks import TaskSettings
 from inferry.server.config.telemetry import TelemetrySettings
+from inferry.server.config.webhooks import WebhookSettings
 from inferry.server.config.workers import WorkerSettings
 from inferry.wire.hosts import is_everywhere
 
@@ -26,6 +27,7 @@ class Config(
     TelemetrySettings,
     ProcessSettings,
     LimitSettings,
+    WebhookSettings,
     WorkerSettings,
     ServerSettings,
     TaskSettings,

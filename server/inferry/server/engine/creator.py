@@ -12,6 +12,7 @@ from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.tracing import traced
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import Insert, Replayed, RequestKey
+from inferry.server.task.hook import Hook
 from inferry.server.task.inputs import Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskRecord, TaskSpec
@@ -31,6 +32,8 @@ class NewTask(NamedTuple):
     not_before_ms: int = 0
     #: What the creator named the request; the same again adds nothing.
     key: RequestKey | None = None
+    #: The task's own webhook.
+    hook: Hook | None = None
 
 
 class Creator:
@@ -76,11 +79,11 @@ class Creator:
         room = self._ledger.room
         server_id = self._allocator.free_server(record, spec.created_ms)
         if server_id is None:
-            operation = Insert(record, new.payload, (created,), new.key, room)
+            operation = Insert(record, new.payload, (created,), new.key, room, hook=new.hook)
             settle: Settle = self._ledger.created_waiting
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
-            operation = Insert(record, new.payload, (created,), new.key, room, claim)
+            operation = Insert(record, new.payload, (created,), new.key, room, claim, new.hook)
             self._ledger.take_slot(claim.record)
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload

@@ -16,6 +16,8 @@ from inferry.v1 import (
     stats_service_pb2_grpc,
     task_service_pb2,
     task_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
     worker_service_pb2,
     worker_service_pb2_grpc,
 )
@@ -28,6 +30,7 @@ _FILES = (
     access_service_pb2,
     metrics_service_pb2,
     stats_service_pb2,
+    webhook_service_pb2,
 )
 #: Their full names.
 SERVICES = tuple(
@@ -44,6 +47,7 @@ class Servicers(NamedTuple):
     workers: worker_service_pb2_grpc.WorkerServiceServicer
     metrics: MetricsServicer
     stats: stats_service_pb2_grpc.StatsServiceServicer
+    webhooks: webhook_service_pb2_grpc.WebhookServiceServicer
 
     def add_to(self, server: Any, access: access_service_pb2_grpc.AccessServiceServicer) -> None:
         """Has a server, or a channel in this process, answer by them."""
@@ -53,4 +57,5 @@ class Servicers(NamedTuple):
         worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(self.workers, server)
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(self.metrics, server)
         stats_service_pb2_grpc.add_StatsServiceServicer_to_server(self.stats, server)
+        webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server(self.webhooks, server)
         access_service_pb2_grpc.add_AccessServiceServicer_to_server(access, server)

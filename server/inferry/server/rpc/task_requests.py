@@ -9,7 +9,9 @@ import orjson
 from inferry.server.config import Config
 from inferry.server.engine.creator import NewTask
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
+from inferry.server.rpc.task_webhooks import own_hook
 from inferry.server.store.operations import RequestKey
+from inferry.server.task.hook import Hook
 from inferry.server.task.ids import new_task_id
 from inferry.server.task.record import NO_LABELS, TaskSpec
 from inferry.server.telemetry.trace import NO_TRACE, Trace
@@ -69,9 +71,12 @@ def new_task(
         **said,
         **trace(task_id)._asdict(),
     )
+    hook = own_hook(request.webhook, spec, config) if request.HasField("webhook") else None
+    if hook is not None:
+        spec = spec._replace(webhook_events=int(hook.events))
     payload = _payload(request, config)
-    key = _key(request, spec, usual, payload) if request.request_id else None
-    return NewTask(spec, payload, _not_before(request, now_ms), key)
+    key = _key(request, spec, usual, payload, hook) if request.request_id else None
+    return NewTask(spec, payload, _not_before(request, now_ms), key, hook)
 
 
 def _payload(request: task_service_pb2.CreateTaskRequest, config: Config) -> bytes:
@@ -101,6 +106,7 @@ def _defaults(config: Config, *, asynchronous: bool) -> Mapping[str, int]:
         "total_timeout_ms": config.total_timeout_ms,
         "result_ttl_ms": 0,
         "max_attempts": config.max_attempts,
+        "webhook_events": 0,
     }
 
 
@@ -109,6 +115,7 @@ def _key(
     spec: TaskSpec,
     usual: Mapping[str, int],
     payload: bytes,
+    hook: Hook | None,
 ) -> RequestKey:
     """Names a request by what it asks for: a default that is spelled out makes no other request.
 
@@ -119,7 +126,8 @@ def _key(
     wanted = spec._replace(id="", created_ms=0, traceparent="", tracestate="")._asdict()
     asked = [(name, value) for name, value in wanted.items() if usual.get(name) != value]
     start = request.delay_ms, request.not_before.seconds, request.not_before.nanos
-    asked_text = repr((asked, start, canonical(payload)))
+    told = () if hook is None else (hook.url, hook.secrets)
+    asked_text = repr((asked, start, canonical(payload), *told))
     digest = blake2b(asked_text.encode(), digest_size=16).digest()
     return RequestKey(request.request_id, digest, spec.created_ms + DAY_MS)
 

@@ -15,6 +15,7 @@ from inferry.server.queue.flow import Key
 from inferry.server.store.figures import Figures
 from inferry.server.store.operations import Epoch, Logged, Operation, Result
 from inferry.server.store.shared import Shared
+from inferry.server.store.webhooks import HookReads
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, Status, TaskRecord
 
@@ -57,7 +58,7 @@ class LineRead(NamedTuple):
     limit: int
 
 
-class Store(Figures, Protocol):
+class Store(Figures, HookReads, Protocol):
     """A durable home for tasks, events and servers."""
 
     #: Is told what each commit logged: once it is on disk, and before ``commit`` returns.

@@ -8,6 +8,8 @@ from inferry.server.access.codes import KeptCode
 from inferry.server.errors import InferryError
 from inferry.server.figures.cell import Cell, Key
 from inferry.server.fleet.record import ServerRecord
+from inferry.server.store.webhooks import HookOperation
+from inferry.server.task.hook import Claim, DeliveryState, Hook
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
@@ -77,6 +79,8 @@ class Insert(NamedTuple):
     room: RoomFor | None = None
     #: What a claim makes of ``record``.
     claimed: Transition | None = None
+    #: The task's own webhook.
+    hook: Hook | None = None
 
 
 class Change(NamedTuple):
@@ -227,6 +231,7 @@ Operation = (
     | AddFigures
     | PutCode
     | TakeCode
+    | HookOperation
 )
 
 
@@ -251,6 +256,9 @@ Result = (
     | list[Claimed]
     | ServerRecord
     | KeptCode
+    | Hook
+    | tuple[Claim, ...]
+    | DeliveryState
     | int
     | InferryError
     | None

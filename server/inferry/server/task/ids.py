@@ -54,6 +54,11 @@ def new_server_id() -> str:
     return f"srv_{new_ulid()}"
 
 
+def new_hook_id() -> str:
+    """Makes a webhook's id."""
+    return f"whk_{new_ulid()}"
+
+
 def new_ulid() -> str:
     """Makes a ULID of this time."""
     return _ulids.new(time.time_ns() // 1_000_000)

@@ -106,6 +106,8 @@ class TaskSpec(NamedTuple):
     traceparent: str = ""
     #: What goes with that.
     tracestate: str = ""
+    #: What a webhook of its own hears of, see ``hook.HookEvent``; 0 without one.
+    webhook_events: int = 0
 
 
 class TaskRecord(NamedTuple):

@@ -6,8 +6,10 @@ from itertools import product
 
 from inferry.server.store import POSITION_BITS, Store, Vector
 from inferry.server.store.operations import Logged, Purge
+from inferry.server.store.webhooks import PutHook
 from inferry.server.task.inputs import Cancel
-from tests.server.store.samples import NOW, change, do, waiting
+from tests.server.store.promises.webhooks import HOOK, claimed, everybody, settle
+from tests.server.store.samples import NOW, change, dispatched, do, waiting
 
 #: Opens the store once more; the start before must have ended.
 Starts = Callable[[], AbstractAsyncContextManager[Store]]
@@ -96,3 +98,17 @@ class EpochConformance:
             whole: tuple[Vector, ...] = ({second: 2}, {first: 2, second: 2})
             for vector in whole:
                 assert places_of(await store.logged(vector, 10)) == [(second, 3)]
+
+    async def test_what_was_claimed_when_a_start_ended_is_claimed_by_the_next(
+        self, starts: Starts
+    ) -> None:
+        async with starts() as store:
+            everybody(store, "whk_1")
+            await do(store, PutHook(HOOK, 10), dispatched("task_1"), change("task_1", Cancel()))
+            (claim,) = await claimed(store)
+            assert await claimed(store) == []
+        async with starts() as store:
+            assert await claimed(store) == [claim]
+            await do(store, settle(claim))
+        async with starts() as store:
+            assert await claimed(store) == []

@@ -7,8 +7,10 @@ from random import Random
 
 from inferry.server.store import Store, Vector
 from inferry.server.store.operations import Logged, Purge
-from inferry.server.task.inputs import Cancel, Progress
+from inferry.server.store.webhooks import DropHook, PutHook
+from inferry.server.task.inputs import Accept, Cancel, Progress
 from tests.server.store.promises.epochs import places_of
+from tests.server.store.promises.webhooks import HOOK, claimed, everybody, settle
 from tests.server.store.samples import NOW, change, dispatched, do, waiting
 
 #: Tasks that all of them change, and how often each of them does.
@@ -144,3 +146,83 @@ class ReplicaConformance:
         ]
         heads = await first.heads()
         assert [heads[number] for number in numbers[:2]] == [2, 2]
+
+    async def test_a_webhook_hears_of_what_any_replica_commits_once_it_is_there(
+        self, replicas: Sequence[Store]
+    ) -> None:
+        told = [everybody(store) for store in replicas]
+        await do(replicas[0], PutHook(HOOK, 10))
+        await do(replicas[0], dispatched("task_1"))
+        for store, heard in zip(replicas, told, strict=True):
+            await do(store, change("task_1", Progress(1.0)))
+            assert heard.known == [HOOK]
+        await do(replicas[2], DropHook("whk_1", None, NOW))
+        for store, heard in zip(replicas, told, strict=True):
+            await do(store, change("task_1", Progress(1.0)))
+            assert heard.known == []
+
+    async def test_each_delivery_is_claimed_by_one_replica(self, replicas: Sequence[Store]) -> None:
+        for store in replicas:
+            everybody(store, "whk_1")
+        await do(replicas[0], PutHook(HOOK, 10))
+        names = [f"task_{number}" for number in range(60)]
+        await do(replicas[0], *map(dispatched, names))
+        await do(replicas[1], *(change(name, Cancel()) for name in names))
+        pages = await asyncio.gather(
+            *(claimed(store, **{"example.com": 7}) for store in replicas for _ in range(4))
+        )
+        taken = [claim.key.task_id for page in pages for claim in page]
+        assert sorted(taken) == sorted(names)
+
+    async def test_what_waits_keeps_its_order_while_it_is_settled_and_added_to(
+        self, replicas: Sequence[Store]
+    ) -> None:
+        for store in replicas:
+            everybody(store, "whk_1")
+        await do(replicas[0], PutHook(HOOK, 10))
+        names = [f"task_{number}" for number in range(TASKS)]
+        await do(replicas[0], *map(dispatched, names))
+        sent: list[tuple[str, int]] = []
+        done = asyncio.Event()
+
+        async def work(store: Store) -> None:
+            random = Random(store.epoch.number)
+            for _ in range(ROUNDS):
+                kind = Accept() if random.random() < 0.5 else Progress(1.0)
+                await do(store, change(random.choice(names), kind))
+
+        async def send(store: Store) -> None:
+            while True:
+                last = done.is_set()
+                claims = await claimed(store)
+                sent.extend((claim.key.task_id, claim.key.seq) for claim in claims)
+                await do(store, *map(settle, claims))
+                if last and not claims and not await store.due_hosts("", 1):
+                    return
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for store in replicas[:2]:
+                group.create_task(send(store))
+            await asyncio.gather(*map(work, replicas))
+            await do(replicas[2], *(change(name, Cancel()) for name in names))
+            done.set()
+        for name in names:
+            seqs = [seq for task_id, seq in sent if task_id == name]
+            assert seqs == sorted({*seqs})
+            record = await replicas[0].task(name)
+            assert record is not None
+            assert seqs[-1] == record.seq
+            told = await replicas[0].deliveries(name, None, 1_000)
+            assert {one.state.name for one in told} == {"DELIVERED"}
+
+    async def test_what_a_replica_had_claimed_is_sent_by_another_once_it_is_gone(
+        self, replicas: Sequence[Store]
+    ) -> None:
+        everybody(replicas[0], "whk_1")
+        await do(replicas[0], PutHook(HOOK, 10), dispatched("task_1"))
+        await do(replicas[0], change("task_1", Cancel()))
+        (claim,) = await claimed(replicas[0])
+        assert await claimed(replicas[1]) == []
+        await replicas[0].close()
+        assert await claimed(replicas[1]) == [claim]

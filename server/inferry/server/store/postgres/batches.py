@@ -37,12 +37,14 @@ from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connectio
 from inferry.server.store.postgres.decide import Decisions
 from inferry.server.store.postgres.draft import Draft
 from inferry.server.store.postgres.figures import add_figures
+from inferry.server.store.postgres.hooks import Telling, write_hooks
 from inferry.server.store.postgres.locks import Barred, BarredError, lock
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.rooms import NearLimitError, QueueState, Rooms, read_queue
 from inferry.server.store.postgres.servers import write_pause, write_server
 from inferry.server.store.postgres.sweeps import sweep
 from inferry.server.store.postgres.writes import write
+from inferry.server.store.webhooks import HookOperation, Notify
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +64,10 @@ class Batch:
     registry: bool = False
     #: The latest time of anything that it wrote.
     latest_ms: int = 0
+    #: What webhooks are to be told; written last.
+    telling: Telling = field(default_factory=Telling)
+    #: Whether anything may be sent to webhooks now.
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Own:
 
     journal: Journal
     rooms: Rooms
+    notices: Notify
     #: Tasks that strangers were found to keep locked.
     barred: Barred = field(default_factory=Barred)
 
@@ -90,8 +97,11 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
     """
     batch = Batch()
     gathered: list[Operation] = []
+    on_hooks = [one for one in operations if isinstance(one, HookOperation)]
     try:
         for operation in operations:
+            if isinstance(operation, HookOperation):
+                continue
             if isinstance(operation, Apart):
                 await _round(db, own, gathered, batch)
                 gathered = []
@@ -101,6 +111,7 @@ async def run(db: Connection, own: Own, operations: Sequence[Operation]) -> Batc
                 gathered.append(operation)
         await _round(db, own, gathered, batch)
         own.rooms.confirm()
+        await _tell(db, own, operations, on_hooks, batch)
     except Exception as error:
         if _is_broken(error):
             raise BrokenOperationError from error
@@ -131,9 +142,29 @@ async def run_apart(db: Connection, own: Own, operations: Sequence[Operation]) -
             whole.results += one.results
             whole.changed = whole.changed or one.changed
             whole.registry = whole.registry or one.registry
+            whole.told = whole.told or one.told
             whole.latest_ms = max(whole.latest_ms, one.latest_ms)
         await db.execute("RELEASE apart")
     return whole
+
+
+async def _tell(
+    db: Connection,
+    own: Own,
+    operations: Sequence[Operation],
+    on_hooks: Sequence[HookOperation],
+    batch: Batch,
+) -> None:
+    """Does what there is to do about webhooks, and puts all results in order."""
+    telling = batch.telling
+    if not (on_hooks or telling.hooks or telling.notices):
+        return
+    done = iter(await write_hooks(db, telling, on_hooks, own.journal.epoch.number))
+    others = iter(batch.results)
+    batch.results = [
+        next(done) if isinstance(one, HookOperation) else next(others) for one in operations
+    ]
+    batch.told = batch.changed = True
 
 
 async def _do_apart(
@@ -164,7 +195,7 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
         await lock(db, draft, operations, own.barred)
         replica, written_here = own.journal.epoch.number, own.rooms.written
         state = await read_queue(db, draft, operations, replica, written_here)
-    decisions = Decisions(draft, own.journal, state, own.rooms)
+    decisions = Decisions(draft, own.journal, state, own.rooms, own.notices)
     for place, operation in enumerate(operations):
         batch.results.append(written[place] if place in written else _decide(decisions, operation))
     if draft.events:
@@ -173,6 +204,8 @@ async def _round(db: Connection, own: Own, operations: Sequence[Operation], batc
         await write(db, draft, [*changed])
         own.rooms.written += state.changed.total()
         batch.changed = True
+        batch.telling.hooks += draft.telling.hooks
+        batch.telling.notices += draft.telling.notices
         batch.latest_ms = max(batch.latest_ms, draft.latest_ms)
 
 

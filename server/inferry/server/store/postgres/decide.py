@@ -21,6 +21,7 @@ from inferry.server.store.operations import (
 )
 from inferry.server.store.postgres.draft import Draft, Ended, Held, KeptKey, Logging
 from inferry.server.store.postgres.rooms import QueueState, Rooms
+from inferry.server.store.webhooks import Notify
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -37,9 +38,18 @@ class Decisions:
         journal: Hands out the events' positions.
         state: What waits, and what is paused.
         rooms: Tells whether more may wait.
+        notices: Tells what is to be told of it.
     """
 
-    def __init__(self, draft: Draft, journal: Journal, state: QueueState, rooms: Rooms) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        journal: Journal,
+        state: QueueState,
+        rooms: Rooms,
+        notices: Notify,
+    ) -> None:
+        self._notices = notices
         self._draft = draft
         self._journal = journal
         self._state = state
@@ -72,6 +82,8 @@ class Decisions:
             draft.keys[kept[:2]] = kept
         for event in events:
             self._log(held, event, None)
+        if operation.hook is not None:
+            draft.telling.hooks.append(operation.hook)
         self._note_time(record.updated_ms)
         return record
 
@@ -131,6 +143,7 @@ class Decisions:
             self._rooms.admit(self._state, record, room)
         elif held.record.waiting and not record.waiting:
             self._state.count(held.record, -1)
+        draft.telling.notices += self._notices(held.record, transition)
         held.record = record
         self._log(held, transition.event, transition.outcome)
         if transition.closed is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inferry.server.errors import PurgedError, TaskNotFoundError, UnavailableError
+from inferry.server.store.postgres.hooks import Telling
 from inferry.server.store.rows import Row
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
@@ -92,6 +93,8 @@ class Draft:
     events: list[Logging] = field(default_factory=list)
     attempts: list[tuple[Held, Attempt]] = field(default_factory=list)
     ended: dict[str, Ended] = field(default_factory=dict)
+    #: What webhooks are told.
+    telling: Telling = field(default_factory=Telling)
     #: The latest time of anything in it.
     latest_ms: int = 0
 

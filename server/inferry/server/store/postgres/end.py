@@ -32,7 +32,7 @@ _OWN = load_queries(
     "transfer.sql",
 )
 #: The other store has whole numbers for them.
-_TRUTHS = {"asynchronous", "idempotent", "draining", "private_allowed"}
+_TRUTHS = {"asynchronous", "idempotent", "draining", "private_allowed", "ed25519", "own"}
 #: Kept by other stores alone.
 _PASSED_OVER = "horizon"
 #: A statement over all rows may take long.

@@ -7,7 +7,7 @@ from typing import Any
 
 from inferry.server.access.codes import KeptCode
 from inferry.server.figures.cell import CELL
-from inferry.server.store import POSITION_BITS, rows
+from inferry.server.store import POSITION_BITS, hook_rows, outbox, rows
 from inferry.server.store.postgres.words import write_words
 from inferry.server.store.queries import load_queries
 
@@ -29,16 +29,20 @@ ATTEMPTS_GIVEN = ("task_number", *rows.ATTEMPT)
 COUNTS_GIVEN = ("tenant", "type", "number", "tasks")
 FIGURES_GIVEN = ("step_s", "type", "at_s", "number", *CELL)
 LINES_GIVEN = ("route", "tenant", "priority", "queued_ms", "id", "size")
+DELIVERY_KEY = ("task_id", "webhook_id", "seq")
+CHANGED_ENTRY = (*DELIVERY_KEY, *outbox.ENTRY_CHANGES)
 OUTCOMES_GIVEN = ("task_number", "result", "details", "late_result")
 
 #: Filled in when it is asked.
 _LATER = (
-    *("session", "locks", "number", "head", "commits", "waiting", "latest_ms", "filters", "page"),
+    *("session", "locks", "number", "webhooks", "head", "commits", "waiting", "latest_ms"),
+    *("filters", "page"),
 )
 
 #: All other columns are whole numbers.
 _TYPES = {
     "asynchronous": "boolean",
+    "attempts": "bytea",
     "body": "bytea",
     "code": "text",
     "details": "bytea",
@@ -69,6 +73,7 @@ _TYPES = {
     "type": "text",
     "value": "text",
     "waits": "bytea",
+    "webhook_id": "text",
 }
 
 
@@ -165,3 +170,25 @@ _PARTS = {
 
 #: Each query of ``queries.sql`` by its name.
 QUERIES = load_queries(FOLDER, _PARTS)
+
+#: Each query of ``webhooks.sql``.
+HOOK_QUERIES = load_queries(
+    FOLDER,
+    {
+        "hook": ", ".join(hook_rows.HOOK),
+        "webhooks_hook": _of("webhooks", hook_rows.HOOK),
+        "hook_marks": ", ".join(f"${number}" for number in range(1, len(hook_rows.HOOK) + 1)),
+        "set_hook": ", ".join(f"{column} = excluded.{column}" for column in hook_rows.HOOK[1:]),
+        "delivery": ", ".join(hook_rows.DELIVERY),
+        "deliveries_entry": _of("deliveries", outbox.ENTRY),
+        "new_entry": ", ".join(outbox.NEW_ENTRY),
+        "given_new_entry": _of("given", outbox.NEW_ENTRY),
+        "new_entries": _unnest(outbox.NEW_ENTRY),
+        "changed_entry": ", ".join(CHANGED_ENTRY),
+        "changed_entries": _unnest(CHANGED_ENTRY),
+        "set_entry": _set(outbox.ENTRY_CHANGES),
+        "keys": _unnest(DELIVERY_KEY),
+        "keys_behind": _unnest(DELIVERY_KEY, 2),
+    },
+    "webhooks.sql",
+)

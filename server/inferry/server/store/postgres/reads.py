@@ -15,10 +15,10 @@ from inferry.server.store.postgres.connections import (
     place_of,
 )
 from inferry.server.store.postgres.figures import PostgresFigureReads, logged_of
+from inferry.server.store.postgres.hook_reads import PostgresHookReads
 from inferry.server.store.postgres.lists import list_query
 from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
-from inferry.server.store.postgres.queue_reads import PostgresQueueReads
 from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
@@ -27,7 +27,7 @@ from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 _MISSED, _POSITION = 0, 1
 
 
-class PostgresReads(PostgresQueueReads, PostgresFigureReads):
+class PostgresReads(PostgresHookReads, PostgresFigureReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does.
 
     Args:
@@ -35,6 +35,7 @@ class PostgresReads(PostgresQueueReads, PostgresFigureReads):
     """
 
     def __init__(self, options: PostgresOptions) -> None:
+        super().__init__()
         self._options = options
         self._place = place_of(options.url)
         self._pool: Pool | None = None

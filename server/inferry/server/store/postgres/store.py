@@ -12,6 +12,7 @@ from random import Random
 import asyncpg
 
 from inferry.server.store import Listener, StoreError
+from inferry.server.store.hook_rows import hook_of
 from inferry.server.store.journal import Journal
 from inferry.server.store.migrations import load_migrations
 from inferry.server.store.operations import Epoch, Operation, Result
@@ -26,11 +27,11 @@ from inferry.server.store.postgres.batches import (
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, new_pool
 from inferry.server.store.postgres.locks import BarredError
 from inferry.server.store.postgres.options import PostgresOptions
-from inferry.server.store.postgres.queries import FOLDER
+from inferry.server.store.postgres.queries import FOLDER, HOOK_QUERIES
 from inferry.server.store.postgres.reads import PostgresReads
 from inferry.server.store.postgres.rooms import NearLimitError, Rooms
 from inferry.server.store.postgres.shared import PostgresShared
-from inferry.server.store.postgres.writer import AwayError, Writer
+from inferry.server.store.postgres.writer import AwayError, BehindError, Writer
 from inferry.server.store.unbroken import to_its_end
 
 _MIGRATIONS = load_migrations(FOLDER)
@@ -78,9 +79,10 @@ class PostgresStore(PostgresReads):
             raise StoreError(f"cannot open the store {self._place}: {_why(error)}") from error
         self.epoch = self._writer.epoch
         self.shared.number = self.epoch.number
-        self._own = Own(Journal(self.epoch), Rooms())
+        self._own = Own(Journal(self.epoch), Rooms(), self._notices)
         self._pool = await new_pool(self._options, "inferry")
         self._closing.clear()
+        await self._know_hooks()
         self._failure = ""
 
     async def close(self) -> None:
@@ -114,6 +116,8 @@ class PostgresStore(PostgresReads):
             logged = self._own.journal.seal()
             self.listener(logged)
             self.shared.note(logged=bool(logged), servers=batch.registry)
+            if batch.told:
+                self.addressees.wake()
             return batch.results
 
     async def _write(self, operations: Sequence[Operation]) -> Batch:
@@ -150,9 +154,19 @@ class PostgresStore(PostgresReads):
         own = self._own
         locks = own.rooms.locks_for(operations)
         hurry = bool(own.barred) or asyncio.get_running_loop().time() < self._hurry_until_s
-        return await self._writer.transact(
-            lambda db: how(db, own, operations), own, locks, hurry=hurry
-        )
+        while True:
+            try:
+                return await self._writer.transact(
+                    lambda db: how(db, own, operations), own, locks, hurry=hurry
+                )
+            except BehindError:
+                await self._know_hooks()
+
+    async def _know_hooks(self) -> None:
+        rows = await self._rows(HOOK_QUERIES["known_webhooks"])
+        hooks = [hook_of(row[1:]) for row in rows if row[1] is not None]
+        self.addressees.know(hooks)
+        self._writer.hooks_known = rows[0][0]
 
     async def _come_back(self, away: AwayError, *, again: bool) -> Batch | None:
         """Connects anew; returns the batch that was on its way, if it is there."""

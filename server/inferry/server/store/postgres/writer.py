@@ -51,6 +51,10 @@ class AwayError(Exception):
         self.sent = sent
 
 
+class BehindError(Exception):
+    """Webhooks were changed: they have to be read before anything is decided."""
+
+
 class Writer:
     """Writes in the name of one replica.
 
@@ -69,6 +73,8 @@ class Writer:
         self._begun = False
         #: Commits that are known to be there.
         self._commits = 0
+        #: How often webhooks were changed, as far as they are known.
+        self.hooks_known = 0
         session = "".join(
             f"SET LOCAL {name} = {value}; " for name, value in session_settings(options).items()
         )
@@ -119,6 +125,7 @@ class Writer:
 
         Raises:
             AwayError: The connection was lost.
+            BehindError: ``hooks_known`` is not what it should be.
             StoreError: Another replica took over.
             Exception: The work broke; nothing of it is there.
         """
@@ -185,16 +192,22 @@ class Writer:
         return StoreError(why)
 
     async def _begin(self, db: Connection, locks: str, *, hurry: bool) -> None:
-        given = {"session": self._session, "locks": locks, "number": self.epoch.number}
+        given = {
+            "session": self._session,
+            "locks": locks,
+            "number": self.epoch.number,
+            "webhooks": self.hooks_known,
+        }
         begin = QUERIES["begin_in_a_hurry" if hurry else "begin"].format(**given)
         try:
-            alive = await db.execute(begin) == "SELECT 1"
+            up_to_date = await db.execute(begin) == "SELECT 1"
         except asyncpg.LockNotAvailableError as error:
             # Without its own row a replica can write nothing, as if the database were away.
             raise AwayError from error
-        if not alive:
+        if not up_to_date:
+            alive = await fetch(db, QUERIES["alive"], self.epoch.number)
             await db.execute("ROLLBACK")
-            raise self._lose(_TAKEN_OVER)
+            raise BehindError if alive else self._lose(_TAKEN_OVER)
 
     async def _finish(self, db: Connection, batch: Batch, own: Own) -> None:
         finish = QUERIES["finish"].format(

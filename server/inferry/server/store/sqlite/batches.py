@@ -9,6 +9,7 @@ from inferry.server.errors import InferryError
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import Operation, Result
 from inferry.server.store.sqlite.writes import SqliteWrites
+from inferry.server.store.webhooks import Notify
 
 _log = structlog.get_logger(__name__)
 
@@ -20,10 +21,12 @@ class BrokenOperationError(Exception):
 class SqliteBatches:
     """Runs one batch after the other on a connection."""
 
-    def __init__(self, db: apsw.Connection, journal: Journal) -> None:
+    def __init__(self, db: apsw.Connection, journal: Journal, notices: Notify) -> None:
         self._db = db
         self._journal = journal
-        self._writes = SqliteWrites(db, journal)
+        self._writes = SqliteWrites(db, journal, notices)
+        #: What the transaction did to webhooks.
+        self.hooks = self._writes.hooks
         self._data_version: object = None
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:

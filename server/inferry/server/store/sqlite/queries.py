@@ -5,7 +5,7 @@ from importlib.resources.abc import Traversable
 
 from inferry.server.access.codes import KeptCode
 from inferry.server.figures.cell import CELL
-from inferry.server.store import POSITION_BITS, rows
+from inferry.server.store import POSITION_BITS, hook_rows, outbox, rows
 from inferry.server.store.queries import load_queries
 
 FOLDER: Traversable = files("inferry.server") / "store" / "sqlite" / "sql"
@@ -40,3 +40,18 @@ _PARTS = {
 
 #: Each query of ``queries.sql`` by its name.
 QUERIES = load_queries(FOLDER, _PARTS)
+
+#: Each query of ``webhooks.sql``.
+HOOK_QUERIES = load_queries(
+    FOLDER,
+    {
+        "hook": ", ".join(hook_rows.HOOK),
+        "hook_marks": ", ".join("?" * len(hook_rows.HOOK)),
+        "delivery": ", ".join(hook_rows.DELIVERY),
+        "entry": ", ".join(outbox.ENTRY),
+        "entry_changes": ", ".join(f"{column} = ?" for column in outbox.ENTRY_CHANGES),
+        "new_entry": ", ".join(outbox.NEW_ENTRY),
+        "new_entry_marks": ", ".join("?" * len(outbox.NEW_ENTRY)),
+    },
+    "webhooks.sql",
+)

@@ -16,8 +16,8 @@ from inferry.server.store import POSITION_BITS, StoreError, TaskFilter, Vector
 from inferry.server.store.operations import Epoch, Logged
 from inferry.server.store.rows import Row, attempt_of, event_of, server_of, task_of
 from inferry.server.store.sqlite.figures import SqliteFigureReads, logged_of
+from inferry.server.store.sqlite.hook_reads import SqliteHookReads
 from inferry.server.store.sqlite.queries import QUERIES
-from inferry.server.store.sqlite.queue_reads import SqliteQueueReads
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import Attempt, Event, Outcome, TaskRecord
 
@@ -33,12 +33,13 @@ _HAS_LABEL = (
 _LAST = 2**63 - 1
 
 
-class SqliteReads(SqliteQueueReads, SqliteFigureReads):
+class SqliteReads(SqliteHookReads, SqliteFigureReads):
     """The half of ``Store`` that reads; ``Store`` says what each call does."""
 
     epoch: Epoch
 
     def __init__(self) -> None:
+        super().__init__()
         #: The one cursor of all statements: making one costs as much as a small statement.
         self._reading: apsw.Cursor | None = None
 

@@ -47,9 +47,9 @@ from inferry.server.store.sqlite.queries import FOLDER, QUERIES
 from inferry.server.store.sqlite.reads import SqliteReads
 from inferry.server.store.sqlite.thread import WriterThread
 from inferry.server.store.unbroken import to_its_end
+from inferry.server.store.webhooks import ForgetDeliveries
 
 _Run: TypeAlias = Callable[[Sequence[Operation]], list[Result]]
-
 _MEMORY = ":memory:"
 _MIGRATIONS = load_migrations(FOLDER)
 #: A commit that takes less is quick.
@@ -96,6 +96,7 @@ class SqliteStore(SqliteReads):
             self._disconnect()
             raise StoreError(f"cannot open the store {self._path}: {error}") from error
         self._failure = ""
+        self.addressees.know(await self.hooks(None))
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -126,6 +127,7 @@ class SqliteStore(SqliteReads):
                     raise StoreError(f"cannot write to the store {self._path}: {error}") from error
                 raise
             self.listener(self._journal.seal())
+            await self._pass_on(self._batches.hooks)
             if self._log_pages >= _LOG_PAGES:
                 await self._write_back()
             return results
@@ -146,8 +148,8 @@ class SqliteStore(SqliteReads):
             return await self._run(self._batches.run_apart, operations)
 
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
-        if any(isinstance(operation, Purge) for operation in operations):
-            # Old rows may have to come from the disk: the loop does not wait for them.
+        # Old rows may have to come from the disk: the loop does not wait for them.
+        if any(isinstance(one, Purge | ForgetDeliveries) for one in operations):
             return await self._thread.run(lambda: self._commit_now(run(operations)))
         results = run(operations)
         if len(operations) == 1 and self._took_s < _QUICK_S:
@@ -231,7 +233,7 @@ class SqliteStore(SqliteReads):
 
     def _use(self, db: apsw.Connection) -> None:
         self._db = db
-        self._batches = SqliteBatches(db, self._journal)
+        self._batches = SqliteBatches(db, self._journal, self._notices)
         db.set_wal_hook(self._measure_log)
 
     def _measure_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:

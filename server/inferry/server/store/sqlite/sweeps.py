@@ -22,6 +22,7 @@ _PURGE = tuple(
         "note_purged",
         "purge_events",
         "purge_attempts",
+        "purge_webhooks",
         "purge_tasks",
     )
 )

@@ -41,11 +41,13 @@ from inferry.server.store.rows import (
 )
 from inferry.server.store.sqlite.codes import write_code
 from inferry.server.store.sqlite.figures import add_figures
+from inferry.server.store.sqlite.hooks import HookWrites
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
 from inferry.server.store.sqlite.sweeps import postpone, purge
 from inferry.server.store.sqlite.task_rows import TaskRows
 from inferry.server.store.sqlite.waiting_counts import WaitingCounts
+from inferry.server.store.webhooks import Notify
 from inferry.server.task.record import Event, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 
@@ -64,13 +66,15 @@ _TIME_STEP_MS = 1_000
 class SqliteWrites:
     """Does operations, one by one, inside a transaction."""
 
-    def __init__(self, db: apsw.Connection, journal: Journal) -> None:
+    def __init__(self, db: apsw.Connection, journal: Journal, notices: Notify) -> None:
         self._db = db
         self._journal = journal
+        self._notices = notices
         # One cursor for all statements: making one costs as much as a small statement.
         self._cursor = db.cursor()
         self._rows = TaskRows(self._cursor)
         self._waiting = WaitingCounts(self._cursor)
+        self.hooks = HookWrites(self._cursor, journal.epoch.number)
         #: The paused types; None before they are read.
         self._paused: set[str] | None = None
         #: The latest time that was kept.
@@ -113,6 +117,8 @@ class SqliteWrites:
                 return write_code(self._cursor, operation)
             case AddFigures():
                 return add_figures(self._cursor, operation, self._journal.epoch.number)
+            case _:
+                return self.hooks.do(operation)
         return None
 
     def finish(self) -> None:
@@ -149,6 +155,8 @@ class SqliteWrites:
                 execute(_INSERT_LABEL, (number, label, value, record.spec.tenant))
         for event in events:
             self._log(number, event, record, None)
+        if operation.hook is not None:
+            self.hooks.add(operation.hook)
         self._rows.remember(number, record)
         self._note_time(record.updated_ms)
         return record
@@ -190,6 +198,9 @@ class SqliteWrites:
             self._cursor.execute(_INSERT_ATTEMPT, (number, *attempt_row(transition.closed)))
         if transition.outcome is not None:
             self._keep(number, transition.outcome)
+        notices = self._notices(before, transition)
+        if notices:
+            self.hooks.tell(notices)
         self._note_time(after.updated_ms)
 
     def _note_time(self, at_ms: int) -> None:

@@ -7,6 +7,7 @@ for JSON. Tables come in the order of their keys, which is the same in every sto
 from typing import NamedTuple
 
 from inferry.server.figures.cell import CELL, Key
+from inferry.server.store.hook_rows import DELIVERY_ROW, HOOK
 from inferry.server.store.rows import ATTEMPT, EVENT, SERVER, TASK
 
 #: Rows that are written in one transaction, at most.
@@ -65,6 +66,9 @@ TABLES = (
     # What happened to tasks, and of each start how many events were counted.
     Table("figures", (*Key._fields, "number", *CELL), (*Key._fields, "number")),
     Table("counted", ("number", "n"), ("number",)),
+    Table("webhooks", HOOK, ("id",)),
+    # As the source left them: whatever it had claimed is claimed anew.
+    Table("deliveries", DELIVERY_ROW, ("task_id", "webhook_id", "seq"), page=_WIDE_ROWS),
     # How many tasks wait, as the source counted them and the target does.
     Table("waiting", ("tenant", "type", "tasks"), ("tenant", "type"), copied=False),
 )

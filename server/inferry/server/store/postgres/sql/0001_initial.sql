@@ -30,6 +30,8 @@ CREATE TABLE tasks (
     -- The trace that it belongs to, as W3C has it.
     traceparent       text     NOT NULL,
     tracestate        text     NOT NULL,
+    -- What a webhook of its own hears of; see hook.HookEvent.
+    webhook_events    bigint   NOT NULL CHECK (webhook_events BETWEEN 0 AND 7),
     -- Where it stands.
     status            smallint NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               bigint   NOT NULL CHECK (seq > 0),

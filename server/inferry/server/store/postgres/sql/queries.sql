@@ -3,17 +3,23 @@
 -- position, and for what queries.py makes of them. Many rows come as an array a column.
 
 -- name: begin
--- Locks the replica's own row, until the commit: only while it is alive may it write. The locks of
--- limits stand before it: all that is read later is as it was once they were had.
+-- Locks the replica's own row, until the commit: only while it is alive may it write, and only with
+-- the webhooks that there are. The locks of limits stand before it: all that is read later is as it
+-- was once they were had.
 BEGIN; {session}{locks}
-SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
+SELECT 1 FROM replicas CROSS JOIN revisions
+WHERE number = {number} AND NOT dead AND webhooks = {webhooks} FOR NO KEY UPDATE OF replicas;
+
+-- name: alive
+SELECT 1 FROM replicas WHERE number = $1 AND NOT dead;
 
 -- name: begin_in_a_hurry
 -- Does so; from there on no row is waited for longer than a moment. Only the last statement tells.
 BEGIN; {session}{locks}
 SELECT 1 FROM replicas WHERE number = {number} AND NOT dead FOR NO KEY UPDATE;
 SET LOCAL lock_timeout = 250;
-SELECT 1 FROM replicas WHERE number = {number} AND NOT dead;
+SELECT 1 FROM replicas CROSS JOIN revisions
+WHERE number = {number} AND NOT dead AND webhooks = {webhooks};
 
 -- name: finish
 -- The last of a transaction. From here on no timeout may break it off: what waits for a standby
@@ -269,7 +275,8 @@ DELETE FROM tombstones WHERE ctid = ANY(ARRAY(
 -- name: purge
 -- Drops final tasks whose retention is over, with all that is kept of them but their ids.
 WITH due AS (
-    SELECT task_number, id, tenant FROM tasks WHERE purge_ms > 0 AND purge_ms <= $1
+    SELECT task_number, id, tenant, webhook_events FROM tasks
+    WHERE purge_ms > 0 AND purge_ms <= $1
     ORDER BY purge_ms, task_number LIMIT $2 FOR UPDATE SKIP LOCKED
 ), buried AS (
     INSERT INTO tombstones (id, tenant, until_ms) SELECT id, tenant, $3 FROM due
@@ -286,6 +293,11 @@ WITH due AS (
     RETURNING position
 ), noted AS (
     {note_dropped}
+), their_webhooks AS (
+    DELETE FROM webhooks WHERE id = ANY(ARRAY(SELECT id FROM due WHERE webhook_events > 0))
+        AND NOT EXISTS (
+            SELECT 1 FROM deliveries WHERE task_id = webhooks.id AND webhook_id = webhooks.id
+        )
 ), gone AS (
     DELETE FROM tasks WHERE task_number = ANY(ARRAY(SELECT task_number FROM due)) RETURNING 1
 )

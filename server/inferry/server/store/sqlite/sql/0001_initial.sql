@@ -27,6 +27,8 @@ CREATE TABLE tasks (
     -- The trace that it belongs to, as W3C has it.
     traceparent       TEXT    NOT NULL,
     tracestate        TEXT    NOT NULL,
+    -- What a webhook of its own hears of; see hook.HookEvent.
+    webhook_events    INTEGER NOT NULL CHECK (webhook_events BETWEEN 0 AND 7),
     -- Where it stands.
     status            INTEGER NOT NULL CHECK (status BETWEEN 1 AND 6),
     seq               INTEGER NOT NULL CHECK (seq > 0),

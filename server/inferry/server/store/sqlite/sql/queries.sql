@@ -133,6 +133,14 @@ DELETE FROM events WHERE task_number IN ({due});
 -- name: purge_attempts
 DELETE FROM attempts WHERE task_number IN ({due});
 
+-- name: purge_webhooks
+-- Those of their own, unless there is still something to tell.
+DELETE FROM webhooks WHERE id IN (
+    SELECT id FROM tasks WHERE webhook_events > 0 AND task_number IN ({due})
+) AND NOT EXISTS (
+    SELECT 1 FROM deliveries WHERE task_id = webhooks.id AND webhook_id = webhooks.id
+);
+
 -- name: purge_tasks
 -- The last step of a purge.
 DELETE FROM tasks WHERE task_number IN ({due});

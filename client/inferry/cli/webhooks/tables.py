@@ -1,0 +1,63 @@
+"""The tables of webhooks: a line a webhook, a delivery."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from inferry.cli.output import NOTHING, document, print_fields, print_rows, time_of
+from inferry.v1.webhook_pb2 import Delivery, Webhook
+
+
+def print_webhook(hook: Webhook) -> None:
+    """Prints all that is known of a webhook, a line a field."""
+    fields = document(hook)
+    for name in ("events", "types"):
+        fields[name] = ", ".join(fields[name])
+    if fields["labels"]:
+        fields["labels"] = orjson.dumps(fields["labels"]).decode()
+    print_fields(fields)
+
+
+def print_webhooks(hooks: Sequence[Webhook]) -> None:
+    """Prints a line a webhook."""
+    print_rows(
+        ("ID", "URL", "EVENTS", "TYPES", "LABELS", "DISABLED"),
+        [
+            (
+                hook.id,
+                hook.url,
+                ", ".join(hook.events),
+                ", ".join(hook.types) or NOTHING,
+                ", ".join(f"{key}={value}" for key, value in sorted(hook.labels.items()))
+                or NOTHING,
+                hook.disabled_reason or NOTHING,
+            )
+            for hook in hooks
+        ],
+    )
+
+
+def print_deliveries(deliveries: Sequence[Delivery]) -> None:
+    """Prints a line a delivery."""
+    print_rows(
+        ("WEBHOOK", "SEQ", "EVENT", "STATE", "TRIES", "NEXT", "LAST ANSWER"),
+        [
+            (
+                one.webhook_id,
+                str(one.seq),
+                one.event,
+                Delivery.State.Name(one.state),
+                str(one.tries),
+                time_of(one, "next_attempt_at"),
+                _last(one),
+            )
+            for one in deliveries
+        ],
+    )
+
+
+def _last(one: Delivery) -> str:
+    if not one.attempts:
+        return NOTHING
+    last = one.attempts[-1]
+    return f"{last.status_code or ''} {last.answer}".strip() or NOTHING

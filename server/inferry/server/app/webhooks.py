@@ -1,0 +1,97 @@
+"""The webhooks: all that is told to others, put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from inferry.server.app.memory import Memory
+from inferry.server.app.use_cases import UseCases
+from inferry.server.clock import SteadyClock
+from inferry.server.config import Config
+from inferry.server.engine.committer import Committer
+from inferry.server.loop import Loop
+from inferry.server.outbound.courier import Courier
+from inferry.server.rpc.webhook_service import WebhookServicer
+from inferry.server.store import Store
+from inferry.server.webhooks.addressing import Addressing
+from inferry.server.webhooks.bell import Bell
+from inferry.server.webhooks.delivering import Postman
+from inferry.server.webhooks.hooks import Hooks
+from inferry.server.webhooks.sender import Sender
+from inferry.server.webhooks.signing import Signer
+from inferry.server.webhooks.slots import Slots
+from inferry.server.webhooks.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """The parts that others are handed."""
+
+    addressing: Addressing
+    courier: Courier
+    servicer: WebhookServicer
+    #: In the order in which they are to be started.
+    loops: Sequence[Loop]
+
+
+def new_webhooks(
+    *,
+    config: Config,
+    public_url: str,
+    secret: bytes,
+    clock: SteadyClock,
+    store: Store,
+    committer: Committer,
+    memory: Memory,
+    cases: UseCases,
+) -> Webhooks:
+    """Makes what webhooks need, and has the store ask who hears of an event.
+
+    Args:
+        config: The settings.
+        public_url: Where the gateway is reached.
+        secret: The gateway's.
+        clock: The time.
+        store: Where all is kept.
+        committer: Changes it.
+        memory: What the gateway knows.
+        cases: The use cases.
+    """
+    bell, signer, courier = Bell(), Signer(secret), Courier(config.webhook_networks)
+    waiting_limit = config.webhook_waiting_limit
+    store.addressees = addressing = Addressing(public_url, bell, waiting_limit)
+    postman = Postman(
+        courier=courier,
+        signer=signer,
+        clock=clock,
+        wall=clock.wall,
+        random=Random(),  # noqa: S311  # jitter
+        timeout_ms=config.webhook_timeout_ms,
+    )
+    hooks = Hooks(
+        store=store,
+        committer=committer,
+        reader=cases.reader,
+        postman=postman,
+        clock=clock,
+        per_tenant=config.webhook_limit,
+    )
+    sender = Sender(
+        store=store,
+        committer=committer,
+        postman=postman,
+        slots=Slots(config.webhook_per_host, config.webhook_at_once),
+        bell=bell,
+        clock=clock,
+    )
+    upkeep = Upkeep(
+        store=store,
+        committer=committer,
+        addressing=addressing,
+        company=memory.company,
+        clock=clock,
+        keep_ms=config.webhook_keep_ms,
+        waiting_limit=waiting_limit,
+    )
+    servicer = WebhookServicer(hooks, signer, clock, config.webhook_networks)
+    return Webhooks(addressing, courier, servicer, (upkeep, sender))

@@ -1,0 +1,1 @@
+"""Webhooks: who is told of what happens to tasks, and how that gets there (Standard Webhooks)."""
