@@ -58,6 +58,7 @@ def _find(config: Config) -> Path | PostgresOptions:
         lease_ms=config.replica_lease_ms,
         notify=config.store_notify,
         pgbouncer=config.store_pgbouncer,
+        folder=config.data_dir,
     )
 
 

@@ -1,6 +1,7 @@
 """How the database is reached."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,5 @@ class PostgresOptions:
     notify: bool = True
     #: Whether a PgBouncer that pools transactions is in between: sessions then keep nothing.
     pgbouncer: bool = False
+    #: Where a process leaves word of which replica it is; see ``Footprint``.
+    folder: Path | None = None

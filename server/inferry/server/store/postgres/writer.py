@@ -25,6 +25,7 @@ from inferry.server.store.postgres.connections import (
     is_away,
     session_settings,
 )
+from inferry.server.store.postgres.footprint import Footprint
 from inferry.server.store.postgres.migrate import migrate
 from inferry.server.store.postgres.moved import refuse_half_moved
 from inferry.server.store.postgres.options import PostgresOptions
@@ -64,6 +65,7 @@ class Writer:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
+        self._footprint = Footprint(options.folder)
         #: Set when this replica has lost its place for good.
         self.lost = asyncio.Event()
         self._db: Connection | None = None
@@ -97,10 +99,15 @@ class Writer:
             self.epoch = new_epoch(last)
             given = self.epoch.number, self.epoch.tag, latest_ms, self._options.lease_ms
             await db.execute(QUERIES["put_replica"], *given)
+            gone = self._footprint.find()
+            if gone is not None and await fetch(db, QUERIES["bury_gone"], gone.number, gone.tag):
+                await db.execute(QUERIES["count_servers_change"])
+                await db.execute(QUERIES["orphan"], [gone.number])
             await db.execute(QUERIES["take_counts"], self.epoch.number)
             await db.execute(QUERIES["sum_counts"], self.epoch.number)
             await db.execute(QUERIES["forget_replicas"], last - EPOCHS_KEPT)
         self._begun = True
+        self._footprint.leave(self.epoch)
         # Who is on the way without knowing of this replica comes to an end first.
         await db.execute(f"BEGIN; {lock_statements([None], [None])}COMMIT")
         self._commits = 0
@@ -113,6 +120,7 @@ class Writer:
                     await self._db.execute(QUERIES["end_replica"], self.epoch.number)
                 await bounded(self._db.close(), self._options.connect_timeout_ms)
         self._drop()
+        self._footprint.release()
 
     async def transact(self, work: Work, own: Own, locks: str, *, hurry: bool) -> Batch:
         """Does work in a transaction and commits it.

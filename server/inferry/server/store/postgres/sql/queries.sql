@@ -541,6 +541,13 @@ UPDATE replicas SET dead = TRUE FROM (
     ORDER BY number FOR NO KEY UPDATE SKIP LOCKED
 ) AS gone WHERE replicas.number = gone.number RETURNING replicas.number;
 
+-- name: bury_gone
+-- Marks one dead whose process is known to be gone, unless a commit of it is still on its way.
+UPDATE replicas SET dead = TRUE FROM (
+    SELECT number FROM replicas WHERE number = $1 AND tag = $2 AND NOT dead
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS gone WHERE replicas.number = gone.number RETURNING replicas.number;
+
 -- name: orphan
 WITH silent AS (DELETE FROM told WHERE number = ANY($1::bigint[]))
 UPDATE servers SET owner = NULL WHERE owner = ANY($1::bigint[]);
