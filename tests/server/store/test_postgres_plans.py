@@ -10,6 +10,7 @@ from itertools import product
 import asyncpg
 import pytest
 
+from benchmarks.filling import fill_postgres
 from inferry.server.store import TaskFilter
 from inferry.server.store.postgres.connections import Connection, connect
 from inferry.server.store.postgres.lists import list_query
@@ -221,3 +222,19 @@ async def test_a_progress_report_touches_no_index(db: Connection) -> None:
         "WHERE indrelid = 'tasks'::regclass"
     )
     assert not {name for (name,) in indexed} & {*REPORT, "position"}
+
+
+@pytest.mark.parametrize("name", ["lock_waiting", "waiting_tasks", "waiting_lines"])
+async def test_a_line_is_found_by_its_key_where_nobody_waited_when_it_was_last_looked(
+    postgres: str, name: str
+) -> None:
+    async with database(postgres) as url:
+        await fill_postgres(url, finished=3_000, waiting=0)
+        db = await connect(PostgresOptions(url), "plans")
+        await db.execute("SET plan_cache_mode = force_generic_plan")
+        steps = await plan(db, QUERIES[name])
+        await db.close()
+    assert re.search(r"Index (Only )?Scan using tasks_line .*\n +Index Cond: \(+route = ", steps), (
+        steps
+    )
+    assert "tasks_waiting" not in steps, steps

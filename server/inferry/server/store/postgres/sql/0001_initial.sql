@@ -84,8 +84,9 @@ CREATE INDEX tasks_running ON tasks (deadline_ms) WHERE deadline_ms > 0 AND serv
 CREATE INDEX tasks_waiting ON tasks (deadline_ms) WHERE deadline_ms > 0 AND server_id IS NULL;
 -- The lines of those that wait, each in its order: memory holds their beginnings. A task that gets
 -- its server as it is created is never in here.
+-- That a task waits is said here in other words, for a line is not to be looked for by deadlines.
 CREATE INDEX tasks_line ON tasks (route, tenant, priority, queued_ms, id)
-    WHERE deadline_ms > 0 AND server_id IS NULL;
+    WHERE status = 1 AND server_id IS NULL;
 -- Those that are to wait for their time, by type, to count them.
 CREATE INDEX tasks_delayed ON tasks (type, not_before_ms) WHERE not_before_ms > 0;
 CREATE INDEX tasks_purge ON tasks (purge_ms, task_number) WHERE purge_ms > 0;

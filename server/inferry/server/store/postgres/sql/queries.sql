@@ -142,7 +142,7 @@ WITH named AS MATERIALIZED (
     UNION ALL
     SELECT {task_of_next}, next.position, taken FROM lines CROSS JOIN LATERAL (
         SELECT * FROM tasks
-        WHERE deadline_ms > 0 AND server_id IS NULL AND route = lines.route
+        WHERE status = 1 AND server_id IS NULL AND route = lines.route
             AND tenant = lines.tenant AND priority = lines.priority
             AND queued_ms >= lines.since_ms AND not_before_ms <= $3
             AND id <> ALL($1::text[]) AND id <> ALL($2::text[])
@@ -472,11 +472,11 @@ SELECT pg_database_size(current_database());
 -- name: waiting_routes
 -- Leaps from route to route: each step is one search, however many tasks have it.
 WITH RECURSIVE leap (route) AS (
-    SELECT min(route) FROM tasks WHERE deadline_ms > 0 AND server_id IS NULL AND route > $1
+    SELECT min(route) FROM tasks WHERE status = 1 AND server_id IS NULL AND route > $1
     UNION ALL
     SELECT (
         SELECT min(route) FROM tasks
-        WHERE deadline_ms > 0 AND server_id IS NULL AND route > leap.route
+        WHERE status = 1 AND server_id IS NULL AND route > leap.route
     )
     FROM leap WHERE leap.route IS NOT NULL
 )
@@ -486,12 +486,12 @@ SELECT route FROM leap WHERE route IS NOT NULL LIMIT $2;
 -- Leaps so from line to line of a route, by the first task of each.
 WITH RECURSIVE leap (tenant, priority) AS (
     (SELECT tenant, priority FROM tasks
-    WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1 AND (tenant, priority) > ($2, $3)
+    WHERE status = 1 AND server_id IS NULL AND route = $1 AND (tenant, priority) > ($2, $3)
     ORDER BY tenant, priority LIMIT 1)
     UNION ALL
     SELECT next.tenant, next.priority FROM leap CROSS JOIN LATERAL (
         SELECT tenant, priority FROM tasks
-        WHERE deadline_ms > 0 AND server_id IS NULL AND route = $1
+        WHERE status = 1 AND server_id IS NULL AND route = $1
             AND (tenant, priority) > (leap.tenant, leap.priority)
         ORDER BY tenant, priority LIMIT 1
     ) AS next
@@ -503,7 +503,7 @@ SELECT tenant, priority FROM leap LIMIT $4;
 SELECT place, tasks.* FROM {lines_given} WITH ORDINALITY AS given ({line}, place)
 CROSS JOIN LATERAL (
     SELECT id, route, tenant, priority, queued_ms, not_before_ms FROM tasks
-    WHERE deadline_ms > 0 AND server_id IS NULL AND route = given.route
+    WHERE status = 1 AND server_id IS NULL AND route = given.route
         AND tenant = given.tenant AND priority = given.priority
         AND (queued_ms, id) >= (given.queued_ms, given.id)
     ORDER BY queued_ms, id LIMIT given.size
