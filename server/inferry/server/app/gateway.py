@@ -8,17 +8,14 @@ import structlog
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.app.access import load_keys, make_data_dir, new_token_maker, new_verifier
+from inferry.server.app.access import load_keys, make_data_dir, new_verifier
+from inferry.server.app.core import Core
 from inferry.server.app.dispatcher import new_dispatcher
 from inferry.server.app.loops import new_loops
 from inferry.server.app.memory import new_memory
 from inferry.server.app.replicas import Replicas, new_replicas
-from inferry.server.app.rules import new_tenure, server_defaults
-from inferry.server.app.servicers import (
-    new_metrics_servicer,
-    new_task_servicer,
-    new_worker_servicer,
-)
+from inferry.server.app.rules import new_tenure
+from inferry.server.app.servicers import new_doors, new_servicers
 from inferry.server.app.store import new_store
 from inferry.server.app.telemetry import new_telemetry
 from inferry.server.app.use_cases import new_use_cases
@@ -33,12 +30,7 @@ from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
-from inferry.server.rpc.access_service import Doors
 from inferry.server.rpc.listener import RpcServer
-from inferry.server.rpc.queue_service import QueueServicer
-from inferry.server.rpc.server_service import ServerServicer
-from inferry.server.rpc.servicers import Servicers
-from inferry.server.rpc.stats_service import StatsServicer
 from inferry.wire.limits import ENVELOPE_BYTES
 
 #: What calls that only wait or watch get once all dispatches have ended, or the grace is over.
@@ -87,7 +79,7 @@ class Gateway:
         self._dispatcher = new_dispatcher(
             config, self._clock, self._memory, self._cases, self._outbound, signer
         )
-        self._webhooks = new_webhooks(
+        core = Core(
             config=config,
             public_url=public_url,
             secret=secret,
@@ -97,20 +89,11 @@ class Gateway:
             memory=self._memory,
             cases=self._cases,
         )
+        self._webhooks = new_webhooks(core)
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
-        servicers = Servicers(
-            new_task_servicer(config, self._clock, self._store, self._memory, self._cases, signer),
-            ServerServicer(self._cases.registry, server_defaults(config)),
-            QueueServicer(self._cases.pauses, self._memory.queue),
-            new_worker_servicer(config, self._clock, self._cases, self._workers, verifier),
-            new_metrics_servicer(self._clock, self._store, self._memory),
-            StatsServicer(self._cases.figures, self._store, self._clock),
-            self._webhooks.servicer,
-        )
-        maker = new_token_maker(config, secret, self._clock.wall)
-        doors = Doors(self._cases.codes, maker, public_url)
-        self._rpc = RpcServer(config, verifier, signer, servicers, doors)
+        servicers = new_servicers(core, self._workers, self._webhooks.servicer, verifier, signer)
+        self._rpc = RpcServer(config, verifier, signer, servicers, new_doors(core))
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.

@@ -1,40 +1,62 @@
-"""The servicers that take more than one or two parts, put together."""
+"""What answers the calls, put together."""
 
 from importlib.metadata import version
 
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.tokens import TokenVerifier
-from inferry.server.app.memory import Memory
-from inferry.server.app.rules import report_rules
-from inferry.server.app.use_cases import UseCases
+from inferry.server.app.access import new_token_maker
+from inferry.server.app.core import Core
+from inferry.server.app.rules import report_rules, server_defaults
 from inferry.server.app.workers import Workers
-from inferry.server.clock import SteadyClock
-from inferry.server.config import Config
 from inferry.server.engine.standing import Standing
+from inferry.server.rpc.access_service import Doors
 from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.metrics_service import MetricsServicer
+from inferry.server.rpc.queue_service import QueueServicer
 from inferry.server.rpc.report_door import ReportDoor
+from inferry.server.rpc.server_service import ServerServicer
+from inferry.server.rpc.servicers import Servicers
+from inferry.server.rpc.stats_service import StatsServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.rpc.watches import Watches
+from inferry.server.rpc.webhook_service import WebhookServicer
 from inferry.server.rpc.worker_service import WorkerServicer
-from inferry.server.store import Store
 from inferry.server.telemetry.meters import Meters
 
 
-def new_task_servicer(
-    config: Config,
-    clock: SteadyClock,
-    store: Store,
-    memory: Memory,
-    cases: UseCases,
+def new_servicers(
+    core: Core,
+    workers: Workers,
+    webhooks: WebhookServicer,
+    verifier: TokenVerifier,
     signer: CallbackSigner,
-) -> TaskServicer:
-    """Makes what serves tasks."""
+) -> Servicers:
+    """Makes what serves all calls but those about access."""
+    cases = core.cases
+    return Servicers(
+        tasks=_tasks(core, signer),
+        servers=ServerServicer(cases.registry, server_defaults(core.config)),
+        queue=QueueServicer(cases.pauses, core.memory.queue),
+        workers=_workers(core, workers, verifier),
+        metrics=_metrics(core),
+        stats=StatsServicer(cases.figures, core.store, core.clock),
+        webhooks=webhooks,
+    )
+
+
+def new_doors(core: Core) -> Doors:
+    """Makes what changes codes for tokens."""
+    maker = new_token_maker(core.config, core.secret, core.clock.wall)
+    return Doors(core.cases.codes, maker, core.public_url)
+
+
+def _tasks(core: Core, signer: CallbackSigner) -> TaskServicer:
+    config, memory, cases = core.config, core.memory, core.cases
     creating = Creating(
         creator=cases.creator,
         reader=cases.reader,
         queue=memory.queue,
-        clock=clock,
+        clock=core.clock,
         config=config,
         tracing=memory.telemetry.tracing,
     )
@@ -42,7 +64,7 @@ def new_task_servicer(
         reader=cases.reader,
         queue=memory.queue,
         feed=memory.feed,
-        store=store,
+        store=core.store,
         largest=config.message_limit_bytes,
     )
     return TaskServicer(
@@ -57,31 +79,28 @@ def new_task_servicer(
     )
 
 
-def new_metrics_servicer(clock: SteadyClock, store: Store, memory: Memory) -> MetricsServicer:
-    """Makes what tells the figures."""
+def _metrics(core: Core) -> MetricsServicer:
+    memory = core.memory
     meters = memory.telemetry.meters
     standing = Standing(
-        store=store,
+        store=core.store,
         queue=memory.queue,
         fleet=memory.fleet,
         company=memory.company,
         types=(meters or Meters()).types,
-        clock=clock,
+        clock=core.clock,
     )
-    build = version("inferry"), "sqlite" if store.shared is None else "postgres"
+    build = version("inferry"), "sqlite" if core.store.shared is None else "postgres"
     return MetricsServicer(meters, memory.counting, standing, build)
 
 
-def new_worker_servicer(
-    config: Config, clock: SteadyClock, cases: UseCases, workers: Workers, verifier: TokenVerifier
-) -> WorkerServicer:
-    """Makes what serves workers."""
+def _workers(core: Core, workers: Workers, verifier: TokenVerifier) -> WorkerServicer:
     return WorkerServicer(
-        registry=cases.registry,
+        registry=core.cases.registry,
         crew=workers.crew,
         inbox=workers.inbox,
         verifier=verifier,
-        clock=clock,
-        wall=clock.wall,
-        usual_slots=config.max_concurrent,
+        clock=core.clock,
+        wall=core.clock.wall,
+        usual_slots=core.config.max_concurrent,
     )

@@ -4,15 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from inferry.server.app.memory import Memory
-from inferry.server.app.use_cases import UseCases
-from inferry.server.clock import SteadyClock
-from inferry.server.config import Config
-from inferry.server.engine.committer import Committer
+from inferry.server.app.core import Core
 from inferry.server.loop import Loop
 from inferry.server.outbound.courier import Courier
 from inferry.server.rpc.webhook_service import WebhookServicer
-from inferry.server.store import Store
 from inferry.server.webhooks.addressing import Addressing
 from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.delivering import Postman
@@ -34,32 +29,12 @@ class Webhooks:
     loops: Sequence[Loop]
 
 
-def new_webhooks(
-    *,
-    config: Config,
-    public_url: str,
-    secret: bytes,
-    clock: SteadyClock,
-    store: Store,
-    committer: Committer,
-    memory: Memory,
-    cases: UseCases,
-) -> Webhooks:
-    """Makes what webhooks need, and has the store ask who hears of an event.
-
-    Args:
-        config: The settings.
-        public_url: Where the gateway is reached.
-        secret: The gateway's.
-        clock: The time.
-        store: Where all is kept.
-        committer: Changes it.
-        memory: What the gateway knows.
-        cases: The use cases.
-    """
-    bell, signer, courier = Bell(), Signer(secret), Courier(config.webhook_networks)
+def new_webhooks(core: Core) -> Webhooks:
+    """Makes what webhooks need, and has the store ask who hears of an event."""
+    config, clock, store, committer = core.config, core.clock, core.store, core.committer
+    bell, signer, courier = Bell(), Signer(core.secret), Courier(config.webhook_networks)
     waiting_limit = config.webhook_waiting_limit
-    store.addressees = addressing = Addressing(public_url, bell, waiting_limit)
+    store.addressees = addressing = Addressing(core.public_url, bell, waiting_limit)
     postman = Postman(
         courier=courier,
         signer=signer,
@@ -71,7 +46,7 @@ def new_webhooks(
     hooks = Hooks(
         store=store,
         committer=committer,
-        reader=cases.reader,
+        reader=core.cases.reader,
         postman=postman,
         clock=clock,
         per_tenant=config.webhook_limit,
@@ -88,7 +63,7 @@ def new_webhooks(
         store=store,
         committer=committer,
         addressing=addressing,
-        company=memory.company,
+        company=core.memory.company,
         clock=clock,
         keep_ms=config.webhook_keep_ms,
         waiting_limit=waiting_limit,
