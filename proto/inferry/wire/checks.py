@@ -211,10 +211,9 @@ def _fault_of_map(ruled: FieldRules) -> Callable[[Any], str]:
 
 def _checks_between(descriptor: Descriptor) -> Iterator[Check]:
     ruled, fields = rules_between(descriptor), descriptor.fields_by_name
-    if ruled.at_most_one:
-        yield _at_most_one([fields[name] for name in ruled.at_most_one])
-    if ruled.at_least_one:
-        yield _at_least_one([fields[name] for name in ruled.at_least_one])
+    for names, made in ((ruled.at_most_one, _at_most_one), (ruled.at_least_one, _at_least_one)):
+        if names:
+            yield made([fields[name] for name in names])
 
 
 def _at_most_one(fields: list[FieldDescriptor]) -> Check:

@@ -12,7 +12,8 @@ from inferry.server.engine.figures.tally import SECONDS_KEPT, Tally
 from inferry.server.errors import UnavailableError
 from inferry.server.figures.cell import ALL
 from inferry.server.store import StoreError
-from inferry.server.store.operations import AddFigures, Operation, Result
+from inferry.server.store.counting import AddFigures
+from inferry.server.store.operations import Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
 from tests.server.situations import CREATED_MS
 from tests.server.store.opening import opened

@@ -12,8 +12,8 @@ import pytest
 from inferry.server.errors import PurgedError
 from inferry.server.figures.cell import Key, cell_of, cell_row
 from inferry.server.store import Store, StoreError, TaskFilter, Vector
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.operations import (
-    AddFigures,
     DrainServer,
     PauseType,
     Purge,

@@ -5,7 +5,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.errors import UnauthenticatedError
 from inferry.server.store import Store
-from inferry.server.store.operations import PutCode, TakeCode
+from inferry.server.store.codes import PutCode, TakeCode
 
 #: Codes that one caller may ask for, and codes that are none which all may try, a minute.
 _ASKED, _TRIED = 20, 60

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from inferry.server.engine.board import Board
-from inferry.server.engine.sieve import OPEN, SCAN_LIMIT, SCAN_STEP, Count, Selected, Sieve
+from inferry.server.engine.listing import Lists
 from inferry.server.engine.signals import Place, Signal, Signals
 from inferry.server.errors import TaskNotFoundError, UnavailableError
 from inferry.server.loop import wait_for
@@ -39,6 +39,7 @@ class Reader:
 
     def __init__(self, store: Store, signals: Signals, board: Board) -> None:
         self._store = store
+        self.lists = Lists(store)
         self._board = board
         self._signals = signals
         #: In the order in which they came, so that they are answered in it.
@@ -165,44 +166,6 @@ class Reader:
     ) -> list[tuple[int, TaskRecord]]:
         """Lists tasks, newest first, each with its number; ``before`` goes on below a number."""
         return await self._store.tasks(wanted, before, limit)
-
-    async def page(
-        self, wanted: TaskFilter, sieve: Sieve, before: int | None, limit: int
-    ) -> Selected:
-        """Lists tasks, newest first, below a number; at most ``SCAN_LIMIT`` are looked at."""
-        if sieve != OPEN:
-            return await self.select(wanted, sieve, before, limit)
-        found = await self.tasks(wanted, before, limit + 1)
-        return Selected(found[:limit], found[limit - 1][0] if len(found) > limit else None)
-
-    async def select(
-        self, wanted: TaskFilter, sieve: Sieve, before: int | None, limit: int
-    ) -> Selected:
-        """Lists the tasks of a list that pass a sieve; at most ``SCAN_LIMIT`` are looked at."""
-        found: list[tuple[int, TaskRecord]] = []
-        for _ in range(SCAN_LIMIT // SCAN_STEP):
-            page = await self.tasks(wanted, before, SCAN_STEP)
-            for number, record in page:
-                if sieve.is_past(record):
-                    return Selected(found, None)
-                if sieve.passes(record):
-                    found.append((number, record))
-                    if len(found) == limit:
-                        return Selected(found, number)
-            if len(page) < SCAN_STEP:
-                return Selected(found, None)
-            before = page[-1][0]
-            # Others have their turn in between.
-            await asyncio.sleep(0)
-        return Selected(found, before)
-
-    async def count(self, wanted: TaskFilter, sieve: Sieve) -> Count:
-        """Counts tasks up to ``SCAN_LIMIT``: with a sieve, those among the first so many."""
-        if sieve == OPEN:
-            tasks = await self._store.count(wanted, SCAN_LIMIT + 1)
-            return Count(min(tasks, SCAN_LIMIT), tasks > SCAN_LIMIT)
-        selected = await self.select(wanted, sieve, None, SCAN_LIMIT + 1)
-        return Count(len(selected.tasks), selected.before is not None)
 
     async def watch(
         self, task_id: str, tenant: str | None, after_seq: int

@@ -93,7 +93,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         """Lists the tenant's tasks, newest first."""
         size = request.page_size or PAGE_DEFAULT
         wanted, sieve = list_of(request, visible_tenant())
-        found = await self._reader.page(wanted, sieve, read_cursor(request.page_token), size)
+        found = await self._reader.lists.page(wanted, sieve, read_cursor(request.page_token), size)
         places = self._queue.places_of([record for _, record in found.tasks])
         tasks = fitting(
             task_to_proto(record, places.get(record.spec.id)) for _, record in found.tasks
@@ -108,7 +108,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CountTasksRequest, context: Context
     ) -> pb.CountTasksResponse:
         """Counts tasks."""
-        counted = await self._reader.count(*list_of(request, visible_tenant()))
+        counted = await self._reader.lists.count(*list_of(request, visible_tenant()))
         return pb.CountTasksResponse(count=counted.tasks, more=counted.more)
 
     def WatchTask(

@@ -1,13 +1,14 @@
 """What a commit does: the operations that change the store, and their results."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from inferry.server.access.codes import KeptCode
 from inferry.server.errors import InferryError
-from inferry.server.figures.cell import Cell, Key
 from inferry.server.fleet.record import ServerRecord
+from inferry.server.store.codes import CodeOperation
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.webhooks import HookOperation
 from inferry.server.task.hook import Claim, DeliveryState, Hook
 from inferry.server.task.pause import PausedType
@@ -186,37 +187,6 @@ class Postpone:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class AddFigures:
-    """Adds to the figures. Result: how many events of a start are in them by now.
-
-    Nothing is added unless ``after`` of its events were in them: so whoever does not know what
-    became of a commit does the same once more.
-    """
-
-    cells: Mapping[Key, Cell]
-    #: The start whose events they count.
-    number: int
-    #: So many of its events were counted before, and so many are by these.
-    after: int
-    upto: int
-
-
-@dataclass(frozen=True, slots=True)
-class PutCode:
-    """Keeps a one-time code. Result: None."""
-
-    kept: KeptCode
-
-
-@dataclass(frozen=True, slots=True)
-class TakeCode:
-    """Drops a one-time code. Result: what was kept of it; None if it was over, or is not there."""
-
-    hash: bytes
-    now_ms: int
-
-
 Operation = (
     Insert
     | Change
@@ -229,8 +199,7 @@ Operation = (
     | Purge
     | Postpone
     | AddFigures
-    | PutCode
-    | TakeCode
+    | CodeOperation
     | HookOperation
 )
 

@@ -2,7 +2,8 @@
 
 from inferry.server.access.codes import KeptCode
 from inferry.server.store import Store
-from inferry.server.store.operations import Purge, PutCode, TakeCode
+from inferry.server.store.codes import PutCode, TakeCode
+from inferry.server.store.operations import Purge
 from tests.server.store.samples import NOW, do
 
 KEPT = KeptCode(b"\x01" * 32, "ada\x00", "acme", "client", NOW + 9_000, NOW + 60_000)

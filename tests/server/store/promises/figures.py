@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from inferry.server.figures.cell import ALL, Cell, Key
 from inferry.server.store import POSITION_BITS, Store
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.figures import Failure, Uncounted
-from inferry.server.store.operations import AddFigures, Purge
+from inferry.server.store.operations import Purge
 from inferry.server.task.inputs import Cancel, Expire, Fail, Retry, Succeed
 from tests.server.store.promises.epochs import Starts
 from tests.server.store.samples import NOW, change, dispatched, do, waiting

@@ -13,8 +13,8 @@ from inferry.server.figures.cell import ALL, KEPT_S
 from inferry.server.figures.counting import Counts, cells_of
 from inferry.server.loop import Loop
 from inferry.server.store import POSITION_BITS, Store, StoreError
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.figures import Uncounted
-from inferry.server.store.operations import AddFigures
 
 #: Between two writes, if anything happened.
 _WRITE_S = 5

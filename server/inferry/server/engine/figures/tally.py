@@ -11,7 +11,8 @@ from inferry.server.errors import InferryError
 from inferry.server.figures.cell import ALL, KEPT_S, Cell, Key
 from inferry.server.figures.counting import Counts, Names, Seconds, cells_of
 from inferry.server.store import POSITION_BITS
-from inferry.server.store.operations import AddFigures, Logged
+from inferry.server.store.counting import AddFigures
+from inferry.server.store.operations import Logged
 
 #: Seconds that are kept in memory.
 SECONDS_KEPT = 600

@@ -14,9 +14,10 @@ import structlog
 from inferry.server.access.codes import KeptCode
 from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.store import StoreError
+from inferry.server.store.codes import CodeOperation
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
-    AddFigures,
     Change,
     ClaimTasks,
     DrainServer,
@@ -26,11 +27,9 @@ from inferry.server.store.operations import (
     PauseType,
     Postpone,
     Purge,
-    PutCode,
     PutServer,
     Result,
     ResumeType,
-    TakeCode,
 )
 from inferry.server.store.postgres.codes import write_code
 from inferry.server.store.postgres.connections import DATABASE_ERRORS, Connection
@@ -82,7 +81,7 @@ class Own:
 
 
 #: What ends a round, and is done by itself.
-Apart = Purge | Postpone | PauseType | ResumeType | AddFigures | PutCode | TakeCode
+Apart = Purge | Postpone | PauseType | ResumeType | AddFigures | CodeOperation
 #: Does a batch of operations.
 Run = Callable[[Connection, Own, Sequence[Operation]], Awaitable[Batch]]
 
@@ -170,7 +169,7 @@ async def _tell(
 async def _do_apart(
     db: Connection, own: Own, operation: Apart, batch: Batch
 ) -> KeptCode | int | None:
-    if isinstance(operation, PutCode | TakeCode):
+    if isinstance(operation, CodeOperation):
         return await write_code(db, operation)
     if isinstance(operation, AddFigures):
         return await add_figures(db, operation, own.journal.epoch.number)
@@ -246,7 +245,6 @@ def _is_broken(error: Exception) -> bool:
     """Whether an operation is to blame, and not the database."""
     if isinstance(error, asyncpg.IntegrityConstraintViolationError | asyncpg.DataError):
         return True
-    # asyncpg's own, of a value that it cannot lay out.
     if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-        return True
+        return True  # asyncpg's own, of a value that it cannot lay out
     return not isinstance(error, (*DATABASE_ERRORS, StoreError, NearLimitError, BarredError))

@@ -1,7 +1,7 @@
 """One-time codes in PostgreSQL."""
 
 from inferry.server.access.codes import KeptCode
-from inferry.server.store.operations import PutCode, TakeCode
+from inferry.server.store.codes import PutCode, TakeCode
 from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.queries import QUERIES
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from inferry.server.figures.cell import KEPT_S, Cell, Key, cell_of, cell_row
 from inferry.server.store import POSITION_BITS
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.figures import Failure, Uncounted
-from inferry.server.store.operations import AddFigures, Logged, Purge
+from inferry.server.store.operations import Logged, Purge
 from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.queries import FIGURES_GIVEN, QUERIES, arrays
 from inferry.server.store.rows import EVENT, Row, event_of, task_of

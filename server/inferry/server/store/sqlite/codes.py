@@ -3,7 +3,7 @@
 import apsw
 
 from inferry.server.access.codes import KeptCode
-from inferry.server.store.operations import PutCode, TakeCode
+from inferry.server.store.codes import PutCode, TakeCode
 from inferry.server.store.sqlite.queries import QUERIES
 
 

@@ -7,8 +7,9 @@ import apsw
 
 from inferry.server.figures.cell import KEPT_S, Cell, cell_of, cell_row
 from inferry.server.store import POSITION_BITS
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.figures import Failure, Uncounted
-from inferry.server.store.operations import AddFigures, Epoch, Logged, Purge
+from inferry.server.store.operations import Epoch, Logged, Purge
 from inferry.server.store.rows import EVENT, Row, event_of, task_of
 from inferry.server.store.sqlite.queries import QUERIES
 

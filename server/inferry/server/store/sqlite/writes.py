@@ -3,15 +3,12 @@
 import apsw
 import orjson
 
-from inferry.server.errors import (
-    PurgedError,
-    RequestReusedError,
-    TaskNotFoundError,
-)
+from inferry.server.errors import PurgedError, RequestReusedError, TaskNotFoundError
 from inferry.server.store import EPOCHS_KEPT, EVENTS_KEPT
+from inferry.server.store.codes import PutCode, TakeCode
+from inferry.server.store.counting import AddFigures
 from inferry.server.store.journal import Journal
 from inferry.server.store.operations import (
-    AddFigures,
     Change,
     Claimed,
     ClaimTasks,
@@ -22,23 +19,14 @@ from inferry.server.store.operations import (
     PauseType,
     Postpone,
     Purge,
-    PutCode,
     PutServer,
     Replayed,
     RequestKey,
     Result,
     ResumeType,
     RoomFor,
-    TakeCode,
 )
-from inferry.server.store.rows import (
-    Row,
-    attempt_row,
-    event_row,
-    spec_row,
-    state_row,
-    task_of,
-)
+from inferry.server.store.rows import Row, attempt_row, event_row, spec_row, state_row, task_of
 from inferry.server.store.sqlite.codes import write_code
 from inferry.server.store.sqlite.figures import add_figures
 from inferry.server.store.sqlite.hooks import HookWrites
