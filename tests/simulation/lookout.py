@@ -62,6 +62,10 @@ class Lookout:
             await asyncio.sleep(_STEP_S)
 
     @property
+    def _too_late(self) -> bool:
+        return bool(self.world.history.buried_s or self.site.ground.rows(_TASKS))
+
+    @property
     def _has_seen(self) -> bool:
         # One that had ended when a snapshot was shown is in none of it.
         return all(
@@ -77,8 +81,9 @@ class Lookout:
                 await asyncio.sleep(self._random.random())
 
     def _take(self, response: WatchTasksResponse) -> None:
-        if response.restarted or response.tasks:
-            # What it had not seen by then it never will.
+        late = response.snapshot_complete and self._too_late
+        if response.restarted or response.tasks or late:
+            # What had ended by then it never sees.
             self._from_the_first = False
         if response.restarted:
             self._seen.clear()
