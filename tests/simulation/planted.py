@@ -370,7 +370,7 @@ BUGS = (
         "a default that is spelled out makes another request",
         "rpc.task_requests:_key",
         "repr((asked, start, canonical(payload), *told))",
-        "repr((asked, start, request.HasField('asynchronous')))",
+        "repr((asked, start, canonical(payload), request.HasField('asynchronous')))",
     ),
     Bug(
         "a request id makes another task when the first is purged",

@@ -106,7 +106,6 @@ def _defaults(config: Config, *, asynchronous: bool) -> Mapping[str, int]:
         "total_timeout_ms": config.total_timeout_ms,
         "result_ttl_ms": 0,
         "max_attempts": config.max_attempts,
-        "webhook_events": 0,
     }
 
 
