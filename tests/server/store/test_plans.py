@@ -72,6 +72,7 @@ HOOK_INDEXES = {
     "waiting_deliveries": "deliveries_webhook (webhook_id=? AND state=?)",
     "replay": "deliveries_webhook (webhook_id=? AND state=? AND created_ms>?)",
     "forget_deliveries": "deliveries_ended (ended_ms>? AND ended_ms<?)",
+    "first_ended": "INDEX deliveries_ended (ended_ms>?)",
     "deliveries": "sqlite_autoindex_deliveries_1 (task_id=?)",
     "tenants_webhooks": "webhooks_tenant (tenant=?)",
 }

@@ -81,6 +81,7 @@ HOOK_INDEXES = {
     "send_again": ["deliveries_pkey"],
     "forget_deliveries": ["deliveries_ended"],
     "deliveries": ["deliveries_pkey"],
+    "first_ended": ["deliveries_ended"],
     "webhook": ["webhooks_pkey"],
     "tenants_webhooks": ["webhooks_tenant"],
 }

@@ -196,6 +196,10 @@ class HookReads(Protocol):
         """Lists the hosts for which anything waits, in their order, each with when it is due."""
         ...
 
+    async def first_ended_ms(self) -> int:
+        """Tells when the first of those that are kept was told, or given up; 0 without any."""
+        ...
+
     async def waiting_deliveries(self, hook_id: str, limit: int) -> int:
         """Counts what waits for a webhook, up to a limit."""
         ...

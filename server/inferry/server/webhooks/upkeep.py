@@ -75,8 +75,9 @@ class Upkeep(Loop):
 
     async def _forget(self, ended_ms: int) -> None:
         operation = ForgetDeliveries(ended_ms, _STEP)
-        while await self._committer.do(operation, _nothing) == _STEP:
-            pass
+        # Looked at before: where there is nothing, nothing is committed.
+        while (first_ms := await self._store.first_ended_ms()) and first_ms <= ended_ms:
+            await self._committer.do(operation, _nothing)
 
     async def _disable(self, hook_id: str) -> None:
         why = f"{self._waiting_limit:,} deliveries waited for it"

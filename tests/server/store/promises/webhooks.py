@@ -352,9 +352,12 @@ class WebhookConformance:
         await do(store, given._replace(hook=own), change("task_1", Succeed(b"1")))
         assert await store.commit([Purge(LATER, 10, 1_000)]) == [1]
         (claim,) = await claimed(store)
+        assert await store.first_ended_ms() == 0
         await do(store, settle(claim))
+        assert await store.first_ended_ms() == LATER
         assert await store.commit([ForgetDeliveries(LATER - 1, 10)]) == [0]
         assert await store.commit([ForgetDeliveries(LATER, 10)]) == [1]
+        assert await store.first_ended_ms() == 0
         assert await store.deliveries("task_1", None, 10) == []
         # With the last of it the webhook went, too.
         await do(store, waiting("task_1"), change("task_1", Cancel()))

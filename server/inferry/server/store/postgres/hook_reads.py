@@ -45,6 +45,11 @@ class PostgresHookReads(PostgresQueueReads):
         rows = await self._rows(HOOK_QUERIES["due_hosts"], after, limit)
         return [(host, due_ms) for host, due_ms in rows]
 
+    async def first_ended_ms(self) -> int:
+        """See ``HookReads.first_ended_ms``."""
+        ((ended_ms,),) = await self._rows(HOOK_QUERIES["first_ended"])
+        return ended_ms or 0
+
     async def waiting_deliveries(self, hook_id: str, limit: int) -> int:
         """See ``HookReads.waiting_deliveries``."""
         ((count,),) = await self._rows(HOOK_QUERIES["waiting_deliveries"], hook_id, limit)

@@ -59,6 +59,11 @@ class SqliteHookReads(SqliteQueueReads):
         values: dict[str, str | int] = {"after": after, "limit": limit}
         return [(host, due_ms) for host, due_ms in self._rows(HOOK_QUERIES["due_hosts"], values)]
 
+    async def first_ended_ms(self) -> int:
+        """See ``HookReads.first_ended_ms``."""
+        ((ended_ms,),) = self._rows(HOOK_QUERIES["first_ended"])
+        return ended_ms or 0
+
     async def waiting_deliveries(self, hook_id: str, limit: int) -> int:
         """See ``HookReads.waiting_deliveries``."""
         ((count,),) = self._rows(HOOK_QUERIES["waiting_deliveries"], (hook_id, limit))

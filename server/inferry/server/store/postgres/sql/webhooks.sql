@@ -179,6 +179,9 @@ SELECT leap.host, first.next_ms FROM leap CROSS JOIN LATERAL (
     WHERE next_ms > 0 AND claimed = 0 AND deliveries.host = leap.host ORDER BY next_ms LIMIT 1
 ) AS first ORDER BY leap.host;
 
+-- name: first_ended
+SELECT min(ended_ms) FROM deliveries WHERE ended_ms > 0;
+
 -- name: waiting_deliveries
 SELECT count(*) FROM (
     SELECT 1 FROM deliveries WHERE webhook_id = $1 AND state = 1 LIMIT $2

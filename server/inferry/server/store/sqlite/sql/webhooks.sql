@@ -126,6 +126,9 @@ SELECT leap.host, (
     WHERE next_ms > 0 AND claimed = 0 AND deliveries.host = leap.host
 ) FROM leap WHERE leap.host IS NOT NULL;
 
+-- name: first_ended
+SELECT min(ended_ms) FROM deliveries WHERE ended_ms > 0;
+
 -- name: waiting_deliveries
 SELECT count(*) FROM (
     SELECT 1 FROM deliveries WHERE webhook_id = ? AND state = 1 LIMIT ?
