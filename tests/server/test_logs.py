@@ -205,3 +205,12 @@ def test_tracebacks_are_logged_without_tokens_and_local_variables(log_format: st
     assert "Traceback" in stream.getvalue()
     assert "ValueError" in stream.getvalue()
     assert "t0ps3cret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", ["whsec_c2VjcmV0", "a webhook has whsec_c2VjcmV0 for now"])
+def test_a_secret_of_a_webhook_is_never_logged(text: str) -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    structlog.get_logger("test").info("event", said=text, all=[text])
+    assert "c2VjcmV0" not in stream.getvalue()
+    assert only_line(stream)["said"] == text.replace("c2VjcmV0", MASK)

@@ -33,8 +33,9 @@ SECRET_KEYS = frozenset(
 )
 MASK = "***"
 
-#: A token inside a text: in a query, or after the scheme of an authorization header.
-_TOKEN_IN_TEXT = re.compile(r"(token=|bearer\s+)[^\s&\"'<>]+", re.IGNORECASE)
+#: A token inside a text: in a query, or after the scheme of an authorization header; and a secret
+#: of a webhook, anywhere.
+_TOKEN_IN_TEXT = re.compile(r"(token=|bearer\s+|whsec_)[^\s&\"'<>]+", re.IGNORECASE)
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -48,7 +49,7 @@ def _masked(key: object, value: object) -> object:
     match value:
         case str():
             # A token follows one of these; ids and names, which most texts are, have none.
-            suspect = "=" in value or " " in value
+            suspect = "=" in value or " " in value or value.startswith("whsec_")
             return _TOKEN_IN_TEXT.sub(rf"\1{MASK}", value) if suspect else value
         case int() | float() | None:
             return value
