@@ -33,6 +33,7 @@ class TypeQueue(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     PAUSE_REASON_FIELD_NUMBER: _builtins.int
     PAUSED_AT_FIELD_NUMBER: _builtins.int
+    OLDEST_AT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Output only. The type."""
     waiting: _builtins.int
@@ -47,6 +48,12 @@ class TypeQueue(_message.Message):
     def paused_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was paused; unset when it is not."""
 
+    @_builtins.property
+    def oldest_at(self) -> _timestamp_pb2.Timestamp:
+        """Output only. Since when the oldest of those waits that are due; unset when there is none. Of more
+        tasks than the gateway keeps in view it is the oldest that it sees.
+        """
+
     def __init__(
         self,
         *,
@@ -56,10 +63,11 @@ class TypeQueue(_message.Message):
         paused: _builtins.bool = ...,
         pause_reason: _builtins.str = ...,
         paused_at: _timestamp_pb2.Timestamp | None = ...,
+        oldest_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["paused_at", b"paused_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_at", b"oldest_at", "paused_at", b"paused_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delayed", b"delayed", "pause_reason", b"pause_reason", "paused", b"paused", "paused_at", b"paused_at", "type", b"type", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delayed", b"delayed", "oldest_at", b"oldest_at", "pause_reason", b"pause_reason", "paused", b"paused", "paused_at", b"paused_at", "type", b"type", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -162,6 +162,7 @@ class Task(_message.Message):
     DETAILS_JSON_FIELD_NUMBER: _builtins.int
     LATE_RESULT_JSON_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `task_` and a ULID."""
     type: _builtins.str
@@ -268,6 +269,10 @@ class Task(_message.Message):
     def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it will start if the queue moves on as it does; unset when nobody can tell."""
 
+    @_builtins.property
+    def left_out(self) -> Global___LeftOut:
+        """Output only. What was left out because its reader wanted nothing so large."""
+
     def __init__(
         self,
         *,
@@ -309,10 +314,11 @@ class Task(_message.Message):
         details_json: _builtins.bytes = ...,
         late_result_json: _builtins.bytes = ...,
         trace_id: _builtins.str = ...,
+        left_out: Global___LeftOut | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "left_out", b"left_out", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "trace_id", b"trace_id", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "left_out", b"left_out", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "trace_id", b"trace_id", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
@@ -324,6 +330,40 @@ class Task(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position_at_least) -> _WhichOneofReturnType__queue_position_at_least | None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class LeftOut(_message.Message):
+    """Sizes of values that were left out, in bytes; 0 for those that were not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    LATE_RESULT_FIELD_NUMBER: _builtins.int
+    payload: _builtins.int
+    """That of the payload."""
+    result: _builtins.int
+    """That of the result."""
+    details: _builtins.int
+    """That of the details."""
+    late_result: _builtins.int
+    """That of the late result."""
+    def __init__(
+        self,
+        *,
+        payload: _builtins.int = ...,
+        result: _builtins.int = ...,
+        details: _builtins.int = ...,
+        late_result: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "late_result", b"late_result", "payload", b"payload", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):

@@ -350,6 +350,7 @@ class GetTaskRequest(_message.Message):
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     WITHOUT_PAYLOAD_FIELD_NUMBER: _builtins.int
+    VALUE_LIMIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     wait_seconds: _builtins.float
@@ -358,6 +359,10 @@ class GetTaskRequest(_message.Message):
     """How payload and result come. Default: STRUCT."""
     without_payload: _builtins.bool
     """True leaves the payload out. Default: false."""
+    value_limit: _builtins.int
+    """Leaves out a payload, a result, details or a late result of more bytes; `left_out` of the task
+    says which: 0 to 2^30. Default: 0, which leaves out none.
+    """
     def __init__(
         self,
         *,
@@ -365,10 +370,11 @@ class GetTaskRequest(_message.Message):
         wait_seconds: _builtins.float = ...,
         value_format: _task_pb2.ValueFormat.ValueType = ...,
         without_payload: _builtins.bool = ...,
+        value_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "value_format", b"value_format", "wait_seconds", b"wait_seconds", "without_payload", b"without_payload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "value_format", b"value_format", "value_limit", b"value_limit", "wait_seconds", b"wait_seconds", "without_payload", b"without_payload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,6 +118,25 @@ async def test_a_grpc_client_chooses_texts_or_messages(gateway: Running, backend
             assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
+async def test_a_reader_may_leave_out_what_is_large_and_is_told_its_size(
+    gateway: Running, backend: Backend
+) -> None:
+    result = b'"%b"' % (b"r" * 98)
+    backend.answer = say(b'{"status":"success","result":%b}' % result)
+    task = await gateway.create(payload={"p": "x" * 92}, **{"async": False})
+    path = f"/api/tasks/{task['id']}"
+    _, read = await gateway.call("GET", f"{path}?valueLimit=100")
+    assert (read["result"], "payload" in read) == ("r" * 98, False)
+    assert read["leftOut"] == {"payload": 101, "result": 0, "details": 0, "lateResult": 0}
+    _, read = await gateway.call("GET", f"{path}?valueLimit=99")
+    assert (read["leftOut"]["payload"], read["leftOut"]["result"]) == (101, 100)
+    for whole in (path, f"{path}?valueLimit=0", f"{path}?valueLimit=101"):
+        _, read = await gateway.call("GET", whole)
+        assert (read["payload"], "leftOut" in read) == ({"p": "x" * 92}, False)
+    status, refused = await gateway.call("GET", f"{path}?valueLimit=-1")
+    assert (status, refused["code"]) == (400, "INVALID_PAYLOAD")
+
+
 async def test_what_fits_a_message_is_one_for_who_asks_for_nothing(
     gateway: Running, backend: Backend
 ) -> None:

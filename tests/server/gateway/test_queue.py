@@ -124,7 +124,7 @@ async def test_resuming_what_is_not_paused_is_no_error(gateway: Running) -> None
 
 
 async def test_the_queue_is_shown_by_type(gateway: Running, backend: Backend) -> None:
-    await create(gateway, "acme")
+    _, first = await gateway.call("GET", f"/api/tasks/{await create(gateway, 'acme')}")
     await create(gateway, "globex")
     await create(gateway, "acme", delayMs=60_000)
     await create(gateway, "acme", type="ocr", delayMs=60_000)
@@ -132,6 +132,8 @@ async def test_the_queue_is_shown_by_type(gateway: Running, backend: Backend) ->
     assert (queue["waiting"], queue["limit"]) == (4, 10_000)
     shown = [(one["type"], one.get("waiting", 0), one.get("delayed", 0)) for one in queue["types"]]
     assert shown == [("echo", 2, 1), ("ocr", 0, 1)]
+    oldest = [one.get("oldestAt") for one in queue["types"]]
+    assert oldest == [first["createdAt"], None]
     await gateway.register(backend)
     await started(backend, 2)
     _, queue = await gateway.call("GET", "/api/queue")

@@ -1,6 +1,6 @@
 """What can be seen of the queue: where tasks stand in it, what waits, which types are paused."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from inferry.server.clock import Clock
@@ -24,6 +24,8 @@ class TypeState:
     count: TypeCount
     #: None when it is not paused.
     pause: PausedType | None
+    #: Since when its oldest task that is due waits, of those in memory; 0 if none does.
+    oldest_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +100,18 @@ class QueueView:
     async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
         await self._catch_up.now()
-        counts = await self._counts()
+        counts, oldest = await self._counts(), self.oldest()
         names = sorted(counts.keys() | set(self._pauses))
         return QueueState(
             waiting=self.waiting,
             limit=self._room.rules.limit,
             left_last_minute=self._room.left_last_minute,
-            types=[self._type(name, counts.get(name)) for name in names],
+            types=[self._type(name, counts.get(name), oldest) for name in names],
         )
 
     async def type_state(self, task_type: str) -> TypeState:
         """Tells what waits of a type, and whether it is paused."""
-        return self._type(task_type, (await self._counts()).get(task_type))
+        return self._type(task_type, (await self._counts()).get(task_type), self.oldest())
 
     async def _counts(self) -> dict[str, TypeCount]:
         """Counts what waits by type: what is delayed of it the store knows if memory does not."""
@@ -121,5 +123,6 @@ class QueueView:
             for name, count in self._backlog.types().items()
         }
 
-    def _type(self, task_type: str, count: TypeCount | None) -> TypeState:
-        return TypeState(task_type, count or TypeCount(0, 0), self._pauses.get(task_type))
+    def _type(self, name: str, count: TypeCount | None, oldest: Mapping[str, int]) -> TypeState:
+        pause = self._pauses.get(name)
+        return TypeState(name, count or TypeCount(0, 0), pause, oldest.get(name, 0))

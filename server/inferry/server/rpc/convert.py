@@ -115,6 +115,18 @@ def add_values(
     return task
 
 
+def leave_out(
+    task: task_pb2.Task, payload: bytes | None, outcome: Outcome, limit: int
+) -> tuple[bytes | None, Outcome]:
+    """Leaves out what has more than ``limit`` bytes, and says so in the task."""
+    values = {"payload": payload, **outcome._asdict()}
+    for name, text in values.items():
+        if text is not None and len(text) > limit:
+            setattr(task.left_out, name, len(text))
+            values[name] = None
+    return values.pop("payload"), Outcome(**values)
+
+
 def _unfit(task: task_pb2.Task, why: str) -> UnfitValueError:
     status = task_pb2.Task.Status.Name(task.status)
     text = f"{why}; ask for the text (value_format: JSON_TEXT)"

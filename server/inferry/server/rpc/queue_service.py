@@ -55,4 +55,5 @@ def _type_to_proto(state: TypeState) -> queue_pb2.TypeQueue:
         paused=pause is not None,
         pause_reason="" if pause is None else pause.reason,
         paused_at=None if pause is None else timestamp(pause.since_ms),
+        oldest_at=timestamp(state.oldest_ms),
     )

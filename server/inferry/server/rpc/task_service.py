@@ -14,6 +14,7 @@ from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
     attempt_to_proto,
+    leave_out,
     task_to_proto,
     timestamp,
 )
@@ -84,7 +85,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             else await self._reader.task(request.id, tenant)
         )
         payload = None if request.without_payload else await self._reader.payload(record)
-        task = await self._task(record, request.value_format, payload)
+        limit = request.value_limit
+        task = await self._task(record, request.value_format, payload, limit)
         return pb.GetTaskResponse(task=task)
 
     async def ListTasks(
@@ -223,10 +225,16 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         return pb.ListAttemptsResponse(attempts=reversed(newest))
 
     async def _task(
-        self, record: TaskRecord, value_format: ValueFormat, payload: bytes | None = None
+        self,
+        record: TaskRecord,
+        value_format: ValueFormat,
+        payload: bytes | None = None,
+        limit: int = 0,
     ) -> task_pb2.Task:
         record, outcome = await self._reader.ended(record)
         task = task_to_proto(record, self._queue.place_of(record))
+        if limit:
+            payload, outcome = leave_out(task, payload, outcome, limit)
         return add_values(task, value_format, payload, outcome, self._largest)
 
 
