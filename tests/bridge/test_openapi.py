@@ -82,7 +82,7 @@ async def test_openapi_lists_what_means_something_beside_the_protos(client: Clie
     watch = document["paths"]["/api/tasks/{id}/events"]["get"]
     assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer"]
     named = [one["name"] for one in watch["parameters"]]
-    assert named == ["id", "after", "Last-Event-ID", "lastEventId"]
+    assert named == ["id", "after", "withoutWaiting", "Last-Event-ID", "lastEventId"]
     assert "204" in watch["responses"]
     for status in ("200", "202"):
         assert "Idempotency-Replayed" in create["responses"][status]["headers"]

@@ -647,22 +647,26 @@ class WatchTaskRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
+    WITHOUT_WAITING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     after_seq: _builtins.int
     """Only events after this one. Default: all that are kept."""
     value_format: _task_pb2.ValueFormat.ValueType
     """How the result comes with the event that ended the task. Default: STRUCT."""
+    without_waiting: _builtins.bool
+    """True ends the stream after the events that are there already. Default: false."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         after_seq: _builtins.int = ...,
         value_format: _task_pb2.ValueFormat.ValueType = ...,
+        without_waiting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id", "value_format", b"value_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id", "value_format", b"value_format", "without_waiting", b"without_waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -567,3 +567,19 @@ async def test_what_waits_and_what_runs_goes_on_after_a_restart(
         job["callback_url"] = f"{gateway.url}/api/tasks/{job['callback_url'].split('tasks/')[1]}"
         assert (await backend.report(job, status="COMPLETED", result=1))[0] == 200
         assert (await backend.next_job())["id"] == waiting["id"]
+
+
+async def test_a_watcher_that_does_not_wait_gets_what_is_there_and_the_end(
+    gateway: Running,
+) -> None:
+    task = await gateway.create(type="nobody")
+    headers = {"Authorization": f"Bearer {token()}"}
+    path = f"{gateway.url}/api/tasks/{task['id']}/events?withoutWaiting=true"
+    async with asyncio.timeout(10):
+        async with gateway.http.get(path, headers=headers) as response:
+            text = await response.text()
+        assert [line for line in text.splitlines() if line.startswith("event:")] == [
+            "event: created"
+        ]
+        async with gateway.http.get(f"{path}&after=1", headers=headers) as response:
+            assert response.status == 204

@@ -46,10 +46,17 @@ class Watches:
 
     async def one(self, request: pb.WatchTaskRequest) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
-        watch = self._reader.watch(request.id, visible_tenant(), request.after_seq)
+        tenant, last = visible_tenant(), None
+        if request.without_waiting:
+            last = (await self._reader.task(request.id, tenant)).seq
+            if request.after_seq >= last:
+                return
+        watch = self._reader.watch(request.id, tenant, request.after_seq)
         async with aclosing(watch) as steps:
             async for step in steps:
                 yield pb.WatchTaskResponse(event=await self._step(request, step))
+                if last is not None and step.seq >= last:
+                    return
 
     async def many(
         self, request: pb.WatchTasksRequest
