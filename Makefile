@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
 PAGE   := bridge/inferry/bridge/web/page
 
-.PHONY: demo test serve bench simulate hunt crash chaos soak fuzz proto page sync lint check-proto check-page unit format clean
+.PHONY: demo test serve bench simulate hunt crash chaos soak fuzz proto page screenshots sync lint check-proto check-page unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -68,7 +68,7 @@ test: lint check-proto check-page unit
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST_ARGS ?= --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer .build/chromium
+unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer .build/chromium $(PAGE)/node_modules
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev .build/googleapis
@@ -91,6 +91,10 @@ proto: $(GEN)/.ready
 # The web page: its source is TypeScript, what is served is committed.
 page: $(PAGE)/node_modules
 	cd $(PAGE) && node build.js
+
+# Pictures of every page, of a gateway under load; the README's two go into docs/.
+screenshots: $(VENV)/.dev .build/chromium $(PAGE)/node_modules
+	$(BIN)/python -m tools.screenshots .build/screenshots --docs
 
 check-page: $(PAGE)/node_modules
 	cd $(PAGE) && node_modules/.bin/tsc && node build.js $(CURDIR)/.build/page
@@ -177,12 +181,12 @@ $(GEN)/.ready: constraints-proto.txt
 		|| echo "no pgbouncer: tests of a store behind one are skipped"
 	touch $@
 
-# Shows the pages in the tests, likewise.
+# Shows the web page in its tests, likewise.
 .build/chromium:
 	mkdir -p .build
 	command -v chromium >/dev/null || ! command -v apt-get >/dev/null || { \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
-		|| echo "no chromium: tests of the pages are skipped"
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } \
+		|| echo "no chromium: tests of the web page in a browser are skipped"
 	touch $@
 
 clean:

@@ -1,6 +1,7 @@
 """Takes the pictures of the web page: every page, light and dark, of a gateway under load.
 
-`python -m tools.screenshots FOLDER` writes them all there; with `--docs`, the README's two into docs/.
+`python -m tools.screenshots FOLDER` writes them all there; with `--docs`, the README's two into
+docs/.
 """
 
 import argparse
@@ -54,6 +55,7 @@ class Load:
         self._random = random.Random(7)  # noqa: S311  # pictures are no secret
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
+        """Calls REST as an admin."""
         async with (
             aiohttp.ClientSession(headers=self._headers) as session,
             session.request(method, f"{self._url}{path}", json=body) as response,

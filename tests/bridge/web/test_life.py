@@ -10,33 +10,36 @@ from tests.gateways import running_gateway, token
 
 
 async def test_a_task_s_whole_life_is_seen_as_it_happens(open_tab: OpenTab, tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as gateway, running_backend(ACCEPTED) as backend:
-        async with open_tab(gateway.url, token()) as tab:
-            page = tab.page
-            await tab.open("#/new")
-            await page.get_by_label("Type").fill("echo")
-            await page.get_by_label("Payload").fill('{"n": 12345678901234567890}')
-            await page.get_by_role("button", name="Create it").click()
-            standing = page.locator(".standing")
-            await expect(standing).to_contain_text("Waiting")
-            await expect(page.get_by_text("register a server")).to_be_visible()
+    async with (
+        running_gateway(tmp_path) as gateway,
+        running_backend(ACCEPTED) as backend,
+        open_tab(gateway.url, token()) as tab,
+    ):
+        page = tab.page
+        await tab.open("#/new")
+        await page.get_by_label("Type").fill("echo")
+        await page.get_by_label("Payload").fill('{"n": 12345678901234567890}')
+        await page.get_by_role("button", name="Create it").click()
+        standing = page.locator(".standing")
+        await expect(standing).to_contain_text("Waiting")
+        await expect(page.get_by_text("register a server")).to_be_visible()
 
-            await gateway.register(backend)
-            job = await backend.next_job()
-            assert backend.bodies[-1].count(b"12345678901234567890") == 1
-            await backend.report(job, status="PROCESSING", progress=45, message="half of it")
-            await expect(standing).to_contain_text("Running")
-            await expect(standing).to_contain_text("45 %")
-            await expect(standing).to_contain_text("half of it")
+        await gateway.register(backend)
+        job = await backend.next_job()
+        assert backend.bodies[-1].count(b"12345678901234567890") == 1
+        await backend.report(job, status="PROCESSING", progress=45, message="half of it")
+        await expect(standing).to_contain_text("Running")
+        await expect(standing).to_contain_text("45 %")
+        await expect(standing).to_contain_text("half of it")
 
-            await backend.report(job, status="COMPLETED", result={"answer": 42})
-            await expect(standing).to_contain_text("Completed")
-            await expect(page.get_by_role("figure", name="Result")).to_contain_text("answer: 42")
-            events = page.locator("section", has=page.get_by_role("heading", name="Events"))
-            for word in ("Created", "Dispatched", "Accepted", "Progressed", "Completed"):
-                await expect(events).to_contain_text(word)
-            outcome = page.locator("section", has=page.get_by_role("heading", name="Attempts"))
-            await expect(outcome).to_contain_text("Succeeded")
+        await backend.report(job, status="COMPLETED", result={"answer": 42})
+        await expect(standing).to_contain_text("Completed")
+        await expect(page.get_by_role("figure", name="Result")).to_contain_text("answer: 42")
+        events = page.locator("section", has=page.get_by_role("heading", name="Events"))
+        for word in ("Created", "Dispatched", "Accepted", "Progressed", "Completed"):
+            await expect(events).to_contain_text(word)
+        outcome = page.locator("section", has=page.get_by_role("heading", name="Attempts"))
+        await expect(outcome).to_contain_text("Succeeded")
 
 
 async def test_a_list_follows_its_filter_as_tasks_change(open_tab: OpenTab, tmp_path: Path) -> None:

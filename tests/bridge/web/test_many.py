@@ -14,7 +14,7 @@ from tests.gateways import Running, running_gateway, token
 
 TASKS = 10_000
 RUNNING = 20
-ROOM = {"queue_limit": 2 * TASKS, "queue_limit_per_tenant": 2 * TASKS}
+ROOM: dict[str, Any] = {"queue_limit": 2 * TASKS, "queue_limit_per_tenant": 2 * TASKS}
 #: Counts in how many steps the rows change within so many ms.
 PAINTS = """(ms) => new Promise((done) => {
   let steps = 0;

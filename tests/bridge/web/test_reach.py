@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 
 from inferry.bridge.web.files import BUNDLE
 from tests.backends import running_backend, say
-from tests.bridge.web.browser import profile
+from tests.bridge.web.browser import Tab, profile
 from tests.bridge.web.conftest import OpenTab
 from tests.gateways import Running, running_gateway, token
 
@@ -28,19 +28,29 @@ async def findings(page: Page) -> list[str]:
 
 
 async def a_little_of_everything(gateway: Running, url: str) -> dict[str, str]:
-    """Makes what the pages can show; gives the places of it."""
+    """Makes what the pages can show; gives the places of it, and a word that each of them has."""
     said = {"url": url, "name": "backend", "capabilities": ["echo"]}
     _, server = await gateway.call("POST", "/api/servers/register", said)
     failed = await gateway.create(payload={"a": [1, {"b": None}]}, labels={"team": "vision"})
     await gateway.task(failed["id"], wait_s=10)
     waiting = await gateway.create(type="lonely")
     await gateway.call("POST", "/api/queue/pause", {"type": "held", "reason": "new model"})
-    places = ("now", "tasks", "failures", "servers", "types", "new")
-    return {place: place for place in places} | {
-        "a server": f"servers/{server['id']}",
-        "a task that failed": f"task/{failed['id']}",
-        "a task that waits": f"task/{waiting['id']}",
+    return {
+        "now": "held: paused",
+        "tasks": failed["id"],
+        "servers": "backend",
+        "types": "new model",
+        "new": "A JSON object",
+        f"servers/{server['id']}": failed["id"],
+        f"task/{failed['id']}": "Rejected",
+        f"task/{waiting['id']}": "register a server",
     }
+
+
+async def show(tab: Tab, place: str, word: str) -> None:
+    """Goes to a place, and waits until what it has is there."""
+    await tab.open(f"#/{place}")
+    await expect(tab.page.get_by_text(word).first).to_be_attached()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -59,10 +69,8 @@ async def test_axe_finds_nothing_on_any_page(
             await expect(tab.page.get_by_label("Token")).to_be_visible()
             found += await findings(tab.page)
         async with open_tab(gateway.url, token(), context) as tab:
-            for place in places.values():
-                await tab.open(f"#/{place}")
-                await expect(tab.page.locator("main")).to_be_visible()
-                await tab.page.wait_for_load_state("networkidle")
+            for place, word in places.items():
+                await show(tab, place, word)
                 found += await findings(tab.page)
             await tab.page.keyboard.press("?")
             await expect(tab.page.get_by_role("dialog")).to_be_visible()
@@ -92,7 +100,7 @@ async def test_everything_is_reached_by_keys(open_tab: OpenTab, tmp_path: Path) 
         await press("Enter")
         await expect(page.get_by_text("No task is like that")).to_be_visible()
         await press("Escape")
-        await page.get_by_role("heading", name="Tasks").click()
+        await page.locator(".who").click()
         await press("?")
         await expect(page.get_by_role("dialog")).to_be_visible()
         await press("Escape")
@@ -129,7 +137,6 @@ async def test_a_narrow_window_needs_no_scrolling_sideways(
     ):
         places = await a_little_of_everything(gateway, backend.url)
         async with open_tab(gateway.url, token(), context) as tab:
-            for place in places.values():
-                await tab.open(f"#/{place}")
-                await tab.page.wait_for_load_state("networkidle")
+            for place, word in places.items():
+                await show(tab, place, word)
                 assert await tab.page.evaluate("document.body.scrollWidth") <= width, place

@@ -6,6 +6,7 @@ import { type ComponentChild, render } from "preact";
 import { useState } from "preact/hooks";
 
 import { keep, notice, token } from "./api";
+import { Failures } from "./failures";
 import { Types } from "./kinds";
 import { heardAt, paused, SILENCE_MS, state } from "./live";
 import { NewTask } from "./new";
@@ -29,6 +30,7 @@ const everybody = { value: true };
 const PLACES: Place[] = [
   { name: "now", word: "Now", may: isAdmin },
   { name: "tasks", word: "Tasks", may: mayTasks },
+  { name: "failures", word: "Failures", may: isAdmin },
   { name: "servers", word: "Servers", may: everybody },
   { name: "types", word: "Types", may: isAdmin },
   { name: "new", word: "New task", may: mayTasks },
@@ -67,7 +69,7 @@ effect(() => {
 
 function Theme() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]!;
-  const word = theme.value.includes(" ") ? "Auto" : theme.value === "dark" ? "Dark" : "Light";
+  const word = theme.value.includes(" ") ? "Theme: auto" : `Theme: ${theme.value}`;
   return <button title="Light, dark, or as the system has it" onClick={() => (theme.value = next)}>{word}</button>;
 }
 
@@ -138,6 +140,7 @@ function Page() {
     case "now": return <Now />;
     case "tasks": return <Tasks />;
     case "task": return <TaskPage id={id} key={id} />;
+    case "failures": return <Failures />;
     case "servers": return <Servers id={id} />;
     case "types": return <Types />;
     case "new": return <NewTask />;

@@ -4,11 +4,11 @@ import { useState } from "preact/hooks";
 import { post } from "./api";
 import { href } from "./route";
 import { isAdmin } from "./session";
-import { useWhy } from "./servers";
+import { can, useWhy } from "./servers";
 import { Why } from "./task";
 import type { Queue, Server, TypeQueue } from "./types";
 import { confirmed, type Polled, say, Trouble, usePoll, Write } from "./ui";
-import { Ago, Bar, number, State } from "./words";
+import { Ago, Bar, ms, number, span, State } from "./words";
 
 export function Pause({ of, done, small }: { of: TypeQueue; done: () => void; small?: boolean }) {
   if (!isAdmin.value) return null;
@@ -32,9 +32,6 @@ export function Pause({ of, done, small }: { of: TypeQueue; done: () => void; sm
     : <Write small={small ?? false} act={pause}>Pause…</Write>;
 }
 
-const can = (server: Server, type: string) =>
-  !server.capabilities.length || server.capabilities.includes(type);
-
 function Row({ of, servers, queue }: { of: TypeQueue; servers: Server[]; queue: Polled<Queue> }) {
   const [open, setOpen] = useState(false);
   const able = servers.filter((one) => can(one, of.type));
@@ -45,15 +42,18 @@ function Row({ of, servers, queue }: { of: TypeQueue; servers: Server[]; queue: 
         <td><State of={of.paused ? "paused" : "open"} />{of.paused && <> <Ago at={of.pausedAt} /> {of.pauseReason}</>}</td>
         <td class="number">{number(of.waiting)}</td>
         <td class="number">{number(of.delayed)}</td>
-        <td>{able.length ? `${able.length} servers` : <State of="offline" word="No server" />}</td>
-        <td class="buttons">
-          <Pause of={of} done={queue.again} small />
-          {of.waiting > 0 && (
-            <button class="small" aria-expanded={open} onClick={() => setOpen(!open)}>Why does it wait?</button>
-          )}
+        <td class="number">{of.oldestAt ? span(Date.now() - ms(of.oldestAt)) : ""}</td>
+        <td>{able.length ? `${able.length} server${able.length > 1 ? "s" : ""}` : <State of="offline" word="No server" />}</td>
+        <td>
+          <span class="buttons">
+            <Pause of={of} done={queue.again} small />
+            {of.waiting > 0 && (
+              <button class="small" aria-expanded={open} onClick={() => setOpen(!open)}>Why does it wait?</button>
+            )}
+          </span>
         </td>
       </tr>
-      {open && <tr><td colSpan={6} class="inside"><Reason type={of.type} /></td></tr>}
+      {open && <tr><td colSpan={7} class="inside"><Reason type={of.type} /></td></tr>}
     </>
   );
 }
@@ -85,7 +85,7 @@ export function Types() {
           <thead>
             <tr>
               <th scope="col">Type</th><th scope="col">State</th><th scope="col" class="number">Waiting</th>
-              <th scope="col" class="number">Delayed</th><th scope="col">Can do it</th><th scope="col"><span class="hidden">Steer</span></th>
+              <th scope="col" class="number">Delayed</th><th scope="col" class="number">Oldest</th><th scope="col">Can do it</th><th scope="col"><span class="hidden">Steer</span></th>
             </tr>
           </thead>
           <tbody>

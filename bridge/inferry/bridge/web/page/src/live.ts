@@ -1,9 +1,10 @@
-// What happens to tasks, as it happens: one stream for all tabs of a browser that have one token.
+// What happens to tasks, as it happens: one stream for all tabs of a browser that see the same.
 // The tab that holds the lock has the stream and passes on what comes; any other takes over from
 // where it knows it to be.
 import { effect, signal } from "@preact/signals";
 
-import { call, Refused, token } from "./api";
+import { call, Refused, urlOf } from "./api";
+import { mayTasks, who } from "./session";
 import { sent } from "./sse";
 import type { Task, TaskEvent } from "./types";
 
@@ -54,16 +55,6 @@ function take(news: News): void {
   if (news.snapshotComplete) for (const taker of takers) taker.renew();
 }
 
-/** A number for a text: what stands for a token where other tabs can see it. */
-function fingerprint(text: string): string {
-  let [low, high] = [0xdeadbeef, 0x41c6ce57];
-  for (const char of text) {
-    low = Math.imul(low ^ char.charCodeAt(0), 2654435761);
-    high = Math.imul(high ^ char.charCodeAt(0), 1597334677);
-  }
-  return (low >>> 0).toString(36) + (high >>> 0).toString(36);
-}
-
 const pause = (ms: number, signal: AbortSignal) =>
   new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -76,6 +67,7 @@ async function lead(channel: BroadcastChannel | null, signal: AbortSignal): Prom
     channel?.postMessage({ state: to, heard: heardAt.value });
   };
   const beat = setInterval(() => tell(state.value), BEAT_MS);
+  if (channel) channel.onmessage = ({ data }) => data.asks && tell(state.value);
   for (let failures = 0; !signal.aborted; ) {
     const lost = new AbortController();
     const stop = () => lost.abort();
@@ -113,17 +105,19 @@ async function lead(channel: BroadcastChannel | null, signal: AbortSignal): Prom
   clearInterval(beat);
 }
 
-/** Takes part while there is a token and somebody looks. */
+/** Takes part while somebody looks who may. */
 effect(() => {
-  if (!token.value || paused.value || !seen.value) {
+  const { subject, tenant, roles } = who.value ?? {};
+  if (!mayTasks.value || paused.value || !seen.value) {
     state.value = "paused";
     whole = false;
     return;
   }
   state.value = "connecting";
-  if (holder !== token.value) cursor = "";
-  holder = token.value;
-  const name = `inferry-${fingerprint(urlHere() + token.value)}`;
+  // Who sees the same things shares them, by the gateway's own word on who that is.
+  const name = JSON.stringify(["inferry", urlOf(""), subject, tenant, roles]);
+  if (holder !== name) cursor = "";
+  holder = name;
   const stop = new AbortController();
   // Neither is there on a page that came over plain HTTP from another machine: a stream a tab then.
   const channel = navigator.locks ? new BroadcastChannel(name) : null;
@@ -135,8 +129,9 @@ effect(() => {
         if (missed) for (const taker of takers) taker.renew();
       }
       if (data.state) state.value = data.state;
-      heardAt.value = data.heard ?? Date.now();
+      if (!data.asks) heardAt.value = data.heard ?? Date.now();
     };
+    channel.postMessage({ asks: true });
     navigator.locks
       .request(name, { signal: stop.signal }, () => lead(channel, stop.signal))
       .catch(() => undefined);
@@ -148,7 +143,3 @@ effect(() => {
     channel?.close();
   };
 });
-
-function urlHere(): string {
-  return document.baseURI.split("#")[0]!;
-}

@@ -2,6 +2,7 @@
 import { post, query } from "./api";
 import { href } from "./route";
 import { isAdmin, mayServers, mayTasks } from "./session";
+import { Remedy } from "./task";
 import { columnsOf } from "./tasks";
 import type { Explanation, Queue, Server, Task } from "./types";
 import { confirmed, Fact, type Polled, say, Trouble, usePoll, Write } from "./ui";
@@ -56,7 +57,7 @@ function Row({ server, listed }: { server: Server; listed: Listed }) {
       <td class="wide">{load ? `${Math.round(load.cpu)} % cpu, ${Math.round(load.memory)} % memory, ${load.queueLength} inside` : <span class="faint">unknown</span>}</td>
       <td><Breaker of={server} /></td>
       <td>{server.successRate === undefined ? <span class="faint">none yet</span> : `${Math.round(server.successRate * 100)} %`}</td>
-      <td class="wide">{capital(server.transport)}</td>
+      <td class="wide">{server.transport === "grpc" ? "gRPC, dials in" : "HTTP"}</td>
       <td class="wide"><Ago at={server.lastSeenAt} /></td>
       <td><Steer server={server} done={listed.again} small /></td>
     </tr>
@@ -70,10 +71,10 @@ function Verdicts({ server }: { server: Server }) {
   return <ul>{types.map((one) => <li><VerdictOn type={one.type} server={server} /></li>)}</ul>;
 }
 
-/** Explains the newest waiting task of a type. */
+/** Explains the newest waiting task of a type; nothing of none. */
 export function useWhy(type: string): Explanation | undefined {
   const asked = query({ status: "PENDING", type, pageSize: 1 });
-  const found = usePoll<{ tasks: Task[] }>(`api/tasks?${asked}`, 5_000);
+  const found = usePoll<{ tasks: Task[] }>(type ? `api/tasks?${asked}` : null, 5_000);
   const id = found.data?.tasks[0]?.id;
   return usePoll<Explanation>(id ? `api/tasks/${id}/explain` : null, 5_000).data;
 }
@@ -82,7 +83,7 @@ function VerdictOn({ type, server }: { type: string; server: Server }) {
   const verdict = useWhy(type)?.servers.find((one) => one.serverId === server.id);
   return (
     <>
-      <strong>{type}</strong> {verdict ? <><State of={verdict.rule} /> {verdict.text} {verdict.remedy}</> : "…"}
+      <strong>{type}</strong> {verdict ? <><State of={verdict.rule} /> {verdict.text}<Remedy of={verdict.remedy} /></> : "…"}
     </>
   );
 }
@@ -164,6 +165,9 @@ export function Servers({ id }: { id: string }) {
     </main>
   );
 }
+
+export const can = (server: Server, type: string) =>
+  !server.capabilities.length || server.capabilities.includes(type);
 
 export const sum = (servers: Server[] | undefined, of: "active" | "maxConcurrent") =>
   servers?.reduce((total, server) => total + server[of], 0) ?? 0;

@@ -23,24 +23,31 @@ export function bodyOf(type: string, payload: string, options: Record<string, un
   return `{"type":${JSON.stringify(type)},"payload":${payload}${rest && `,${rest}`}}`;
 }
 
-export function snippets(task: Task, payload: string): [name: string, text: string][] {
-  const options = optionsOf(task);
-  const body = quoted(bodyOf(task.type, payload, options));
-  const { timeout, maxAttempts, ...others } = options;
-  const words = { ...others, timeout_ms: timeout, max_attempts: maxAttempts };
-  const proto = quoted(
-    JSON.stringify({ type: task.type, payload_json: "PAYLOAD", ...words }).replace('"PAYLOAD"', () =>
-      JSON.stringify(btoa(String.fromCharCode(...new TextEncoder().encode(payload)))),
-    ),
+function curl(task: Task, payload: string): string {
+  const body = quoted(bodyOf(task.type, payload, optionsOf(task)));
+  return (
+    `curl ${urlOf("api/tasks")} -H "Authorization: Bearer $INFERRY_TOKEN" \\\n` +
+    `  -H 'Content-Type: application/json' -d ${body}`
   );
-  return [
-    ["curl", `curl ${urlOf("api/tasks")} -H "Authorization: Bearer $INFERRY_TOKEN" \\\n` +
-      `  -H 'Content-Type: application/json' -d ${body}`],
-    ["Python", "import json\n\nfrom inferry.client import Client\n\n" +
-      "with Client() as client:\n" +
-      `    task = client.submit(${JSON.stringify(task.type)}, json.loads(${JSON.stringify(payload)}))\n` +
-      "    print(task.result())"],
-    ["grpcurl", `grpcurl -plaintext -H "authorization: Bearer $INFERRY_TOKEN" \\\n` +
-      `  -d ${proto} 127.0.0.1:50051 inferry.v1.TaskService/CreateTask`],
-  ];
 }
+
+function python(task: Task, payload: string): string {
+  return (
+    "import json\n\nfrom inferry.client import Client\n\nwith Client() as client:\n" +
+    `    payload = json.loads(${JSON.stringify(payload)})\n` +
+    `    print(client.run(${JSON.stringify(task.type)}, payload))`
+  );
+}
+
+function grpcurl(task: Task, payload: string): string {
+  const { timeout, maxAttempts, ...others } = optionsOf(task);
+  const bytes = Array.from(new TextEncoder().encode(payload), (one) => String.fromCharCode(one));
+  const words = { type: task.type, payload_json: btoa(bytes.join("")), ...others };
+  const body = { ...words, timeout_ms: timeout, max_attempts: maxAttempts };
+  return (
+    `grpcurl -plaintext -H "authorization: Bearer $INFERRY_TOKEN" \\\n` +
+    `  -d ${quoted(JSON.stringify(body))} 127.0.0.1:50051 inferry.v1.TaskService/CreateTask`
+  );
+}
+
+export const SNIPPETS = { curl, Python: python, grpcurl };

@@ -6,13 +6,13 @@ export interface Sent {
 }
 
 /** Reads a stream's events; `heard` is called for each piece that comes, comments too. */
-export async function* sent(answer: Response, heard: () => void): AsyncGenerator<Sent> {
+export async function* sent(answer: Response, heard?: () => void): AsyncGenerator<Sent> {
   const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    heard();
+    heard?.();
     const parts = (rest + value).split("\n\n");
     rest = parts.pop()!;
     for (const part of parts) {

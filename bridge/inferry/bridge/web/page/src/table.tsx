@@ -30,7 +30,8 @@ export function LongTable<T>({ label, columns, rows, count, keyOf, onEnd, onShow
   const place = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800 });
   const look = () => {
-    const { scrollTop, clientHeight } = place.current!;
+    if (!place.current) return;
+    const { scrollTop, clientHeight } = place.current;
     setView({ top: scrollTop, height: clientHeight });
   };
   useEffect(() => {

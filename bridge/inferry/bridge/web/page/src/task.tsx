@@ -1,5 +1,5 @@
 // One task: where it stands, where its time went, what it is about and what came of it.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { call, get, post } from "./api";
 import { memberText } from "./json";
@@ -8,8 +8,8 @@ import { follow } from "./live";
 import { draft } from "./new";
 import { changed, tick } from "./paint";
 import { go, href } from "./route";
-import { hidesPayload, mayTasks } from "./session";
-import { optionsOf, snippets } from "./snippets";
+import { hidesPayload } from "./session";
+import { optionsOf, SNIPPETS } from "./snippets";
 import { sent } from "./sse";
 import { useServerNames } from "./tasks";
 import { Timeline } from "./timeline";
@@ -32,6 +32,8 @@ class Watched {
   events: TaskEvent[] = [];
   why: Explanation | null = null;
   error = "";
+  /** Whether values of any size are wanted. */
+  whole = false;
   private readonly ended = new AbortController();
 
   constructor(readonly id: string) {
@@ -47,7 +49,8 @@ class Watched {
     const path = `api/tasks/${encodeURIComponent(this.id)}`;
     const { signal } = this.ended;
     try {
-      const text = await (await call(path, { signal })).text();
+      const limit = this.whole ? 0 : AT_ONCE_BYTES;
+      const text = await (await call(`${path}?valueLimit=${limit}`, { signal })).text();
       const { payload, result, details, lateResult, ...task } = JSON.parse(text);
       this.task = task;
       for (const name of VALUES) {
@@ -64,38 +67,31 @@ class Watched {
     changed();
   }
 
+  async readWhole(): Promise<void> {
+    this.whole = true;
+    await this.read();
+  }
+
   /** Reads what has happened; what happens from now on comes over the one stream. */
   async history(): Promise<void> {
-    const stop = new AbortController();
-    const quit = () => stop.abort();
-    this.ended.signal.addEventListener("abort", quit);
-    // All that is kept comes at once; then nothing comes for a while.
-    let patience = setTimeout(quit, 3_000);
+    const after = this.events.at(-1)?.seq ?? 0;
+    const path = `api/tasks/${encodeURIComponent(this.id)}/events?withoutWaiting=true&after=${after}`;
     try {
-      const path = `api/tasks/${encodeURIComponent(this.id)}/events?after=${this.events.at(-1)?.seq ?? 0}`;
-      const answer = await call(path, { signal: stop.signal });
+      const answer = await call(path, { signal: this.ended.signal });
       if (answer.status === 204) return;
-      const heard = () => {
-        clearTimeout(patience);
-        patience = setTimeout(quit, 300);
-      };
-      for await (const { event, data } of sent(answer, heard)) {
+      for await (const { event, data } of sent(answer)) {
         if (event !== "error" && event !== "queued") this.add(JSON.parse(data));
       }
     } catch {
-      // It was ended here, or the task is not there, which its own look-up says.
-    } finally {
-      clearTimeout(patience);
-      stop.abort();
-      changed();
+      // The task is not there, which its own look-up says, or the gateway is not, as the badge does.
     }
+    changed();
   }
 
   add(event: TaskEvent): void {
     const last = this.events.at(-1)?.seq ?? 0;
     if (event.seq <= last) return;
-    this.events.push(event);
-    if (this.events.length > EVENTS) this.events.shift();
+    this.events = [...this.events.slice(1 - EVENTS), event];
   }
 
   take(event: TaskEvent): void {
@@ -134,6 +130,7 @@ function useWatched(id: string): Watched {
 }
 
 function Values({ watched }: { watched: Watched }) {
+  tick.value;
   const names: Record<Value, string> = {
     payload: "Payload", result: "Result", details: "Details of the error", lateResult: "Late result: it came after the time-out",
   };
@@ -141,11 +138,16 @@ function Values({ watched }: { watched: Watched }) {
     <>
       {VALUES.map((name) => {
         const text = watched.values[name];
-        if (text === undefined) return null;
+        const size = watched.task?.leftOut?.[name];
+        if (text === undefined && !size) return null;
         return (
           <section>
             <h2>{names[name]}</h2>
-            {hidesPayload ? <p class="faint">Hidden by this gateway's settings.</p> : <Shown label={names[name]} text={text} />}
+            {hidesPayload
+              ? <p class="faint">Hidden by this gateway's settings.</p>
+              : text === undefined
+                ? <button onClick={() => watched.readWhole()}>Show {number(Math.ceil(size! / 1_024))} KiB</button>
+                : <Tree label={names[name]} text={text} />}
           </section>
         );
       })}
@@ -153,15 +155,9 @@ function Values({ watched }: { watched: Watched }) {
   );
 }
 
-function Shown({ label, text }: { label: string; text: string }) {
-  const [asked, ask] = useState(false);
-  if (text.length <= AT_ONCE_BYTES || asked) return <Tree label={label} text={text} />;
-  return <button onClick={() => ask(true)}>Show {number(Math.ceil(text.length / 1_024))} KiB</button>;
-}
-
 function Actions({ watched }: { watched: Watched }) {
+  tick.value;
   const task = watched.task!;
-  const payload = watched.values.payload ?? "{}";
   const cancel = async () => {
     const reason = await confirmed({
       title: "Cancel this task?", text: "What runs is told to stop; what it did is lost.",
@@ -177,19 +173,27 @@ function Actions({ watched }: { watched: Watched }) {
     say("It waits again");
     await watched.read();
   };
-  const again = () => {
-    draft.value = { type: task.type, payload, options: optionsOf(task) };
+  const payload = async () => {
+    if (watched.values.payload === undefined) await watched.readWhole();
+    return watched.values.payload ?? "{}";
+  };
+  const again = async () => {
+    draft.value = { type: task.type, payload: await payload(), options: optionsOf(task) };
     go(href("new"));
   };
   const ended = isFinal(task.status);
   return (
     <p class="buttons">
-      {mayTasks.value && !ended && <Write danger act={cancel}>Cancel…</Write>}
-      {mayTasks.value && ended && task.status !== "COMPLETED" && <Write act={retry}>Retry</Write>}
-      {mayTasks.value && !hidesPayload && <button onClick={again}>Run again…</button>}
-      {!hidesPayload && snippets(task, payload).map(([name, text]) => (
-        <button onClick={() => copy(text)}>Copy as {name}</button>
-      ))}
+      {!ended && <Write danger act={cancel}>Cancel…</Write>}
+      {ended && task.status !== "COMPLETED" && <Write act={retry}>Retry</Write>}
+      {!hidesPayload && (
+        <>
+          <Write act={again}>Run again…</Write>
+          {Object.entries(SNIPPETS).map(([name, print]) => (
+            <Write act={async () => copy(print(task, await payload()))}>Copy as {name}</Write>
+          ))}
+        </>
+      )}
     </p>
   );
 }
@@ -220,10 +224,13 @@ function Facts({ task, names }: { task: Task; names: Map<string, string> }) {
   );
 }
 
+export const Remedy = ({ of }: { of: string | undefined }) =>
+  of ? <strong class="remedy">{of}</strong> : null;
+
 export function Why({ of }: { of: Explanation }) {
   return (
     <>
-      <p>{of.text}{of.remedy && <strong class="remedy">{of.remedy}</strong>}</p>
+      <p>{of.text}<Remedy of={of.remedy} /></p>
       {of.servers.length > 0 && (
         <table>
           <thead><tr><th scope="col">Server</th><th scope="col">Verdict</th><th scope="col">Why</th></tr></thead>
@@ -232,7 +239,7 @@ export function Why({ of }: { of: Explanation }) {
               <tr key={one.serverId}>
                 <td><a href={href("servers", one.serverId)}>{one.name}</a></td>
                 <td><State of={one.rule} /></td>
-                <td>{one.text} {one.remedy}</td>
+                <td>{one.text}<Remedy of={one.remedy} /></td>
               </tr>
             ))}
           </tbody>

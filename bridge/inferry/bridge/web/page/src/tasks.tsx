@@ -94,11 +94,11 @@ export function columnsOf(names: Map<string, string>): Column<Task>[] {
   return [
     { name: "State", width: 112, cell: (task) => <State of={task.status} /> },
     { name: "Progress", width: 132, cell: (task) => <How task={task} /> },
+    { name: "Type", width: 150, cell: (task) => task.type },
     {
       name: "Task", width: 250,
       cell: (task) => <a class="row mono" href={href("task", task.id)}>{task.id}</a>,
     },
-    { name: "Type", width: 150, cell: (task) => task.type },
     ...(isAdmin.value
       ? [{ name: "Tenant", width: 90, wide: true, cell: (task: Task) => task.tenant }]
       : []),
@@ -121,6 +121,7 @@ export function useServerNames(): Map<string, string> {
 }
 
 function FilterBar({ text, list }: { text: string; list: TaskList }) {
+  tick.value;
   const [typed, type] = useState(text);
   useEffect(() => type(text), [text]);
   const to = (filter: string) => go(href("tasks", "", filter ? { filter } : {}));

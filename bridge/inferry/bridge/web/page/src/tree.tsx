@@ -9,6 +9,8 @@ const LONG = 300;
 
 function Leaf({ text }: { text: string }) {
   const [whole, showWhole] = useState(false);
+  // Escapes that nobody needs make it harder to read.
+  if (text[0] === '"') text = JSON.stringify(JSON.parse(text));
   const kind = text[0] === '"' ? "string" : /^[-\d]/.test(text) ? "number" : "word";
   if (whole || text.length <= LONG) return <span class={`leaf ${kind}`}>{text}</span>;
   return (
@@ -39,7 +41,7 @@ function Part({ text, part, opened }: { text: string; part: Member; opened?: boo
     <details open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>
         {name}
-        <span class="faint">{mark === "{" ? "{…}" : "[…]"} {inside.slice(0, 60)}</span>
+        <span class="faint">{mark}{!open && inside.slice(0, 80) + (mark === "{" ? "}" : "]")}</span>
       </summary>
       <ul>
         {parts.slice(0, most).map((one) => (

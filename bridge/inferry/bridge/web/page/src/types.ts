@@ -36,6 +36,8 @@ export interface Task {
   queuePosition?: number;
   queuePositionAtLeast?: boolean;
   estimatedStartAt?: string;
+  /** What was too large to send unasked: its bytes. */
+  leftOut?: Record<string, number>;
 }
 
 export interface TaskEvent {
@@ -109,6 +111,7 @@ export interface TypeQueue {
   paused: boolean;
   pauseReason?: string;
   pausedAt?: string;
+  oldestAt?: string;
 }
 
 export interface Queue {

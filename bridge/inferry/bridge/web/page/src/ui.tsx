@@ -14,8 +14,9 @@ export interface Polled<T> {
   again: () => void;
 }
 
-/** Asks for a path again and again while it can be seen; null asks for nothing. */
-export function usePoll<T>(path: string | null, everyMs: number): Polled<T> {
+/** Asks for a path again and again while it can be seen; null asks for nothing.
+ *  `more` gives the rest of the query each time. */
+export function usePoll<T>(path: string | null, everyMs: number, more = () => ""): Polled<T> {
   const found = useRef<{ data?: T; error?: string; of?: string | null }>({});
   const [asked, askAgain] = useState(0);
   tick.value;
@@ -25,7 +26,7 @@ export function usePoll<T>(path: string | null, everyMs: number): Polled<T> {
     let timer = 0;
     const ask = async () => {
       try {
-        found.current = { data: await get<T>(path, stop.signal), of: path };
+        found.current = { data: await get<T>(path + more(), stop.signal), of: path };
       } catch (error) {
         if (stop.signal.aborted) return;
         found.current = { ...found.current, error: (error as Error).message };

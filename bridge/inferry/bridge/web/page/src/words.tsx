@@ -102,7 +102,7 @@ export function Ago({ at }: { at: string | number | undefined }) {
   const age = now.value - when;
   return (
     <time dateTime={new Date(when).toISOString()} title={clock(when)}>
-      {age < 2_000 ? "now" : `${span(Math.floor(age / 1_000) * 1_000)} ago`}
+      {age < 2_000 ? "now" : `${span(age).replace(/\.\d/, "")} ago`}
     </time>
   );
 }
