@@ -118,10 +118,10 @@ def add_values(
 def leave_out(
     task: task_pb2.Task, payload: bytes | None, outcome: Outcome, limit: int
 ) -> tuple[bytes | None, Outcome]:
-    """Leaves out what has more than ``limit`` bytes, and says so in the task."""
+    """Leaves out what has more than ``limit`` bytes, and says so; 0 leaves out nothing."""
     values = {"payload": payload, **outcome._asdict()}
     for name, text in values.items():
-        if text is not None and len(text) > limit:
+        if text is not None and len(text) > limit > 0:
             setattr(task.left_out, name, len(text))
             values[name] = None
     return values.pop("payload"), Outcome(**values)

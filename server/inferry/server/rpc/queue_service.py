@@ -4,6 +4,7 @@ from typing import Any
 
 from inferry.server.engine.pauses import Pauses
 from inferry.server.engine.queue_view import QueueView, TypeState
+from inferry.server.rpc.acts import noted
 from inferry.server.rpc.convert import timestamp
 from inferry.v1 import queue_pb2, queue_service_pb2_grpc
 from inferry.v1 import queue_service_pb2 as pb
@@ -12,6 +13,7 @@ from inferry.v1 import queue_service_pb2 as pb
 Context = Any
 
 
+@noted
 class QueueServicer(queue_service_pb2_grpc.QueueServiceServicer):
     """Everything that can be done with the queue as a whole."""
 

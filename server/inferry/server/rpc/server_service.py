@@ -7,6 +7,7 @@ from inferry.server.access.tokens import Role
 from inferry.server.engine.registry import Registration, Registry
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
+from inferry.server.rpc.acts import noted
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
@@ -28,6 +29,7 @@ class ServerDefaults:
     grace_ms: int
 
 
+@noted
 class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     """Everything that can be done with servers."""
 

@@ -9,6 +9,7 @@ from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError
+from inferry.server.rpc.acts import noted
 from inferry.server.rpc.admission import visible_tenant
 from inferry.server.rpc.convert import (
     ValueFormat,
@@ -34,6 +35,7 @@ from inferry.v1 import task_service_pb2 as pb
 Context = Any
 
 
+@noted
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     """Everything that can be done with tasks."""
 
@@ -233,8 +235,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     ) -> task_pb2.Task:
         record, outcome = await self._reader.ended(record)
         task = task_to_proto(record, self._queue.place_of(record))
-        if limit:
-            payload, outcome = leave_out(task, payload, outcome, limit)
+        payload, outcome = leave_out(task, payload, outcome, limit)
         return add_values(task, value_format, payload, outcome, self._largest)
 
 
