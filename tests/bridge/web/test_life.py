@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
-from tests.backends import ACCEPTED, running_backend
+from tests.backends import ACCEPTED, running_backend, say
 from tests.bridge.web.conftest import OpenTab
 from tests.gateways import running_gateway, token
 
@@ -112,3 +112,71 @@ async def test_servers_and_types_are_steered(open_tab: OpenTab, tmp_path: Path) 
             await expect(page.get_by_text("No server has registered")).to_be_visible()
             status, _ = await gateway.call("GET", f"/api/servers/{server}")
             assert status == 404
+
+
+async def test_what_is_done_to_all_that_match_is_counted_first(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
+    broken = say({"status": "error", "error": "shape mismatch", "code": "MODEL_ERROR"})
+    async with (
+        running_gateway(tmp_path) as gateway,
+        running_backend(broken) as backend,
+        open_tab(gateway.url, token()) as tab,
+    ):
+        page = tab.page
+        await gateway.register(backend)
+        failed = [(await gateway.create())["id"] for _ in range(3)]
+        for one in failed:
+            await gateway.task(one, wait_s=10)
+        others = [(await gateway.create(type="later"))["id"] for _ in range(2)]
+        await tab.open("#/tasks?filter=status:PENDING+type:later")
+        await expect(page.locator("a.row")).to_have_count(2)
+        await page.get_by_role("button", name="Cancel all…").click()
+        await expect(page.get_by_role("heading", name="Cancel 2 tasks?")).to_be_visible()
+        await page.get_by_role("button", name="Cancel them").click()
+        await expect(page.get_by_role("status")).to_have_text("2 cancelled")
+        assert {(await gateway.task(one))["status"] for one in others} == {"CANCELLED"}
+
+        await page.get_by_role("button", name="Failed today").click()
+        await expect(page.locator("a.row")).to_have_count(3)
+        await page.get_by_role("link", name="Failures").click()
+        group = page.get_by_role("row", name="shape mismatch")
+        await expect(group).to_contain_text("MODEL_ERROR")
+        await group.get_by_role("link", name="shape mismatch").click()
+        await expect(page.locator("a.row")).to_have_count(3)
+        await page.get_by_role("link", name="Failures").click()
+        backend.answer = say({"status": "success", "result": 1})
+        await group.get_by_role("button", name="Retry…").click()
+        await expect(page.get_by_role("heading", name="Retry 3 tasks?")).to_be_visible()
+        await page.get_by_role("button", name="Retry them").click()
+        await expect(page.get_by_role("status")).to_have_text("3 wait again")
+        for one in failed:
+            assert (await gateway.task(one, wait_s=10))["status"] == "COMPLETED"
+
+
+async def test_now_shows_how_it_goes_and_what_needs_somebody(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        running_backend() as backend,
+        open_tab(gateway.url, token()) as tab,
+    ):
+        page = tab.page
+        await gateway.register(backend)
+        done = await gateway.create()
+        await gateway.task(done["id"], wait_s=10)
+        await gateway.create(type="lonely")
+        await gateway.call("POST", "/api/queue/pause", {"type": "held", "reason": "new model"})
+        await tab.open("#/now")
+        tiles = page.locator(".tiles")
+        await expect(tiles).to_contain_text("Waiting1")
+        await expect(tiles).to_contain_text("Slots taken0 / 10")
+        await expect(tiles).to_contain_text("Ended, last minute1")
+        await expect(page.get_by_role("img", name="Tasks each")).to_be_visible()
+        await expect(page.locator(".plot")).to_have_count(4)
+        lonely = page.get_by_role("listitem").filter(has_text="lonely: no server")
+        await expect(lonely).to_contain_text("register a server with: lonely")
+        held = page.get_by_role("listitem").filter(has_text="held: paused")
+        await held.get_by_role("button", name="Resume").click()
+        await expect(held).to_have_count(0)

@@ -38,6 +38,7 @@ async def a_little_of_everything(gateway: Running, url: str) -> dict[str, str]:
     return {
         "now": "held: paused",
         "tasks": failed["id"],
+        "failures": "shape mismatch",
         "servers": "backend",
         "types": "new model",
         "new": "A JSON object",

@@ -107,6 +107,25 @@ async def test_a_wrong_token_is_told_why(open_tab: OpenTab, tmp_path: Path) -> N
         tab.errors.clear()
 
 
+async def test_a_code_in_the_address_is_changed_for_a_token_once(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path) as gateway, open_tab(gateway.url) as tab:
+        auth = token(Role.CLIENT, tenant="ours", subject="olga")
+        status, made = await gateway.call("POST", "/api/codes", {}, auth)
+        assert status == 200, made
+        await tab.open(f"#code={made['code']}")
+        await expect(tab.page.get_by_text("olga · client")).to_be_visible()
+        assert made["code"] not in tab.page.url
+        await tab.page.get_by_role("button", name="Sign out").click()
+        await tab.page.goto("about:blank")
+        await tab.open(f"#code={made['code']}")
+        await expect(tab.page.get_by_role("alert")).to_contain_text("code")
+        assert made["code"] not in tab.page.url
+        assert ["/api/codes/exchange" in error for error in tab.errors] == [True]
+        tab.errors.clear()
+
+
 async def test_a_page_of_another_origin_can_do_nothing(
     user: BrowserContext, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 // Failures: what went wrong, the same things together.
-import { post, query } from "./api";
+import { query } from "./api";
+import { actOnAll, counted } from "./bulk";
+import { parse } from "./filter";
 import { href } from "./route";
 import { mayTasks } from "./session";
 import { confirmed, say, Trouble, usePoll, Write } from "./ui";
@@ -31,14 +33,15 @@ function Often({ counts }: { counts: number[] }) {
 }
 
 function Row({ of, done }: { of: Failure; done: () => void }) {
-  const filter = `status:FAILED,TIMEOUT type:${of.type} code:${of.code} fingerprint:${of.fingerprint}`;
+  const filter = `status:FAILED,TIMEOUT fingerprint:${of.fingerprint}`;
   const retry = async () => {
+    const count = await counted(parse(filter), ["FAILED", "TIMEOUT"]);
     const answer = await confirmed({
-      title: `Retry ${number(of.count)} tasks?`, action: "Retry them",
+      title: `Retry ${count} tasks?`, action: "Retry them",
       text: `All of type ${of.type} that failed with “${of.message}”. They wait again, newest first.`,
     });
     if (answer === null) return;
-    say(`${number(await retryAll({ type: of.type, fingerprint: of.fingerprint }))} wait again`);
+    say(`${number(await actOnAll("retry", parse(filter), ["FAILED", "TIMEOUT"]))} wait again`);
     done();
   };
   return (
@@ -60,31 +63,15 @@ function Row({ of, done }: { of: Failure; done: () => void }) {
   );
 }
 
-/** Retries all that are like that, page by page; gives how many. */
-export async function retryAll(wanted: Record<string, unknown>): Promise<number> {
-  let retried = 0;
-  for (const status of ["FAILED", "TIMEOUT"]) {
-    for (let pageToken = ""; ; ) {
-      const done = await post<{ retried: number; nextPageToken?: string; queueFull: boolean }>(
-        "api/tasks/retry", { ...wanted, status, ...(pageToken ? { pageToken } : {}) },
-      );
-      retried += done.retried;
-      if (done.queueFull) throw new Error(`${number(retried)} wait again, and the queue is full: go on later`);
-      if (!done.nextPageToken) break;
-      pageToken = done.nextPageToken;
-    }
-  }
-  return retried;
-}
-
 export function Failures() {
   const since = new Date(Math.floor(Date.now() / 3_600_000 - 24) * 3_600_000).toISOString();
-  const found = usePoll<{ groups: Failure[] }>(`api/failures?${query({ from: since })}`, 5_000);
+  const found = usePoll<{ groups: Failure[]; more: boolean }>(`api/failures?${query({ from: since })}`, 5_000);
   const groups = found.data?.groups;
   return (
     <main>
       <h1>Failures <small>of the last 24 h</small></h1>
       <Trouble of={found.error} />
+      {found.data?.more && <p class="faint">There are more than can be shown here; counts are of the latest 10 000.</p>}
       {groups?.length === 0 && <p class="empty"><State of="active" word="Nothing failed." /></p>}
       {!!groups?.length && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Failures">

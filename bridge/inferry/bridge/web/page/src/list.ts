@@ -110,6 +110,8 @@ export class TaskList {
       this.recent.set(id, event);
       if (this.recent.size > RECENT) this.recent.delete(this.recent.keys().next().value!);
     }
+    // What a failure is like is the gateway's to tell.
+    if (this.filter.fingerprint && !row) return event?.kind === "FINISHED";
     const task = whole ?? (row && after(row, event!));
     if (task) {
       if (row || this.within(id)) this.put(task, fits(task, this.filter));

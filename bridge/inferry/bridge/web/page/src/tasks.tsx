@@ -2,15 +2,16 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { get } from "./api";
-import { parse } from "./filter";
+import { actOnAll, counted } from "./bulk";
+import { parse, WORDS_SHOWN } from "./filter";
 import { follow } from "./live";
 import { MOST, TaskList } from "./list";
 import { changed, tick } from "./paint";
 import { go, href, route } from "./route";
 import { isAdmin } from "./session";
 import { type Column, LongTable } from "./table";
-import { isFinal, type Server, type Task } from "./types";
-import { Trouble, usePoll } from "./ui";
+import { isFinal, type Server, type Status, type Task } from "./types";
+import { confirmed, say, Trouble, usePoll, Write } from "./ui";
 import { Ago, Bar, ms, number, span, State } from "./words";
 
 const RENEW_MS = 1_500;
@@ -19,7 +20,7 @@ const PLACES_MS = 4_000;
 export const PRESETS: [name: string, filter: string][] = [
   ["All", ""],
   ["In flight", "status:PENDING,PROCESSING"],
-  ["Failed", "status:FAILED,TIMEOUT"],
+  ["Failed today", "status:FAILED,TIMEOUT ended:today"],
 ];
 
 function useTasks(text: string): TaskList {
@@ -132,7 +133,7 @@ function FilterBar({ text, list }: { text: string; list: TaskList }) {
         <button type="button" aria-pressed={filter === text} onClick={() => to(filter)}>{name}</button>
       ))}
       <input id="filter" type="search" aria-label="Filter of tasks" aria-describedby="filter-says"
-        placeholder="status: type: label.key: server: tenant: code:" value={typed}
+        placeholder={WORDS_SHOWN} value={typed}
         spellcheck={false} onInput={(e) => type(e.currentTarget.value)} />
       <button class="main">Filter</button>
       <span id="filter-says" class={unknown.length ? "bad" : "faint"} aria-live="polite">
@@ -140,7 +141,42 @@ function FilterBar({ text, list }: { text: string; list: TaskList }) {
           ? `unknown: ${unknown.join(" ")}`
           : `${number(list.whole)}${list.open ? "+" : ""} tasks${list.rows.length >= MOST ? ", no more are shown" : ""}`}
       </span>
+      <Bulk text={text} list={list} />
     </form>
+  );
+}
+
+const LIVING: Status[] = ["PENDING", "PROCESSING"];
+const ENDED_BADLY: Status[] = ["FAILED", "TIMEOUT", "CANCELLED"];
+
+/** What can be done to all that match; nothing to all there are. */
+function Bulk({ text, list }: { text: string; list: TaskList }) {
+  const filter = parse(text);
+  const of = (statuses: Status[]) => filter.statuses.filter((one) => statuses.includes(one));
+  const narrow = { ...filter, statuses: [] };
+  const act = (act: "cancel" | "retry", statuses: Status[], word: string, line?: string) => async () => {
+    const count = await counted(filter, statuses);
+    const answer = await confirmed({
+      title: `${word} ${count} tasks?`, action: `${word} them`, danger: act === "cancel",
+      text: `All that match “${text}”, newest first, also those that come to match meanwhile.`,
+      ...(line ? { line } : {}),
+    });
+    if (answer === null) return;
+    const sum = await actOnAll(act, narrow, statuses, answer ? { reason: answer } : {});
+    say(`${number(sum)} ${act === "cancel" ? "cancelled" : "wait again"}`);
+    await list.renew();
+  };
+  const ends = !filter.code && !filter.fingerprint && !filter.finishedSince;
+  if (filter.unknown.length) return null;
+  return (
+    <>
+      {ends && of(LIVING).length > 0 && (
+        <Write danger act={act("cancel", of(LIVING), "Cancel", "Reason")}>Cancel all…</Write>
+      )}
+      {of(ENDED_BADLY).length > 0 && (
+        <Write act={act("retry", of(ENDED_BADLY), "Retry")}>Retry all…</Write>
+      )}
+    </>
   );
 }
 
