@@ -56,8 +56,9 @@ async def test_the_queue_is_shown_by_type(client: Client) -> None:
                 "paused": True,
                 "pauseReason": "new model",
                 "pausedAt": NEW_YEAR,
+                "tenants": [],
             },
-            {"type": "b", "waiting": 1, "delayed": 0, "paused": False},
+            {"type": "b", "waiting": 1, "delayed": 0, "paused": False, "tenants": []},
         ],
     }
 

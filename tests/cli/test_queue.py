@@ -52,7 +52,7 @@ def test_the_queue_as_json_is_what_rest_shows(play: Play) -> None:
     shown = json.loads(play.result().stdout)
     assert (shown["waiting"], shown["limit"], shown["leftLastMinute"]) == (10, 10_000, 42)
     free, paused = shown["types"]
-    assert free == {"type": "image", "waiting": 2, "delayed": 0, "paused": False}
+    assert free == {"type": "image", "waiting": 2, "delayed": 0, "paused": False, "tenants": []}
     assert (paused["paused"], paused["pauseReason"]) == (True, "new\nmodel")
 
 

@@ -33,7 +33,9 @@ class Books:
         self.pauses = PausedTypes()
         self.signals = Signals()
         self.alarm = Alarm(clock)
-        self.queue = QueueView(self.backlog, self.room, self.pauses, self.store, clock, CatchUp())
+        self.queue = QueueView(
+            self.backlog, self.room, self.pauses, self.store, clock, CatchUp(), {}
+        )
         self.allocator = Allocator(self.fleet, self.backlog, self.pauses, Tenure())
         self.ledger = Ledger(
             fleet=self.fleet,

@@ -7,9 +7,11 @@ SPDX-License-Identifier: Apache-2.0
 The tasks that wait.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,6 +36,7 @@ class TypeQueue(_message.Message):
     PAUSE_REASON_FIELD_NUMBER: _builtins.int
     PAUSED_AT_FIELD_NUMBER: _builtins.int
     OLDEST_AT_FIELD_NUMBER: _builtins.int
+    TENANTS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Output only. The type."""
     waiting: _builtins.int
@@ -54,6 +57,10 @@ class TypeQueue(_message.Message):
         tasks than the gateway keeps in view it is the oldest that it sees.
         """
 
+    @_builtins.property
+    def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantQueue]:
+        """Output only. Whose tasks wait, delayed ones included: the 20 tenants with the most, those first."""
+
     def __init__(
         self,
         *,
@@ -64,11 +71,42 @@ class TypeQueue(_message.Message):
         pause_reason: _builtins.str = ...,
         paused_at: _timestamp_pb2.Timestamp | None = ...,
         oldest_at: _timestamp_pb2.Timestamp | None = ...,
+        tenants: _abc.Iterable[Global___TenantQueue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_at", b"oldest_at", "paused_at", b"paused_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delayed", b"delayed", "oldest_at", b"oldest_at", "pause_reason", b"pause_reason", "paused", b"paused", "paused_at", b"paused_at", "type", b"type", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delayed", b"delayed", "oldest_at", b"oldest_at", "pause_reason", b"pause_reason", "paused", b"paused", "paused_at", b"paused_at", "tenants", b"tenants", "type", b"type", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TypeQueue: _TypeAlias = TypeQueue  # noqa: Y015
+
+@_typing.final
+class TenantQueue(_message.Message):
+    """The waiting tasks of one type and tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    TURNS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Output only. The tenant."""
+    waiting: _builtins.int
+    """Output only. Its tasks that wait, delayed ones included."""
+    turns: _builtins.float
+    """Output only. Turns that it gets for each one of another tenant (`tenant_weights`)."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        waiting: _builtins.int = ...,
+        turns: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "turns", b"turns", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TenantQueue: _TypeAlias = TenantQueue  # noqa: Y015

@@ -132,6 +132,10 @@ async def test_the_queue_is_shown_by_type(gateway: Running, backend: Backend) ->
     assert (queue["waiting"], queue["limit"]) == (4, 10_000)
     shown = [(one["type"], one.get("waiting", 0), one.get("delayed", 0)) for one in queue["types"]]
     assert shown == [("echo", 2, 1), ("ocr", 0, 1)]
+    tenants = [
+        [(s["tenant"], s["waiting"], s["turns"]) for s in one["tenants"]] for one in queue["types"]
+    ]
+    assert tenants == [[("acme", 2, 1), ("globex", 1, 1)], [("acme", 1, 1)]]
     oldest = [one.get("oldestAt") for one in queue["types"]]
     assert oldest == [first["createdAt"], None]
     await gateway.register(backend)

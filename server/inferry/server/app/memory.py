@@ -83,8 +83,8 @@ def new_memory(
         clock=clock,
         tally=tallies,
     )
-    catch_up = CatchUp()
-    queue = QueueView(backlog, room, pauses, store, clock, catch_up)
+    catch_up, weights = CatchUp(), config.tenant_weights
+    queue = QueueView(backlog, room, pauses, store, clock, catch_up, weights)
     idleness = Idleness(fleet, backlog, pauses, clock)
     refill = Refill(store=store, backlog=backlog, allocator=allocator, committer=committer)
     return Memory(

@@ -1,5 +1,6 @@
 """What can be seen of the queue: where tasks stand in it, what waits, which types are paused."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.signals import Place
 from inferry.server.queue.backlog import Backlog
+from inferry.server.queue.missing import pair_of
 from inferry.server.queue.pauses import PausedTypes
 from inferry.server.queue.room import Room
 from inferry.server.queue.type_counts import TypeCount
@@ -14,6 +16,20 @@ from inferry.server.store import Store
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.route import type_of
+
+#: Tenants of a type that are told, those with the most tasks.
+_TENANTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TenantShare:
+    """The tasks of one type that wait for one tenant."""
+
+    tenant: str
+    #: Delayed ones included.
+    waiting: int
+    #: Turns that the tenant gets for each one of another.
+    turns: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,8 @@ class TypeState:
     pause: PausedType | None
     #: Since when its oldest task that is due waits, of those in memory; 0 if none does.
     oldest_ms: int
+    #: Whose tasks wait, the most first.
+    tenants: Sequence[TenantShare]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +61,16 @@ class QueueState:
 
 
 class QueueView:
-    """Looks at the queue and changes nothing."""
+    """Looks at the queue and changes nothing.
+
+    Args:
+        backlog: The queue.
+        room: How much may wait.
+        pauses: Which types are held back.
+        store: Counts what is not in memory.
+        clock: Tells the time.
+        weights: Turns of a tenant for each one of another; 1 if it is not named.
+    """
 
     def __init__(
         self,
@@ -53,7 +80,9 @@ class QueueView:
         store: Store,
         clock: Clock,
         catch_up: CatchUp,
+        weights: Mapping[str, float],
     ) -> None:
+        self._weights = weights
         self._backlog = backlog
         self._store = store
         self._room = room
@@ -100,18 +129,31 @@ class QueueView:
     async def state(self) -> QueueState:
         """Tells what waits, in all and by type."""
         await self._catch_up.now()
-        counts, oldest = await self._counts(), self.oldest()
+        counts, oldest, tenants = await self._counts(), self.oldest(), self._tenants()
         names = sorted(counts.keys() | set(self._pauses))
         return QueueState(
             waiting=self.waiting,
             limit=self._room.rules.limit,
             left_last_minute=self._room.left_last_minute,
-            types=[self._type(name, counts.get(name), oldest) for name in names],
+            types=[self._type(name, counts.get(name), oldest, tenants) for name in names],
         )
 
     async def type_state(self, task_type: str) -> TypeState:
         """Tells what waits of a type, and whether it is paused."""
-        return self._type(task_type, (await self._counts()).get(task_type), self.oldest())
+        counts = await self._counts()
+        return self._type(task_type, counts.get(task_type), self.oldest(), self._tenants())
+
+    def _tenants(self) -> dict[str, list[TenantShare]]:
+        counts = Counter(self._backlog.window.missed.pairs)
+        for line, count in self._backlog.held.items():
+            counts[pair_of(line)] += count
+        found: dict[str, list[TenantShare]] = defaultdict(list)
+        for (tenant, name), count in counts.items():
+            found[name].append(TenantShare(tenant, count, self._weights.get(tenant, 1.0)))
+        return {
+            name: sorted(shares, key=lambda share: (-share.waiting, share.tenant))[:_TENANTS]
+            for name, shares in found.items()
+        }
 
     async def _counts(self) -> dict[str, TypeCount]:
         """Counts what waits by type: what is delayed of it the store knows if memory does not."""
@@ -123,6 +165,17 @@ class QueueView:
             for name, count in self._backlog.types().items()
         }
 
-    def _type(self, name: str, count: TypeCount | None, oldest: Mapping[str, int]) -> TypeState:
-        pause = self._pauses.get(name)
-        return TypeState(name, count or TypeCount(0, 0), pause, oldest.get(name, 0))
+    def _type(
+        self,
+        name: str,
+        count: TypeCount | None,
+        oldest: Mapping[str, int],
+        tenants: Mapping[str, Sequence[TenantShare]],
+    ) -> TypeState:
+        return TypeState(
+            type=name,
+            count=count or TypeCount(0, 0),
+            pause=self._pauses.get(name),
+            oldest_ms=oldest.get(name, 0),
+            tenants=tenants.get(name, ()),
+        )

@@ -58,4 +58,8 @@ def _type_to_proto(state: TypeState) -> queue_pb2.TypeQueue:
         pause_reason="" if pause is None else pause.reason,
         paused_at=None if pause is None else timestamp(pause.since_ms),
         oldest_at=timestamp(state.oldest_ms),
+        tenants=[
+            queue_pb2.TenantQueue(tenant=one.tenant, waiting=one.waiting, turns=one.turns)
+            for one in state.tenants
+        ],
     )
