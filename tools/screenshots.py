@@ -42,8 +42,8 @@ FAILURES = (
     ("INVALID_FORMAT", "cannot read '/media/clip-{n}.mov': no video stream"),
     ("RATE_LIMITED", "upstream answered 429 after {n} calls"),
 )
-LOAD_S = 15
-PAGES = ("now", "tasks", "servers", "types", "new")
+LOAD_S = 60
+PAGES = ("now", "tasks", "failures", "servers", "types", "new")
 
 
 class Load:
@@ -103,8 +103,8 @@ async def loaded_gateway() -> AsyncIterator[tuple[GatewayProcess, str]]:
         shown = {
             "type": "video-processing",
             "payload": {
-                "seconds": 60,
-                "steps": 100,
+                "seconds": 280,
+                "steps": 140,
                 "source": {"url": "s3://media/launch.mp4", "frames": 12_345_678_901_234_567_890},
                 "scenes": [{"from": 0, "to": 12.5}, {"from": 12.5, "to": 61.04}],
             },
@@ -152,8 +152,9 @@ async def main() -> None:
     async with loaded_gateway() as (gateway, task_id), chromium() as browser:
         await take_all(browser, gateway, task_id, given.folder)
     if given.docs:
-        for name in ("now-light.png", "task-dark.png"):
-            (ROOT / "docs" / f"page-{name}").write_bytes((given.folder / name).read_bytes())
+        for name, theme in (("now", "light"), ("task", "dark")):
+            picture = (given.folder / f"{name}-{theme}.png").read_bytes()
+            (ROOT / "docs" / f"page-{name}.png").write_bytes(picture)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,21 @@ function Row({ of, servers, queue }: { of: TypeQueue; servers: Server[]; queue: 
           </span>
         </td>
       </tr>
-      {open && <tr><td colSpan={7} class="inside"><Reason type={of.type} /></td></tr>}
+      {open && <tr><td colSpan={7} class="inside"><Turns of={of} /><Reason type={of.type} /></td></tr>}
     </>
+  );
+}
+
+function Turns({ of }: { of: TypeQueue }) {
+  return (
+    <p>
+      Tenants in turn:{" "}
+      {of.tenants.map(({ tenant, waiting, turns }) => (
+        <a class="tag" href={href("tasks", "", { filter: `type:${of.type} tenant:${tenant} status:PENDING` })}>
+          {tenant}: {number(waiting)} wait, {turns} {turns === 1 ? "turn" : "turns"}
+        </a>
+      ))}
+    </p>
   );
 }
 
@@ -69,7 +82,7 @@ export function Types() {
   const { data } = queue;
   const known = new Set(data?.types.map((one) => one.type));
   const idle = [...new Set(servers.flatMap((one) => one.capabilities))].filter((one) => !known.has(one)).sort()
-    .map((type): TypeQueue => ({ type, waiting: 0, delayed: 0, paused: false }));
+    .map((type): TypeQueue => ({ type, waiting: 0, delayed: 0, paused: false, tenants: [] }));
   return (
     <main>
       <h1>Types</h1>

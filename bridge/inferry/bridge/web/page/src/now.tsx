@@ -27,8 +27,9 @@ export interface Stats {
   runP99Ms: number[];
 }
 
-const SPANS: [word: string, minutes: number][] = [
-  ["10 min", 10], ["1 h", 60], ["24 h", 1_440], ["30 d", 43_200],
+/** Seconds are known for ten minutes, minutes for a day, hours for a month. */
+const SPANS: [word: string, span: number, step: number][] = [
+  ["10 min", 595, 5], ["1 h", 3_600, 60], ["24 h", 86_340, 600], ["30 d", 2_588_400, 14_400],
 ];
 /** A queue that is fuller needs somebody. */
 const FULL = 0.8;
@@ -151,21 +152,27 @@ function Attention({ queue, servers, health }: {
   );
 }
 
-/** Asks for the figures of the last minutes. */
-function useStats(minutes: number, type: string, everyMs: number): Polled<Stats> {
-  const since = () => query({ from: new Date(Date.now() - minutes * 60_000).toISOString() });
-  return usePoll<Stats>(`api/stats?${query({ type })}&`, everyMs, since);
+/** Asks for the figures of the last so many seconds. */
+function useStats(span: number, step: number, type = ""): Polled<Stats> {
+  const times = () => {
+    const now = Math.floor(Date.now() / 1_000);
+    // Without a column that has just begun: it would look like a fall.
+    const to = step > 60 ? now : now - (now % step) - 1;
+    const print = (at: number) => new Date(at * 1_000).toISOString();
+    return `&${query({ from: print(to - span), to: print(to) })}`;
+  };
+  return usePoll<Stats>(`api/stats?${query({ step, type })}`, Math.max(2_000, step * 100), times);
 }
 
 export function Now() {
   const asked = route.value.query;
-  const [word, minutes] = SPANS.find(([one]) => one === asked.get("span")) ?? SPANS[0]!;
+  const [word, seconds, step] = SPANS.find(([one]) => one === asked.get("span")) ?? SPANS[0]!;
   const type = asked.get("type") ?? "";
   const queue = usePoll<Queue>("api/queue", 2_000);
   const servers = usePoll<{ servers: Server[] }>("api/servers?pageSize=500", 2_000);
   const health = usePoll("health", 5_000);
-  const stats = useStats(minutes, type, Math.max(2_000, minutes * 100));
-  const minute = useStats(1, "", 2_000);
+  const stats = useStats(seconds, step, type);
+  const minute = useStats(59, 1);
   const to = (more: Record<string, string>) => go(href("now", "", { span: word, type, ...more }));
   return (
     <main>

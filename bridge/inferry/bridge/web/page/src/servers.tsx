@@ -56,7 +56,7 @@ function Row({ server, listed }: { server: Server; listed: Listed }) {
       <td><Bar part={server.active / server.maxConcurrent} label={`Slots of ${server.name}`} /> {server.active} / {server.maxConcurrent}</td>
       <td class="wide">{load ? `${Math.round(load.cpu)} % cpu, ${Math.round(load.memory)} % memory, ${load.queueLength} inside` : <span class="faint">unknown</span>}</td>
       <td><Breaker of={server} /></td>
-      <td>{server.successRate === undefined ? <span class="faint">none yet</span> : `${Math.round(server.successRate * 100)} %`}</td>
+      <td>{server.successRate === undefined ? <span class="faint">none yet</span> : `${Math.round(server.successRate * 100)}\u00a0%`}</td>
       <td class="wide">{server.transport === "grpc" ? "gRPC, dials in" : "HTTP"}</td>
       <td class="wide"><Ago at={server.lastSeenAt} /></td>
       <td><Steer server={server} done={listed.again} small /></td>

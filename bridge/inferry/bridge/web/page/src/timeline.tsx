@@ -40,7 +40,7 @@ export function Timeline({ task, attempts }: { task: Task; attempts: Attempt[] }
         {parts.map((one) => (
           <span class={one.kind} title={`${one.word}: ${span(one.to - one.from)}`}
             style={{ flexGrow: `${Math.max((one.to - one.from) / (to - from), 0.004)}` }} >
-            {(one.to - one.from) / (to - from) > 0.12 && `${one.word} ${span(one.to - one.from)}`}
+            {(one.to - one.from) / (to - from) > 0.12 && `${one.word}: ${span(one.to - one.from)}`}
           </span>
         ))}
       </div>

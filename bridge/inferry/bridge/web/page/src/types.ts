@@ -112,6 +112,7 @@ export interface TypeQueue {
   pauseReason?: string;
   pausedAt?: string;
   oldestAt?: string;
+  tenants: { tenant: string; waiting: number; turns: number }[];
 }
 
 export interface Queue {

@@ -70,7 +70,7 @@ export const ms = (time: string | undefined) => (time ? Date.parse(time) : 0);
 export function span(length: number): string {
   const s = Math.max(0, length) / 1_000;
   if (s < 0.9995) return `${Math.round(s * 1_000)} ms`;
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.floor(s)} s`;
+  if (s < 60) return `${s < 10 ? s.toFixed(1).replace(".0", "") : Math.floor(s)} s`;
   const units: [number, string][] = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
   const place = units.findIndex(([size]) => s >= size);
   const [size, name] = units[place]!;
