@@ -62,7 +62,7 @@ def new_task(
         id=task_id,
         tenant=tenant,
         type=request.type,
-        capabilities=tuple(sorted(set(request.capabilities))),
+        capabilities=tuple(sorted(set(wanted))) if (wanted := request.capabilities) else (),
         labels=labels_of(request.labels),
         asynchronous=asynchronous,
         priority=request.priority,
