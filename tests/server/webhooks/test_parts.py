@@ -28,7 +28,7 @@ from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import NOW
 
 #: From the tests of Standard Webhooks' own libraries.
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE_ID, AT_S, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
 SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 URL = "http://gateway/api/tasks/task_1"
@@ -55,7 +55,7 @@ def steps(*given: Input, **spec: Any) -> Iterator[tuple[TaskRecord, Transition]]
 
 
 def test_a_signature_is_that_of_the_standard() -> None:
-    headers = Signer(b"s" * 32).headers(MESSAGE_ID, AT_S, BODY, [SECRET], None)
+    headers = Signer(b"s" * 32).headers(MESSAGE_ID, AT_S, BODY, [STANDARD], None)
     assert headers == {
         "webhook-id": MESSAGE_ID,
         "webhook-timestamp": str(AT_S),
@@ -65,7 +65,7 @@ def test_a_signature_is_that_of_the_standard() -> None:
 
 def test_there_is_a_signature_for_each_secret_that_holds_and_for_the_tenants_key() -> None:
     signer = Signer(b"s" * 32)
-    headers = signer.headers(MESSAGE_ID, AT_S, BODY, [new_secret(), SECRET], "acme")
+    headers = signer.headers(MESSAGE_ID, AT_S, BODY, [new_secret(), STANDARD], "acme")
     first, second, third = headers["webhook-signature"].split(" ")
     assert first != second == SIGNATURE
     raw = base64.b64decode(signer.public_key("acme").removeprefix("whpk_"))
