@@ -68,6 +68,7 @@ INDEXES = {
 HOOK_INDEXES = {
     "claim_deliveries": "deliveries_host (host=? AND next_ms>? AND next_ms<?)",
     "release_claims": "deliveries_claimed (claimed>?)",
+    "left_claims": "deliveries_claimed (claimed>?)",
     "due_hosts": "deliveries_host (host>?)",
     "waiting_deliveries": "deliveries_webhook (webhook_id=? AND state=?)",
     "replay": "deliveries_webhook (webhook_id=? AND state=? AND created_ms>?)",

@@ -75,6 +75,7 @@ HOOK_INDEXES = {
     "drop_deliveries": ["deliveries_pkey"],
     "claim_deliveries": ["deliveries_host", "deliveries_pkey"],
     "release_claims": ["deliveries_claimed"],
+    "left_claims": ["deliveries_claimed"],
     "due_hosts": ["deliveries_host"],
     "waiting_deliveries": ["deliveries_webhook"],
     "replay": ["deliveries_webhook", "deliveries_pkey"],

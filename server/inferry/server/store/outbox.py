@@ -89,10 +89,10 @@ class Line:
             new.next_ms = 0
         self.entries.append(new)
 
-    def settle(self, told: SettleDelivery, epoch: int) -> DeliveryState | None:
-        """Takes how it went; returns the state it has then, or None if it was not claimed."""
+    def settle(self, told: SettleDelivery, start: int) -> DeliveryState | None:
+        """Takes how it went; returns its state then, or None if this start had not claimed it."""
         for entry in self._waiting():
-            if entry.key != told.key or entry.claimed != epoch:
+            if entry.key != told.key or entry.claimed != start:
                 continue
             entry.tries += 1
             entry.attempts = told.add_attempt(entry.attempts)
@@ -137,9 +137,9 @@ class Lines(dict[LineKey, Line]):
         for notice in notices:
             self[notice.key[:2]].tell(notice)
 
-    def settle(self, told: SettleDelivery, epoch: int) -> DeliveryState | None:
+    def settle(self, told: SettleDelivery, start: int) -> DeliveryState | None:
         """Takes how it went; see ``Line.settle``."""
-        return self[told.key[:2]].settle(told, epoch)
+        return self[told.key[:2]].settle(told, start)
 
     def new(self) -> list[Entry]:
         """Lists those that are to get rows."""

@@ -91,11 +91,12 @@ class DropHook:
 class ClaimDeliveries:
     """Takes deliveries that are due, to send them. Result: a tuple of ``Claim``.
 
-    Nobody else gets them until they are settled, or this start of a gateway has ended.
+    Nobody else gets them until they are settled, or this start of a gateway has ended. What starts
+    that have ended had claimed is free before.
     """
 
     now_ms: int
-    #: How many of each host, at most.
+    #: How many of each host, at most; none only frees.
     rooms: Mapping[str, int]
 
 
@@ -194,6 +195,10 @@ class HookReads(Protocol):
 
     async def due_hosts(self, after: str, limit: int) -> list[tuple[str, int]]:
         """Lists the hosts for which anything waits, in their order, each with when it is due."""
+        ...
+
+    async def left_claims(self) -> bool:
+        """Tells whether any delivery is claimed by a start that has ended: a claim frees it."""
         ...
 
     async def first_ended_ms(self) -> int:

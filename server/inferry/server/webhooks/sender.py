@@ -76,6 +76,8 @@ class Sender(Loop):
         #: were looked at since the first one.
         self._due_ms = self._due_so_far_ms = _NEVER_MS
         self._took_s = 0.0
+        #: When it is looked next for what others left behind, by the loop's clock.
+        self._frees_at_s = 0.0
         self._stopping = False
 
     async def run_once(self) -> None:
@@ -84,9 +86,13 @@ class Sender(Loop):
         began_s = time_s()
         self._bell.still()
         now_ms = self._clock.now_ms()
+        left = False
+        if began_s >= self._frees_at_s:
+            left = await self._store.left_claims()
+            self._frees_at_s = began_s + _INTERVAL_S
         rooms = await self._look(now_ms)
         self._took_s = time_s() - began_s
-        if rooms:
+        if rooms or left:
             operation = ClaimDeliveries(now_ms, rooms)
             await self._committer.do(operation, partial(self._take, rooms=rooms))
 

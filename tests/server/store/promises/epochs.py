@@ -107,8 +107,14 @@ class EpochConformance:
             await do(store, PutHook(HOOK, 10), dispatched("task_1"), change("task_1", Cancel()))
             (claim,) = await claimed(store)
             assert await claimed(store) == []
+        # Also of one that did nothing else.
+        for _ in range(2):
+            async with starts() as store:
+                assert await claimed(store) == [claim]
         async with starts() as store:
+            assert await store.left_claims()
             assert await claimed(store) == [claim]
+            assert not await store.left_claims()
             await do(store, settle(claim))
         async with starts() as store:
             assert await claimed(store) == []

@@ -7,7 +7,7 @@ from random import Random
 
 from inferry.server.store import Store, Vector
 from inferry.server.store.operations import Logged, Purge
-from inferry.server.store.webhooks import DropHook, PutHook
+from inferry.server.store.webhooks import ClaimDeliveries, DropHook, PutHook
 from inferry.server.task.inputs import Accept, Cancel, Progress
 from tests.server.store.promises.epochs import places_of
 from tests.server.store.promises.webhooks import HOOK, claimed, everybody, settle
@@ -224,5 +224,9 @@ class ReplicaConformance:
         await do(replicas[0], change("task_1", Cancel()))
         (claim,) = await claimed(replicas[0])
         assert await claimed(replicas[1]) == []
+        assert not await replicas[1].left_claims()
         await replicas[0].close()
+        assert await replicas[1].left_claims()
+        await do(replicas[1], ClaimDeliveries(NOW, {}))
+        assert not await replicas[1].left_claims()
         assert await claimed(replicas[1]) == [claim]

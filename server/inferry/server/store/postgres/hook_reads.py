@@ -45,6 +45,10 @@ class PostgresHookReads(PostgresQueueReads):
         rows = await self._rows(HOOK_QUERIES["due_hosts"], after, limit)
         return [(host, due_ms) for host, due_ms in rows]
 
+    async def left_claims(self) -> bool:
+        """See ``HookReads.left_claims``."""
+        return bool(await self._rows(HOOK_QUERIES["left_claims"]))
+
     async def first_ended_ms(self) -> int:
         """See ``HookReads.first_ended_ms``."""
         ((ended_ms,),) = await self._rows(HOOK_QUERIES["first_ended"])

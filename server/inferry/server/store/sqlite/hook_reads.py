@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from inferry.server.store import StoreError
 from inferry.server.store.hook_rows import delivery_of, hook_of
+from inferry.server.store.operations import Epoch
 from inferry.server.store.sqlite.hooks import HookWrites
 from inferry.server.store.sqlite.queries import HOOK_QUERIES
 from inferry.server.store.sqlite.queue_reads import SqliteQueueReads
@@ -16,6 +17,8 @@ from inferry.server.task.steps import Transition
 
 class SqliteHookReads(SqliteQueueReads):
     """Finds webhooks, and what they are told."""
+
+    epoch: Epoch
 
     def __init__(self) -> None:
         self.addressees: Addressees = Nobody()
@@ -58,6 +61,10 @@ class SqliteHookReads(SqliteQueueReads):
         """See ``HookReads.due_hosts``."""
         values: dict[str, str | int] = {"after": after, "limit": limit}
         return [(host, due_ms) for host, due_ms in self._rows(HOOK_QUERIES["due_hosts"], values)]
+
+    async def left_claims(self) -> bool:
+        """See ``HookReads.left_claims``."""
+        return bool(self._rows(HOOK_QUERIES["left_claims"], (self.epoch.tag,)))
 
     async def first_ended_ms(self) -> int:
         """See ``HookReads.first_ended_ms``."""

@@ -31,12 +31,12 @@ class HookWrites:
 
     Args:
         cursor: The one that writes.
-        epoch: Number of this start.
+        start: Tag of this start.
     """
 
-    def __init__(self, cursor: apsw.Cursor, epoch: int) -> None:
+    def __init__(self, cursor: apsw.Cursor, start: int) -> None:
         self._cursor = cursor
-        self._epoch = epoch
+        self._start = start
         #: Whether webhooks were changed, and anything was written that is to be sent, since that
         #: was passed on.
         self.changed = self.told = False
@@ -133,11 +133,11 @@ class HookWrites:
             self.changed = True
 
     def _claim(self, operation: ClaimDeliveries) -> tuple[Claim, ...]:
-        self._rows("release_claims", self._epoch)
+        self._rows("release_claims", self._start)
         claims: list[Claim] = []
         for host, limit in operation.rooms.items():
             values = {
-                "epoch": self._epoch,
+                "start": self._start,
                 "host": host,
                 "now_ms": operation.now_ms,
                 "limit": limit,
@@ -155,7 +155,7 @@ class HookWrites:
         if operation.disable:
             self._disable(operation.key.hook_id, operation.disable, operation.now_ms)
         lines = self._lines([operation.key[:2]])
-        state = lines.settle(operation, self._epoch)
+        state = lines.settle(operation, self._start)
         self._write(lines)
         self.told = True
         return state

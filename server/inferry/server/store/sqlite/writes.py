@@ -62,7 +62,8 @@ class SqliteWrites:
         self._cursor = db.cursor()
         self._rows = TaskRows(self._cursor)
         self._waiting = WaitingCounts(self._cursor)
-        self.hooks = HookWrites(self._cursor, journal.epoch.number)
+        # By its tag: a start that logs nothing leaves its number to the next one.
+        self.hooks = HookWrites(self._cursor, journal.epoch.tag)
         #: The paused types; None before they are read.
         self._paused: set[str] | None = None
         #: The latest time that was kept.

@@ -75,6 +75,12 @@ DELETE FROM deliveries USING {keys} AS given (task_id, webhook_id, seq)
 WHERE deliveries.task_id = given.task_id AND deliveries.webhook_id = given.webhook_id
     AND deliveries.seq = given.seq;
 
+-- name: left_claims
+-- Whether there are any of replicas that can write nothing more.
+SELECT 1 FROM deliveries WHERE claimed > 0 AND NOT EXISTS (
+    SELECT 1 FROM replicas WHERE number = claimed AND NOT dead
+) LIMIT 1;
+
 -- name: release_claims
 -- Those of replicas that can write nothing more.
 UPDATE deliveries SET claimed = 0 WHERE claimed > 0 AND claimed <> $1 AND NOT EXISTS (

@@ -39,7 +39,7 @@ CREATE TABLE deliveries (
     state      INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),
     tries      INTEGER NOT NULL CHECK (tries >= 0),
     next_ms    INTEGER NOT NULL CHECK (next_ms >= 0),
-    -- The start of the gateway that is about to send it.
+    -- The tag of the start of the gateway that is about to send it.
     claimed    INTEGER NOT NULL CHECK (claimed >= 0),
     ended_ms   INTEGER NOT NULL CHECK (ended_ms >= 0),
     -- The latest tries, a JSON array.

@@ -48,13 +48,16 @@ UPDATE deliveries SET {entry_changes} WHERE task_id = ? AND webhook_id = ? AND s
 -- name: drop_delivery
 DELETE FROM deliveries WHERE task_id = ? AND webhook_id = ? AND seq = ?;
 
+-- name: left_claims
+SELECT 1 FROM deliveries WHERE claimed > 0 AND claimed <> ? LIMIT 1;
+
 -- name: release_claims
 -- Those of starts that have ended.
 UPDATE deliveries SET claimed = 0 WHERE claimed > 0 AND claimed <> ?;
 
 -- name: claim_deliveries
 -- The next of a host that are due.
-UPDATE deliveries SET claimed = :epoch WHERE rowid IN (
+UPDATE deliveries SET claimed = :start WHERE rowid IN (
     SELECT rowid FROM deliveries
     WHERE host = :host AND next_ms > 0 AND claimed = 0 AND next_ms <= :now_ms
     ORDER BY next_ms LIMIT :limit
