@@ -23,7 +23,10 @@ from tests.server.store.opening import opened_postgres
 from tests.server.store.samples import do, waiting
 
 #: Of a transaction, and what is filled in when it is asked.
-IN_PARTS = {"begin", "finish", "lock_starts", "labelled", "of_all_tenants", "tasks"}
+IN_PARTS = {
+    *("begin", "begin_in_a_hurry", "finish", "hardly_wait", "lock_starts"),
+    *("labelled", "of_all_tenants", "tasks"),
+}
 #: Asked now and then, or of tables with a row for each replica, server or paused type.
 SMALL = {
     *("count_pauses_change", "count_servers_change", "drain_server", "drop_server", "end_replica"),
