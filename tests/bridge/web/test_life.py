@@ -114,6 +114,17 @@ async def test_servers_and_types_are_steered(open_tab: OpenTab, tmp_path: Path) 
             assert status == 404
 
 
+async def test_why_a_task_waits_is_told_anew_as_that_changes(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path) as gateway, open_tab(gateway.url, token()) as tab:
+        task = await gateway.create()
+        await tab.open(f"#/task/{task['id']}")
+        await expect(tab.page.get_by_text("register a server")).to_be_visible()
+        await gateway.call("POST", "/api/queue/pause", {"type": "echo", "reason": "new model"})
+        await expect(tab.page.get_by_text("new model")).to_be_visible(timeout=20_000)
+
+
 async def test_what_is_done_to_all_that_match_is_counted_first(
     open_tab: OpenTab, tmp_path: Path
 ) -> None:

@@ -116,6 +116,8 @@ async def test_a_code_in_the_address_is_changed_for_a_token_once(
         assert status == 200, made
         await tab.open(f"#code={made['code']}")
         await expect(tab.page.get_by_text("olga · client")).to_be_visible()
+        # The first page that a client may see.
+        await expect(tab.page.get_by_label("Filter of tasks")).to_be_visible()
         assert made["code"] not in tab.page.url
         await tab.page.get_by_role("button", name="Sign out").click()
         await tab.page.goto("about:blank")

@@ -1,7 +1,7 @@
 // The frame around all pages: where one can go, how the stream stands, who one is.
 import "./style.css";
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { type ComponentChild, render } from "preact";
 import { useState } from "preact/hooks";
 
@@ -35,6 +35,9 @@ const PLACES: Place[] = [
   { name: "types", word: "Types", may: isAdmin },
   { name: "new", word: "New task", may: mayTasks },
 ];
+
+/** The page that is shown. */
+const here = computed(() => route.value.page || PLACES.find((one) => one.may.value)!.name);
 
 const KEYS: [string, string][] = [
   ["j  k", "the next row, the one before"],
@@ -74,11 +77,11 @@ function Theme() {
 }
 
 function Frame({ children }: { children: ComponentChild }) {
-  const { page } = route.value;
+  const page = here.value;
   return (
     <>
       <header>
-        <a class="brand" href={href("now")}>Inferry</a>
+        <a class="brand" href={href("")}>Inferry</a>
         <nav aria-label="Pages">
           {PLACES.filter((one) => one.may.value).map(({ name, word }) => (
             <a href={href(name)} aria-current={name === page || `${page}s` === name ? "page" : undefined}>{word}</a>
@@ -131,7 +134,7 @@ function Help() {
 }
 
 function Page() {
-  const { page, id } = route.value;
+  const [page, { id }] = [here.value, route.value];
   const place = PLACES.find((one) => one.name === page);
   if ((place && !place.may.value) || (page === "task" && !mayTasks.value)) {
     return <main><p class="empty">Your token's role may not see this. <a href={href("servers")}>Servers</a> are for all.</p></main>;
@@ -174,7 +177,7 @@ function step(by: number): void {
 }
 
 effect(() => {
-  const place = PLACES.find((one) => one.name === route.value.page);
+  const place = PLACES.find((one) => one.name === here.value);
   document.title = `${place?.word ?? (route.value.id || "Inferry")} · Inferry`;
 });
 

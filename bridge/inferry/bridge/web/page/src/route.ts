@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 
 export interface Route {
-  /** The name of the page. */
+  /** The name of the page; empty for the first that one may see. */
   page: string;
   /** What it is about, if anything. */
   id: string;
@@ -12,7 +12,7 @@ export interface Route {
 const read = (): Route => {
   const [path = "", query] = location.hash.slice(1).split("?");
   const [, page = "", id = ""] = path.split("/");
-  return { page: page || "now", id: decodeURIComponent(id), query: new URLSearchParams(query) };
+  return { page, id: decodeURIComponent(id), query: new URLSearchParams(query) };
 };
 
 export const route = signal(read());

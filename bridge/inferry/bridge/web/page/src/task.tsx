@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { call, get, post } from "./api";
 import { memberText } from "./json";
 import { after } from "./list";
-import { follow } from "./live";
+import { follow, paused, seen } from "./live";
 import { draft } from "./new";
 import { changed, tick } from "./paint";
 import { go, href } from "./route";
@@ -22,6 +22,8 @@ import { Bar, capital, ms, number, span, State, Time } from "./words";
 const AT_ONCE_BYTES = 65_536;
 const VALUES = ["payload", "result", "details", "lateResult"] as const;
 type Value = (typeof VALUES)[number];
+/** How often a task that waits is looked at again. */
+const WAITING_MS = 4_000;
 /** What of a long history is shown. */
 const EVENTS = 200;
 
@@ -120,8 +122,14 @@ function useWatched(id: string): Watched {
         void watched.history();
       },
     });
+    // Why it waits, and where, changes without any event of its own.
+    const timer = setInterval(() => {
+      const waits = watched.task?.status === "PENDING";
+      if (waits && seen.value && !paused.value) void watched.read();
+    }, WAITING_MS);
     return () => {
       leave();
+      clearInterval(timer);
       watched.end();
     };
   }, [watched]);
