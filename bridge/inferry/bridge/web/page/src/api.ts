@@ -44,7 +44,7 @@ export async function call(path: string, more: RequestInit = {}): Promise<Respon
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
-  const text = said.error ?? `the gateway answered ${answer.status}`;
+  const text = said.error ?? said.reason ?? `the gateway answered ${answer.status}`;
   if (answer.status === 401 && used && used === token.value) keep("", text);
   throw new Refused(answer.status, said.code ?? "", text);
 }

@@ -227,6 +227,7 @@ function Facts({ task, names }: { task: Task; names: Map<string, string> }) {
           ))}
         </Fact>
       )}
+      {task.traceId && <Fact name="Trace"><code>{task.traceId}</code></Fact>}
       {task.capabilities.length > 0 && <Fact name="Needs">{task.capabilities.join(", ")}</Fact>}
     </dl>
   );

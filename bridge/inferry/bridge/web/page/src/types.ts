@@ -36,6 +36,7 @@ export interface Task {
   queuePosition?: number;
   queuePositionAtLeast?: boolean;
   estimatedStartAt?: string;
+  traceId?: string;
   /** What was too large to send unasked: its bytes. */
   leftOut?: Record<string, number>;
 }
