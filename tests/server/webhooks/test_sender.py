@@ -9,6 +9,7 @@ import pytest
 from inferry.server.engine.committer import Committer
 from inferry.server.outbound.courier import Courier, Receipt
 from inferry.server.outbound.errors import ConnectError
+from inferry.server.replica.tenure import Tenure
 from inferry.server.store import StoreError
 from inferry.server.store.sqlite.store import SqliteStore
 from inferry.server.store.webhooks import PutHook, SettleDelivery
@@ -65,7 +66,19 @@ def courier() -> FakeCourier:
 
 
 @pytest.fixture
-async def sender(store: SqliteStore, courier: FakeCourier) -> AsyncIterator[Sender]:
+def now_s() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+def tenure(now_s: list[float]) -> Tenure:
+    tenure = Tenure(10.0, lambda: now_s[0])
+    tenure.renewed(0.0)
+    return tenure
+
+
+@pytest.fixture
+async def sender(store: SqliteStore, courier: FakeCourier, tenure: Tenure) -> AsyncIterator[Sender]:
     clock = HandClock()
     clock.ms = NOW
     bell = Bell()
@@ -85,6 +98,7 @@ async def sender(store: SqliteStore, courier: FakeCourier) -> AsyncIterator[Send
         slots=Slots(2, 6),
         bell=bell,
         clock=clock,
+        tenure=tenure,
     )
     yield sender
     courier.let_go.set()
@@ -200,3 +214,30 @@ async def test_a_stop_lets_what_is_under_way_end(
     courier.let_go.set()
     await stopping
     assert await settled(store, "task_0_0") == "DELIVERED"
+
+
+async def test_nothing_is_sent_while_another_replica_may_send_it(
+    store: SqliteStore,
+    courier: FakeCourier,
+    sender: Sender,
+    tenure: Tenure,
+    now_s: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.0)
+    held: list[bool] = []
+
+    def note(_url: str) -> int:
+        held.append(tenure.holds)
+        return 204
+
+    courier.answer = note
+    await ended(store, 1)
+    now_s[0] = 20.0
+    await sender.run_once()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert held == []
+    tenure.renewed(20.0)
+    assert await settled(store, "task_0_0") == "DELIVERED"
+    assert held == [True]

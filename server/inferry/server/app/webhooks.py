@@ -58,6 +58,7 @@ def new_webhooks(core: Core) -> Webhooks:
         slots=Slots(config.webhook_per_host, config.webhook_at_once),
         bell=bell,
         clock=clock,
+        tenure=core.memory.tenure,
     )
     upkeep = Upkeep(
         store=store,

@@ -14,6 +14,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.loop import Loop
+from inferry.server.replica.tenure import Tenure
 from inferry.server.store import Store
 from inferry.server.store.webhooks import ClaimDeliveries, SettleDelivery
 from inferry.server.task.hook import Claim, DeliveryState
@@ -27,7 +28,7 @@ HOSTS_LIMIT = 1_000
 #: Between two rounds: at least, and at least as long as one takes; and if nobody rings, for another
 #: replica may have ended.
 _STEP_S, _INTERVAL_S = 0.01, 5.0
-#: Before what could not be written down is tried again.
+#: Before what could not be written down, or not be sent by this replica, is tried again.
 _AGAIN_S = 1.0
 #: What is on its way when the gateway stops may take so long.
 _LAST_S = 2.0
@@ -49,6 +50,7 @@ class Sender(Loop):
         slots: Who may send how much at once.
         bell: Is rung when there may be more.
         clock: The time.
+        tenure: Whether this replica may send.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Sender(Loop):
         slots: Slots,
         bell: Bell,
         clock: Clock,
+        tenure: Tenure,
     ) -> None:
         super().__init__()
         self._store = store
@@ -68,6 +71,7 @@ class Sender(Loop):
         self._slots = slots
         self._bell = bell
         self._clock = clock
+        self._tenure = tenure
         self.listener: Listener = _nothing
         self._under_way: set[asyncio.Task[None]] = set()
         #: The last host that was looked at.
@@ -149,6 +153,10 @@ class Sender(Loop):
     async def _send(self, claim: Claim) -> None:
         good = False
         try:
+            # Else it stood still, or lost sight of the store: another replica may send this by now,
+            # and what comes after it. Nothing announces that the lease goes on.
+            while not self._tenure.holds:  # noqa: ASYNC110
+                await asyncio.sleep(_AGAIN_S)
             verdict = await self._postman.deliver(claim)
             good = verdict.answered
             self.listener(claim, verdict)
