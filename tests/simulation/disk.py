@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 import apsw
 
+from inferry.server.store.hook_rows import hook_row
 from inferry.server.store.operations import Result
+from inferry.server.store.sqlite.queries import HOOK_QUERIES
 from inferry.server.store.sqlite.store import SqliteStore
+from inferry.server.task.hook import Hook
 from tests.simulation.graves import graves
 from tests.simulation.ground import Row, note
 from tests.simulation.world import World
@@ -43,6 +46,14 @@ class Disk:
     def usable(self) -> bool:
         """See ``Ground.usable``."""
         return not self.out_of_order and self.world.loop.time() >= self._broken_until_s
+
+    def put_hook(self, hook: Hook) -> None:
+        """See ``Ground.put_hook``."""
+        db = apsw.Connection(str(self.path))
+        try:
+            db.execute(HOOK_QUERIES["put_webhook"], hook_row(hook))
+        finally:
+            db.close()
 
     def new_store(self) -> "SimulatedStore":
         """See ``Ground.new_store``."""

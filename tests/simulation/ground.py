@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from inferry.server.store import Store
 from inferry.server.store.operations import Result
+from inferry.server.task.hook import Hook
 from inferry.server.task.record import TaskRecord
 from inferry.server.task.steps import Transition
 from tests.simulation.world import World
@@ -32,6 +33,9 @@ class Ground(Protocol):
     @property
     def usable(self) -> bool:
         """Whether a write may succeed."""
+
+    def put_hook(self, hook: Hook) -> None:
+        """Puts a webhook there, before any gateway is."""
 
     def new_store(self) -> MortalStore:
         """Makes the store of a gateway, which is yet to be opened."""

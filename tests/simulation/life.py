@@ -15,7 +15,7 @@ import grpc
 import structlog
 
 from inferry.server.app import gateway as gateways
-from inferry.server.app import lives, loops, rules, use_cases, workers
+from inferry.server.app import lives, loops, rules, use_cases, webhooks, workers
 from inferry.server.app.gateway import Gateway
 from inferry.server.app.lives import Lives
 from inferry.server.clock import SteadyClock
@@ -24,6 +24,7 @@ from inferry.server.errors import UnavailableError
 from inferry.server.replica.tenure import Tenure
 from inferry.server.store import StoreError
 from inferry.server.task import ids
+from inferry.server.webhooks import schedule
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
@@ -31,6 +32,7 @@ from inferry.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.simulation.ground import Ground, MortalStore
 from tests.simulation.loop import SimulatedLoop, SimulatedTask
 from tests.simulation.network import Network, SimulatedOutbound
+from tests.simulation.receivers import PAUSES_MS, STALE_MS, SimulatedCourier
 from tests.simulation.world import World
 
 #: What a gateway may log as an error while its disk fails.
@@ -193,6 +195,11 @@ def _edges(life: Life, network: Network, random: Random) -> Iterator[None]:
         patch.multiple(loops, Random=chance, PURGE_INTERVAL_MS=life.world.weather.purge_ms),
         patch.object(use_cases, "Random", chance),
         patch.object(workers, "Random", chance),
+        patch.multiple(
+            webhooks,
+            Courier=lambda _networks: SimulatedCourier(network.receivers, life),
+            Random=chance,
+        ),
         patch.object(grpc.aio, "server", lambda **_options: _NoServer()),
     ):
         yield
@@ -223,6 +230,7 @@ def deterministic(loop: SimulatedLoop, world: World) -> Iterator[None]:
     loop.set_exception_handler(wrong)
     with (
         patch.object(ids, "new_ulid", world.new_ulid),
+        patch.multiple(schedule, PAUSES_MS=PAUSES_MS, STALE_MS=STALE_MS),
         patch.object(lives, "Gateway", lambda *given: _here().build(*given)),
         patch.object(rules, "Tenure", partial(Tenure, monotonic_s=loop.time)),
     ):

@@ -1,8 +1,8 @@
 """The network between gateways and backends: the gateway's HTTP client, simulated."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,9 +15,12 @@ from tests.simulation.world import World
 
 if TYPE_CHECKING:
     from tests.simulation.backends import Backend
+    from tests.simulation.receivers import Receivers
 
 #: How a result begins.
 SUCCESS = b'{"status":"success"'
+
+T = TypeVar("T")
 
 
 class Process(Protocol):
@@ -47,18 +50,16 @@ class Network:
         self.world = world
         self.apart = apart
         self.backends: dict[str, Backend] = {}
+        #: What webhooks lead to.
+        self.receivers: Receivers
         #: Looks at each request that leaves a gateway: its url and body, and whose it is.
         self.inspect: Inspect = lambda _url, _body, _process: None
 
-    async def carry(self, url: str, body: bytes) -> Answer:
-        """Exchanges a request for its answer, whether or not its sender stands still meanwhile.
-
-        Raises:
-            ConnectError, AnswerError: See ``exchange``.
-        """
+    async def carry(self, exchange: Coroutine[Any, Any, T]) -> T:
+        """Exchanges a request for its answer, whether or not its sender stands still meanwhile."""
         if not self.apart:
-            return await self.exchange(url, body)
-        carrying = self.world.loop.create_task(self.exchange(url, body), context=self.world.context)
+            return await exchange
+        carrying = self.world.loop.create_task(exchange, context=self.world.context)
         try:
             await asyncio.wait({carrying})
         except asyncio.CancelledError:
@@ -140,7 +141,7 @@ class SimulatedOutbound:
         self._network.inspect(url, body, self._process)
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._network.carry(url, body)
+                answer = await self._network.carry(self._network.exchange(url, body))
         except TimeoutError:
             raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
         if answer.body.startswith(SUCCESS):

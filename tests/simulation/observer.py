@@ -33,6 +33,8 @@ _WAIT_LOOKS = 3
 _FOLLOW_LOOKS = 3
 #: How late others may take over from a gateway that is gone, and follow up all that it left.
 _TAKE_LATE_S = 4.0
+#: Until a gateway among others is sure of what it miscounted: they look each second, five times.
+_RECOUNT_LOOKS = 10
 _ROUTES = 6
 #: So much longer if memory has no room for a task of each of six routes, which then take turns.
 _TURNS_LOOKS = 3
@@ -48,6 +50,7 @@ _COUNTED = (
     "GROUP BY tenant, type HAVING sum(tasks) <> 0"
 )
 _OPEN = "SELECT id, status, server_id, deadline_ms FROM tasks WHERE status < 3"
+_UNTOLD = "SELECT 1 FROM deliveries WHERE state = 1"
 _OVERDUE = "SELECT 1 FROM tasks WHERE purge_ms > 0 AND purge_ms <= ? LIMIT 1"
 _CLAIMED = (
     f"SELECT events.position >> {POSITION_BITS} FROM events JOIN tasks USING (task_number) "
@@ -198,7 +201,8 @@ class Observer:
         missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
         if missing != window.missed.pairs or len(here) + missing.total() != len(rows):
             missed = f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
-            self._note((life.number, "missing"), missed, self._patience)
+            looks = _RECOUNT_LOOKS if self.site.ground.lease_s else 0
+            self._note((life.number, "missing"), missed, looks)
         outside: dict[LineId, Key] = {}
         for task_id, tenant, _, route, priority, queued_ms in rows:
             line, key = (route, tenant, priority), (queued_ms, task_id)
@@ -276,6 +280,10 @@ class Observer:
     def _purged(self) -> bool:
         life = self.site.life
         return life is not None and not self._rows(_OVERDUE, life.clock.now_ms())
+
+    async def until_told(self) -> None:
+        """Waits until nothing is left to be told to webhooks."""
+        await self._until(lambda: not self._rows(_UNTOLD))
 
     async def _until(self, true: Callable[[], bool]) -> None:
         # Nothing announces it: that is for the gateway, whose word is not taken here.

@@ -31,8 +31,8 @@ class Owners:
         self._longest_s = config.replica_lease_ms / 1_000 + _TAKEN_S
         #: Since when each gateway does its work without a break, by its epoch.
         self._working_s: dict[int, float] = {}
-        #: Since when nobody who works looks after a server.
-        self._orphaned_s: dict[str, float] = {}
+        #: Since when a server is somebody's who does not work, or nobody's.
+        self._orphaned_s: dict[tuple[str, int | None], float] = {}
 
     async def run(self) -> None:
         """Looks again and again whether somebody looks after each server."""
@@ -44,19 +44,17 @@ class Owners:
         now_s = self.world.loop.time()
         working = self._working
         self._working_s = {one: self._working_s.get(one, now_s) for one in working}
-        orphaned = {
-            str(server_id): owner
-            for server_id, owner in self.site.ground.rows(_OWNERS)
-            if owner not in working
+        orphaned = [one for one in self.site.ground.rows(_OWNERS) if one[1] not in working]
+        self._orphaned_s = {
+            (server_id, owner): self._orphaned_s.get((server_id, owner), now_s)
+            for server_id, owner in orphaned
         }
-        self._orphaned_s = {one: self._orphaned_s.get(one, now_s) for one in orphaned}
         able_s = min(self._working_s.values(), default=now_s)
-        for server_id, since_s in self._orphaned_s.items():
+        for (server_id, owner), since_s in self._orphaned_s.items():
             alone_s = now_s - max(since_s, able_s)
             if alone_s > self._longest_s:
                 self.world.violate(
-                    f"nobody looks after {server_id} for {alone_s:.1f} s, "
-                    f"of replica {orphaned[server_id]}"
+                    f"nobody looks after {server_id} for {alone_s:.1f} s, of replica {owner}"
                 )
 
     @property

@@ -499,6 +499,30 @@ BUGS = (
         "worker.attempts.holds.get(key(chunk.attempt)) and "
         "session.chunks.add(key(chunk.attempt), chunk.offset, chunk.data)",
     ),
+    Bug(
+        "a webhook that nobody took counts as taken",
+        "webhooks.delivering:Postman._judge",
+        "receipt.status in _GOOD",
+        "receipt.status",
+    ),
+    Bug(
+        "a webhook is sent before the one before it was taken",
+        "store.outbox:Line.tell",
+        "new.next_ms = 0",
+        "pass",
+    ),
+    Bug(
+        "webhooks that a gateway had in hand when it died are left to it",
+        "store.sqlite.hooks:HookWrites._claim",
+        'self._rows("release_claims", self._epoch)',
+        "pass",
+    ),
+    Bug(
+        "the webhook of an end is given up like progress",
+        "webhooks.schedule:is_stale",
+        "event is HookEvent.PROGRESS and",
+        "",
+    ),
 )
 
 

@@ -31,6 +31,7 @@ from tests.simulation.network import Network
 from tests.simulation.observer import Observer
 from tests.simulation.onlookers import Onlooker
 from tests.simulation.owners import Owners
+from tests.simulation.receivers import Receivers, hooks
 from tests.simulation.setup import LEASE_MS, Lay, Setup
 from tests.simulation.site import Site
 from tests.simulation.timeouts import Allowance
@@ -41,6 +42,8 @@ SECRET = sha256(b"simulation").hexdigest()
 _CHAOS_S = 10.0
 #: What the rest may take at most: no timeout of a task is longer.
 _CALM_S = 120.0
+#: In so many worlds tenants have webhooks.
+_HEARS_P = 0.4
 #: What the end of a task may take that is cancelled.
 _TIDY_S = 10.0
 _TOKEN_S = 10 * 365 * 86_400
@@ -91,6 +94,7 @@ class Simulator:
             worker_acknowledge_ms=1_500,
             worker_stalled_ms=1_000,
             worker_chunk_bytes=1_024,
+            webhook_timeout_ms=2_000,
         )
 
     def run(self, seed: int, *, show: bool = False) -> Verdict:
@@ -131,9 +135,13 @@ class _Scene:
             }
         )
         self._config = config
-        self._site = site = Site(
-            world, Network(world, apart=replicas > 1), ground, config, replicas
-        )
+        network = Network(world, apart=replicas > 1)
+        self._receivers = network.receivers = Receivers(world, network, config.webhook_per_host)
+        #: Whether tenants have webhooks.
+        self._hears = world.random("scene/webhooks").random() < _HEARS_P
+        for hook in hooks() if self._hears else ():
+            ground.put_hook(hook)
+        self._site = site = Site(world, network, ground, config, replicas)
         self._backends = []
         dialling = world.random("scene/workers")
         workers, only = dialling.choice(((0, False), (0, False), (1, False), (1, True), (2, True)))
@@ -201,6 +209,7 @@ class _Scene:
             await self._within(_CALM_S, self._owners.until_even(), "servers that nobody shares")
             await self._within(_CALM_S, self._lookout.until_seen(), "events that nobody is shown")
         await self._within(_CALM_S, self._observer.until_purged(), "tasks that are kept for ever")
+        await self._within(_CALM_S, self._observer.until_told(), "messages that wait for ever")
         self._site.crash()
         tasks = stored.read(self._site.ground, self._config.tombstone_ms)
         self.tasks = len(tasks)
@@ -210,6 +219,7 @@ class _Scene:
         excused = taken_back(tasks, self._books)
         broken = checker.check(tasks, world.history, allowance, excused)
         broken += check_given(tasks, world.history, self._books, config.worker_acknowledge_ms)
+        broken += self._receivers.check(tasks.values()) if self._hears else []
         broken += stored.leftovers(self._site.ground)
         if broken:
             raise ViolationError("; ".join(broken))

@@ -448,3 +448,41 @@ async def test_a_task_without_any_webhook_has_no_deliveries(
         {"deliveries": []},
     )
     assert (await running.call("GET", "/api/tasks/task_none/deliveries"))[0] == 404
+
+
+async def test_under_one_key_another_webhook_is_another_request(running: Running) -> None:
+    async def create(**more: object) -> tuple[int, Any]:
+        said = {"type": "echo", "requestId": "order-7", **more}
+        return await running.call("POST", "/api/tasks", said)
+
+    hook = {"url": "https://example.com/a", "secret": SECRET}
+    status, task = await create(webhook=hook)
+    assert status == 202
+    status, replayed = await create(webhook={**hook, "events": ["completed"]})
+    assert (status, replayed["id"]) == (202, task["id"])
+    for other in ({**hook, "url": "https://example.com/b"}, {"url": hook["url"]}):
+        status, body = await create(webhook=other)
+        assert (status, body["code"]) == (422, "REQUEST_ID_REUSED")
+    assert (await create())[0] == 422
+
+
+async def test_progress_that_comes_quickly_is_told_now_and_then(
+    running: Running, receiver: Receiver
+) -> None:
+    async with running_backend(ACCEPTED) as backend:
+        await running.register(backend)
+        hook = {"url": receiver.url, "secret": SECRET, "events": ["progress", "completed"]}
+        await running.create(webhook=hook)
+        job = await backend.next_job()
+        for step in range(1, 51):
+            await backend.report(job, status="PROCESSING", progress=step)
+        told = [await receiver.next()]
+        await backend.report(job, status="COMPLETED", result=1)
+        while told[-1].said["type"] == "task.progress":
+            told.append(await receiver.next())
+    *progress, end = [message.said for message in told]
+    assert end["type"] == "task.completed"
+    steps = [said["data"]["progress"] for said in progress]
+    assert steps[0] > 2
+    assert steps == sorted({*steps})
+    assert len(steps) < 25

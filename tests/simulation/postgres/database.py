@@ -8,9 +8,12 @@ from itertools import count
 from typing import Any, TypeVar, cast
 
 from inferry.server.store import POSITION_BITS
+from inferry.server.store.hook_rows import hook_row
 from inferry.server.store.operations import Logged, Operation, Purge, Result
 from inferry.server.store.postgres.options import PostgresOptions
+from inferry.server.store.postgres.queries import HOOK_QUERIES
 from inferry.server.store.postgres.store import PostgresStore
+from inferry.server.task.hook import Hook
 from inferry.server.task.record import EventKind
 from tests.postgres import database
 from tests.simulation.graves import KEPT
@@ -58,6 +61,10 @@ class DatabaseKit:
         db = await self.lender.real()
         await db.execute(schema.EMPTY.format(tables=await db.fetchval(schema.USED)))
 
+    async def put_hook(self, hook: Hook) -> None:
+        """Puts a webhook there."""
+        await (await self.lender.real()).execute(HOOK_QUERIES["put_webhook"], *hook_row(hook))
+
     async def set_clock(self, now_us: int) -> None:
         """Sets the clock of the database."""
         await (await self.lender.real()).fetch(schema.SET_CLOCK, now_us)
@@ -96,6 +103,10 @@ class Database:
     def usable(self) -> bool:
         """See ``Ground.usable``."""
         return not self.out_of_order
+
+    def put_hook(self, hook: Hook) -> None:
+        """See ``Ground.put_hook``."""
+        self._kit.side.do(self._kit.put_hook(hook))
 
     def new_store(self) -> MortalStore:
         """See ``Ground.new_store``."""

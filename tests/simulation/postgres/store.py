@@ -26,6 +26,7 @@ from inferry.server.store.operations import (
 )
 from inferry.server.store.postgres.store import PostgresStore
 from inferry.server.store.unbroken import to_its_end
+from inferry.server.store.webhooks import Addressees
 
 if TYPE_CHECKING:
     from tests.simulation.postgres.database import Database
@@ -69,6 +70,15 @@ class SharedStore:
     def epoch(self) -> Epoch:
         """See ``Store.epoch``."""
         return self._real.epoch
+
+    @property
+    def addressees(self) -> Addressees:
+        """See ``HookReads.addressees``."""
+        return self._real.addressees
+
+    @addressees.setter
+    def addressees(self, addressees: Addressees) -> None:
+        self._real.addressees = addressees
 
     def __getattr__(self, name: str) -> Any:
         return partial(self.ask, getattr(self._real, name))
