@@ -80,7 +80,10 @@ async def test_openapi_lists_what_means_something_beside_the_protos(client: Clie
     _, document, _ = await client.call("GET", "/openapi.json")
     create = document["paths"]["/api/tasks"]["post"]
     watch = document["paths"]["/api/tasks/{id}/events"]["get"]
-    assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer"]
+    batch = document["paths"]["/api/tasks:batchCreate"]["post"]
+    trace = ["traceparent", "tracestate"]
+    assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer", *trace]
+    assert [one["name"] for one in batch["parameters"]] == trace
     named = [one["name"] for one in watch["parameters"]]
     assert named == ["id", "after", "withoutWaiting", "Last-Event-ID", "lastEventId"]
     assert "204" in watch["responses"]
@@ -223,6 +226,13 @@ def valid(document: Document, schema: str, value: object) -> bool:
         # Backends may say more than is known here.
         ("TaskUpdate", {"status": "PROCESSING", "eta": 5}, True),
         ("TaskUpdate", {}, False),
+        ("CreateWebhookRequest", {"url": "https://a", "events": ["progress"]}, True),
+        ("CreateWebhookRequest", {"url": ""}, False),
+        ("CreateWebhookRequest", {"url": "https://a", "events": ["ended"]}, False),
+        ("CreateWebhookRequest", {"url": "https://a", "secret": ""}, True),
+        ("CreateWebhookRequest", {"url": "https://a", "secret": "whsec_" + "A" * 31}, False),
+        ("CreateTaskRequest", {"type": "a", "webhook": {"events": []}}, False),
+        ("ExchangeCodeRequest", {"code": "c" * 65}, False),
     ],
 )
 async def test_a_schema_tells_right_from_wrong(
@@ -237,6 +247,46 @@ async def test_an_answer_tells_what_is_always_there(document: Document) -> None:
     assert not {"result", "error", "serverId", "payload", "queuePosition"} & set(task["required"])
     # A later version may answer more.
     assert "additionalProperties" not in task
+
+
+@pytest.mark.parametrize(
+    ("schema", "always", "never"),
+    [
+        ("Webhook", {"id", "tenant", "url", "events", "disabled"}, {"secret", "disabledReason"}),
+        ("Delivery", {"messageId", "webhookId", "seq", "state", "attempts"}, {"nextAttemptAt"}),
+        ("DeliveryAttempt", {"at", "tookMs", "statusCode"}, {"answer"}),
+        ("GetStatsResponse", {"from", "step", "types", "waitP50Ms"}, set()),
+        ("FailureGroup", {"type", "fingerprint", "firstSeen", "counts"}, {"code", "message"}),
+        ("CountTasksResponse", {"count", "more"}, set()),
+        ("WhoAmIResponse", {"subject", "tenant", "roles"}, set()),
+        ("CreateCodeResponse", {"code", "expiresAt"}, {"url"}),
+        ("ExchangeCodeResponse", {"token", "expiresAt", "role", "tenant", "subject"}, set()),
+        ("GetWebhookKeyResponse", {"publicKey"}, set()),
+    ],
+)
+async def test_answers_of_all_services_tell_what_is_always_there(
+    document: Document, schema: str, always: set[str], never: set[str]
+) -> None:
+    described = document["components"]["schemas"][schema]
+    assert always <= set(described["required"])
+    assert not never & set(described["required"])
+    assert never <= set(described["properties"])
+
+
+async def test_a_number_that_has_to_be_said_is_not_said_by_none(document: Document) -> None:
+    path = "/api/tasks/{id}/deliveries/{seq}/redeliver"
+    _, seq = document["paths"][path]["post"]["parameters"]
+    assert (seq["required"], seq["schema"]["minimum"]) == (True, 1)
+    assert "minLength" not in seq["schema"]
+
+
+async def test_who_needs_no_token_is_told_so(document: Document) -> None:
+    free = {
+        operation["operationId"]: operation["security"]
+        for _, _, operation in operations(document)
+        if "security" in operation
+    }
+    assert free == {"UpdateTask": [{"token": []}, {}], "ExchangeCode": []}
 
 
 async def test_a_body_is_required_if_something_in_it_is(document: Document) -> None:
@@ -269,6 +319,15 @@ BODY = {"408", "413", "415"}
         ("RetryTask", ALWAYS | BODY | {"404", "409", "410", "429"}),
         ("GetServer", ALWAYS | {"404"}),
         ("GetQueue", ALWAYS),
+        ("GetStats", ALWAYS),
+        ("CreateWebhook", ALWAYS | BODY | {"429"}),
+        ("GetWebhook", ALWAYS | {"404"}),
+        ("Redeliver", ALWAYS | BODY | {"404"}),
+        ("ListDeliveries", ALWAYS | {"404", "410"}),
+        ("WhoAmI", ALWAYS),
+        ("CreateCode", ALWAYS | BODY | {"409", "429"}),
+        # It needs no role.
+        ("ExchangeCode", (ALWAYS | BODY | {"409", "429"}) - {"403"}),
     ],
 )
 async def test_each_status_that_can_come_is_told_where_it_can(
@@ -301,6 +360,7 @@ async def test_what_was_made_leads_to_what_can_be_done_with_it(document: Documen
         ("/api/tasks", "200"),
         ("/api/tasks", "202"),
         ("/api/servers/register", "200"),
+        ("/api/webhooks", "200"),
     ):
         links = document["paths"][path]["post"]["responses"][status]["links"]
         for link in links.values():

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.backends import running_backend
 from tests.gateways import running_gateway, token
+from tests.receivers import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -22,7 +23,10 @@ async def fuzz(folder: Path, cases: int, seed: int | None = None) -> int:
         cases: How many, for all operations together.
         seed: Draws the same ones again.
     """
-    async with running_backend() as backend, running_gateway(folder, queue_limit=1_000) as running:
+    async with (
+        running_backend() as backend,
+        running_gateway(folder, queue_limit=1_000, webhook_networks=NETWORKS) as running,
+    ):
         # It takes every type.
         await running.register(backend, capabilities=[])
         _, document = await running.call("GET", "/openapi.json")

@@ -1,34 +1,47 @@
 """The rules that stand in the protos, as every door checks them."""
 
 import re
+from base64 import b64encode
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inferry.bridge.services import services
 from inferry.client import batching
 from inferry.server.task.lifecycle import RETRYABLE
+from inferry.server.webhooks.secrets import BadSecretError, key_of
+from inferry.v1.access_service_pb2 import ExchangeCodeRequest
 from inferry.v1.queue_service_pb2 import PauseTypeRequest
 from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
     ListServersRequest,
     RegisterServerRequest,
 )
+from inferry.v1.stats_service_pb2 import GetStatsRequest
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import (
     BatchCreateTasksRequest,
     CancelTaskRequest,
     CancelTasksRequest,
+    CountTasksRequest,
     CreateTaskRequest,
     GetTaskRequest,
     ListTasksRequest,
     RetryTasksRequest,
     WatchTaskRequest,
     WatchTasksRequest,
+)
+from inferry.v1.webhook_service_pb2 import (
+    CreateWebhookRequest,
+    GetWebhookRequest,
+    RedeliverRequest,
+    ReplayWebhookRequest,
+    RotateWebhookSecretRequest,
 )
 from inferry.v1.worker_pb2 import WorkerHello
 from inferry.wire import limits
@@ -43,6 +56,10 @@ DAY_MS = 86_400_000
 
 def create(**fields: Any) -> CreateTaskRequest:
     return CreateTaskRequest(**{"type": "echo", **fields})
+
+
+def hook(**fields: Any) -> CreateWebhookRequest:
+    return CreateWebhookRequest(**{"url": "https://a", **fields})
 
 
 def hello(**fields: Any) -> WorkerHello:
@@ -68,6 +85,12 @@ def hello(**fields: Any) -> WorkerHello:
         DeregisterServerRequest(id="x", grace_ms=0),
         RegisterServerRequest(url="http://a", name="é" * 128),
         hello(features=["f"] * 64),
+        GetStatsRequest(from_time=Timestamp(seconds=-62_135_596_800), type="other", step=86_400),
+        CountTasksRequest(finished_since=Timestamp(seconds=253_402_300_799, nanos=999_999_999)),
+        hook(events=["completed", "started"], secret=f"whsec_{'A' * 32}"),
+        hook(secret=f"whsec_{'A' * 86}==", types=["a"] * 32),
+        RedeliverRequest(id="x", seq=2**63 - 1),
+        RotateWebhookSecretRequest(id="x", overlap_ms=0),
         # Requests in a batch are for whoever reads them: one that is wrong costs no other.
         BatchCreateTasksRequest(requests=[CreateTaskRequest()]),
     ],
@@ -130,7 +153,10 @@ def test_what_keeps_the_rules_is_right(message: Message) -> None:
             "reason: 4097 characters; the limit is 4096",
         ),
         (PauseTypeRequest(type="a", reason="x" * 256), "reason: 256 characters; the limit is 255"),
-        (CancelTasksRequest(), "say which: type, serverId, labels or status is missing"),
+        (
+            CancelTasksRequest(),
+            "say which: type, serverId, labels, status, tenant or createdSince is missing",
+        ),
         (CancelTasksRequest(status=Task.FAILED), "status: FAILED; one of PENDING, PROCESSING"),
         (RetryTasksRequest(limit=1_001), "limit: 1001; right is 1 to 1000"),
         (
@@ -149,6 +175,25 @@ def test_what_keeps_the_rules_is_right(message: Message) -> None:
             DeregisterServerRequest(id="x", grace_ms=600_001),
             "grace: 600001; right is 0 to 600000 ms",
         ),
+        (CreateWebhookRequest(), "url: missing; right is http:// or https:// and a host"),
+        (hook(url="https://" + "x" * 2_041), "url: 2049 characters; the limit is 2048"),
+        (hook(events=["ended"]), "events: 'ended'; right is started, progress or completed"),
+        (hook(events=["started"] * 4), "events: 4; right is 0 to 3"),
+        (GetWebhookRequest(), "id: missing"),
+        (
+            RotateWebhookSecretRequest(id="x", overlap_ms=7 * DAY_MS + 1),
+            f"overlap: {7 * DAY_MS + 1}; right is 0 to {7 * DAY_MS}",
+        ),
+        (ReplayWebhookRequest(id="x"), "since: missing; right is a time"),
+        (RedeliverRequest(id="x"), "seq: missing; right is an event's number"),
+        (RedeliverRequest(id="x", seq=-1), "seq: -1; right is an event's number"),
+        (ExchangeCodeRequest(), "code: missing"),
+        (ExchangeCodeRequest(code="s" * 65), "code: 65 characters; the limit is 64"),
+        (GetStatsRequest(step=86_401), "step: 86401; right is 0 to 86400"),
+        (
+            ListTasksRequest(fingerprint="0" * 15),
+            f"fingerprint: {'0' * 15!r}; right is 16 hexadecimal digits",
+        ),
     ],
 )
 def test_what_breaks_a_rule_is_told_what_came_and_what_is_right(
@@ -157,6 +202,60 @@ def test_what_breaks_a_rule_is_told_what_came_and_what_is_right(
     with pytest.raises(FieldError) as caught:
         check(message)
     assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["hush" * 20, "whsec_", f"whsec_{'A' * 31}", f"whsec_{'A' * 87}=", f"whsec_{'A' * 88}"],
+)
+def test_a_secret_that_is_none_is_not_shown(secret: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        check(hook(secret=secret))
+    assert str(caught.value) == "secret: right is whsec_ and base64 of 24 to 64 bytes"
+
+
+@pytest.mark.parametrize("size", range(20, 70))
+def test_what_a_secret_is_stands_beside_it_as_who_signs_reads_it(size: int) -> None:
+    text = f"whsec_{b64encode(b'x' * size).decode()}"
+    if 24 <= size <= 64:
+        check(hook(secret=text))
+        assert key_of(text) == b"x" * size
+        return
+    with pytest.raises(FieldError):
+        check(hook(secret=text))
+    with pytest.raises(BadSecretError):
+        key_of(text)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        Timestamp(seconds=2**63 - 1),
+        Timestamp(seconds=-(2**63)),
+        Timestamp(seconds=253_402_300_800),
+        Timestamp(seconds=-62_135_596_801),
+        Timestamp(nanos=-1),
+        Timestamp(nanos=1_000_000_000),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_none_in_any_request(time: Timestamp) -> None:
+    times = [field for field in fields() if field.message_type is Timestamp.DESCRIPTOR]
+    assert {field.json_name for field in times} >= {"notBefore", "from", "createdSince", "since"}
+    for field in times:
+        assert field.containing_type is not None
+        message = whole(field.containing_type, {field.name: time})
+        with pytest.raises(FieldError, match=f"^{field.json_name}: .*right is a time of the years"):
+            check(message)
+
+
+def whole(descriptor: Descriptor, said: dict[str, Any]) -> Message:
+    """Makes a request that says what it has to, and more."""
+    required = {
+        field.name: "x"
+        for field in descriptor.fields
+        if rules_of(field).required and field.type == FieldDescriptor.TYPE_STRING
+    }
+    return GetMessageClass(descriptor)(**required, **said)
 
 
 def fields() -> list[FieldDescriptor]:

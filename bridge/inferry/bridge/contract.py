@@ -67,6 +67,13 @@ REFUSALS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     },
     "inferry.v1.TaskService.ExplainTask": {410: ("GONE",)},
     "inferry.v1.TaskService.ListAttempts": {410: ("GONE",)},
+    "inferry.v1.WebhookService.CreateWebhook": {429: ("RESOURCE_LIMIT",)},
+    "inferry.v1.WebhookService.ListDeliveries": {410: ("GONE",)},
+    "inferry.v1.AccessService.CreateCode": {
+        409: ("NO_OWN_TOKENS",),
+        429: ("TOO_MANY_REQUESTS",),
+    },
+    EXCHANGE_RPC: {409: ("NO_OWN_TOKENS",), 429: ("TOO_MANY_REQUESTS",)},
 }
 
 #: Where the answer to an RPC leads: RPCs that take its id.
@@ -79,6 +86,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
         "WatchTask",
         "ExplainTask",
         "ListAttempts",
+        "ListDeliveries",
     ),
     "inferry.v1.ServerService.RegisterServer": (
         "GetServer",
@@ -86,5 +94,13 @@ LINKS: Mapping[str, tuple[str, ...]] = {
         "DrainServer",
         "ResumeServer",
         "DeregisterServer",
+    ),
+    "inferry.v1.WebhookService.CreateWebhook": (
+        "GetWebhook",
+        "UpdateWebhook",
+        "DeleteWebhook",
+        "RotateWebhookSecret",
+        "PingWebhook",
+        "ReplayWebhook",
     ),
 }

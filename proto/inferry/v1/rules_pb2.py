@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16inferry/v1/rules.proto\x12\ninferry.v1\x1a google/protobuf/descriptor.proto\"\x85\x02\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x14\n\x07minimum\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\nmax_length\x18\x04 \x01(\x05\x12\x0f\n\x07pattern\x18\x05 \x01(\t\x12\r\n\x05right\x18\x06 \x01(\t\x12\r\n\x05\x61mong\x18\x07 \x03(\t\x12\x11\n\tmax_items\x18\x08 \x01(\x05\x12%\n\x05items\x18\t \x01(\x0b\x32\x16.inferry.v1.FieldRules\x12$\n\x04keys\x18\n \x01(\x0b\x32\x16.inferry.v1.FieldRulesB\n\n\x08_minimumB\n\n\x08_maximum\"9\n\x0cMessageRules\x12\x13\n\x0b\x61t_most_one\x18\x01 \x03(\t\x12\x14\n\x0c\x61t_least_one\x18\x02 \x03(\t:F\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.inferry.v1.FieldRules:M\n\x08together\x12\x1f.google.protobuf.MessageOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x18.inferry.v1.MessageRulesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16inferry/v1/rules.proto\x12\ninferry.v1\x1a google/protobuf/descriptor.proto\"\x95\x02\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x14\n\x07minimum\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\nmax_length\x18\x04 \x01(\x05\x12\x0f\n\x07pattern\x18\x05 \x01(\t\x12\r\n\x05right\x18\x06 \x01(\t\x12\r\n\x05\x61mong\x18\x07 \x03(\t\x12\x11\n\tmax_items\x18\x08 \x01(\x05\x12%\n\x05items\x18\t \x01(\x0b\x32\x16.inferry.v1.FieldRules\x12$\n\x04keys\x18\n \x01(\x0b\x32\x16.inferry.v1.FieldRules\x12\x0e\n\x06hidden\x18\x0b \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum\"9\n\x0cMessageRules\x12\x13\n\x0b\x61t_most_one\x18\x01 \x03(\t\x12\x14\n\x0c\x61t_least_one\x18\x02 \x03(\t:F\n\x05rules\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x16.inferry.v1.FieldRules:M\n\x08together\x12\x1f.google.protobuf.MessageOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x18.inferry.v1.MessageRulesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inferry.v1.rules_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FIELDRULES']._serialized_start=73
-  _globals['_FIELDRULES']._serialized_end=334
-  _globals['_MESSAGERULES']._serialized_start=336
-  _globals['_MESSAGERULES']._serialized_end=393
+  _globals['_FIELDRULES']._serialized_end=350
+  _globals['_MESSAGERULES']._serialized_start=352
+  _globals['_MESSAGERULES']._serialized_end=409
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,7 @@ class FieldRules(_message.Message):
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """In a request: true refuses what does not say it. In a response: true says that it is always there."""
     minimum: _builtins.int
@@ -55,6 +56,8 @@ class FieldRules(_message.Message):
     """What is right, in words, for who is refused. Default: the rule itself says it."""
     max_items: _builtins.int
     """Lists and maps: entries at most; 0 is no limit."""
+    hidden: _builtins.bool
+    """Texts: true for one that no error may show."""
     @_builtins.property
     def among(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Enums: the names of the values that are right here. Default: all."""
@@ -80,10 +83,11 @@ class FieldRules(_message.Message):
         max_items: _builtins.int = ...,
         items: Global___FieldRules | None = ...,
         keys: Global___FieldRules | None = ...,
+        hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "items", b"items", "keys", b"keys", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "among", b"among", "items", b"items", "keys", b"keys", "max_items", b"max_items", "max_length", b"max_length", "maximum", b"maximum", "minimum", b"minimum", "pattern", b"pattern", "required", b"required", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "among", b"among", "hidden", b"hidden", "items", b"items", "keys", b"keys", "max_items", b"max_items", "max_length", b"max_length", "maximum", b"maximum", "minimum", b"minimum", "pattern", b"pattern", "required", b"required", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
     _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einferry/v1/stats_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\x9d\x02\n\x0fGetStatsRequest\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12/\n\x07to_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02to\x12\x18\n\x04step\x18\x03 \x01(\x05\x42\n\xa2\xbb\x18\x06\x10\x00\x18\x80\xa3\x05\x12\x89\x01\n\x04type\x18\x04 \x01(\tB{\xa2\xbb\x18w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\"\xc8\x02\n\x10GetStatsResponse\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05types\x18\x03 \x03(\t\x12\x0f\n\x07\x63reated\x18\x04 \x03(\x05\x12\x11\n\tcompleted\x18\x05 \x03(\x05\x12\x0e\n\x06\x66\x61iled\x18\x06 \x03(\x05\x12\x11\n\tcancelled\x18\x07 \x03(\x05\x12\x0f\n\x07waiting\x18\x08 \x03(\x05\x12\x0f\n\x07running\x18\t \x03(\x05\x12\x13\n\x0bwait_p50_ms\x18\n \x03(\x01\x12\x13\n\x0bwait_p95_ms\x18\x0b \x03(\x01\x12\x13\n\x0bwait_p99_ms\x18\x0c \x03(\x01\x12\x12\n\nrun_p50_ms\x18\r \x03(\x01\x12\x12\n\nrun_p95_ms\x18\x0e \x03(\x01\x12\x12\n\nrun_p99_ms\x18\x0f \x03(\x01\"\x87\x02\n\x13ListFailuresRequest\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12/\n\x07to_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02to\x12\x89\x01\n\x04type\x18\x03 \x01(\tB{\xa2\xbb\x18w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\"\x91\x01\n\x14ListFailuresResponse\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12(\n\x06groups\x18\x03 \x03(\x0b\x32\x18.inferry.v1.FailureGroup\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\xe6\x01\n\x0c\x46\x61ilureGroup\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\x12.\n\nfirst_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0esample_task_id\x18\x07 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x0e\n\x06\x63ounts\x18\t \x03(\x05\x32\xd3\x01\n\x0cStatsService\x12Y\n\x08GetStats\x12\x1b.inferry.v1.GetStatsRequest\x1a\x1c.inferry.v1.GetStatsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/api/stats\x12h\n\x0cListFailures\x12\x1f.inferry.v1.ListFailuresRequest\x1a .inferry.v1.ListFailuresResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/failuresb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einferry/v1/stats_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\x9d\x02\n\x0fGetStatsRequest\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12/\n\x07to_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02to\x12\x18\n\x04step\x18\x03 \x01(\x05\x42\n\xa2\xbb\x18\x06\x10\x00\x18\x80\xa3\x05\x12\x89\x01\n\x04type\x18\x04 \x01(\tB{\xa2\xbb\x18w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\"\xd0\x02\n\x10GetStatsResponse\x12;\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01R\x04\x66rom\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05types\x18\x03 \x03(\t\x12\x0f\n\x07\x63reated\x18\x04 \x03(\x05\x12\x11\n\tcompleted\x18\x05 \x03(\x05\x12\x0e\n\x06\x66\x61iled\x18\x06 \x03(\x05\x12\x11\n\tcancelled\x18\x07 \x03(\x05\x12\x0f\n\x07waiting\x18\x08 \x03(\x05\x12\x0f\n\x07running\x18\t \x03(\x05\x12\x13\n\x0bwait_p50_ms\x18\n \x03(\x01\x12\x13\n\x0bwait_p95_ms\x18\x0b \x03(\x01\x12\x13\n\x0bwait_p99_ms\x18\x0c \x03(\x01\x12\x12\n\nrun_p50_ms\x18\r \x03(\x01\x12\x12\n\nrun_p95_ms\x18\x0e \x03(\x01\x12\x12\n\nrun_p99_ms\x18\x0f \x03(\x01\"\x87\x02\n\x13ListFailuresRequest\x12\x33\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04\x66rom\x12/\n\x07to_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02to\x12\x89\x01\n\x04type\x18\x03 \x01(\tB{\xa2\xbb\x18w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\"\x99\x01\n\x14ListFailuresResponse\x12;\n\tfrom_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01R\x04\x66rom\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12(\n\x06groups\x18\x03 \x03(\x0b\x32\x18.inferry.v1.FailureGroup\x12\x0c\n\x04more\x18\x04 \x01(\x08\"\x8e\x02\n\x0c\x46\x61ilureGroup\x12\x14\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\x12\x36\n\nfirst_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x35\n\tlast_seen\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1e\n\x0esample_task_id\x18\x07 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1b\n\x0b\x66ingerprint\x18\x08 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0e\n\x06\x63ounts\x18\t \x03(\x05\x32\xd3\x01\n\x0cStatsService\x12Y\n\x08GetStats\x12\x1b.inferry.v1.GetStatsRequest\x1a\x1c.inferry.v1.GetStatsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/api/stats\x12h\n\x0cListFailures\x12\x1f.inferry.v1.ListFailuresRequest\x1a .inferry.v1.ListFailuresResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/api/failuresb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATSREQUEST'].fields_by_name['step']._serialized_options = b'\242\273\030\006\020\000\030\200\243\005'
   _globals['_GETSTATSREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_GETSTATSREQUEST'].fields_by_name['type']._serialized_options = b'\242\273\030w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit'
+  _globals['_GETSTATSRESPONSE'].fields_by_name['from_time']._loaded_options = None
+  _globals['_GETSTATSRESPONSE'].fields_by_name['from_time']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_LISTFAILURESREQUEST'].fields_by_name['type']._loaded_options = None
   _globals['_LISTFAILURESREQUEST'].fields_by_name['type']._serialized_options = b'\242\273\030w*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit'
+  _globals['_LISTFAILURESRESPONSE'].fields_by_name['from_time']._loaded_options = None
+  _globals['_LISTFAILURESRESPONSE'].fields_by_name['from_time']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FAILUREGROUP'].fields_by_name['type']._loaded_options = None
+  _globals['_FAILUREGROUP'].fields_by_name['type']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FAILUREGROUP'].fields_by_name['first_seen']._loaded_options = None
+  _globals['_FAILUREGROUP'].fields_by_name['first_seen']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FAILUREGROUP'].fields_by_name['last_seen']._loaded_options = None
+  _globals['_FAILUREGROUP'].fields_by_name['last_seen']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FAILUREGROUP'].fields_by_name['sample_task_id']._loaded_options = None
+  _globals['_FAILUREGROUP'].fields_by_name['sample_task_id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FAILUREGROUP'].fields_by_name['fingerprint']._loaded_options = None
+  _globals['_FAILUREGROUP'].fields_by_name['fingerprint']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_STATSSERVICE'].methods_by_name['GetStats']._loaded_options = None
   _globals['_STATSSERVICE'].methods_by_name['GetStats']._serialized_options = b'\202\323\344\223\002\014\022\n/api/stats'
   _globals['_STATSSERVICE'].methods_by_name['ListFailures']._loaded_options = None
@@ -47,13 +61,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATSREQUEST']._serialized_start=134
   _globals['_GETSTATSREQUEST']._serialized_end=419
   _globals['_GETSTATSRESPONSE']._serialized_start=422
-  _globals['_GETSTATSRESPONSE']._serialized_end=750
-  _globals['_LISTFAILURESREQUEST']._serialized_start=753
-  _globals['_LISTFAILURESREQUEST']._serialized_end=1016
-  _globals['_LISTFAILURESRESPONSE']._serialized_start=1019
-  _globals['_LISTFAILURESRESPONSE']._serialized_end=1164
-  _globals['_FAILUREGROUP']._serialized_start=1167
-  _globals['_FAILUREGROUP']._serialized_end=1397
-  _globals['_STATSSERVICE']._serialized_start=1400
-  _globals['_STATSSERVICE']._serialized_end=1611
+  _globals['_GETSTATSRESPONSE']._serialized_end=758
+  _globals['_LISTFAILURESREQUEST']._serialized_start=761
+  _globals['_LISTFAILURESREQUEST']._serialized_end=1024
+  _globals['_LISTFAILURESRESPONSE']._serialized_start=1027
+  _globals['_LISTFAILURESRESPONSE']._serialized_end=1180
+  _globals['_FAILUREGROUP']._serialized_start=1183
+  _globals['_FAILUREGROUP']._serialized_end=1453
+  _globals['_STATSSERVICE']._serialized_start=1456
+  _globals['_STATSSERVICE']._serialized_end=1667
 # @@protoc_insertion_point(module_scope)

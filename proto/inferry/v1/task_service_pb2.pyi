@@ -1120,7 +1120,9 @@ Global___CancelTaskResponse: _TypeAlias = CancelTaskResponse  # noqa: Y015
 
 @_typing.final
 class CancelTasksRequest(_message.Message):
-    """Which tasks to cancel. At least one of type, server, labels and status has to be set."""
+    """Which tasks to cancel. At least one of type, server, labels, status, tenant
+    and creation has to be set.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inferry/v1/webhook.proto\x12\ninferry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x03\n\x07Webhook\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x0e\n\x06\x65vents\x18\x04 \x03(\t\x12\r\n\x05types\x18\x05 \x03(\t\x12/\n\x06labels\x18\x06 \x03(\x0b\x32\x1f.inferry.v1.Webhook.LabelsEntry\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x0f\n\x07\x65\x64\x32\x35\x35\x31\x39\x18\x08 \x01(\x08\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\n \x01(\t\x12\x0e\n\x06secret\x18\x0b \x01(\t\x12\x12\n\npublic_key\x18\x0c \x01(\t\x12\x34\n\x10old_secret_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x0bTaskWebhook\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\t\x12\x0e\n\x06secret\x18\x03 \x01(\t\"\xa3\x03\n\x08\x44\x65livery\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nwebhook_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12\r\n\x05\x65vent\x18\x05 \x01(\t\x12)\n\x05state\x18\x06 \x01(\x0e\x32\x1a.inferry.v1.Delivery.State\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tries\x18\x08 \x01(\x05\x12\x33\n\x0fnext_attempt_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08\x61ttempts\x18\x0b \x03(\x0b\x32\x1b.inferry.v1.DeliveryAttempt\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07WAITING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"o\n\x0f\x44\x65liveryAttempt\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07took_ms\x18\x02 \x01(\x05\x12\x13\n\x0bstatus_code\x18\x03 \x01(\x05\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inferry/v1/webhook.proto\x12\ninferry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\xe4\x03\n\x07Webhook\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x16\n\x06tenant\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x13\n\x03url\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0e\n\x06\x65vents\x18\x04 \x03(\t\x12\r\n\x05types\x18\x05 \x03(\t\x12/\n\x06labels\x18\x06 \x03(\x0b\x32\x1f.inferry.v1.Webhook.LabelsEntry\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x0f\n\x07\x65\x64\x32\x35\x35\x31\x39\x18\x08 \x01(\x08\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\n \x01(\t\x12\x0e\n\x06secret\x18\x0b \x01(\t\x12\x12\n\npublic_key\x18\x0c \x01(\t\x12\x34\n\x10old_secret_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbf\x02\n\x0bTaskWebhook\x12\x36\n\x03url\x18\x01 \x01(\tB)\xa2\xbb\x18%\x08\x01 \x80\x10\x32\x1ehttp:// or https:// and a host\x12T\n\x06\x65vents\x18\x02 \x03(\tBD\xa2\xbb\x18@@\x03J<*\x1astarted|progress|completed2\x1estarted, progress or completed\x12\xa1\x01\n\x06secret\x18\x03 \x01(\tB\x90\x01\xa2\xbb\x18\x8b\x01*bwhsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:(?:[A-Za-z0-9+/]{4})?(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{3}=)2#whsec_ and base64 of 24 to 64 bytesX\x01\"\xd3\x03\n\x08\x44\x65livery\x12\x1a\n\nmessage_id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1a\n\nwebhook_id\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x17\n\x07task_id\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12\x15\n\x05\x65vent\x18\x05 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\x1a.inferry.v1.Delivery.StateB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\r\n\x05tries\x18\x08 \x01(\x05\x12\x33\n\x0fnext_attempt_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08\x61ttempts\x18\x0b \x03(\x0b\x32\x1b.inferry.v1.DeliveryAttempt\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07WAITING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"w\n\x0f\x44\x65liveryAttempt\x12.\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0f\n\x07took_ms\x18\x02 \x01(\x05\x12\x13\n\x0bstatus_code\x18\x03 \x01(\x05\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +35,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WEBHOOK_LABELSENTRY']._loaded_options = None
   _globals['_WEBHOOK_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_WEBHOOK']._serialized_start=74
-  _globals['_WEBHOOK']._serialized_end=518
-  _globals['_WEBHOOK_LABELSENTRY']._serialized_start=473
-  _globals['_WEBHOOK_LABELSENTRY']._serialized_end=518
-  _globals['_TASKWEBHOOK']._serialized_start=520
-  _globals['_TASKWEBHOOK']._serialized_end=578
-  _globals['_DELIVERY']._serialized_start=581
-  _globals['_DELIVERY']._serialized_end=1000
-  _globals['_DELIVERY_STATE']._serialized_start=930
-  _globals['_DELIVERY_STATE']._serialized_end=1000
-  _globals['_DELIVERYATTEMPT']._serialized_start=1002
-  _globals['_DELIVERYATTEMPT']._serialized_end=1113
+  _globals['_WEBHOOK'].fields_by_name['id']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_WEBHOOK'].fields_by_name['tenant']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['tenant']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_WEBHOOK'].fields_by_name['url']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['url']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_WEBHOOK'].fields_by_name['created_at']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['created_at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_WEBHOOK'].fields_by_name['updated_at']._loaded_options = None
+  _globals['_WEBHOOK'].fields_by_name['updated_at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_TASKWEBHOOK'].fields_by_name['url']._loaded_options = None
+  _globals['_TASKWEBHOOK'].fields_by_name['url']._serialized_options = b'\242\273\030%\010\001 \200\0202\036http:// or https:// and a host'
+  _globals['_TASKWEBHOOK'].fields_by_name['events']._loaded_options = None
+  _globals['_TASKWEBHOOK'].fields_by_name['events']._serialized_options = b'\242\273\030@@\003J<*\032started|progress|completed2\036started, progress or completed'
+  _globals['_TASKWEBHOOK'].fields_by_name['secret']._loaded_options = None
+  _globals['_TASKWEBHOOK'].fields_by_name['secret']._serialized_options = b'\242\273\030\213\001*bwhsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:(?:[A-Za-z0-9+/]{4})?(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{3}=)2#whsec_ and base64 of 24 to 64 bytesX\001'
+  _globals['_DELIVERY'].fields_by_name['message_id']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['message_id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERY'].fields_by_name['webhook_id']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['webhook_id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERY'].fields_by_name['task_id']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['task_id']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERY'].fields_by_name['event']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['event']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERY'].fields_by_name['state']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['state']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERY'].fields_by_name['created_at']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['created_at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_DELIVERYATTEMPT'].fields_by_name['at']._loaded_options = None
+  _globals['_DELIVERYATTEMPT'].fields_by_name['at']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_WEBHOOK']._serialized_start=98
+  _globals['_WEBHOOK']._serialized_end=582
+  _globals['_WEBHOOK_LABELSENTRY']._serialized_start=537
+  _globals['_WEBHOOK_LABELSENTRY']._serialized_end=582
+  _globals['_TASKWEBHOOK']._serialized_start=585
+  _globals['_TASKWEBHOOK']._serialized_end=904
+  _globals['_DELIVERY']._serialized_start=907
+  _globals['_DELIVERY']._serialized_end=1374
+  _globals['_DELIVERY_STATE']._serialized_start=1304
+  _globals['_DELIVERY_STATE']._serialized_end=1374
+  _globals['_DELIVERYATTEMPT']._serialized_start=1376
+  _globals['_DELIVERYATTEMPT']._serialized_end=1495
 # @@protoc_insertion_point(module_scope)

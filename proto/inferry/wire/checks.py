@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from inferry.v1.rules_pb2 import FieldRules, MessageRules, rules, together
 from inferry.wire.errors import FieldError
-from inferry.wire.rules import map_value
+from inferry.wire.rules import TIMESTAMP, map_value
 
 #: Raises ``FieldError`` if a message breaks a rule.
 Check = Callable[[Any], None]
@@ -24,6 +24,9 @@ Get = Callable[[Any], Any]
 
 #: Characters of a value that an error shows.
 _SHOWN_CHARS = 128
+#: The times that a ``Timestamp`` may hold: the years 1 to 9999.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_NANOS_OF_A_SECOND = 1_000_000_000
 
 
 class _Number(NamedTuple):
@@ -101,6 +104,7 @@ def _checks(descriptor: Descriptor) -> _Checks:
                 if one.required and not _is_text(field)
             ),
             *(_word(field, one) for field, one in single if one.among),
+            *(_time(field) for field, _ in single if _is_time(field)),
             *(_many(field, one) for field, one in ruled if field.is_repeated and one.max_items),
             *_checks_between(descriptor),
         ),
@@ -141,7 +145,7 @@ def _fault_of_text(ruled: FieldRules) -> Callable[[str], str]:
             return f"{len(text)} characters; the limit is {longest}"
         if matches is None or matches(text):
             return ""
-        return f"{text[:_SHOWN_CHARS]!r}{right}"
+        return right[2:] if ruled.hidden else f"{text[:_SHOWN_CHARS]!r}{right}"
 
     return fault
 
@@ -168,6 +172,27 @@ def _word(field: FieldDescriptor, ruled: FieldRules) -> Check:
             raise _wrong(field, f"{names.get(number, number)}; one of {right}")
 
     return check_word
+
+
+def _is_time(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name == TIMESTAMP
+
+
+def _time(field: FieldDescriptor) -> Check:
+    """Makes the check of a time: what the type says of itself, and bytes can break."""
+    name = field.name
+
+    def check_time(message: Any) -> None:
+        if not message.HasField(name):
+            return
+        time = getattr(message, name)
+        if not (
+            _FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS_OF_A_SECOND
+        ):
+            came = f"{time.seconds} seconds and {time.nanos} nanoseconds"
+            raise _wrong(field, f"{came}; right is a time of the years 1 to 9999")
+
+    return check_time
 
 
 def _many(field: FieldDescriptor, ruled: FieldRules) -> Check:

@@ -111,3 +111,20 @@ async def test_a_time_that_is_none_is_refused(gateway: Running) -> None:
     query = "?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"
     status, body = await gateway.call("GET", f"/api/failures{query}")
     assert (status, body["error"]) == (400, "to: it has to be later than from")
+
+
+@pytest.mark.parametrize(
+    ("query", "begins"),
+    [
+        ("?from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59Z", "1970-01-01T00:00:00.000Z"),
+        ("?from=1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+        ("?from=9999-01-01T00:00:00Z&to=9999-12-31T23:59:59Z", "9999-01-01T00:00:00.000Z"),
+    ],
+)
+async def test_failures_may_be_asked_for_of_all_times(
+    gateway: Running, query: str, begins: str
+) -> None:
+    await fail(gateway, "out of memory", "FULL")
+    status, body = await gateway.call("GET", f"/api/failures{query}")
+    assert (status, body["from"]) == (200, begins)
+    assert [sum(group["counts"]) for group in body["groups"]] == [1] * begins.startswith("1970")

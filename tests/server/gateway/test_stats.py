@@ -204,3 +204,9 @@ async def test_what_a_replica_left_uncounted_is_counted_by_another(many: Crowd) 
     second.lives.gateway._cases.bookkeeper._recount_due_s = 0
     for replica in (second, third):
         await until(replica, "?step=60", created=4)
+
+
+async def test_figures_may_begin_when_time_did(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        body = await stats(gateway, "?from=1970-01-01T00:00:00Z&to=1970-01-01T01:00:00Z")
+    assert body["from"] == "1970-01-01T00:00:00.000Z"

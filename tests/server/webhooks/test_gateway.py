@@ -361,12 +361,16 @@ async def test_an_ed25519_signature_is_verified_with_the_tenants_public_key(
         ({"url": "https://user:secret@exa mple.com"}, "right is http"),
         ({"url": "https://example.com/#part"}, "fragment"),
         ({"url": "https://169.254.169.254/"}, "not allowed"),
-        ({"url": "https://example.com", "events": ["ended"]}, "right are started"),
+        ({"url": "https://example.com", "events": ["ended"]}, "right is started"),
         ({"url": "https://example.com", "types": ["no name"]}, "types"),
         ({"url": "https://example.com", "secret": "whsec_c2hvcnQ="}, "24 to 64 bytes"),
         ({"url": "https://example.com", "secret": "hush" * 20}, "24 to 64 bytes"),
         ({"url": "https://example.com", "description": "x" * 256}, "limit is 255"),
-        ({"url": "https://example.com", "labels": {str(n): "" for n in range(9)}}, "9; right is 0 to 8"),
+        (
+            {"url": "https://example.com", "labels": {str(n): "" for n in range(9)}},
+            "right is 0 to 8",
+        ),
+        ({"url": "https://example.com/" + "x" * 2_048}, "limit is 2048"),
     ],
 )
 async def test_a_webhook_that_cannot_be_is_refused_and_nothing_of_it_is_quoted(

@@ -296,7 +296,7 @@ def test_webhooks_of_one_host_and_port_share_their_places(url: str, host: str) -
     [
         *("", "example.com", "ftp://example.com", "http://", "http://exa mple.com", "http://a:b/"),
         *("http://example.com/#x", "http://10.1.2.3/", "http://127.0.0.1/", "http://[::1]/"),
-        *("http://169.254.169.254/", "http://example.com/\n", "http://" + "x" * 2_048),
+        *("http://169.254.169.254/", "http://example.com/\n"),
     ],
 )
 def test_a_url_that_can_be_no_webhooks_is_refused(url: str) -> None:

@@ -46,12 +46,12 @@ def bounds(field: FieldDescriptor, ruled: FieldRules | None = None) -> Schema:
         ruled: Its rules; those of its elements if it has many.
     """
     # An element is there; so is what has no other way to say nothing.
-    silent = ruled is None and not field.has_presence
     rules = rules_of(field) if ruled is None else ruled
+    silent = ruled is None and not field.has_presence and not rules.required
     if field.enum_type is not None:
         return {"enum": list(rules.among)} if rules.among else {}
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return _of_text(rules, silent=silent and not rules.required)
+        return _of_text(rules, silent=silent)
     least, most = _INTEGERS[field.cpp_type][1:] if field.cpp_type in _INTEGERS else (None, None)
     if rules.HasField("minimum"):
         least = min(rules.minimum, 0) if silent else rules.minimum

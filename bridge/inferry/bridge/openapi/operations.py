@@ -6,6 +6,7 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from inferry.bridge.contract import (
+    BATCH_RPC,
     CALLBACK_RPC,
     CREATE_RPC,
     EXCHANGE_RPC,
@@ -33,6 +34,21 @@ _CREATE_HEADERS: Final[list[Schema]] = [
         "name": "Prefer",
         "in": "header",
         "description": "`wait=N` waits for the end of the task, N seconds (1 to 60) at most.",
+        "schema": {"type": "string"},
+    },
+]
+_TRACE_HEADERS: Final[list[Schema]] = [
+    {
+        "name": "traceparent",
+        "in": "header",
+        "description": "The trace that tasks are created in, by W3C Trace Context; one that "
+        "is none is passed over.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "tracestate",
+        "in": "header",
+        "description": "What else is known of that trace.",
         "schema": {"type": "string"},
     },
 ]
@@ -73,6 +89,8 @@ class Operations:
         }
         if route.rpc == CREATE_RPC:
             operation["parameters"] += _CREATE_HEADERS
+        if route.rpc in (CREATE_RPC, BATCH_RPC):
+            operation["parameters"] += _TRACE_HEADERS
         if route.rpc == CALLBACK_RPC:
             # The token of its URL will do.
             operation["security"] = [{"token": []}, {}]
@@ -139,7 +157,8 @@ class Operations:
         if field.name not in route.variables:
             return {"name": field.json_name, "in": "query", "schema": schema}
         # A path without it is another one.
-        schema.setdefault("minLength", 1)
+        if schema["type"] == "string":
+            schema.setdefault("minLength", 1)
         return {"name": field.name, "in": "path", "required": True, "schema": schema}
 
     def _map_parameter(self, field: FieldDescriptor) -> Schema:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from inferry.bridge.contract import CALLBACK_RPC, REFUSALS
+from inferry.bridge.contract import CALLBACK_RPC, EXCHANGE_RPC, REFUSALS
 from inferry.bridge.openapi.bounds import Schema
 from inferry.bridge.openapi.schemas import reference
 from inferry.bridge.routes import Route
@@ -73,6 +73,7 @@ _REFUSALS: Final[Mapping[int, _Refusal]] = {
                 "the attempt 1 has ended; the latest is 2",
                 {"taskId": _TASK, "attempt": 1, "current": 2},
             ),
+            "NO_OWN_TOKENS": ("this gateway takes tokens that others sign and can make none", {}),
         },
     ),
     410: _Refusal(
@@ -92,8 +93,11 @@ _REFUSALS: Final[Mapping[int, _Refusal]] = {
         {"REQUEST_ID_REUSED": ("the key order-7 names another request", {"taskId": _TASK})},
     ),
     429: _Refusal(
-        "The queue is full.",
-        {"RESOURCE_LIMIT": ("10000 tasks wait; the limit is 10000", {})},
+        "There are too many already, or it was asked too often.",
+        {
+            "RESOURCE_LIMIT": ("10000 tasks wait; the limit is 10000", {}),
+            "TOO_MANY_REQUESTS": ("20 in 60 s are enough: try again later", {}),
+        },
         _AGAIN,
     ),
     431: _Refusal(
@@ -136,7 +140,9 @@ def refusals(route: Route) -> dict[str, Schema]:
 
 
 def _statuses(route: Route) -> Iterator[int]:
-    yield from (400, 401, 403, 431, 503)
+    yield from (400, 401, 431, 503)
+    if route.rpc != EXCHANGE_RPC:
+        yield 403
     if route.variables:
         yield 404
     if route.verb != "GET":

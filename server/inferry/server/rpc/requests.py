@@ -11,8 +11,12 @@ from inferry.wire.checks import check
 from inferry.wire.errors import FieldError
 
 
-def check_request(request: Message) -> None:
+def check_request(request: Message, within: str = "") -> None:
     """Checks a request, or another message that somebody sent, by the rules of its proto.
+
+    Args:
+        request: What came.
+        within: The field that it stands in; empty for none.
 
     Raises:
         InvalidPayloadError: It breaks one.
@@ -20,6 +24,8 @@ def check_request(request: Message) -> None:
     try:
         check(request)
     except FieldError as error:
+        if within:
+            error.within(within)
         refusal = InvalidPayloadError(str(error))
         if where := error.where():
             refusal.details = {"field": where}

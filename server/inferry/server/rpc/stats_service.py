@@ -3,6 +3,8 @@
 from itertools import product
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from inferry.server.clock import Clock
 from inferry.server.engine.figures.failures import Group, failures_of
 from inferry.server.engine.figures.view import Chart, FiguresView
@@ -40,9 +42,13 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
     ) -> pb.ListFailuresResponse:
         """Groups failures by what they have in common."""
         from_s, to_s = span_of(request, self._clock, _DAY_S)
+        if from_s < to_s:
+            # Nothing has ended before there were clocks like this, nor after now.
+            from_s = max(from_s, 0)
+            to_s = max(from_s + 1, min(to_s, self._clock.now_ms() // 1_000 + 1))
         found = await failures_of(self._store, request.type or ALL, from_s, to_s)
         return pb.ListFailuresResponse(
-            from_time=timestamp(1_000 * found.from_s),
+            from_time=Timestamp(seconds=found.from_s),
             step=found.step_s,
             groups=[_group_to_proto(group) for group in found.groups],
             more=found.more,
@@ -74,7 +80,7 @@ def _to_proto(chart: Chart) -> pb.GetStatsResponse:
             for cell in chart.columns
         ]
     return pb.GetStatsResponse(
-        from_time=timestamp(1_000 * chart.from_s),
+        from_time=Timestamp(seconds=chart.from_s),
         step=chart.step_s,
         types=chart.types,
         **columns,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from inferry.server.config import Config
 from inferry.server.errors import InvalidPayloadError
 from inferry.server.outbound.addresses import Network
+from inferry.server.rpc.requests import check_request
 from inferry.server.task.hook import Hook, HookEvent, HookSecret
 from inferry.server.task.record import TaskSpec
-from inferry.server.webhooks.secrets import BadSecretError, key_of
 from inferry.server.webhooks.urls import BadUrlError, host_of
 from inferry.v1 import webhook_pb2
 
@@ -20,7 +20,8 @@ def own_hook(request: webhook_pb2.TaskWebhook, spec: TaskSpec, config: Config) -
     Raises:
         InvalidPayloadError: Something of it is wrong.
     """
-    secrets = (HookSecret(secret_of(request.secret), 0),) if request.secret else ()
+    check_request(request, "webhook")
+    secrets = (HookSecret(request.secret, 0),) if request.secret else ()
     return Hook(
         spec.id,
         spec.tenant,
@@ -41,8 +42,6 @@ def host_in(url: str, networks: Iterable[Network], field: str) -> str:
     Raises:
         InvalidPayloadError: It can be no webhook's.
     """
-    if not url:
-        raise InvalidPayloadError(f"{field}: missing; right is http:// or https:// and a host")
     try:
         return host_of(url, [*networks])
     except BadUrlError as error:
@@ -51,30 +50,11 @@ def host_in(url: str, networks: Iterable[Network], field: str) -> str:
 
 
 def events_of(given: Iterable[str]) -> HookEvent:
-    """Reads what a webhook is to hear of.
-
-    Raises:
-        InvalidPayloadError: There is no such event.
-    """
+    """Reads what a webhook is to hear of."""
     events = HookEvent(0)
     for word in given:
-        if word not in _EVENTS:
-            raise InvalidPayloadError(f"events: {word[:64]!r}; right are {', '.join(_EVENTS)}")
         events |= _EVENTS[word]
     return events or HookEvent.COMPLETED
-
-
-def secret_of(text: str) -> str:
-    """Checks a secret; returns it.
-
-    Raises:
-        InvalidPayloadError: It is none.
-    """
-    try:
-        key_of(text)
-    except BadSecretError as error:
-        raise InvalidPayloadError(f"secret: {error}") from None
-    return text
 
 
 def event_words(events: HookEvent) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from inferry.server.clock import Clock
-from inferry.server.errors import InvalidPayloadError
 from inferry.server.outbound.addresses import Network
 from inferry.server.rpc.admission import caller, visible_tenant
 from inferry.server.rpc.convert import timestamp
@@ -99,8 +98,6 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         self, request: pb.ReplayWebhookRequest, context: Context
     ) -> pb.ReplayWebhookResponse:
         """Sends a webhook again what it was to be told since a time."""
-        if not request.HasField("since"):
-            raise InvalidPayloadError("since: missing; right is a time")
         since_ms = request.since.seconds * 1_000 + request.since.nanos // 1_000_000
         state = DeliveryState.DELIVERED if request.delivered else DeliveryState.FAILED
         done = await self._hooks.replay(request.id, visible_tenant(), since_ms, state)
@@ -117,8 +114,6 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         self, request: pb.RedeliverRequest, context: Context
     ) -> pb.RedeliverResponse:
         """Sends what was told of an event again."""
-        if request.seq <= 0:
-            raise InvalidPayloadError(f"seq: {request.seq}; right is the number of an event")
         count = await self._hooks.redeliver(
             request.id, request.seq, request.webhook_id or None, visible_tenant()
         )

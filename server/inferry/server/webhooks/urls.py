@@ -6,9 +6,8 @@ from urllib.parse import urlsplit
 
 from inferry.server.outbound.addresses import Network, allow_networks
 
-URL_CHARS = 2_048
 _PORTS = {"http": 80, "https": 443}
-_RULE = f"right is http:// or https:// and a host, {URL_CHARS:,} characters at most"
+_RULE = "right is http:// or https:// and a host"
 
 
 class BadUrlError(ValueError):
@@ -25,7 +24,7 @@ def host_of(url: str, networks: Sequence[Network]) -> str:
     Raises:
         BadUrlError: It can be no webhook's.
     """
-    if len(url) > URL_CHARS or not url.isprintable() or " " in url:
+    if not url.isprintable() or " " in url:
         raise BadUrlError(_RULE)
     try:
         parts = urlsplit(url)
