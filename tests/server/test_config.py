@@ -99,6 +99,17 @@ def test_listening_everywhere_needs_a_url_to_call_back_to(host: str) -> None:
     assert Config(host=host, public_url="http://gateway.example.com:8787").host == host
 
 
+def test_a_wait_for_a_row_has_to_end_before_its_statement() -> None:
+    given: dict[str, Any] = {"store_statement_timeout_ms": 3_000}
+    for lock_ms in (3_000, 5_000):
+        right = f"store_lock_timeout_ms is {lock_ms}, and a statement may take 3000: set .* to less"
+        with pytest.raises(ValidationError, match=right):
+            Config(**given, store_lock_timeout_ms=lock_ms)
+    with pytest.raises(ValidationError, match="such as half of it"):
+        Config(**given)
+    assert Config(**given, store_lock_timeout_ms=2_999).store_lock_timeout_ms == 2_999
+
+
 def test_the_secret_is_never_shown() -> None:
     config = Config(jwt_secret=SecretStr("s3cret" * 8))
     assert "s3cret" not in f"{config!r} {config}"

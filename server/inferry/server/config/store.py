@@ -1,8 +1,9 @@
 """Where tasks are kept, and how long the gateway waits for that place."""
 
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 #: Before the path of a SQLite file.
 SQLITE = "sqlite:"
@@ -40,7 +41,8 @@ class StoreSettings(BaseModel):
         default=5_000,
         ge=10,
         le=600_000,
-        description="How long a commit waits for a row of PostgreSQL that others have locked.",
+        description="How long a commit waits for a row of PostgreSQL that others have locked; "
+        "less than a statement may take.",
     )
     store_pgbouncer: bool = Field(
         default=False,
@@ -74,6 +76,17 @@ class StoreSettings(BaseModel):
                 "such as postgresql://inferry@db.example.com/inferry?sslmode=verify-full"
             )
         return store
+
+    @model_validator(mode="after")
+    def _waits_end_as_such(self) -> Self:
+        """A wait that ends with its statement says nothing of who waited: all would be refused."""
+        if self.store_lock_timeout_ms >= self.store_statement_timeout_ms:
+            raise ValueError(
+                f"store_lock_timeout_ms is {self.store_lock_timeout_ms}, and a statement may take "
+                f"{self.store_statement_timeout_ms}: set store_lock_timeout_ms to less than "
+                "store_statement_timeout_ms, such as half of it"
+            )
+        return self
 
 
 def _is_postgres(url: str) -> bool:
