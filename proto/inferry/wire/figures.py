@@ -133,6 +133,14 @@ OLDEST_WAIT = _gauge(
 )
 TYPE_PAUSED = _gauge("inferry_type_paused", "Whether tasks of a type are held back.", "type")
 QUEUE_LIMIT = _gauge("inferry_queue_limit", "Tasks that may wait.")
+WEBHOOK_LAG = _gauge(
+    "inferry_webhook_lag_seconds",
+    "For how long the delivery is due that should have been sent first.",
+    unit="seconds",
+)
+WEBHOOKS_DISABLED = _gauge(
+    "inferry_webhooks_disabled", "Webhooks that are disabled: they hear of nothing any more."
+)
 STORE_BYTES = _gauge("inferry_store_bytes", "What the store takes up.", unit="bytes")
 
 # Servers: those that this replica gives tasks to.
@@ -174,6 +182,9 @@ STREAMS = _gauge("inferry_streams", "Calls with a stream of answers that are ope
 WEBHOOK_DELIVERIES = _counter(
     "inferry_webhook_deliveries", "Tries to tell a receiver of an event.", "outcome"
 )
+#: Its values of ``outcome``: it arrived; it did not and is tried again, or is given up; and the
+#: receiver wants to hear of nothing any more.
+WEBHOOK_OUTCOMES: Final = ("delivered", "retried", "failed", "disabled")
 BUILD = Figure("inferry_build", Kind.INFO, "What runs here.", ("version", "store"))
 
 # Calls, by OpenTelemetry's names.

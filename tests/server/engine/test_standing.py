@@ -27,6 +27,7 @@ def standing(books: Books, meters: Meters, company: Company) -> Standing:
         fleet=books.fleet,
         company=company,
         types=meters.types,
+        disabled=lambda: 0,
         clock=HandClock(),
     )
 

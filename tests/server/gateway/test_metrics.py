@@ -18,8 +18,9 @@ from inferry.v1.metrics_service_pb2 import GetMetricsRequest
 from inferry.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from inferry.wire.figures import FIGURES, HTTP_DURATION, OTHER, Kind
 from tests.backends import Backend, running_backend
-from tests.gateways import Running, running_gateway, token
+from tests.gateways import Running, ShiftedClock, running_gateway, token
 from tests.model_worker import ModelWorker, streamed_gateway
+from tests.receivers import NETWORKS, answer, running_receiver
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 ADMIN = (("authorization", f"Bearer {token()}"),)
@@ -107,11 +108,10 @@ async def test_all_that_is_told_is_on_the_list_and_as_it_says(
         names = {label for sample in family.samples for label in sample.labels}
         assert names - {"le"} == set(figure.labels)
     silent = listed.keys() - found.keys()
-    # Of tenants that nobody asked for, workers, streams and webhooks that are not there.
+    # Of tenants that nobody asked for, workers and streams that are not there.
     assert silent == {
         "inferry_tenant_tasks_created",
         "inferry_tenant_tasks_finished",
-        "inferry_webhook_deliveries",
         "inferry_worker_idle_seconds",
         "inferry_worker_lag_seconds",
         "inferry_streams",
@@ -267,3 +267,50 @@ async def test_a_worker_is_told_with_its_lag_its_slots_and_its_attempts(tmp_path
                 if value(told, "inferry_streams", rpc_method=connect) == 0:
                     break
                 await asyncio.sleep(0.02)
+
+
+async def test_tries_to_tell_webhooks_are_counted_by_what_became_of_them(
+    tmp_path: Path, backend: Backend
+) -> None:
+    clock = ShiftedClock()
+    settings = {"webhook_networks": NETWORKS}
+    async with running_gateway(tmp_path, clock, **settings) as gateway, running_receiver() as hears:
+        await gateway.register(backend)
+        assert (await outcomes(gateway)) == {
+            "delivered": 0,
+            "retried": 0,
+            "failed": 0,
+            "disabled": 0,
+        }
+        _, hook = await gateway.call("POST", "/api/webhooks", {"url": hears.url})
+        hears.answer = answer(500)
+        task = await gateway.create()
+        await hears.next()
+        path = f"/api/tasks/{task['id']}/deliveries"
+        await gateway.eventually(path, lambda body: body["deliveries"][0].get("tries") == 1)
+        assert (await outcomes(gateway))["retried"] == 1
+        assert value(await families(gateway), "inferry_webhook_lag_seconds") == 0
+        hears.answer = answer(204)
+        clock.shift_ms += 60_000
+        await hears.next()
+        await gateway.eventually(path, lambda body: body["deliveries"][0]["state"] == "DELIVERED")
+        hears.answer = answer(410)
+        await gateway.create()
+        await hears.next()
+        await gateway.eventually(
+            f"/api/webhooks/{hook['id']}", lambda body: bool(body.get("disabled"))
+        )
+        found = await families(gateway)
+        assert await outcomes(gateway) == {
+            "delivered": 1,
+            "retried": 1,
+            "failed": 0,
+            "disabled": 1,
+        }
+        assert value(found, "inferry_webhooks_disabled") == 1
+
+
+async def outcomes(running: Running) -> dict[str, float]:
+    """Counts tries of deliveries by outcome."""
+    family = (await families(running))["inferry_webhook_deliveries"]
+    return {sample.labels["outcome"]: sample.value for sample in family.samples}

@@ -22,8 +22,9 @@ from inferry.server.telemetry.trace import TraceContext
 from inferry.v1.task_service_pb2 import BatchCreateTasksRequest, CreateTaskRequest
 from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, Answer, Backend, Job, running_backend, say
-from tests.gateways import Running, running_gateway, token
+from tests.gateways import Running, ShiftedClock, running_gateway, token
 from tests.model_worker import ModelWorker, admin, streamed_gateway
+from tests.receivers import NETWORKS, answer, running_receiver
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
@@ -142,6 +143,28 @@ async def test_a_worker_is_told_the_trace_of_an_assignment(tmp_path: Path) -> No
             await gateway.task(answer.task.id)
     (assignment,) = given
     assert {name: getattr(assignment, name) for name in TRACED} == TRACED
+
+
+@pytest.mark.parametrize("headers", [TRACED, {}], ids=["traced", "untraced"])
+async def test_a_webhook_is_told_the_trace_of_its_task_with_each_try(
+    tmp_path: Path, backend: Backend, headers: dict[str, str]
+) -> None:
+    clock, hook = ShiftedClock(), {"secret": "whsec_" + "c2VjcmV0" * 4}
+    async with (
+        running_gateway(tmp_path, clock, webhook_networks=NETWORKS) as gateway,
+        running_receiver(answer(500)) as receiver,
+    ):
+        await gateway.register(backend)
+        task = await create(gateway, headers, webhook={"url": receiver.url, **hook})
+        tries = [await receiver.next()]
+        path = f"/api/tasks/{task['id']}/deliveries"
+        await gateway.eventually(path, lambda body: body["deliveries"][0].get("tries") == 1)
+        receiver.answer = answer(204)
+        clock.shift_ms += 60_000
+        tries.append(await receiver.next())
+    for message in tries:
+        told = {name: text for name, text in message.headers.items() if name in TRACED}
+        assert told == headers
 
 
 class Collector:

@@ -92,7 +92,7 @@ class Gateway:
         self._webhooks = new_webhooks(core)
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
-        servicers = new_servicers(core, self._workers, self._webhooks.servicer, verifier, signer)
+        servicers = new_servicers(core, self._workers, self._webhooks, verifier, signer)
         self._rpc = RpcServer(config, verifier, signer, servicers, new_doors(core))
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel

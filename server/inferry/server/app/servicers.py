@@ -7,6 +7,7 @@ from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.access import new_token_maker
 from inferry.server.app.core import Core
 from inferry.server.app.rules import report_rules, server_defaults
+from inferry.server.app.webhooks import Webhooks
 from inferry.server.app.workers import Workers
 from inferry.server.engine.standing import Standing
 from inferry.server.rpc.access_service import Doors
@@ -19,7 +20,6 @@ from inferry.server.rpc.servicers import Servicers
 from inferry.server.rpc.stats_service import StatsServicer
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.rpc.watches import Watches
-from inferry.server.rpc.webhook_service import WebhookServicer
 from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.telemetry.meters import Meters
 
@@ -27,7 +27,7 @@ from inferry.server.telemetry.meters import Meters
 def new_servicers(
     core: Core,
     workers: Workers,
-    webhooks: WebhookServicer,
+    webhooks: Webhooks,
     verifier: TokenVerifier,
     signer: CallbackSigner,
 ) -> Servicers:
@@ -38,9 +38,9 @@ def new_servicers(
         servers=ServerServicer(cases.registry, server_defaults(core.config)),
         queue=QueueServicer(cases.pauses, core.memory.queue),
         workers=_workers(core, workers, verifier),
-        metrics=_metrics(core),
+        metrics=_metrics(core, webhooks),
         stats=StatsServicer(cases.figures, core.store, core.clock),
-        webhooks=webhooks,
+        webhooks=webhooks.servicer,
     )
 
 
@@ -79,7 +79,7 @@ def _tasks(core: Core, signer: CallbackSigner) -> TaskServicer:
     )
 
 
-def _metrics(core: Core) -> MetricsServicer:
+def _metrics(core: Core, webhooks: Webhooks) -> MetricsServicer:
     memory = core.memory
     meters = memory.telemetry.meters
     standing = Standing(
@@ -88,6 +88,7 @@ def _metrics(core: Core) -> MetricsServicer:
         fleet=memory.fleet,
         company=memory.company,
         types=(meters or Meters()).types,
+        disabled=lambda: webhooks.addressing.disabled,
         clock=core.clock,
     )
     build = version("inferry"), "sqlite" if core.store.shared is None else "postgres"

@@ -10,6 +10,7 @@ from inferry.server.outbound.courier import Courier
 from inferry.server.rpc.webhook_service import WebhookServicer
 from inferry.server.webhooks.addressing import Addressing
 from inferry.server.webhooks.bell import Bell
+from inferry.server.webhooks.counting import Counting
 from inferry.server.webhooks.delivering import Postman
 from inferry.server.webhooks.hooks import Hooks
 from inferry.server.webhooks.sender import Sender
@@ -60,6 +61,9 @@ def new_webhooks(core: Core) -> Webhooks:
         clock=clock,
         tenure=core.memory.tenure,
     )
+    meters = core.memory.telemetry.meters
+    if meters is not None:
+        sender.listener = Counting(meters)
     upkeep = Upkeep(
         store=store,
         committer=committer,

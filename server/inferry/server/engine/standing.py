@@ -5,7 +5,7 @@ Each tells of the servers that it gives tasks to.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import structlog
 
@@ -24,6 +24,8 @@ from inferry.wire.figures import OTHER, Figure
 
 #: Servers that have series of their own; those that registered first.
 SERVERS_LIMIT = 500
+#: Hosts of webhooks among which the longest due delivery is looked for.
+HOSTS_LIMIT = 1_000
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +39,7 @@ class Standing:
         fleet: The servers.
         company: Tells whether this replica leads.
         types: The types by which tasks are told apart.
+        disabled: Tells how many webhooks hear of nothing any more.
         clock: The time.
     """
 
@@ -48,6 +51,7 @@ class Standing:
         fleet: Fleet,
         company: Company,
         types: Names,
+        disabled: Callable[[], int],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -55,6 +59,7 @@ class Standing:
         self._fleet = fleet
         self._company = company
         self._types = types
+        self._disabled = disabled
         self._clock = clock
 
     async def read(self) -> list[Reading]:
@@ -73,6 +78,7 @@ class Standing:
         state = await self._queue.state()
         running = await self._store.running_counts()
         size = await self._store.size_bytes()
+        due_ms = [due_ms for _, due_ms in await self._store.due_hosts("", HOSTS_LIMIT)]
         waiting = {one.type: one.count.waiting for one in state.types}
         delayed = {one.type: one.count.delayed for one in state.types}
         paused = {one.type: 1 for one in state.types if one.pause is not None}
@@ -88,6 +94,8 @@ class Standing:
             *self._by_type(figures.TYPE_PAUSED, paused),
             *self._known(figures.OLDEST_WAIT, waits),
             Reading(figures.QUEUE_LIMIT, (), state.limit),
+            Reading(figures.WEBHOOK_LAG, (), max(0, now - min(due_ms, default=now)) / 1_000),
+            Reading(figures.WEBHOOKS_DISABLED, (), self._disabled()),
             Reading(figures.STORE_BYTES, (), size),
         ]
 

@@ -60,8 +60,8 @@ def secrets_of(text: bytes) -> tuple[HookSecret, ...]:
 
 def claim_of(row: Sequence[Any]) -> Claim:
     """Reads a claimed delivery and, behind it, how to send it."""
-    task_id, hook_id, seq, event, body, created_ms, tries, *way = row
-    url, host, tenant, secrets, ed25519 = way
+    task_id, hook_id, seq, event, body, created_ms, tries, *more = row
+    traceparent, tracestate, url, host, tenant, secrets, ed25519 = more
     return Claim(
         DeliveryKey(task_id, hook_id, seq),
         HookEvent(event),
@@ -73,6 +73,9 @@ def claim_of(row: Sequence[Any]) -> Claim:
         tenant,
         secrets_of(secrets),
         bool(ed25519),
+        # None of a task that is gone.
+        traceparent or "",
+        tracestate or "",
     )
 
 

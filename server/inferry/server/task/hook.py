@@ -103,6 +103,9 @@ class Claim(NamedTuple):
     tenant: str
     secrets: tuple[HookSecret, ...]
     ed25519: bool
+    #: The trace of its task, as W3C has it; empty without one.
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 class Delivery(NamedTuple):

@@ -29,6 +29,8 @@ class Addressing:
         self._bell = bell
         self._waiting_limit = waiting_limit
         self._of_tenant: dict[str, list[Hook]] = {}
+        #: How many webhooks hear of nothing any more.
+        self.disabled = 0
         #: What waits for each webhook: as last counted, and what came since then.
         self._waiting: Counter[str] = Counter()
 
@@ -40,6 +42,7 @@ class Addressing:
                 of_tenant.setdefault(hook.tenant, []).append(hook)
         self._of_tenant = of_tenant
         hearing = {hook.id for hook in hooks if not hook.disabled}
+        self.disabled = len(hooks) - len(hearing)
         self._waiting = Counter({name: n for name, n in self._waiting.items() if name in hearing})
 
     def notices(self, before: TaskRecord, transition: Transition) -> Sequence[Notice]:

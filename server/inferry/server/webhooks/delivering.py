@@ -8,6 +8,7 @@ from inferry.server.clock import Clock
 from inferry.server.outbound.courier import Courier, Receipt
 from inferry.server.outbound.errors import OutboundError
 from inferry.server.task.hook import Claim, DeliveryState, HookSecret
+from inferry.server.telemetry.trace import NO_TRACE, Trace
 from inferry.server.webhooks.attempts import ANSWER_CHARS, Try, snippet
 from inferry.server.webhooks.message import message_id
 from inferry.server.webhooks.schedule import is_stale, next_try_ms
@@ -68,11 +69,18 @@ class Postman:
         secrets = live(claim.secrets, now_ms)
         tenant = claim.tenant if claim.ed25519 or not secrets else None
         name = message_id(claim.key)
-        one, receipt = await self.post(claim.url, name, claim.body, secrets, tenant)
+        trace = Trace(claim.traceparent, claim.tracestate)
+        one, receipt = await self.post(claim.url, name, claim.body, secrets, tenant, trace)
         return self._judge(claim, one, receipt)
 
     async def post(
-        self, url: str, name: str, body: bytes, secrets: Sequence[str], tenant: str | None
+        self,
+        url: str,
+        name: str,
+        body: bytes,
+        secrets: Sequence[str],
+        tenant: str | None,
+        trace: Trace = NO_TRACE,
     ) -> tuple[Try, Receipt | None]:
         """Posts a message; returns how that went, and the answer if there is one.
 
@@ -82,10 +90,11 @@ class Postman:
             body: A JSON text.
             secrets: What it is signed with.
             tenant: Whose Ed25519 key signs it, too.
+            trace: Goes with it.
         """
         began_ms = self._clock.now_ms()
         at_s = self._wall.now_ms() // 1_000
-        headers = self._signer.headers(name, at_s, body, secrets, tenant)
+        headers = {**trace.headers, **self._signer.headers(name, at_s, body, secrets, tenant)}
         try:
             receipt = await self._courier.post(url, body, headers, self._timeout_s)
         except OutboundError as error:

@@ -100,7 +100,9 @@ WITH due AS MATERIALIZED (
 UPDATE deliveries SET claimed = $1 FROM due
 WHERE deliveries.task_id = due.task_id AND deliveries.webhook_id = due.webhook_id
     AND deliveries.seq = due.seq
-RETURNING deliveries.task_id, deliveries.webhook_id, deliveries.seq, event, body, created_ms, tries;
+RETURNING deliveries.task_id, deliveries.webhook_id, deliveries.seq, event, body, created_ms, tries,
+    (SELECT traceparent FROM tasks WHERE tasks.id = deliveries.task_id),
+    (SELECT tracestate FROM tasks WHERE tasks.id = deliveries.task_id);
 
 -- name: claimed_webhooks
 SELECT id, url, host, tenant, secrets, ed25519 FROM webhooks

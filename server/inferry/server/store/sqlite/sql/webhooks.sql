@@ -61,7 +61,9 @@ UPDATE deliveries SET claimed = :start WHERE rowid IN (
     SELECT rowid FROM deliveries
     WHERE host = :host AND next_ms > 0 AND claimed = 0 AND next_ms <= :now_ms
     ORDER BY next_ms LIMIT :limit
-) RETURNING task_id, webhook_id, seq, event, body, created_ms, tries;
+) RETURNING task_id, webhook_id, seq, event, body, created_ms, tries,
+    (SELECT traceparent FROM tasks WHERE tasks.id = deliveries.task_id),
+    (SELECT tracestate FROM tasks WHERE tasks.id = deliveries.task_id);
 
 -- name: claimed_webhook
 SELECT url, host, tenant, secrets, ed25519 FROM webhooks WHERE id = ? AND disabled = '';
