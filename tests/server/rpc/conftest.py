@@ -10,20 +10,25 @@ from structlog.typing import EventDict
 from inferry.server.rpc.health_service import HealthServicer
 from inferry.server.rpc.local.channel import LocalChannel
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub, add_TaskServiceServicer_to_server
-from tests.server.rpc.wiring import Servicer, Wired, interceptor
+from tests.server.rpc.wiring import Log, Servicer, Wired, interceptor
 
 
 @pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
+def log() -> Iterator[Log]:
     before = structlog.get_config()
-    capture = structlog.testing.LogCapture()
+    capture = Log()
     structlog.configure(
         processors=[capture],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=False,
     )
-    yield capture.entries
+    yield capture
     structlog.configure(**before)
+
+
+@pytest.fixture
+def logged(log: Log) -> list[EventDict]:
+    return log.entries
 
 
 @pytest.fixture(params=["same process", "socket"])

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 from grpc_status import rpc_status
+from structlog.testing import LogCapture
+from structlog.typing import EventDict, WrappedLogger
 
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.keys import SecretKey
@@ -107,6 +109,18 @@ class Servicer(TaskServiceServicer):
             await asyncio.get_running_loop().create_future()
         finally:
             self.ended.set()
+
+
+class Log(LogCapture):
+    """Keeps lines, and tells when there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> NoReturn:
+        self.written.set()
+        super().__call__(logger, method, event)
 
 
 @dataclass(frozen=True, slots=True)
