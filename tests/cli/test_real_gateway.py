@@ -142,7 +142,9 @@ async def test_the_log_says_in_words_what_happened(
         ("gateway started", None),
         ("server registered", None),
         ("server drained", None),
+        ("done on request", None),
         ("server resumed", None),
+        ("done on request", None),
         ("task ended", "why"),
         ("task ended", None),
     ]

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+import structlog
 
 import inferry.client
 from inferry.client import AsyncClient, Client
@@ -24,6 +25,8 @@ EXAMPLES = [example for module in MODULES for example in examples.found(module)]
 @pytest.fixture
 async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, Any]]:
     handlers = {"double": lambda payload: {"n": 2 * payload["n"]}}
+    # Other tests leave their logs behind; a program that set up none sees no line of the gateway.
+    structlog.reset_defaults()
     async with FakeGateway(handlers) as gateway:
         monkeypatch.setenv("INFERRY_ADDRESS", gateway.address)
         monkeypatch.setenv("INFERRY_TOKEN", gateway.token)

@@ -33,7 +33,7 @@ async def test_each_act_is_noted_with_who_and_how_many(tmp_path: Path) -> None:
                 status, answer = await gateway.call(verb, path, body, ops)
                 assert status == 200, answer
             assert (await gateway.call("POST", "/api/queue/pause", {"type": "?"}, ops))[0] == 400
-    acts: list[dict[str, Any]] = [dict(one) for one in logs if one["event"] == "act"]
+    acts: list[dict[str, Any]] = [dict(one) for one in logs if one["event"] == "done on request"]
     assert {(one["by"], one["tenant"], one["log_level"]) for one in acts} == {
         ("olga", "acme", "info")
     }

@@ -53,9 +53,8 @@ def _noted(name: str, method: Method) -> Method:
         response = await method(servicer, request, context)
         who = caller()
         named = {key: value for key, value in about.items() if value}
-        _log.info(
-            "act", act=name, by=who.subject, tenant=who.tenant, count=count(response), **named
-        )
+        said = {"act": name, "by": who.subject, "tenant": who.tenant, "count": count(response)}
+        _log.info("done on request", **said, **named)
         return response
 
     return act
