@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from inferry.server.access.tokens import Role
-from inferry.server.engine import reader
+from inferry.server.engine import listing
 from inferry.server.figures.failures import fingerprint_of
 from tests.backends import Backend, Job, running_backend, say
 from tests.gateways import Running, ShiftedClock, running_gateway, token
@@ -157,8 +157,8 @@ async def test_a_cancel_takes_one_tenant_and_what_is_new(
 async def test_who_looks_through_many_tasks_goes_on_page_by_page(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "SCAN_STEP", 2)
-    monkeypatch.setattr(reader, "SCAN_LIMIT", 4)
+    monkeypatch.setattr(listing, "SCAN_STEP", 2)
+    monkeypatch.setattr(listing, "SCAN_LIMIT", 4)
     wanted = await fail(gateway, "gave up after 1 s", "SLOW")
     for _ in range(9):
         await fail(gateway, "other", "SLOW")
@@ -180,7 +180,7 @@ async def test_who_looks_through_many_tasks_goes_on_page_by_page(
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("fingerprint=xyz", "fingerprint: 'xyz'; 16 hexadecimal digits"),
+        ("fingerprint=xyz", "fingerprint: 'xyz'; right is 16 hexadecimal digits"),
         ("createdSince=yesterday", "createdSince"),
         ("status=LOST", "status"),
     ],

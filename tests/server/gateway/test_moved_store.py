@@ -39,7 +39,8 @@ async def started(home: Path, *arguments: str) -> asyncio.subprocess.Process:
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         # Longer than any test.
-        "INFERRY_STORE_LOCK_TIMEOUT_MS": "600000",
+        "INFERRY_STORE_STATEMENT_TIMEOUT_MS": "600000",
+        "INFERRY_STORE_LOCK_TIMEOUT_MS": "599999",
     }
     return await asyncio.create_subprocess_exec(
         INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=environment
