@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from inferry.server.app.memory import Memory
 from inferry.server.app.use_cases import UseCases
@@ -65,7 +64,7 @@ class Replicas:
     async def leave(self) -> None:
         """Gives all servers away that are called, if anybody is there who takes them."""
         self.renewal.draining = True
-        with suppress(StoreError, TimeoutError):
+        with suppress(StoreError, UnavailableError, TimeoutError):
             async with asyncio.timeout(_LEAVE_S):
                 await self.shared.renew(draining=True)
                 await self.rounds.go_round()
@@ -106,7 +105,7 @@ def new_replicas(
         clock=clock,
         cancel_grace_ms=config.cancel_grace_ms,
     )
-    cases.share(shared, partial(adoption.adopt, cut=False))
+    cases.share(shared, adoption.adopt)
     roll = Roll(
         shared=shared,
         committer=committer,

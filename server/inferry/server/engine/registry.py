@@ -1,6 +1,6 @@
 """The use cases of servers: register, heartbeat, drain, resume, deregister, read."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from inferry.server.store.shared import Shared
 from inferry.server.task.ids import new_server_id
 
 #: Takes up what servers have that another replica gave tasks before.
-Adopt = Callable[[Sequence[str]], Awaitable[object]]
+Adopt = Callable[[], Awaitable[object]]
 
 #: Characters of a server's URL.
 URL_LIMIT = 2_048
@@ -115,7 +115,7 @@ class Registry:
         stored = await self._committer.do(PutServer(record), settle)
         member = self.get(stored.id)
         if member.arriving and self.adopt is not None:
-            await self.adopt([stored.id])
+            await self.adopt()
         return member
 
     async def drain(self, server_id: str, *, draining: bool) -> Member:

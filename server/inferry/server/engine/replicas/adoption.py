@@ -4,7 +4,9 @@ It is done while others go on: an attempt may end here or there at any moment. W
 only as far as nothing newer has been heard of it; the rest is read again.
 """
 
+import asyncio
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -14,6 +16,7 @@ from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.restart import end_cut_attempts
 from inferry.server.engine.tasks import Engine
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.owners import Owners
 from inferry.server.store import Store
 from inferry.server.store.shared import Shared
@@ -60,16 +63,36 @@ class Adoption:
         self._owners = Owners(fleet)
         self._clock = clock
         self._cancel_grace_ms = cancel_grace_ms
+        #: Servers that were taken, or may have been, from a replica whose calls ended with it.
+        self.orphans: set[str] = set()
+        #: What they had, until it is ended.
+        self._cut: dict[AttemptKey, TaskRecord] = {}
+        #: One at a time: who finds them taken up has nothing to do.
+        self._turn = asyncio.Lock()
 
-    async def adopt(self, server_ids: Collection[str], *, cut: bool) -> None:
-        """Takes up what servers have, and lets them get more.
+    async def adopt(self) -> None:
+        """Takes up what own servers have that have come here, and lets them get more.
 
-        Args:
-            server_ids: The servers; those are passed over that are not this replica's.
-            cut: Whether the calls of the replica that had them have ended with it.
+        Raises:
+            StoreError: The store cannot be asked. The next call takes up what this one did not.
         """
-        if not server_ids:
-            return
+        async with self._turn:
+            arriving = {member.record.id for member in self._fleet.own_ones if member.arriving}
+            if arriving:
+                await self._take_up(arriving)
+
+    async def end_cut(self) -> None:
+        """Ends what servers had whose calls were cut, as far as it was taken up.
+
+        Raises:
+            UnavailableError: The store cannot write. The next call ends what this one did not.
+        """
+        while self._cut:
+            attempt, record = next(iter(self._cut.items()))
+            await end_cut_attempts(self._engine, [record], self._fleet)
+            self._cut.pop(attempt, None)
+
+    async def _take_up(self, server_ids: AbstractSet[str]) -> None:
         records = await self._take_slots(server_ids)
         since_ms = self._clock.now_ms() - self._cancel_grace_ms
         for task_id, closed in await self._store.stopped(since_ms):
@@ -78,8 +101,10 @@ class Adoption:
         for server_id in server_ids:
             self._owners.admit(server_id)
         _log.info("servers adopted", servers=len(server_ids), attempts=len(records))
-        if cut:
-            await end_cut_attempts(self._engine, records, self._fleet)
+        for one in records:
+            if one.server_id in self.orphans:
+                self._cut[one.spec.id, one.attempt] = one
+        self.orphans -= server_ids
 
     async def _take_slots(self, server_ids: Collection[str]) -> Collection[TaskRecord]:
         adopted: dict[str, TaskRecord] = {}

@@ -74,7 +74,6 @@ class Roll:
         with self._ledger.reads.begin() as since:
             kept = await self._shared.servers()
             await self._committer.settled()
-            mine = {member.record.id for member in self._fleet.own_ones}
             self._revision = revision
             for one in kept:
                 if since.touched(one.record.id):
@@ -87,8 +86,7 @@ class Roll:
                 if server_id not in there and not since.touched(server_id):
                     self._ledger.dropped(None, server_id)
         self._asked = {name: asked for name, asked in self._asked.items() if name in there}
-        arriving = [one.record.id for one in self._fleet.own_ones if one.arriving]
-        await self._adoption.adopt([one for one in arriving if one not in mine], cut=False)
+        await self._adoption.adopt()
 
     async def listen(self) -> None:
         """Takes the heartbeats that came to other replicas."""

@@ -112,12 +112,19 @@ class Rounds(Loop):
             )
             for member in self._fleet
         ]
+        others = {one.number for one in survey.replicas} - {self._number}
+        self._adoption.orphans &= {one.id for one in charges if one.owner not in others}
         moves = plan(self._number, peers, charges)
         if moves.give:
             for server_id, to in (await self._shared.give(moves.give)).items():
                 self._owners.turn_over(server_id, to)
         if moves.take:
+            # Who is broken off may have got them all the same, and finds them in the list then.
+            self._adoption.orphans |= {*moves.take}
             taken = await self._shared.take(moves.take)
+            self._adoption.orphans -= {*moves.take} - {*taken}
             for server_id in taken:
                 self._owners.turn_over(server_id, self._number)
-            await self._adoption.adopt(taken, cut=True)
+        # Also what an earlier round did not come to.
+        await self._adoption.adopt()
+        await self._adoption.end_cut()
