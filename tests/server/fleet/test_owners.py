@@ -121,7 +121,7 @@ def test_every_replica_shows_a_server_as_its_owner_does() -> None:
     lines = Lines(there)
     lines.begin("srv_w", Connection.CONNECTED, START_MS)
     lines.grant("srv_w", 5)
-    Owners(here).hear(read_all(write_all(Owners(there).tell())), OTHER)
+    Owners(here).hear(read_all(write_all(Owners(there).tell()))[0], OTHER)
     for name in ("srv_a", "srv_w"):
         seen, shown = there.get(name), here.get(name)
         assert seen is not None
@@ -145,7 +145,8 @@ def test_what_another_release_tells_of_a_server_is_left_out() -> None:
     text = write_all({"srv_a": told(), "srv_b": told()}).replace(
         b'"srv_b":{', b'"srv_b":{"mood":"good",'
     )
-    assert list(read_all(text)) == ["srv_a"]
+    assert list(read_all(text)[0]) == ["srv_a"]
+    assert read_all(b'{"moods":{"srv_a":"good"}}') == ({}, [])
 
 
 @given(st.sampled_from(ServerStatus), st.sampled_from(BreakerState), st.integers(0, 10_000))
@@ -153,7 +154,8 @@ def test_what_is_told_comes_back_as_it_was(
     health: ServerStatus, breaker: BreakerState, active: int
 ) -> None:
     said = {"srv_a": told(health=health, breaker=breaker, active=active)}
-    assert read_all(write_all(said)) == said
+    stopped = [("task_1", active + 1), ("task_2", 1)]
+    assert read_all(write_all(said, stopped)) == (said, stopped)
 
 
 def told(

@@ -97,6 +97,49 @@ async def test_a_cancel_at_one_replica_reaches_the_server_of_another(
         await backend.next_job()
 
 
+@pytest.mark.parametrize(
+    ("ends", "word"),
+    [
+        ("CANCELLED", "PROCESSING"),
+        ("CANCELLED", "CANCELLED"),
+        ("TIMEOUT", "PROCESSING"),
+        # It is kept as a late result.
+        ("TIMEOUT", "COMPLETED"),
+    ],
+)
+async def test_a_server_that_says_elsewhere_that_it_knows_of_a_stop_has_its_slot_free(
+    many: Crowd, ends: str, word: str
+) -> None:
+    settings = {"cancel_grace_ms": 600_000, "grace_ms": 0, "replica_lease_ms": 60_000}
+    a, b = [await many.join(**settings) for _ in range(2)]
+    async with running_backend(ACCEPTED) as backend:
+        # It cannot be told, so it is told again and again.
+        backend.cancel_status = 503
+        server_id = await b.register(backend, maxConcurrent=1)
+        await seen(a, server_id)
+        task = await a.create(timeout=1_000 if ends == "TIMEOUT" else 600_000)
+        job = await backend.next_job()
+        if ends == "CANCELLED":
+            await a.call("DELETE", f"/api/tasks/{task['id']}")
+        for _ in range(2):
+            assert (await backend.next_cancel())["id"] == task["id"]
+        await b.eventually(f"/api/servers/{server_id}", lambda body: body["active"] == 1)
+        query = job["callback_url"].partition("?")[2]
+        url = f"{a.url}/api/tasks/{job['id']}?{query}"
+        async with a.http.put(url, json={"status": word, "result": 1}) as response:
+            assert response.status == 200, await response.text()
+        await b.eventually(f"/api/servers/{server_id}", lambda body: body["active"] == 0)
+        assert (await a.task(task["id"]))["status"] == ends
+        # The slot is free for the next one, and the server is told of the first no more.
+        while not backend.cancels.empty():
+            backend.cancels.get_nowait()
+        other = await a.create()
+        assert (await backend.next_job())["id"] == other["id"]
+        await a.call("DELETE", f"/api/tasks/{other['id']}")
+        for _ in range(2):
+            assert (await backend.next_cancel())["id"] == other["id"]
+
+
 async def test_one_key_at_two_replicas_at_once_makes_one_task(many: Crowd) -> None:
     a, b = [await many.join() for _ in range(2)]
 

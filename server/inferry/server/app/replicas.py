@@ -126,7 +126,7 @@ def new_replicas(
         shared=shared,
         company=memory.company,
         roll=roll,
-        tidings=Tidings(shared, fleet, clock, number),
+        tidings=Tidings(shared, fleet, ledger, clock, number),
         adoption=adoption,
         fleet=fleet,
         tenure=memory.tenure,

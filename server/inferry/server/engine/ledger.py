@@ -12,6 +12,7 @@ from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.reads import Reads
+from inferry.server.engine.stops import Stops
 from inferry.server.engine.tally import NoTally, Tally
 from inferry.server.errors import InferryError, NotOwnerError
 from inferry.server.fleet.fleet import Fleet
@@ -67,6 +68,8 @@ class Ledger:
         self._clock = clock
         self._tally: Tally = tally or NoTally()
         self._carrier: Carrier = NoCarrier()
+        #: What is known of servers that were to stop.
+        self.stops = Stops(clock)
 
     async def load(self, store: Store) -> None:
         """Takes up what the store knows, after a start."""
@@ -133,7 +136,8 @@ class Ledger:
         """Waiting tasks were claimed for a server whose slots were reserved."""
         self._fleet.reserve(server_id, -len(task_ids))
         claims = [] if isinstance(result, InferryError) else result
-        self._check_owned(result, server_id)
+        if isinstance(result, NotOwnerError):
+            self._owners.turn_over(server_id, None)
         for claimed in claims:
             record = claimed.transition.record
             self.leave(record, started=True)
@@ -170,7 +174,12 @@ class Ledger:
             record = result.record if isinstance(result, Transition) else result
             self._fleet.seen(record.server_id or "", self._clock.now_ms())
             if record.status in STOPPED:
-                self._carrier.confirm(record.spec.id, record.attempt)
+                self.confirm(record.spec.id, record.attempt)
+                self.stops.note(record.spec.id, record.attempt)
+
+    def confirm(self, task_id: str, attempt: int) -> None:
+        """The server of a stopped attempt knows that it should stop, whoever heard that."""
+        self._carrier.confirm(task_id, attempt)
 
     def hears(self, server_id: str, attempt: AttemptKey) -> bool:
         """Whether word of an attempt may come in though its server cannot call the gateway anew."""
@@ -197,10 +206,8 @@ class Ledger:
 
         It is nameless if that is another replica's by now, and only the call is still under way.
         """
-        for member in self._fleet.own_ones:
-            if (task_id, attempt) in member.holding:
-                return member.record.id
-        return "" if self._carrier.carries(task_id, attempt) else None
+        own = (one.record.id for one in self._fleet.own_ones if (task_id, attempt) in one.holding)
+        return next(own, "" if self._carrier.carries(task_id, attempt) else None)
 
     def ended_elsewhere(self, record: TaskRecord, closed: Attempt) -> None:
         """Another replica wrote down the end of an attempt; ``record`` is its task after that."""
@@ -210,10 +217,6 @@ class Ledger:
         else:
             # Its server is another replica's by now, and that has it stopped.
             self._carrier.drop(record, closed)
-
-    def _check_owned(self, result: object, server_id: str) -> None:
-        if isinstance(result, NotOwnerError):
-            self._owners.turn_over(server_id, None)
 
     def _ended(self, record: TaskRecord, closed: Attempt) -> None:
         """An attempt has ended; its slot is free at once or, when it was stopped, once it did."""

@@ -1,11 +1,13 @@
 """What a server's owner tells the other replicas of it: how it is, as text and back. Pure."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
 from inferry.server.fleet.breaker import Breaker, BreakerState
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.line import Connection
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Health, Load, ServerStatus
@@ -112,13 +114,15 @@ def read_told(said: dict[str, Any]) -> Told | None:
         return None
 
 
-def write_all(told: dict[str, Told]) -> bytes:
-    """Lays out what is told of many servers, by id."""
-    return orjson.dumps({server_id: write_told(one) for server_id, one in told.items()})
+def write_all(told: Mapping[str, Told], stopped: Sequence[AttemptKey] = ()) -> bytes:
+    """Lays out what is told of many servers, by id, and which of their attempts have stopped."""
+    servers = {server_id: write_told(one) for server_id, one in told.items()}
+    return orjson.dumps({"servers": servers, "stopped": stopped})
 
 
-def read_all(text: bytes) -> dict[str, Told]:
-    """Reads it; servers are left out of which it says what this release does not know."""
+def read_all(text: bytes) -> tuple[dict[str, Told], list[AttemptKey]]:
+    """Reads it; what another release says otherwise than this one is left out."""
     said = orjson.loads(text)
-    read = {server_id: read_told(one) for server_id, one in said.items()}
-    return {server_id: one for server_id, one in read.items() if one is not None}
+    read = {server_id: read_told(one) for server_id, one in said.get("servers", {}).items()}
+    told = {server_id: one for server_id, one in read.items() if one is not None}
+    return told, [(task_id, attempt) for task_id, attempt in said.get("stopped", ())]
