@@ -135,7 +135,7 @@ def test_a_cancel_at_another_replica_stops_the_attempt_here(
     cancelled = step(record, Cancel())
     (ended,) = hear(books, hearing, logged(cancelled))
     assert cancelled.closed is not None
-    hearing.ended(ended, [cancelled.closed])
+    hearing.ended(ended, cancelled.closed)
     assert porter.told == ["carry task_1.1", "drop task_1.1", "stop task_1.1"]
     assert books.active == 1
     porter.stopping[0]()
@@ -151,7 +151,7 @@ def test_an_attempt_is_stopped_also_when_its_task_was_started_again_since(
     second = step(first.record, Retry())
     (ended,) = hear(books, hearing, logged(first, second))
     assert first.closed is not None
-    hearing.ended(ended, [first.closed])
+    hearing.ended(ended, first.closed)
     assert porter.told[-1] == "stop task_1.1"
     assert len(books.backlog) == 1
 
@@ -164,7 +164,7 @@ def test_a_callback_at_another_replica_frees_the_slot_here(
     done = step(accepted.record, Succeed(b"1", digest=b"d"))
     (ended,) = hear(books, hearing, logged(accepted, done))
     assert done.closed is not None
-    hearing.ended(ended, [done.closed])
+    hearing.ended(ended, done.closed)
     assert (books.active, porter.told[1:]) == (0, ["drop task_1.1"])
 
 
@@ -175,7 +175,7 @@ def test_an_attempt_that_was_given_back_at_another_replica_frees_the_slot_here(
     released = step(record, Release("broken", AttemptOutcome.AMBIGUOUS, 0))
     (ended,) = hear(books, hearing, logged(released))
     assert released.closed is not None
-    hearing.ended(ended, [released.closed])
+    hearing.ended(ended, released.closed)
     assert (books.active, len(books.backlog)) == (0, 1)
 
 
@@ -184,7 +184,7 @@ def test_an_attempt_whose_task_was_dropped_since_frees_its_slot(
 ) -> None:
     record = started(books, wait(books, fresh()))
     (ended,) = hear(books, hearing, logged(step(record, Succeed(b"1", digest=b"d"))))
-    hearing.ended(ended, [])
+    hearing.ended(ended, None)
     assert books.active == 0
 
 
@@ -197,7 +197,7 @@ def test_the_call_of_an_attempt_ends_whose_server_was_given_away(
     porter.calls.add("task_1.1")
     (ended,) = hear(books, hearing, logged(cancelled))
     assert cancelled.closed is not None
-    hearing.ended(ended, [cancelled.closed])
+    hearing.ended(ended, cancelled.closed)
     assert porter.told == ["drop task_1.1"]
 
 

@@ -263,6 +263,22 @@ async def test_running_tasks_are_read_by_their_servers(
     assert [record.spec.id for record in await one.shared.running(["srv_1", "srv_3"])] == ["task_1"]
 
 
+async def test_attempts_that_have_ended_are_read_by_their_names(
+    pair: tuple[PostgresStore, PostgresStore],
+) -> None:
+    one, other = pair
+    odd = "task_\x002"
+    await do(one, dispatched("task_1"), dispatched(odd, "srv_2"), dispatched("task_3"))
+    await do(one, change("task_1", Cancel()), change(odd, Cancel("enough")))
+    asked = [("task_1", 1), (odd, 1), ("task_1", 2), ("task_3", 1), ("task_gone", 1)]
+    closed = await other.shared.closed(asked)
+    assert closed == {
+        ("task_1", 1): (await one.attempts("task_1"))[0],
+        (odd, 1): (await one.attempts(odd))[0],
+    }
+    assert await other.shared.closed([]) == {}
+
+
 async def test_who_listens_hears_of_events_and_of_servers_apart(
     pair: tuple[PostgresStore, PostgresStore],
 ) -> None:

@@ -13,6 +13,7 @@ from inferry.server.engine.ledger import Ledger
 from inferry.server.engine.reads import Since
 from inferry.server.engine.signals import Signals
 from inferry.server.fleet.fleet import Fleet
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import Logged
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, EventKind, TaskRecord
 
@@ -31,13 +32,10 @@ class Ended(NamedTuple):
     #: Whose slot it had; see ``Ledger.holder``.
     server_id: str
 
-    def closed_of(self, attempts: Sequence[Attempt]) -> Attempt:
-        """Finds the attempt among those of its task that have ended."""
-        for attempt in attempts:
-            if attempt.number == self.number:
-                return attempt
-        # Its task was dropped meanwhile: nothing is left to tell a server of it.
-        return Attempt(self.number, self.server_id, AttemptOutcome.SUCCEEDED, "", 0, 0)
+    @property
+    def attempt(self) -> AttemptKey:
+        """What it is called."""
+        return self.record.spec.id, self.number
 
 
 class Hearing:
@@ -86,14 +84,17 @@ class Hearing:
                 ended.append(Ended(_as_of(one), number, holder))
         return ended
 
-    def ended(self, one: Ended, attempts: Sequence[Attempt]) -> None:
+    def ended(self, one: Ended, closed: Attempt | None) -> None:
         """Lets go of an attempt that has ended, as ``heard`` said.
 
         Args:
             one: The attempt.
-            attempts: Those of its task that have ended.
+            closed: The same as it is stored; None if its task was dropped meanwhile.
         """
-        self._ledger.ended_elsewhere(one.record, one.closed_of(attempts))
+        if closed is None:
+            # Nothing is left to tell a server of it.
+            closed = Attempt(one.number, one.server_id, AttemptOutcome.SUCCEEDED, "", 0, 0)
+        self._ledger.ended_elsewhere(one.record, closed)
 
     def _take(self, record: TaskRecord, *, started: bool) -> None:
         self._ledger.hear(record, started=started)

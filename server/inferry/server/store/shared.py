@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.task.record import TaskRecord
+from inferry.server.task.record import Attempt, TaskRecord
 
 
 class Replica(NamedTuple):
@@ -105,6 +106,10 @@ class Shared(Protocol):
 
     async def running(self, server_ids: Collection[str]) -> Sequence[TaskRecord]:
         """Reads the tasks with an open attempt at one of some servers."""
+        ...
+
+    async def closed(self, attempts: Collection[AttemptKey]) -> Mapping[AttemptKey, Attempt]:
+        """Reads attempts that have ended; those are left out that are dropped by now."""
         ...
 
     async def ask_to_leave(self, server_id: str, at_ms: int) -> None:

@@ -62,10 +62,12 @@ class Listening(Tail):
         return whole
 
     async def _let_go(self) -> None:
-        while self._ended:
-            one = self._ended[0]
-            self._hearing.ended(one, await self._store.attempts(one.record.spec.id))
-            self._ended.popleft()
+        """Lets go of what ended in the last page, which is read in one go."""
+        if self._ended:
+            closed = await self._shared.closed([one.attempt for one in self._ended])
+            while self._ended:
+                one = self._ended.popleft()
+                self._hearing.ended(one, closed.get(one.attempt))
 
     def _gather(self, others: Sequence[Logged]) -> None:
         self._tally.hear(others)

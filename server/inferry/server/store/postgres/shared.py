@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store import StoreError
 from inferry.server.store.postgres.connections import (
     DATABASE_ERRORS,
@@ -17,9 +18,9 @@ from inferry.server.store.postgres.options import PostgresOptions
 from inferry.server.store.postgres.queries import QUERIES
 from inferry.server.store.postgres.servers import owned_of
 from inferry.server.store.postgres.words import write_words
-from inferry.server.store.rows import SERVER, Row, task_of
+from inferry.server.store.rows import SERVER, Row, attempt_of, task_of
 from inferry.server.store.shared import Heartbeat, KeptServer, Replica, Survey, Words
-from inferry.server.task.record import TaskRecord
+from inferry.server.task.record import Attempt, TaskRecord
 
 T = TypeVar("T")
 #: Reads on one of the store's connections.
@@ -129,6 +130,13 @@ class PostgresShared:
         """See ``Shared.running``."""
         rows = await self._read(QUERIES["running_at"], write_words(server_ids))
         return [task_of(row) for row in rows]
+
+    async def closed(self, attempts: Collection[AttemptKey]) -> Mapping[AttemptKey, Attempt]:
+        """See ``Shared.closed``."""
+        task_ids, numbers = write_words(one for one, _ in attempts), [one for _, one in attempts]
+        rows = await self._read(QUERIES["closed"], task_ids, numbers)
+        closed = ((row[0], attempt_of(row[1:])) for row in rows)
+        return {(task_id, attempt.number): attempt for task_id, attempt in closed}
 
     async def ask_to_leave(self, server_id: str, at_ms: int) -> None:
         """See ``Shared.ask_to_leave``."""

@@ -574,6 +574,11 @@ SELECT {server_and_owner}, asked, leaves_ms FROM servers;
 -- Every task that is not final has a deadline, so this walks over those alone.
 SELECT {task} FROM tasks WHERE deadline_ms > 0 AND server_id = ANY($1::text[]);
 
+-- name: closed
+SELECT given.id, {stopped} FROM unnest($1::text[], $2::bigint[]) AS given (id, number)
+JOIN tasks ON tasks.id = given.id
+JOIN attempts ON attempts.task_number = tasks.task_number AND attempts.number = given.number;
+
 -- name: ask_to_leave
 UPDATE servers SET leaves_ms = CASE leaves_ms WHEN 0 THEN $2 ELSE least(leaves_ms, $2) END
 WHERE id = $1;
