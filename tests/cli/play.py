@@ -20,6 +20,7 @@ from inferry.v1 import (
     access_service_pb2,
     queue_service_pb2,
     server_service_pb2,
+    stats_service_pb2,
     task_service_pb2,
 )
 from inferry.v1.task_pb2 import Task, TaskEvent
@@ -31,8 +32,9 @@ WITHIN_S = 20
 TASKS = task_service_pb2.DESCRIPTOR.services_by_name["TaskService"]
 SERVERS = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 QUEUE = queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"]
+STATS = stats_service_pb2.DESCRIPTOR.services_by_name["StatsService"]
 ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
-SERVICES = {service.name: service for service in (TASKS, SERVERS, QUEUE, ACCESS)}
+SERVICES = {service.name: service for service in (TASKS, SERVERS, QUEUE, ACCESS, STATS)}
 
 
 class Play:

@@ -1,6 +1,7 @@
 """``inferry cancel`` against a channel on which the test plays the gateway."""
 
 import json
+import time
 
 import grpc
 import pytest
@@ -36,6 +37,15 @@ def test_all_that_fit_are_cancelled_page_after_page(play: Play) -> None:
     assert (second.limit, second.page_token) == (1, "more")
     assert play.result().exit_code == 0
     assert play.result().stdout == "1,001 tasks were cancelled\n"
+
+
+def test_an_admin_cancels_what_a_tenant_created_of_late(play: Play) -> None:
+    now_s = time.time()
+    play.run("cancel", "--tenant", "acme", "--created-since", "5m")
+    request = play.answer(MANY, CancelTasksResponse(cancelled=1), CancelTasksRequest)
+    assert request.tenant == "acme"
+    assert abs(request.created_since.seconds - (now_s - 300)) < 20
+    assert play.result().stdout == "1 task was cancelled\n"
 
 
 def test_an_error_in_the_middle_still_says_how_many_were_cancelled(play: Play) -> None:

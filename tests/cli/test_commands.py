@@ -69,9 +69,12 @@ def test_a_task_that_waits_is_shown_with_its_place_and_when_it_will_start(play: 
     assert places == [["PLACE", "STARTS"], ["3", "2026-01-31T12:00:00.000Z"], ["-", "-"]]
 
 
+WITHIN = ("--fingerprint", "0" * 16, "--created-since", "1h", "--finished-since", "590s")
+
+
 def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
     given = "--status failed --type t --server srv_1 --limit 501 --label job=7"
-    play.run("list", *given.split(), "--code", "BROKEN", "--tenant", "acme")
+    play.run("list", *given.split(), "--code", "BROKEN", "--tenant", "acme", *WITHIN)
     first = play.answer(
         rpc("ListTasks"),
         ListTasksResponse(tasks=[TASK] * 500, next_page_token="more"),
@@ -84,7 +87,8 @@ def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
     )
     assert (first.status, first.type, first.server_id) == (Task.FAILED, "t", "srv_1")
     assert dict(first.labels) == {"job": "7"}
-    assert (first.code, first.tenant) == ("BROKEN", "acme")
+    assert (first.code, first.tenant, first.fingerprint) == ("BROKEN", "acme", "0" * 16)
+    assert 0 < first.finished_since.seconds - first.created_since.seconds - 3_000 < 20
     assert (second.page_size, second.page_token) == (1, "more")
     lines = play.result().stdout.splitlines()
     assert lines[0].split("\t")[:3] == ["ID", "TYPE", "STATUS"]

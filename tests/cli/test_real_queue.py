@@ -132,6 +132,25 @@ async def test_all_failed_tasks_can_be_started_again_at_once(
     assert (await inferry.json("queue"))["waiting"] == 3
 
 
+async def test_what_failed_is_seen_in_groups_and_one_group_is_started_again(
+    inferry: Inferry, mock_process: MockProcess
+) -> None:
+    for code, seconds in (("SLOW", 30), ("SLOW", 31), ("FULL", 1)):
+        failing = {"end": "fail", "code": code, "error": f"gave up after {seconds} s"}
+        await inferry.run("submit", TYPE, json.dumps(failing), "--sync")
+    full, slow = (await inferry.json("failures", "--type", TYPE))["groups"]
+    assert (full["code"], full["count"], slow["code"], slow["count"]) == ("FULL", 1, "SLOW", 2)
+    shown = (await inferry.run("failures")).out.splitlines()
+    assert [line.split("\t")[4] for line in shown[1:]] == [full["fingerprint"], slow["fingerprint"]]
+    group = ("--fingerprint", slow["fingerprint"], "--finished-since", "1h")
+    assert {task["code"] for task in await inferry.json("list", *group)} == {"SLOW"}
+    await inferry.run("pause", TYPE)
+    assert (await inferry.json("retry", "--all", *group))["retried"] == 2
+    stats = await inferry.json("stats", "--type", TYPE)
+    assert sum(n for n in stats["failed"] if n > 0) == 3
+    assert (await inferry.run("cancel", "--tenant", "nobody")).out == "0 tasks were cancelled\n"
+
+
 @pytest.mark.parametrize(
     ("given", "status", "why"),
     [((), "FAILED", "lost"), (("--idempotent",), "PENDING", None)],

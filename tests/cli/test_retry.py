@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
@@ -72,6 +73,32 @@ def test_a_full_queue_stops_it_with_what_to_do(play: Play) -> None:
     assert play.result().stderr.startswith("stopped: the queue is full.")
 
 
+def test_what_is_started_again_can_be_a_group_of_failures_of_late(play: Play) -> None:
+    narrowed = "--fingerprint 0123456789abcdef --tenant acme --created-since 2h --finished-since 1m"
+    now_s = time.time()
+    play.run("retry", "--all", *narrowed.split())
+    request = play.answer(ALL, RetryTasksResponse(retried=2), RetryTasksRequest)
+    assert play.result().stdout == "2 tasks were started again\n"
+    assert (request.fingerprint, request.tenant) == ("0123456789abcdef", "acme")
+    assert 0 <= request.created_since.ToSeconds() - (now_s - 7_200) + 1 < WITHIN_S
+    assert 0 <= request.finished_since.ToSeconds() - (now_s - 60) + 1 < WITHIN_S
+
+
+@pytest.mark.parametrize(
+    "given",
+    [("--fingerprint", "0" * 16), ("--tenant", "a"), ("--finished-since", "1h")],
+)
+def test_what_narrows_many_says_nothing_of_one(play: Play, given: tuple[str, ...]) -> None:
+    play.run("retry", "task_1", *given)
+    assert play.result().exit_code == 2
+
+
+def test_a_time_that_no_calendar_has_is_refused(play: Play) -> None:
+    play.run("retry", "--all", "--created-since", "9999999d")
+    assert play.result().exit_code == 2
+    assert "no calendar goes back so far" in play.result().stderr
+
+
 def test_an_error_in_the_middle_still_says_how_many_were_started_again(play: Play) -> None:
     play.run("retry", "--all")
     page = RetryTasksResponse(retried=1_000, next_page_token="more")
@@ -89,6 +116,11 @@ def test_an_error_in_the_middle_still_says_how_many_were_started_again(play: Pla
             ("--type", "t", "--code", "X", "--limit", "5"),
             "Start the newest 5 FAILED tasks of type t with code X again?",
         ),
+        (
+            ("--tenant", "acme", "--fingerprint", "0" * 16),
+            f"Start all FAILED tasks of tenant acme of the failures {'0' * 16} again?",
+        ),
+        (("--finished-since", "1h"), "Start all FAILED tasks ended since 20"),
     ],
 )
 async def test_it_asks_first_on_a_terminal(given: tuple[str, ...], question: str) -> None:

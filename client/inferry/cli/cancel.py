@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
-from inferry.cli.tasks import AsJson, Labelled, TaskStatus, show
+from inferry.cli.tasks import AsJson, CreatedWithin, Labelled, TaskStatus, Tenant, show
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
@@ -35,6 +36,8 @@ def cancel(  # noqa: PLR0913 - an option each
     ] = "",
     server: Annotated[str, typer.Option(help="Only tasks of this server.", **_MANY)] = "",
     label: Labelled = None,
+    tenant: Tenant = "",
+    created_since: CreatedWithin = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Tasks at most, the newest.", **_MANY)
     ] = None,
@@ -42,7 +45,7 @@ def cancel(  # noqa: PLR0913 - an option each
     as_json: AsJson = False,
 ) -> None:
     """Cancel a task that has not ended, or all that fit."""
-    fits = bool(status or task_type or server or label)
+    fits = any((status, task_type, server, label, tenant, created_since))
     if fits == (task_id is not None):
         raise typer.BadParameter("give the ID of a task, or what to pick from: --type, --label, …")
     if task_id is not None:
@@ -56,6 +59,8 @@ def cancel(  # noqa: PLR0913 - an option each
         type=task_type,
         server_id=server,
         labels=arguments.labels(label or ()),
+        tenant=tenant,
+        created_since=arguments.ago(created_since),
         reason=reason,
     )
     if not yes and sys.stdin.isatty():
@@ -95,6 +100,10 @@ def _question(request: CancelTasksRequest, limit: int | None) -> str:
         f"{Task.Status.Name(request.status)} tasks" if request.status else "open tasks",
         f"of type {request.type}" if request.type else "",
         f"of server {request.server_id}" if request.server_id else "",
+        f"of tenant {request.tenant}" if request.tenant else "",
+        f"created since {time_of(request, 'created_since')}"
+        if request.HasField("created_since")
+        else "",
         *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
     ]
     return f"Cancel {' '.join(word for word in words if word)}?"

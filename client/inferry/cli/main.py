@@ -39,6 +39,8 @@ _COMMANDS: Mapping[str, _Command] = {
     "queue": _Command(_QUEUE, "queue", "queue"),
     "pause": _Command(_QUEUE, "queue", "pause"),
     "unpause": _Command(_QUEUE, "queue", "unpause"),
+    "stats": _Command(_QUEUE, "stats", "stats"),
+    "failures": _Command(_QUEUE, "stats", "failures"),
     "servers": _Command(_SERVERS, "servers", "list_servers"),
     "top": _Command(_SERVERS, "live.top", "top"),
     "drain": _Command(_SERVERS, "servers", "drain"),

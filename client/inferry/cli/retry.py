@@ -8,8 +8,17 @@ import typer
 
 from inferry.cli import arguments, output
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
-from inferry.cli.tasks import AsJson, Labelled, show
+from inferry.cli.tasks import (
+    AsJson,
+    CreatedWithin,
+    Fingerprint,
+    FinishedWithin,
+    Labelled,
+    Tenant,
+    show,
+)
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
 from inferry.v1.task_pb2 import JSON_TEXT, Task
@@ -48,6 +57,10 @@ def retry(  # noqa: PLR0913 - an option each
     code: Annotated[
         str, typer.Option(help="Only tasks with this code, such as INTERNAL_ERROR.", **_WITH_ALL)
     ] = "",
+    tenant: Tenant = "",
+    fingerprint: Fingerprint = "",
+    created_since: CreatedWithin = None,
+    finished_since: FinishedWithin = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Tasks at most, the newest.", **_WITH_ALL)
     ] = None,
@@ -55,7 +68,8 @@ def retry(  # noqa: PLR0913 - an option each
     as_json: AsJson = False,
 ) -> None:
     """Start a task again that failed, timed out or was cancelled; with --all, many."""
-    narrowed = bool(status or task_type or server or label or code or limit)
+    given = (status, task_type, server, label, code, tenant, fingerprint, limit)
+    narrowed = any((*given, created_since, finished_since))
     if every == (task_id is not None) or (narrowed and not every):
         raise typer.BadParameter("give the ID of a task, or --all and what to pick from")
     if task_id is not None:
@@ -71,6 +85,10 @@ def retry(  # noqa: PLR0913 - an option each
         server_id=server,
         code=code,
         labels=arguments.labels(label or ()),
+        tenant=tenant,
+        fingerprint=fingerprint,
+        created_since=arguments.ago(created_since),
+        finished_since=arguments.ago(finished_since),
     )
     if not yes and sys.stdin.isatty():
         typer.confirm(_question(request, limit), abort=True, err=True)
@@ -113,6 +131,14 @@ def _question(request: RetryTasksRequest, limit: int | None) -> str:
         f"of type {request.type}" if request.type else "",
         f"of server {request.server_id}" if request.server_id else "",
         f"with code {request.code}" if request.code else "",
+        f"of tenant {request.tenant}" if request.tenant else "",
+        f"of the failures {request.fingerprint}" if request.fingerprint else "",
+        f"created since {time_of(request, 'created_since')}"
+        if request.HasField("created_since")
+        else "",
+        f"ended since {time_of(request, 'finished_since')}"
+        if request.HasField("finished_since")
+        else "",
         *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
     ]
     return f"Start {' '.join(word for word in words if word)} again?"

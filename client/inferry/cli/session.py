@@ -20,6 +20,7 @@ from inferry.client.sync.machinery import open_channel
 from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.stats_service_pb2_grpc import StatsServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
@@ -60,6 +61,11 @@ class Session:
     def webhooks(self) -> WebhookServiceStub:
         """The webhooks."""
         return self.calls.here().stubs.webhooks
+
+    @property
+    def stats(self) -> StatsServiceStub:
+        """What happened over time."""
+        return self.calls.here().stubs.stats
 
     def call(
         self,

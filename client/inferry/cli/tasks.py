@@ -22,6 +22,24 @@ Labelled = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="KEY=VALUE", help="Only tasks with this label; repeatable."),
 ]
+Tenant = Annotated[str, typer.Option(help="Only tasks of this tenant; for admins.")]
+Fingerprint = Annotated[
+    str, typer.Option(help="Only tasks that failed as those of a group of `inferry failures`.")
+]
+CreatedWithin = Annotated[
+    int | None,
+    typer.Option(
+        parser=arguments.duration_ms, metavar="DURATION", help="Only tasks created no longer ago."
+    ),
+]
+FinishedWithin = Annotated[
+    int | None,
+    typer.Option(
+        parser=arguments.duration_ms,
+        metavar="DURATION",
+        help="Only tasks that ended no longer ago.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -60,7 +78,10 @@ def list_tasks(  # noqa: PLR0913 - an option each
     server: Annotated[str, typer.Option(help="Only tasks of this server.")] = "",
     label: Labelled = None,
     code: Annotated[str, typer.Option(help="Only tasks that ended with this code.")] = "",
-    tenant: Annotated[str, typer.Option(help="Only tasks of this tenant; for admins.")] = "",
+    tenant: Tenant = "",
+    fingerprint: Fingerprint = "",
+    created_since: CreatedWithin = None,
+    finished_since: FinishedWithin = None,
     limit: Annotated[int, typer.Option(min=1, help="Tasks at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +92,9 @@ def list_tasks(  # noqa: PLR0913 - an option each
         server_id=server,
         code=code,
         tenant=tenant,
+        fingerprint=fingerprint,
+        created_since=arguments.ago(created_since),
+        finished_since=arguments.ago(finished_since),
         labels=arguments.labels(label or ()),
     )
     with connected(context) as session:

@@ -23,6 +23,7 @@ from inferry.client.errors import (
 from inferry.client.records import (
     Attempt,
     Changes,
+    Count,
     Explanation,
     Load,
     Queue,
@@ -33,7 +34,7 @@ from inferry.client.records import (
     TaskState,
     TypeQueue,
 )
-from inferry.client.requests import Options, Webhook
+from inferry.client.requests import Filters, Options, Webhook
 from inferry.client.sync.client import Client
 from inferry.client.sync.function import Function
 from inferry.client.sync.task import Task
@@ -46,7 +47,9 @@ __all__ = [
     "Changes",
     "Client",
     "Conflict",
+    "Count",
     "Explanation",
+    "Filters",
     "Forbidden",
     "Function",
     "Gone",

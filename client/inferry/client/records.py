@@ -122,6 +122,16 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many tasks there are."""
+
+    #: 10,000 at most.
+    count: int
+    #: True when there are more or, with a fingerprint or a time, may be.
+    more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One dispatch of a task to one server."""
 

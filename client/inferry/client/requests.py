@@ -165,6 +165,37 @@ def _milliseconds(seconds: float) -> int:
 _OPTIONS = Options.__annotations__
 
 
+class Filters(TypedDict, total=False):
+    """Which tasks are meant, besides their status, type and labels; what is left out means all."""
+
+    #: Only tasks whose latest attempt went to this server.
+    server_id: str
+    #: Only tasks that ended with this code.
+    code: str
+    #: Only tasks of this tenant: an admin's are those of all.
+    tenant: str
+    #: Only tasks that failed as those of a group: ``inferry failures`` shows it.
+    fingerprint: str
+    #: Only tasks that were created at this time or later; without a time zone it is local.
+    created_since: datetime | None
+    #: Only tasks that ended at this time or later.
+    finished_since: datetime | None
+
+
+def narrowing(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives filters as requests have them.
+
+    Raises:
+        TypeError: One is none.
+    """
+    if unknown := filters.keys() - Filters.__annotations__.keys():
+        right = ", ".join(Filters.__annotations__)
+        raise TypeError(f"there is no filter {', '.join(sorted(unknown))}; right are {right}")
+    return {
+        name: moment(value) if name.endswith("_since") else value for name, value in filters.items()
+    }
+
+
 def moment(when: datetime | None) -> Timestamp | None:
     """Gives a time as messages have it; one without a time zone is local, as everywhere."""
     if when is None:

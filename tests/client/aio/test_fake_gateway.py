@@ -7,6 +7,7 @@ import pytest
 from inferry.client import (
     AsyncClient,
     Conflict,
+    Count,
     InferryError,
     QueueFull,
     Status,
@@ -138,6 +139,16 @@ async def test_what_failed_is_retried_in_bulk() -> None:
         ends = await client.map("fail", [{}] * 3, labels={"a": "b"}, return_exceptions=True)
         assert all(isinstance(end, TaskFailed) for end in ends)
         await client.pause("fail")
+        assert await client.count("failed", labels={"a": "b"}) == Count(count=3, more=False)
+        assert (await client.count(code="NO_SUCH_CODE")).count == 0
+        soon = datetime.now(UTC) + timedelta(minutes=5)
+        nowhere = "0" * 16
+        assert len([task async for task in client.tasks(fingerprint=nowhere)]) == 0
+        assert await client.retry_all(fingerprint=nowhere) == 0
+        assert await client.retry_all(tenant="nobody") == 0
+        with pytest.raises(TypeError, match="there is no filter kode; right are server_id, code"):
+            await client.count(kode="x")  # type: ignore[call-arg]
+        assert await client.retry_all(finished_since=soon) == 0
         assert await client.retry_all(labels={"a": "b"}, limit=2) == 2
         assert len([task async for task in client.tasks("failed", "fail")]) == 1
         assert len([task async for task in client.tasks(labels={"a": "b"})]) == 3

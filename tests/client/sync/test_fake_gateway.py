@@ -8,6 +8,7 @@ import pytest
 from inferry.client import (
     Client,
     Conflict,
+    Count,
     InferryError,
     QueueFull,
     Status,
@@ -139,6 +140,16 @@ def test_what_failed_is_retried_in_bulk() -> None:
         ends = client.map("fail", [{}] * 3, labels={"a": "b"}, return_exceptions=True)
         assert all(isinstance(end, TaskFailed) for end in ends)
         client.pause("fail")
+        assert client.count("failed", labels={"a": "b"}) == Count(count=3, more=False)
+        assert (client.count(code="NO_SUCH_CODE")).count == 0
+        soon = datetime.now(UTC) + timedelta(minutes=5)
+        nowhere = "0" * 16
+        assert len([task for task in client.tasks(fingerprint=nowhere)]) == 0
+        assert client.retry_all(fingerprint=nowhere) == 0
+        assert client.retry_all(tenant="nobody") == 0
+        with pytest.raises(TypeError, match="there is no filter kode; right are server_id, code"):
+            client.count(kode="x")  # type: ignore[call-arg]
+        assert client.retry_all(finished_since=soon) == 0
         assert client.retry_all(labels={"a": "b"}, limit=2) == 2
         assert len([task for task in client.tasks("failed", "fail")]) == 1
         assert len([task for task in client.tasks(labels={"a": "b"})]) == 3

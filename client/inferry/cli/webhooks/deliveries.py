@@ -1,6 +1,5 @@
 """The commands on what webhooks were told."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -63,8 +62,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Send a webhook again what it was to be told since a time."""
-    request = ReplayWebhookRequest(id=hook_id, delivered=delivered)
-    request.since.FromDatetime(datetime.now(UTC) - timedelta(milliseconds=since))
+    request = ReplayWebhookRequest(id=hook_id, since=arguments.ago(since), delivered=delivered)
     with connected(context) as session:
         answer = session.call(session.webhooks.ReplayWebhook, request)
     print_answer(answer, as_json=as_json)

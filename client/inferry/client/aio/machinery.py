@@ -19,6 +19,7 @@ from inferry.client.config import CHANNEL_OPTIONS, Settings
 from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.stats_service_pb2_grpc import StatsServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from inferry.wire.reads import Received
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from inferry.v1.access_service_pb2_grpc import AccessServiceAsyncStub
     from inferry.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
     from inferry.v1.server_service_pb2_grpc import ServerServiceAsyncStub
+    from inferry.v1.stats_service_pb2_grpc import StatsServiceAsyncStub
     from inferry.v1.task_service_pb2_grpc import TaskServiceAsyncStub
     from inferry.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
 
@@ -70,6 +72,7 @@ class Stubs:
     queue: "QueueServiceAsyncStub"
     access: "AccessServiceAsyncStub"
     webhooks: "WebhookServiceAsyncStub"
+    stats: "StatsServiceAsyncStub"
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -80,6 +83,7 @@ def stubs_on(channel: Channel) -> Stubs:
         queue=QueueServiceStub(channel),
         access=AccessServiceStub(channel),
         webhooks=WebhookServiceStub(channel),
+        stats=StatsServiceStub(channel),
     )
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
+from typing import Unpack
 
 from inferry.client.aio.calls import Calls
 from inferry.client.aio.task import AsyncTask
 from inferry.client.aio.watching import changes
 from inferry.client.errors import QueueFull
 from inferry.client.reading import read
-from inferry.client.records import Changes, Status, TaskState
-from inferry.client.requests import moment
+from inferry.client.records import Changes, Count, Status, TaskState
+from inferry.client.requests import Filters, moment, narrowing
 from inferry.v1 import task_pb2
 from inferry.v1 import task_service_pb2 as pb
 from inferry.v1.task_pb2 import JSON_TEXT
@@ -51,12 +52,7 @@ class AsyncTasks:
         status: str | None = None,
         type: str = "",  # noqa: A002 - the field's own word
         labels: Mapping[str, str] = NO_LABELS,
-        *,
-        server_id: str = "",
-        code: str = "",
-        tenant: str = "",
-        created_since: datetime | None = None,
-        finished_since: datetime | None = None,
+        **filters: Unpack[Filters],
     ) -> AsyncIterator[AsyncTask]:
         """Lists your tasks, newest first, a page at a time as they are asked for.
 
@@ -64,11 +60,7 @@ class AsyncTasks:
             status: Only tasks of this status, such as ``FAILED``.
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
-            server_id: Only tasks whose latest attempt went to this server.
-            code: Only tasks that ended with this code.
-            tenant: Only tasks of this tenant: an admin's are those of all.
-            created_since: Only tasks that were created at this time or later.
-            finished_since: Only tasks that ended at this time or later.
+            filters: See ``Filters``.
 
         Returns:
             Tasks whose ``state`` is set, without payload and result.
@@ -77,11 +69,7 @@ class AsyncTasks:
             status=status_number(status),
             type=type,
             labels=labels,
-            server_id=server_id,
-            code=code,
-            tenant=tenant,
-            created_since=moment(created_since),
-            finished_since=moment(finished_since),
+            **narrowing(filters),
             page_size=_PAGE,
         )
         while True:
@@ -92,12 +80,37 @@ class AsyncTasks:
                 return
             request.page_token = page.next_page_token
 
+    async def count(
+        self,
+        status: str | None = None,
+        type: str = "",  # noqa: A002 - the field's own word
+        labels: Mapping[str, str] = NO_LABELS,
+        **filters: Unpack[Filters],
+    ) -> Count:
+        """Counts your tasks, as ``tasks`` with the same filters lists them: 10,000 at most.
+
+        Args:
+            status: Only tasks of this status, such as ``FAILED``.
+            type: Only tasks of this type.
+            labels: Only tasks with all of these labels.
+            filters: See ``Filters``.
+        """
+        request = pb.CountTasksRequest(
+            status=status_number(status),
+            type=type,
+            labels=labels,
+            **narrowing(filters),
+        )
+        answer = await self._calls.ask(lambda s: s.tasks.CountTasks, request)
+        return read(Count, answer)
+
     async def watch(
         self,
         ids: Iterable[str] = (),
         *,
         type: str = "",  # noqa: A002 - the field's own word
         labels: Mapping[str, str] = NO_LABELS,
+        tenant: str = "",
         after: str = "",
         results: bool = True,
     ) -> AsyncIterator[Changes]:
@@ -111,6 +124,7 @@ class AsyncTasks:
             ids: Only these tasks, 10,000 at most.
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
+            tenant: Only tasks of this tenant: an admin's are those of all.
             after: The ``cursor`` of what was dealt with last; empty to begin with a snapshot.
             results: Whether results and details come with the events that ended tasks.
         """
@@ -118,6 +132,7 @@ class AsyncTasks:
             ids=ids,
             type=type,
             labels=labels,
+            tenant=tenant,
             cursor=after,
             value_format=JSON_TEXT,
             without_results=not results,
@@ -130,20 +145,18 @@ class AsyncTasks:
         status: str = Status.FAILED,
         *,
         type: str = "",  # noqa: A002 - the field's own word
-        server_id: str = "",
-        code: str = "",
         labels: Mapping[str, str] = NO_LABELS,
         limit: int | None = None,
+        **filters: Unpack[Filters],
     ) -> int:
         """Starts tasks that ended badly again, newest first.
 
         Args:
             status: ``FAILED``, ``TIMEOUT`` or ``CANCELLED``.
             type: Only tasks of this type.
-            server_id: Only tasks whose latest attempt went to this server.
-            code: Only tasks that ended with this code.
             labels: Only tasks with all of these labels.
             limit: Tasks at most.
+            filters: See ``Filters``.
 
         Returns:
             How many were started again.
@@ -154,9 +167,8 @@ class AsyncTasks:
         request = pb.RetryTasksRequest(
             status=status_number(status),
             type=type,
-            server_id=server_id,
-            code=code,
             labels=labels,
+            **narrowing(filters),
         )
         done = 0
         while limit is None or done < limit:
@@ -178,6 +190,8 @@ class AsyncTasks:
         type: str = "",  # noqa: A002 - the field's own word
         server_id: str = "",
         labels: Mapping[str, str] = NO_LABELS,
+        tenant: str = "",
+        created_since: datetime | None = None,
         reason: str = "",
     ) -> int:
         """Cancels tasks that have not ended, newest first. At least one filter has to be given.
@@ -187,6 +201,8 @@ class AsyncTasks:
             type: Only tasks of this type.
             server_id: Only tasks whose latest attempt went to this server.
             labels: Only tasks with all of these labels.
+            tenant: Only tasks of this tenant: an admin's are those of all.
+            created_since: Only tasks that were created at this time or later.
             reason: Why, for a person.
 
         Returns:
@@ -197,6 +213,8 @@ class AsyncTasks:
             type=type,
             server_id=server_id,
             labels=labels,
+            tenant=tenant,
+            created_since=moment(created_since),
             reason=reason,
             limit=_TASKS,
         )

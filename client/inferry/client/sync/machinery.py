@@ -18,6 +18,7 @@ from inferry.client.config import CHANNEL_OPTIONS, Settings
 from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
+from inferry.v1.stats_service_pb2_grpc import StatsServiceStub
 from inferry.v1.task_service_pb2_grpc import TaskServiceStub
 from inferry.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
@@ -64,6 +65,7 @@ class Stubs:
     queue: QueueServiceStub
     access: AccessServiceStub
     webhooks: WebhookServiceStub
+    stats: StatsServiceStub
 
 
 def stubs_on(channel: Channel) -> Stubs:
@@ -74,6 +76,7 @@ def stubs_on(channel: Channel) -> Stubs:
         queue=QueueServiceStub(channel),
         access=AccessServiceStub(channel),
         webhooks=WebhookServiceStub(channel),
+        stats=StatsServiceStub(channel),
     )
 
 

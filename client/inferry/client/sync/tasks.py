@@ -3,11 +3,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Unpack
 
 from inferry.client.errors import QueueFull
 from inferry.client.reading import read
-from inferry.client.records import Changes, Status, TaskState
-from inferry.client.requests import moment
+from inferry.client.records import Changes, Count, Status, TaskState
+from inferry.client.requests import Filters, moment, narrowing
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.task import Task
 from inferry.client.sync.watching import changes
@@ -52,12 +53,7 @@ class Tasks:
         status: str | None = None,
         type: str = "",  # noqa: A002 - the field's own word
         labels: Mapping[str, str] = NO_LABELS,
-        *,
-        server_id: str = "",
-        code: str = "",
-        tenant: str = "",
-        created_since: datetime | None = None,
-        finished_since: datetime | None = None,
+        **filters: Unpack[Filters],
     ) -> Iterator[Task]:
         """Lists your tasks, newest first, a page at a time as they are asked for.
 
@@ -65,11 +61,7 @@ class Tasks:
             status: Only tasks of this status, such as ``FAILED``.
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
-            server_id: Only tasks whose latest attempt went to this server.
-            code: Only tasks that ended with this code.
-            tenant: Only tasks of this tenant: an admin's are those of all.
-            created_since: Only tasks that were created at this time or later.
-            finished_since: Only tasks that ended at this time or later.
+            filters: See ``Filters``.
 
         Returns:
             Tasks whose ``state`` is set, without payload and result.
@@ -78,11 +70,7 @@ class Tasks:
             status=status_number(status),
             type=type,
             labels=labels,
-            server_id=server_id,
-            code=code,
-            tenant=tenant,
-            created_since=moment(created_since),
-            finished_since=moment(finished_since),
+            **narrowing(filters),
             page_size=_PAGE,
         )
         while True:
@@ -93,12 +81,37 @@ class Tasks:
                 return
             request.page_token = page.next_page_token
 
+    def count(
+        self,
+        status: str | None = None,
+        type: str = "",  # noqa: A002 - the field's own word
+        labels: Mapping[str, str] = NO_LABELS,
+        **filters: Unpack[Filters],
+    ) -> Count:
+        """Counts your tasks, as ``tasks`` with the same filters lists them: 10,000 at most.
+
+        Args:
+            status: Only tasks of this status, such as ``FAILED``.
+            type: Only tasks of this type.
+            labels: Only tasks with all of these labels.
+            filters: See ``Filters``.
+        """
+        request = pb.CountTasksRequest(
+            status=status_number(status),
+            type=type,
+            labels=labels,
+            **narrowing(filters),
+        )
+        answer = self._calls.ask(lambda s: s.tasks.CountTasks, request)
+        return read(Count, answer)
+
     def watch(
         self,
         ids: Iterable[str] = (),
         *,
         type: str = "",  # noqa: A002 - the field's own word
         labels: Mapping[str, str] = NO_LABELS,
+        tenant: str = "",
         after: str = "",
         results: bool = True,
     ) -> Iterator[Changes]:
@@ -112,6 +125,7 @@ class Tasks:
             ids: Only these tasks, 10,000 at most.
             type: Only tasks of this type.
             labels: Only tasks with all of these labels.
+            tenant: Only tasks of this tenant: an admin's are those of all.
             after: The ``cursor`` of what was dealt with last; empty to begin with a snapshot.
             results: Whether results and details come with the events that ended tasks.
         """
@@ -119,6 +133,7 @@ class Tasks:
             ids=ids,
             type=type,
             labels=labels,
+            tenant=tenant,
             cursor=after,
             value_format=JSON_TEXT,
             without_results=not results,
@@ -131,20 +146,18 @@ class Tasks:
         status: str = Status.FAILED,
         *,
         type: str = "",  # noqa: A002 - the field's own word
-        server_id: str = "",
-        code: str = "",
         labels: Mapping[str, str] = NO_LABELS,
         limit: int | None = None,
+        **filters: Unpack[Filters],
     ) -> int:
         """Starts tasks that ended badly again, newest first.
 
         Args:
             status: ``FAILED``, ``TIMEOUT`` or ``CANCELLED``.
             type: Only tasks of this type.
-            server_id: Only tasks whose latest attempt went to this server.
-            code: Only tasks that ended with this code.
             labels: Only tasks with all of these labels.
             limit: Tasks at most.
+            filters: See ``Filters``.
 
         Returns:
             How many were started again.
@@ -155,9 +168,8 @@ class Tasks:
         request = pb.RetryTasksRequest(
             status=status_number(status),
             type=type,
-            server_id=server_id,
-            code=code,
             labels=labels,
+            **narrowing(filters),
         )
         done = 0
         while limit is None or done < limit:
@@ -179,6 +191,8 @@ class Tasks:
         type: str = "",  # noqa: A002 - the field's own word
         server_id: str = "",
         labels: Mapping[str, str] = NO_LABELS,
+        tenant: str = "",
+        created_since: datetime | None = None,
         reason: str = "",
     ) -> int:
         """Cancels tasks that have not ended, newest first. At least one filter has to be given.
@@ -188,6 +202,8 @@ class Tasks:
             type: Only tasks of this type.
             server_id: Only tasks whose latest attempt went to this server.
             labels: Only tasks with all of these labels.
+            tenant: Only tasks of this tenant: an admin's are those of all.
+            created_since: Only tasks that were created at this time or later.
             reason: Why, for a person.
 
         Returns:
@@ -198,6 +214,8 @@ class Tasks:
             type=type,
             server_id=server_id,
             labels=labels,
+            tenant=tenant,
+            created_since=moment(created_since),
             reason=reason,
             limit=_TASKS,
         )
