@@ -4,7 +4,6 @@ The rules are options of fields (``inferry/v1/rules.proto``). Who documents a fi
 ``rules_of`` gives them, so that no bound is written down twice.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from operator import attrgetter
@@ -15,18 +14,13 @@ from google.protobuf.message import Message
 
 from inferry.v1.rules_pb2 import FieldRules, MessageRules, rules, together
 from inferry.wire.errors import FieldError
-from inferry.wire.rules import TIMESTAMP, map_value
+from inferry.wire.faults import fault_of_entries, fault_of_text, fault_of_time
+from inferry.wire.rules import TIMESTAMP
 
 #: Raises ``FieldError`` if a message breaks a rule.
 Check = Callable[[Any], None]
 #: Gets a field's value.
 Get = Callable[[Any], Any]
-
-#: Characters of a value that an error shows.
-_SHOWN_CHARS = 128
-#: The times that a ``Timestamp`` may hold: the years 1 to 9999.
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-_NANOS_OF_A_SECOND = 1_000_000_000
 
 
 class _Number(NamedTuple):
@@ -130,24 +124,7 @@ def _number(field: FieldDescriptor, ruled: FieldRules) -> _Number:
 
 
 def _text(field: FieldDescriptor, ruled: FieldRules) -> _Text:
-    return _Text(attrgetter(field.name), ruled.required, _fault_of_text(ruled), field)
-
-
-def _fault_of_text(ruled: FieldRules) -> Callable[[str], str]:
-    right = f"; right is {ruled.right or ruled.pattern}" if ruled.right or ruled.pattern else ""
-    longest = ruled.max_length
-    matches = re.compile(ruled.pattern).fullmatch if ruled.pattern else None
-
-    def fault(text: str) -> str:
-        if not text:
-            return f"missing{right}"
-        if longest and len(text) > longest:
-            return f"{len(text)} characters; the limit is {longest}"
-        if matches is None or matches(text):
-            return ""
-        return right[2:] if ruled.hidden else f"{text[:_SHOWN_CHARS]!r}{right}"
-
-    return fault
+    return _Text(attrgetter(field.name), ruled.required, fault_of_text(ruled), field)
 
 
 def _present(field: FieldDescriptor, ruled: FieldRules) -> Check:
@@ -179,18 +156,11 @@ def _is_time(field: FieldDescriptor) -> bool:
 
 
 def _time(field: FieldDescriptor) -> Check:
-    """Makes the check of a time: what the type says of itself, and bytes can break."""
     name = field.name
 
     def check_time(message: Any) -> None:
-        if not message.HasField(name):
-            return
-        time = getattr(message, name)
-        if not (
-            _FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS_OF_A_SECOND
-        ):
-            came = f"{time.seconds} seconds and {time.nanos} nanoseconds"
-            raise _wrong(field, f"{came}; right is a time of the years 1 to 9999")
+        if message.HasField(name) and (wrong := fault_of_time(getattr(message, name))):
+            raise _wrong(field, wrong)
 
     return check_time
 
@@ -199,7 +169,7 @@ def _many(field: FieldDescriptor, ruled: FieldRules) -> Check:
     """Makes the check of a list or a map: of their count, and of what is in them."""
     get, least, most = attrgetter(field.name), int(ruled.required), ruled.max_items
     right = f"{least} to {most}"
-    fault = _fault_of_entries(field, ruled)
+    fault = fault_of_entries(field, ruled)
 
     def check_many(message: Any) -> None:
         entries = get(message)
@@ -210,28 +180,6 @@ def _many(field: FieldDescriptor, ruled: FieldRules) -> Check:
             raise _wrong(field, wrong)
 
     return check_many
-
-
-def _fault_of_entries(field: FieldDescriptor, ruled: FieldRules) -> Callable[[Any], str] | None:
-    if map_value(field) is not None:
-        return _fault_of_map(ruled)
-    if not ruled.HasField("items"):
-        return None
-    fault_of = _fault_of_text(ruled.items)
-    return lambda texts: next(filter(None, map(fault_of, texts)), "")
-
-
-def _fault_of_map(ruled: FieldRules) -> Callable[[Any], str]:
-    least, most, longest = int(ruled.keys.required), ruled.keys.max_length, ruled.items.max_length
-    right = f"keys have {least} to {most} characters, values at most {longest}"
-
-    def fault(entries: Any) -> str:
-        for key, value in entries.items():
-            if not least <= len(key) <= most or len(value) > longest:
-                return f"{key[:most]!r}; {right}"
-        return ""
-
-    return fault
 
 
 def _checks_between(descriptor: Descriptor) -> Iterator[Check]:
