@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import structlog
 
-from inferry.server.logs import MASK, set_up_logs
+from inferry.server.logs import MASK, TRACE_IDS, TraceIds, set_up_logs
 
 
 class Terminal(io.StringIO):
@@ -214,3 +214,38 @@ def test_a_secret_of_a_webhook_is_never_logged(text: str) -> None:
     structlog.get_logger("test").info("event", said=text, all=[text])
     assert "c2VjcmV0" not in stream.getvalue()
     assert only_line(stream)["said"] == text.replace("c2VjcmV0", MASK)
+
+
+def test_a_line_that_names_a_task_names_its_trace() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "info", stream)
+    TRACE_IDS.note("task_traced", "4bf9")
+    for about in ({"task_id": "task_traced"}, {"task_id": "task_other"}, {}):
+        structlog.get_logger().info("a line", **about)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line.get("trace_id") for line in lines] == ["4bf9", None, None]
+
+
+def test_the_trace_that_a_line_names_itself_stands() -> None:
+    ids = TraceIds(1, 1)
+    ids.note("a", "A")
+    assert ids.add(None, "info", {"task_id": "a", "trace_id": "B"})["trace_id"] == "B"
+
+
+def test_traces_of_tasks_that_run_are_known_until_they_end_and_of_others_the_last() -> None:
+    ids = TraceIds(running=2, others=2)
+
+    def known() -> list[str]:
+        names = "abcdef"
+        return [name for name in names if "trace_id" in ids.add(None, "", {"task_id": name})]
+
+    ids.note("a", "A", held=True)
+    for name in "bcd":
+        ids.note(name, name.upper())
+    assert known() == ["a", "c", "d"]
+    ids.note("c", "C")
+    ids.note("a", "A")
+    assert known() == ["a", "c"]
+    for name in "def":
+        ids.note(name, name.upper(), held=True)
+    assert known() == ["a", "c", "e", "f"]

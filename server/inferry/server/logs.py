@@ -8,8 +8,9 @@ import json
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -59,6 +60,43 @@ def _masked(key: object, value: object) -> object:
             return [_masked(None, item) for item in value]
         case _:
             return value
+
+
+class TraceIds:
+    """The traces of tasks, for the lines of the log that name them: few of these know more.
+
+    Of tasks that run here, and of those that were heard of last. One without a trace takes nothing.
+
+    Args:
+        running: Tasks that run and are remembered, at most.
+        others: Others that are.
+    """
+
+    def __init__(self, running: int, others: int) -> None:
+        self._limits = {True: running, False: others}
+        self._ids: dict[bool, OrderedDict[str, str]] = {True: OrderedDict(), False: OrderedDict()}
+
+    def note(self, task_id: str, trace_id: str, *, held: bool = False) -> None:
+        """Remembers the trace of a task; ``held`` while it runs."""
+        self._ids[not held].pop(task_id, None)
+        ids = self._ids[held]
+        ids[task_id] = trace_id
+        ids.move_to_end(task_id)
+        if len(ids) > self._limits[held]:
+            ids.popitem(last=False)
+
+    def add(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Adds the trace to a line that names a task and no trace."""
+        task_id = event.get("task_id")
+        if task_id is not None and "trace_id" not in event:
+            trace_id = self._ids[True].get(task_id) or self._ids[False].get(task_id)
+            if trace_id is not None:
+                event["trace_id"] = trace_id
+        return event
+
+
+#: As loggers are, for all of the process: no two tasks have one id.
+TRACE_IDS: Final = TraceIds(running=100_000, others=10_000)
 
 
 class _Stamp:
@@ -115,6 +153,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         _Stamp(),
+        TRACE_IDS.add,
         structlog.processors.format_exc_info,
         mask_secrets,
     ]

@@ -8,6 +8,7 @@ from inferry.server.engine.announcer import Announcer
 from inferry.server.engine.signals import Signals
 from inferry.server.engine.span_tally import SpanTally
 from inferry.server.engine.tracing import LONG_MS, Tracing, attempt_span, sent_span
+from inferry.server.logs import TRACE_IDS
 from inferry.server.task.inputs import Cancel, Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskSpec
@@ -90,9 +91,9 @@ def test_a_trace_that_is_not_kept_has_no_spans() -> None:
 
 
 def test_lines_of_a_task_in_the_log_lead_to_its_trace() -> None:
-    with capture_logs() as logged:
+    with capture_logs(processors=[TRACE_IDS.add]) as logged:
         announcer = Announcer(Signals(), Alarm(HandClock()))
         for trace in (GIVEN, NO_TRACE):
-            record = create(spec_in(trace), 0)[0]
+            record = create(spec_in(trace)._replace(id=f"task_{trace.tracestate}"), 0)[0]
             announcer.announce(apply(record, Cancel("no"), START_MS, RULES).record)
     assert [line.get("trace_id") for line in logged] == [GIVEN.traceparent[3:35], None]

@@ -12,8 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from structlog.testing import capture_logs
 
 from inferry.server.app import telemetry
+from inferry.server.logs import TRACE_IDS
 from inferry.server.store import StoreError
 from inferry.server.telemetry import otel
 from inferry.server.telemetry.spans import Operation
@@ -165,6 +167,29 @@ async def test_a_webhook_is_told_the_trace_of_its_task_with_each_try(
     for message in tries:
         told = {name: text for name, text in message.headers.items() if name in TRACED}
         assert told == headers
+
+
+async def test_each_line_of_the_log_that_names_a_task_names_its_trace(
+    tmp_path: Path, backend: Backend
+) -> None:
+    backend.answer = in_turn([say({}, 503), say({"status": "success", "result": 1})])
+    with capture_logs(processors=[TRACE_IDS.add]) as lines:
+        async with running_gateway(tmp_path) as gateway:
+            await gateway.register(backend)
+            task = await create(gateway, TRACED)
+            late = {"status": "PROCESSING", "progress": 5, "attempt": 1}
+            path = f"/api/tasks/{task['id']}"
+            assert (await gateway.call("PUT", path, late))[0] == 409
+            assert (await gateway.call("POST", f"{path}/cancel"))[0] == 409
+    said: dict[str, set[str]] = {}
+    for line in lines:
+        if line.get("task_id") == task["id"]:
+            said.setdefault(line["event"], set()).add(line.get("trace_id", ""))
+    assert said.keys() >= {
+        *("task created", "task changed", "task ended", "attempt failed"),
+        *("call ended", "call failed"),
+    }
+    assert set().union(*said.values()) == {TRACE}
 
 
 class Collector:

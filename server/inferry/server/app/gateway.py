@@ -27,6 +27,7 @@ from inferry.server.config import Config
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.last_waits import LastWaits
 from inferry.server.engine.restart import end_cut_attempts, stop_again, take_up_time
+from inferry.server.engine.tracing import note_trace
 from inferry.server.fleet.record import Transport
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
@@ -223,6 +224,8 @@ class Gateway:
             await self._replicas.join()
             return
         running = await store.running()
+        for record in running:
+            note_trace(record)
         # What workers have goes on: this ends none of it.
         await end_cut_attempts(self._cases.engine, running, fleet)
         self._workers.crew.adopt(running)

@@ -6,7 +6,7 @@ import structlog
 
 from inferry.server.engine.alarm import Alarm
 from inferry.server.engine.signals import Signals
-from inferry.server.engine.tracing import traced
+from inferry.server.engine.tracing import note_trace
 from inferry.server.errors import InferryError
 from inferry.server.task.record import Outcome, TaskRecord
 
@@ -31,6 +31,7 @@ class Announcer:
 
     def announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         """Tells of a change of a task; ``outcome`` comes with its end."""
+        note_trace(record)
         final = record.status.final
         if final or self._tells_all:
             say = self._log.info if final else self._log.debug
@@ -42,7 +43,6 @@ class Announcer:
                 attempt=record.attempt,
                 server_id=record.server_id,
                 **({"code": record.code, "error": record.error} if record.code else {}),
-                **traced(record.spec),
             )
         self._alarm.note(record.deadline_ms)
         self._signals.ring(record, outcome)

@@ -9,7 +9,7 @@ import structlog
 from inferry.server.engine.allocator import Allocator
 from inferry.server.engine.committer import Committer, Order, Settle
 from inferry.server.engine.ledger import Ledger
-from inferry.server.engine.tracing import traced
+from inferry.server.engine.tracing import note_trace
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import Insert, Replayed, RequestKey
 from inferry.server.task.hook import Hook
@@ -88,6 +88,6 @@ class Creator:
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload
             )
-        names = {"task_id": spec.id, "type": spec.type, "tenant": spec.tenant}
-        self._log.debug("task created", **names, **traced(spec))
+        note_trace(record)
+        self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
         return operation, settle

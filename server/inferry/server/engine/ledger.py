@@ -14,6 +14,7 @@ from inferry.server.engine.carrier import Carrier, NoCarrier
 from inferry.server.engine.reads import Reads
 from inferry.server.engine.stops import Stops
 from inferry.server.engine.tally import NoTally, Tally
+from inferry.server.engine.tracing import note_trace
 from inferry.server.errors import InferryError, NotOwnerError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
@@ -98,6 +99,7 @@ class Ledger:
 
     def adopt(self, record: TaskRecord) -> None:
         """Takes up the open attempt of a task at an own server, which another replica began."""
+        note_trace(record)
         self.take_slot(record)
         self._carrier.adopt(record)
 
@@ -211,6 +213,7 @@ class Ledger:
 
     def ended_elsewhere(self, record: TaskRecord, closed: Attempt) -> None:
         """Another replica wrote down the end of an attempt; ``record`` is its task after that."""
+        note_trace(record)
         member = self._fleet.get(closed.server_id)
         if member is not None and (record.spec.id, closed.number) in member.holding:
             self._ended(record, closed)

@@ -9,6 +9,7 @@ the creation, begins a trace of its own that is linked to it: nobody holds a tra
 from collections.abc import Callable
 from typing import NamedTuple
 
+from inferry.server.logs import TRACE_IDS
 from inferry.server.task.record import TaskRecord, TaskSpec
 from inferry.server.telemetry.trace import (
     NO_TRACE,
@@ -100,6 +101,7 @@ def trace_id(spec: TaskSpec) -> str:
     return spec.traceparent[3:35]
 
 
-def traced(spec: TaskSpec) -> dict[str, str]:
-    """Gives what a line of the log says of a task's trace."""
-    return {"trace_id": trace_id(spec)} if spec.traceparent else {}
+def note_trace(record: TaskRecord) -> None:
+    """Has each line of the log that names the task name its trace, too."""
+    if record.spec.traceparent:
+        TRACE_IDS.note(record.spec.id, trace_id(record.spec), held=record.running)

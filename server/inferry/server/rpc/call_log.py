@@ -83,7 +83,9 @@ class CallLog:
         for source in (self.about, response, getattr(response, "task", None)):
             name = getattr(source, "id", "")
             if _is_id(name, "task_"):
-                return facts | {"task_id": name}
+                # One that was only read may have ended long ago.
+                trace_id = getattr(source, "trace_id", "")
+                return facts | {"task_id": name} | ({"trace_id": trace_id} if trace_id else {})
             if _is_id(name, "srv_"):
                 return facts | {"server_id": name}
         return facts

@@ -107,6 +107,11 @@ class Claim(NamedTuple):
     traceparent: str = ""
     tracestate: str = ""
 
+    @property
+    def trace_id(self) -> str:
+        """The trace's id; empty without one."""
+        return self.traceparent[3:35]
+
 
 class Delivery(NamedTuple):
     """What became of a delivery."""

@@ -193,6 +193,8 @@ class Sender(Loop):
                 seq=claim.key.seq,
                 status=verdict.attempt.status,
                 tries=claim.tries + 1,
+                # Its task may have ended days ago.
+                **({"trace_id": claim.trace_id} if claim.traceparent else {}),
             )
 
 

@@ -9,7 +9,6 @@ from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.clock import Clock
 from inferry.server.engine.tasks import Engine
-from inferry.server.engine.tracing import traced
 from inferry.server.errors import UnavailableError
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.fleet import Fleet
@@ -130,7 +129,6 @@ class Dispatcher:
                 server_id=record.server_id,
                 outcome=answer.outcome.name,
                 error=answer.error,
-                **traced(record.spec),
             )
         await self._write_down(record, answer)
 
