@@ -86,7 +86,8 @@ class SpanTally:
     def _settle(self, transition: Transition, parent: TraceContext, number: int) -> None:
         record, event = transition.record, transition.event
         spec = record.spec
-        context = parent._replace(span_id=span_id_of(spec.id, f"settle {event.seq}"))
+        span_id = span_id_of(spec.id, f"settle {event.seq}")
+        context = TraceContext(parent.trace_id, span_id, parent.flags)
         attributes: dict[str, str | int] = {
             "inferry.status": record.status.name,
             "inferry.attempt": number,

@@ -7,6 +7,7 @@ the creation, begins a trace of its own that is linked to it: nobody holds a tra
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from inferry.server.logs import TRACE_IDS
@@ -27,6 +28,8 @@ Sample = Callable[[str], bool]
 
 _SEND = "send"
 _SAMPLED = 1
+#: Spans that are kept at hand.
+_KNOWN = 4_096
 
 
 class AttemptSpan(NamedTuple):
@@ -77,28 +80,39 @@ class Tracing:
 
 def sent_span(spec: TaskSpec) -> tuple[TraceContext, TraceContext | None] | None:
     """Gives the span of a task's creation, and its parent if it has one; None without a trace."""
-    given = kept_context(spec.traceparent)
-    if given is None:
-        return None
-    sent = given._replace(span_id=span_id_of(spec.id, _SEND))
-    return sent, None if sent == given else given
+    return _sent(spec.id, spec.traceparent)
 
 
 def attempt_span(spec: TaskSpec, number: int, started_ms: int) -> AttemptSpan | None:
     """Gives the span of an attempt; None without a trace."""
-    found = sent_span(spec)
-    if found is None:
-        return None
-    sent, what = found[0], f"attempt {number}"
     child = number == 1 and started_ms - spec.created_ms < LONG_MS
-    trace_id = sent.trace_id if child else trace_id_of(spec.id, what)
-    return AttemptSpan(TraceContext(trace_id, span_id_of(spec.id, what), sent.flags), sent, child)
+    return _attempt(spec.id, spec.traceparent, number, child)
 
 
 def trace_id(spec: TaskSpec) -> str:
     """Gives the id of the trace that a task was created in; empty without one."""
     # As it is kept it is well formed.
     return spec.traceparent[3:35]
+
+
+# Each is asked for when an attempt begins and again when it ends, most often soon after.
+@lru_cache(_KNOWN)
+def _sent(task_id: str, traceparent: str) -> tuple[TraceContext, TraceContext | None] | None:
+    given = kept_context(traceparent)
+    if given is None:
+        return None
+    sent = TraceContext(given.trace_id, span_id_of(task_id, _SEND), given.flags)
+    return sent, None if sent == given else given
+
+
+@lru_cache(_KNOWN)
+def _attempt(task_id: str, traceparent: str, number: int, child: bool) -> AttemptSpan | None:  # noqa: FBT001
+    found = _sent(task_id, traceparent)
+    if found is None:
+        return None
+    sent, what = found[0], f"attempt {number}"
+    trace_id = sent.trace_id if child else trace_id_of(task_id, what)
+    return AttemptSpan(TraceContext(trace_id, span_id_of(task_id, what), sent.flags), sent, child)
 
 
 def note_trace(record: TaskRecord) -> None:

@@ -49,7 +49,8 @@ class OtlpSpans:
     """
 
     def __init__(self) -> None:
-        known = Resource.create({SERVICE_VERSION: version("inferry")})
+        self._version = version("inferry")
+        known = Resource.create({SERVICE_VERSION: self._version})
         if str(known.attributes.get(SERVICE_NAME, _UNNAMED)).startswith(_UNNAMED):
             known = known.merge(Resource({SERVICE_NAME: _SERVICE}))
         self._resource = {name: str(value) for name, value in known.attributes.items()}
@@ -74,19 +75,18 @@ class OtlpSpans:
         if len(spans) >= _WAITING:
             self._dropped += 1
             return
-        added = spans.add(
-            trace_id=bytes.fromhex(span.context.trace_id),
-            span_id=bytes.fromhex(span.context.span_id),
-            parent_span_id=b"" if span.parent is None else bytes.fromhex(span.parent.span_id),
-            start_time_unix_nano=span.start_ms * _MS_NS,
-            end_time_unix_nano=span.end_ms * _MS_NS,
-            attributes=[
-                {"key": "messaging.message.id", "value": {"string_value": span.task_id}},
-                *(_attribute(name, value) for name, value in span.attributes.items()),
-            ],
-            flags=span.context.flags,
-        )
-        added.MergeFromString(_alike(span.operation, span.type))
+        added = spans.add()
+        # Messages that stand one after the other are one: what many spans share is made once.
+        known = [_with(name, value) for name, value in span.attributes.items()]
+        known += _alike(span.operation, span.type), _with("messaging.message.id", span.task_id)
+        added.MergeFromString(b"".join(known))
+        added.trace_id = bytes.fromhex(span.context.trace_id)
+        added.span_id = bytes.fromhex(span.context.span_id)
+        if span.parent is not None:
+            added.parent_span_id = bytes.fromhex(span.parent.span_id)
+        added.start_time_unix_nano = span.start_ms * _MS_NS
+        added.end_time_unix_nano = span.end_ms * _MS_NS
+        added.flags = span.context.flags
         if span.link is not None:
             link = span.link
             added.links.add(
@@ -154,7 +154,7 @@ class OtlpSpans:
         for name, value in self._resource.items():
             resource.resource.attributes.add(**_attribute(name, value))
         scope = resource.scope_spans.add().scope
-        scope.name, scope.version = _SERVICE, version("inferry")
+        scope.name, scope.version = _SERVICE, self._version
         return request
 
 
@@ -173,6 +173,13 @@ def _alike(operation: Operation, task_type: str) -> bytes:
         kind=_KINDS[operation],
         attributes=[_attribute(*one) for one in attributes.items()],  # type: ignore[misc]
     ).SerializeToString()
+
+
+@lru_cache(maxsize=4_096)
+def _with(name: str, value: str | int) -> bytes:
+    """Gives a span that has an attribute, and nothing else."""
+    attributes: Any = [_attribute(name, value)]
+    return trace_pb2.Span(attributes=attributes).SerializeToString()
 
 
 def _attribute(name: str, value: str | int) -> dict[str, object]:

@@ -56,7 +56,7 @@ class Trace(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """Gives those headers that there are."""
-        return {name: text for name, text in self._asdict().items() if text}
+        return {name: text for name, text in zip(self._fields, self, strict=True) if text}
 
 
 NO_TRACE = Trace()
