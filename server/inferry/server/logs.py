@@ -78,8 +78,10 @@ class TraceIds:
 
     def note(self, task_id: str, trace_id: str, *, held: bool = False) -> None:
         """Remembers the trace of a task; ``held`` while it runs."""
-        self._ids[not held].pop(task_id, None)
         ids = self._ids[held]
+        if held and task_id in ids:
+            return
+        self._ids[not held].pop(task_id, None)
         ids[task_id] = trace_id
         ids.move_to_end(task_id)
         if len(ids) > self._limits[held]:

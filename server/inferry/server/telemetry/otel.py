@@ -143,18 +143,15 @@ class OtlpSpans:
         if dropped:
             _log.warning("spans were dropped", spans=dropped, error=error or "too many waited")
 
-    @property
-    def _spans(self) -> Any:
-        """Those that wait."""
-        return self._request.resource_spans[0].scope_spans[0].spans
-
     def _new_request(self) -> ExportTraceServiceRequest:
         request = ExportTraceServiceRequest()
         resource = request.resource_spans.add()
         for name, value in self._resource.items():
             resource.resource.attributes.add(**_attribute(name, value))
-        scope = resource.scope_spans.add().scope
-        scope.name, scope.version = _SERVICE, self._version
+        known = resource.scope_spans.add()
+        known.scope.name, known.scope.version = _SERVICE, self._version
+        #: Those that wait.
+        self._spans: Any = known.spans
         return request
 
 
