@@ -87,9 +87,12 @@ async def test_tasks_go_to_the_least_loaded_server(gateway: Running, backend: Ba
         ids = {
             await gateway.register(backend, name=one.url, url=one.url) for one in (backend, other)
         }
+        assert len(ids) == 2
+        # Tasks that wait inside a server are load, too: both have said how many these are.
+        for server_id in ids:
+            await gateway.probed(server_id)
         for _ in range(6):
             await gateway.create()
-        assert len(ids) == 2
         for one in (backend, other):
             for _ in range(3):
                 await one.next_job()
