@@ -47,6 +47,11 @@ class Stopper:
             stopped()
             return
         key = task_id, closed.number
+        going_on = self._stopping.get(key)
+        if going_on is not None:
+            # Its server was given away and came back meanwhile.
+            going_on.add_done_callback(lambda _: stopped())
+            return
         left_ms = closed.ended_ms + self._grace_ms - self._clock.now_ms()
         stopping = asyncio.create_task(self._stop(member.record, *key, left_ms))
         self._stopping[key] = stopping
