@@ -375,7 +375,7 @@ async def test_a_line_of_which_others_took_the_rest_is_read_no_further(
         hall.backlog.enter(hall.task().record)
 
     async def read_and_note(*given: Any) -> Any:
-        firsts.append(given[1])
+        firsts.extend(one.first for one in given[0])
         return await read(*given)
 
     monkeypatch.setattr(hall.backlog, "load", load_while_others_take_the_rest)
