@@ -27,6 +27,8 @@ LOOK_S = 0.5
 COUNT_S = 5.0
 #: The same where others work on the store: what is off shows after some of them.
 SHARED_COUNT_S = 1.0
+#: How long the counts of very many tenants and types are left alone, in times of what they took.
+COUNT_SPACING = 20
 #: Tasks that are read at once.
 READ_LIMIT = 256
 #: Lines that are read at once.
@@ -99,7 +101,11 @@ class Refill(Loop):
             # Others let tasks in and out at any moment.
             self._count_s = now_s + SHARED_COUNT_S
             self._backlog.ask(patient=True)
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
             self._backlog.recount(await self._store.waiting_counts())
+            took_s = loop.time() - began_s
+            self._count_s = max(self._count_s, now_s + COUNT_SPACING * took_s)
             return
         if not self._committer.idle:
             self._count_s = now_s + LOOK_S
