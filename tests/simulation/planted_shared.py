@@ -8,15 +8,15 @@ from tests.simulation.setup import POSTGRES, Setup
 _ALONE = (
     Bug(
         "a COMMIT whose answer was lost is sent again",
-        "store.postgres.store:PostgresStore._write",
-        "if await self._look_up():",
-        "if (await self._look_up(), False)[1]:",
+        "store.postgres.store:PostgresStore._come_back",
+        "if await self._look_up() else None",
+        "if (await self._look_up(), False)[1] else None",
     ),
     Bug(
         "a COMMIT that did not arrive is taken for done",
-        "store.postgres.store:PostgresStore._write",
-        "if await self._look_up():",
-        "if (await self._look_up(), True)[1]:",
+        "store.postgres.store:PostgresStore._come_back",
+        "if await self._look_up() else None",
+        "if (await self._look_up(), True)[1] else None",
     ),
     Bug(
         "what was read of an end may be another round's",
@@ -29,8 +29,8 @@ _SEVERAL = (
     Bug(
         "who was buried goes on writing",
         "store.postgres.writer:Writer._begin",
-        'if await db.execute(begin) != "SELECT 1":',
-        'if await db.execute(begin) == "":',
+        'up_to_date = await db.execute(begin) == "SELECT 1"',
+        'up_to_date = await db.execute(begin) != ""',
     ),
     Bug(
         "who stood still calls servers all the same",
@@ -59,8 +59,8 @@ _SEVERAL = (
     ),
     Bug(
         "a server gets tasks of who does not look after it",
-        "store.postgres.locks:_look_for_foreign",
-        "if named:",
+        "store.postgres.rooms:read_queue",
+        "if foreign is not None:",
         "if False:",
     ),
     Bug(

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from inferry.server.engine.committer import Committer
 from tests.simulation.hunting import SEEDS, Hunt, hunt, last_finds
-from tests.simulation.planted import BUGS
+from tests.simulation.planted import BUGS, Bug, planted
 from tests.simulation.planted_shared import ALL_BUGS
 
 BUG = next(bug for bug in BUGS if bug.place == "engine.committer:Committer.do_all")
@@ -39,6 +41,12 @@ def test_a_bug_that_shows_in_no_seed_is_not_found() -> None:
 def test_the_code_is_sound_again_after_a_hunt() -> None:
     hunt(BUG, 0, failing(0))
     assert Committer.do_all.__code__ is SOUND
+
+
+@pytest.mark.parametrize("bug", ALL_BUGS, ids=lambda bug: bug.name)
+def test_each_bug_still_finds_the_code_that_it_changes(bug: Bug) -> None:
+    with planted(bug):
+        pass
 
 
 def test_the_seeds_that_are_kept_are_of_bugs_that_are_planted() -> None:
