@@ -514,7 +514,7 @@ BUGS = (
     Bug(
         "webhooks that a gateway had in hand when it died are left to it",
         "store.sqlite.hooks:HookWrites._claim",
-        'self._rows("release_claims", self._epoch)',
+        'self._rows("release_claims", self._start)',
         "pass",
     ),
     Bug(

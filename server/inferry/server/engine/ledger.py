@@ -1,10 +1,9 @@
 """Keeps what is in memory in step with what is on disk.
 
-Slots, the count of the queue and the watchers' bells follow commits, never the other way round.
-The engine calls in the order of the commits.
+Slots, counts and watchers' bells follow commits in their order, never the other way round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from inferry.server.clock import Clock
@@ -64,6 +63,8 @@ class Ledger:
         #: Decides whether another task of a tenant may wait.
         self.room: RoomFor = room.refusal
         self._pauses = pauses
+        #: Whether the tasks of a type are held back.
+        self.paused_now: Callable[[str], bool] = pauses.__contains__
         self._allocator = allocator
         self._announcer = announcer
         self._clock = clock
@@ -102,10 +103,6 @@ class Ledger:
         note_trace(record)
         self.take_slot(record)
         self._carrier.adopt(record)
-
-    def paused_now(self, task_type: str) -> bool:
-        """Whether the tasks of a type are held back."""
-        return task_type in self._pauses
 
     def take_slot(self, record: TaskRecord) -> None:
         """Takes a slot for a task that is being created with its attempt: ``created_claimed``."""
