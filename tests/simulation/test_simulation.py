@@ -11,7 +11,7 @@ from tests.simulation.setup import POSTGRES, Setup
 
 SEEDS = 250
 #: On a database a seed takes some ten times as long.
-SHARED_SEEDS = {1: 30, 3: 20}
+SHARED_SEEDS = {1: 25, 3: 18}
 
 on_a_database = pytest.mark.parametrize("replicas", SHARED_SEEDS)
 
