@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16inferry/v1/queue.proto\x12\ninferry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\xf1\x01\n\tTypeQueue\x12\x14\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0f\n\x07waiting\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x65layed\x18\x03 \x01(\x05\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x05 \x01(\t\x12-\n\tpaused_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\toldest_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07tenants\x18\x08 \x03(\x0b\x32\x17.inferry.v1.TenantQueue\"=\n\x0bTenantQueue\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x05\x12\r\n\x05turns\x18\x03 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16inferry/v1/queue.proto\x12\ninferry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"\xf1\x01\n\tTypeQueue\x12\x14\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0f\n\x07waiting\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x65layed\x18\x03 \x01(\x05\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x05 \x01(\t\x12-\n\tpaused_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\toldest_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x07tenants\x18\x08 \x03(\x0b\x32\x17.inferry.v1.TenantQueue\"E\n\x0bTenantQueue\x12\x16\n\x06tenant\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0f\n\x07waiting\x18\x02 \x01(\x05\x12\r\n\x05turns\x18\x03 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TYPEQUEUE'].fields_by_name['type']._loaded_options = None
   _globals['_TYPEQUEUE'].fields_by_name['type']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_TENANTQUEUE'].fields_by_name['tenant']._loaded_options = None
+  _globals['_TENANTQUEUE'].fields_by_name['tenant']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_TYPEQUEUE']._serialized_start=96
   _globals['_TYPEQUEUE']._serialized_end=337
   _globals['_TENANTQUEUE']._serialized_start=339
-  _globals['_TENANTQUEUE']._serialized_end=400
+  _globals['_TENANTQUEUE']._serialized_end=408
 # @@protoc_insertion_point(module_scope)
