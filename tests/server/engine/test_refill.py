@@ -366,7 +366,7 @@ async def test_a_line_of_which_others_took_the_rest_is_read_no_further(
     inserts = [hall.task() for _ in range(100)]
     await hall.put(*inserts)
     load, read = hall.backlog.load, hall.store.waiting_tasks
-    firsts = []
+    firsts: list[Any] = []
 
     def load_while_others_take_the_rest(*given: Any) -> None:
         load(*given)

@@ -648,7 +648,7 @@ WITH RECURSIVE leap (type) AS (
 )
 SELECT type FROM leap WHERE EXISTS (
     SELECT FROM figures WHERE step_s = $1 AND figures.type = leap.type AND at_s >= $2 AND at_s < $3
-);
+) ORDER BY type;
 
 -- name: uncounted
 SELECT number, coalesce(n, 0), head FROM replicas LEFT JOIN counted USING (number)
