@@ -1,5 +1,7 @@
 import orjson
+import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import Help, RetryInfo
 
 from inferry.v1.server_pb2 import Load, Server
@@ -7,6 +9,7 @@ from inferry.v1.server_service_pb2 import DeregisterServerResponse, RegisterServ
 from inferry.v1.task_pb2 import Attempt, Task, TaskEvent
 from inferry.v1.task_service_pb2 import ListTasksResponse, UpdateTaskResponse
 from inferry.wire.encode import encoder
+from inferry.wire.scalars import print_timestamp
 
 
 def printed(message: object) -> object:
@@ -124,3 +127,15 @@ def test_other_well_known_types_follow_canonical_json() -> None:
 def test_lists_of_messages_are_printed() -> None:
     links = [Help.Link(description="a", url="b")]
     assert printed(Help(links=links)) == {"links": [{"description": "a", "url": "b"}]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-62_135_596_800, "0001-01-01T00:00:00.000Z"),
+        (-39_696_400_800, "0712-01-27T22:00:00.000Z"),
+        (253_402_300_799, "9999-12-31T23:59:59.000Z"),
+    ],
+)
+def test_a_year_has_four_digits(seconds: int, text: str) -> None:
+    assert print_timestamp(Timestamp(seconds=seconds)) == text

@@ -44,7 +44,9 @@ class GetStatsRequest(_message.Message):
     """
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """Begins with the column that this time is in. Default: an hour before the end."""
+        """Begins with the column that this time is in, in 1970 at the earliest. Default: an hour before the
+        end.
+        """
 
     @_builtins.property
     def to_time(self) -> _timestamp_pb2.Timestamp:
@@ -189,7 +191,9 @@ class ListFailuresRequest(_message.Message):
     """Only tasks of this type. Default: all."""
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """Only tasks that ended at this time or later. Default: a day before the end."""
+        """Only tasks that ended at this time or later, in 1970 at the earliest. Default: a day before the
+        end.
+        """
 
     @_builtins.property
     def to_time(self) -> _timestamp_pb2.Timestamp:

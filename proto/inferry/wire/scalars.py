@@ -170,4 +170,6 @@ def print_timestamp(timestamp: Timestamp) -> str:
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     # The times of a task lie close together: most are in the cache.
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
+    time = gmtime(seconds)
+    # By hand: strftime writes early years with fewer digits.
+    return f"{time.tm_year:04d}{strftime('-%m-%dT%H:%M:%S', time)}"

@@ -210,3 +210,10 @@ async def test_figures_may_begin_when_time_did(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as gateway:
         body = await stats(gateway, "?from=1970-01-01T00:00:00Z&to=1970-01-01T01:00:00Z")
     assert body["from"] == "1970-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("query", ["to=0712-01-02T03:29:11Z", "to=0001-01-01T00:00:00Z"])
+async def test_what_was_before_clocks_is_the_year_1970(tmp_path: Path, query: str) -> None:
+    async with running_gateway(tmp_path) as gateway:
+        body = await stats(gateway, f"?{query}")
+    assert (body["from"], set(body["created"])) == ("1970-01-01T00:00:00.000Z", {-1})

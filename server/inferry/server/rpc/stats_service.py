@@ -43,8 +43,7 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
         """Groups failures by what they have in common."""
         from_s, to_s = span_of(request, self._clock, _DAY_S)
         if from_s < to_s:
-            # Nothing has ended before there were clocks like this, nor after now.
-            from_s = max(from_s, 0)
+            # Nothing has ended after now.
             to_s = max(from_s + 1, min(to_s, self._clock.now_ms() // 1_000 + 1))
         found = await failures_of(self._store, request.type or ALL, from_s, to_s)
         return pb.ListFailuresResponse(
@@ -56,12 +55,15 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
 
 
 def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:
-    """Reads a span of time: from the second of ``from`` to that after ``to``."""
+    """Reads a span of time: from the second of ``from`` to that after ``to``.
+
+    Nothing is known of what was before 1970, which stands for all that.
+    """
     now_s = clock.now_ms() // 1_000
     to_s = (request.to_time.seconds if request.HasField("to_time") else now_s) + 1
-    if request.HasField("from_time"):
-        return request.from_time.seconds, to_s
-    return to_s - usual_s, to_s
+    from_s = request.from_time.seconds if request.HasField("from_time") else to_s - usual_s
+    first_s = max(from_s, 0)
+    return first_s, max(to_s, first_s + 1) if from_s < to_s else to_s
 
 
 def _to_proto(chart: Chart) -> pb.GetStatsResponse:
