@@ -99,18 +99,6 @@ _SEVERAL = (
         "if signal.dismissed:",
         "if False:",
     ),
-    Bug(
-        "webhooks that the dead had in hand are left to them",
-        "store.postgres.hooks:_claim",
-        'await db.execute(HOOK_QUERIES["release_claims"], epoch)',
-        "pass",
-    ),
-    Bug(
-        "who stood still sends webhooks all the same",
-        "webhooks.sender:Sender._send",
-        "while not self._tenure.holds:",
-        "while False:",
-    ),
 )
 
 
