@@ -44,7 +44,7 @@ class Watcher:
         #: Where the next events are in the ring, unless it is behind.
         self._noted: list[int] = []
         self._behind = False
-        #: Whether it may have been given what the feed has not told of yet.
+        #: Whether it may have been given what comes later in the ring, or has not been told yet.
         self._ahead = False
 
     @contextmanager
@@ -166,7 +166,8 @@ class Watcher:
         if page is None:
             return None
         await self._feed.meet(page)
-        self.vector = self._feed.passed(self.vector, page)
+        # The store has them in another order than the ring, which may tell some of them later.
+        self.vector, self._ahead = self._feed.passed(self.vector, page), True
         if len(page) < STEP:
             # That was all there is, and so it was all that the feed had told of.
             self.vector, self.sure = together(self.vector, told), True
