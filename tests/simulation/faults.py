@@ -123,7 +123,7 @@ class Faults:
 
     async def _operate(self) -> None:
         backend = self._random.choice(self.backends)
-        id_ = self._ids.get(backend.name, "")
+        id_ = self._ids.get(backend.name, "srv_none")
         drains = self._random.random() < 0.4
         self.world.trace("operator", "drains" if drains else "deregisters", backend.name)
         await self._try("DrainServer" if drains else "DeregisterServer", id_)

@@ -177,3 +177,12 @@ def told(
         seen_ms=0,
         success_rate=None,
     )
+
+
+def test_a_server_that_is_read_in_the_list_gets_nothing_before_it_is_known_what_it_has() -> None:
+    fleet = replica(OWN)
+    # Another replica had it for a moment, and gave it away before it was heard of here.
+    fleet.put(replace(server("a", "echo"), owner=OWN), read=True)
+    assert fleet.choose(ECHO, START_MS) is None
+    Owners(fleet).admit("srv_a")
+    assert fleet.choose(ECHO, START_MS) == "srv_a"

@@ -51,18 +51,23 @@ class Fleet(Roster):
         self.tick(now_ms)
         return sorted(self, key=lambda member: (member.record.name, member.record.id))
 
-    def put(self, record: ServerRecord) -> Member:
+    def put(self, record: ServerRecord, *, read: bool = False) -> Member:
         """Adds a server or renews its registration; its slots stay.
 
         Unless it drains, this ends what holds it back. One that registered anew is well, as a new
         one is, until its next probe, which is made at once.
+
+        Args:
+            record: The server.
+            read: Whether it was read in the list of all: then another replica may have had it
+                before this one, also if it registered only once.
         """
         member, owned = self._members.get(record.id), self.epoch in (None, record.owner)
         if member is None:
             member = Member(record, owned=owned)
-            # It registered elsewhere before, and nothing was heard of that yet.
-            anew = self.epoch is not None and owned and record.created_ms < record.updated_ms
-            member.arriving = anew
+            # It was elsewhere before, and nothing was heard of that yet.
+            known = read or record.created_ms < record.updated_ms
+            member.arriving = self.epoch is not None and owned and known
         elif owned is not member.owned:
             self._turn_over(member, owned=owned)
         elif record.updated_ms > member.record.updated_ms:

@@ -106,6 +106,6 @@ class Roll:
         # What was asked of it here has had its effect, which another word may have ended since.
         asked = self._asked.get(record.id, 0) + self._ledger.asked.pop(record.id, 0)
         if known != (record, record.owner) or one.asked != asked:
-            self._fleet.put(record)
+            self._fleet.put(record, read=True)
         self._asked[record.id] = one.asked
         self._fleet.leave(record.id, one.leaves_ms)
