@@ -56,3 +56,10 @@ def test_a_command_on_tasks_loads_neither_gateway_nor_bridge(arguments: tuple[st
     # Nor what makes a token, before one is missing.
     heavy |= {"inferry.server.config", "inferry.server.access.tokens", "jwt", "cryptography"}
     assert not heavy & modules
+
+
+def test_the_command_alone_loads_no_grpc() -> None:
+    # What gRPC writes by itself is settled for each command before that loads it.
+    code = "import sys; import inferry.cli.main; print('grpc' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

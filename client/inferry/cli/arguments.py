@@ -4,15 +4,12 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from inferry.cli.terminal import is_text
-from inferry.client.requests import moment
 from inferry.wire.errors import FieldError
 from inferry.wire.hosts import is_host_port
 from inferry.wire.text import check_object, without_bom
@@ -57,22 +54,6 @@ def span_or_0_ms(text: str) -> int:
         BadParameter: It is neither, or too long.
     """
     return 0 if text.strip() in _NO_TIME else span_ms(text)
-
-
-def ago(milliseconds: int | None) -> Timestamp | None:
-    """Gives the time so long ago, as requests have it; None stays so.
-
-    Raises:
-        BadParameter: No calendar has it.
-    """
-    try:
-        return moment(
-            None
-            if milliseconds is None
-            else datetime.now(UTC) - timedelta(milliseconds=milliseconds)
-        )
-    except OverflowError:
-        raise typer.BadParameter("no calendar goes back so far") from None
 
 
 def host_port(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.moments import ago
 from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, CreatedWithin, Labelled, TaskStatus, Tenant, show
@@ -60,7 +61,7 @@ def cancel(  # noqa: PLR0913 - an option each
         server_id=server,
         labels=arguments.labels(label or ()),
         tenant=tenant,
-        created_since=arguments.ago(created_since),
+        created_since=ago(created_since),
         reason=reason,
     )
     if not yes and sys.stdin.isatty():

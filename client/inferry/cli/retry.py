@@ -8,6 +8,7 @@ import typer
 
 from inferry.cli import arguments, output
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.moments import ago
 from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import (
@@ -87,8 +88,8 @@ def retry(  # noqa: PLR0913 - an option each
         labels=arguments.labels(label or ()),
         tenant=tenant,
         fingerprint=fingerprint,
-        created_since=arguments.ago(created_since),
-        finished_since=arguments.ago(finished_since),
+        created_since=ago(created_since),
+        finished_since=ago(finished_since),
     )
     if not yes and sys.stdin.isatty():
         typer.confirm(_question(request, limit), abort=True, err=True)

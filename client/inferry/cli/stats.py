@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.moments import ago
 from inferry.cli.output import NOTHING
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson
@@ -44,9 +45,7 @@ def stats(
 
     WAIT and RUN: 95 % of those that started, or ended, took no longer. Times are in UTC.
     """
-    request = GetStatsRequest(
-        from_time=arguments.ago(span), step=_step_s(span // 1_000), type=task_type
-    )
+    request = GetStatsRequest(from_time=ago(span), step=_step_s(span // 1_000), type=task_type)
     with connected(context) as session:
         found = session.call(session.stats.GetStats, request)
     if as_json:
@@ -75,7 +74,7 @@ def failures(
 
     `inferry list --fingerprint` and `inferry retry --all --fingerprint` take a group's fingerprint.
     """
-    request = ListFailuresRequest(from_time=arguments.ago(span), type=task_type)
+    request = ListFailuresRequest(from_time=ago(span), type=task_type)
     with connected(context) as session:
         found = session.call(session.stats.ListFailures, request)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from inferry.cli import arguments, exit_codes, output, tables
+from inferry.cli.moments import ago
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
@@ -93,8 +94,8 @@ def list_tasks(  # noqa: PLR0913 - an option each
         code=code,
         tenant=tenant,
         fingerprint=fingerprint,
-        created_since=arguments.ago(created_since),
-        finished_since=arguments.ago(finished_since),
+        created_since=ago(created_since),
+        finished_since=ago(finished_since),
         labels=arguments.labels(label or ()),
     )
     with connected(context) as session:

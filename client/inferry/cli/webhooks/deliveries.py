@@ -6,6 +6,7 @@ import typer
 from google.protobuf.message import Message
 
 from inferry.cli import arguments, output
+from inferry.cli.moments import ago
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson, TaskId
 from inferry.cli.webhooks.tables import print_deliveries
@@ -62,7 +63,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Send a webhook again what it was to be told since a time."""
-    request = ReplayWebhookRequest(id=hook_id, since=arguments.ago(since), delivered=delivered)
+    request = ReplayWebhookRequest(id=hook_id, since=ago(since), delivered=delivered)
     with connected(context) as session:
         answer = session.call(session.webhooks.ReplayWebhook, request)
     print_answer(answer, as_json=as_json)
