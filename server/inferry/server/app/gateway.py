@@ -77,10 +77,7 @@ class Gateway:
         )
         self._store.listener = self._memory.take
         self._cases = new_use_cases(config, self._clock, self._store, self._committer, self._memory)
-        self._dispatcher = new_dispatcher(
-            config, self._clock, self._memory, self._cases, self._outbound, signer
-        )
-        core = Core(
+        self._core = core = Core(
             config=config,
             public_url=public_url,
             secret=secret,
@@ -90,9 +87,10 @@ class Gateway:
             memory=self._memory,
             cases=self._cases,
         )
+        self._dispatcher = new_dispatcher(core, self._outbound, signer)
         self._webhooks = new_webhooks(core)
         resume = ResumeSigner(derive_key(secret, "resume"))
-        self._workers = new_workers(config, self._clock, self._memory, self._cases, resume)
+        self._workers = new_workers(core, resume)
         servicers = new_servicers(core, self._workers, self._webhooks, verifier, signer)
         self._rpc = RpcServer(config, verifier, signer, servicers, new_doors(core))
         #: Where stubs in this process call the gateway.
@@ -104,16 +102,7 @@ class Gateway:
         self._replicas: Replicas | None = None
         self._grace_s = config.shutdown_grace_ms / 1_000
         self._started = False
-        self._loops = new_loops(
-            config=config,
-            clock=self._clock,
-            store=self._store,
-            memory=self._memory,
-            cases=self._cases,
-            workers=self._workers,
-            outbound=self._outbound,
-            say_ready=self._rpc.say_ready,
-        )
+        self._loops = new_loops(core, self._workers, self._outbound, self._rpc.say_ready)
         self._loops += self._webhooks.loops
         self._last_waits = LastWaits(
             self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock
@@ -133,10 +122,8 @@ class Gateway:
         await self._outbound.start()
         await self._webhooks.courier.start()
         await take_up_time(self._store, self._clock)
-        memory, cases = self._memory, self._cases
-        self._replicas = new_replicas(
-            self._config, self._clock, self._store, self._committer, memory, cases
-        )
+        memory = self._memory
+        self._replicas = new_replicas(self._core)
         await memory.feed.load(self._store)
         await memory.ledger.load(self._store)
         await memory.refill.run_once()

@@ -2,46 +2,30 @@
 
 from random import Random
 
-from inferry.server.app.memory import Memory
-from inferry.server.app.use_cases import UseCases
+from inferry.server.app.core import Core
 from inferry.server.app.workers import Workers
 from inferry.server.carriers.http.probe import HealthLoop
-from inferry.server.clock import SteadyClock
-from inferry.server.config import Config
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.recovery import Recovery, SayReady
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.loop import Loop
 from inferry.server.outbound.client import Outbound
-from inferry.server.store import Store
 
 PURGE_INTERVAL_MS = 60_000
 
 
-def new_loops(
-    *,
-    config: Config,
-    clock: SteadyClock,
-    store: Store,
-    memory: Memory,
-    cases: UseCases,
-    workers: Workers,
-    outbound: Outbound,
-    say_ready: SayReady,
-) -> list[Loop]:
+def new_loops(core: Core, workers: Workers, outbound: Outbound, say_ready: SayReady) -> list[Loop]:
     """Makes the loops of a gateway, in the order in which they are to be started.
 
     Args:
-        config: The settings.
-        clock: The time.
-        store: Where all is kept.
-        memory: What the gateway knows.
-        cases: The use cases.
+        core: What they look after.
         workers: The workers, whose rounds are among the loops.
         outbound: Sends probes.
         say_ready: Is told whether the gateway can serve.
     """
+    config, clock, store = core.config, core.clock, core.store
+    memory, cases = core.memory, core.cases
     loops = [
         cases.board,
         Recovery(store, memory.allocator, say_ready),

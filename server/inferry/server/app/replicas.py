@@ -5,11 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from inferry.server.app.memory import Memory
-from inferry.server.app.use_cases import UseCases
-from inferry.server.clock import Clock
-from inferry.server.config import Config
-from inferry.server.engine.committer import Committer
+from inferry.server.app.core import Core
 from inferry.server.engine.hearing import Hearing
 from inferry.server.engine.replicas.adoption import Adoption
 from inferry.server.engine.replicas.holds import Holds
@@ -81,16 +77,10 @@ class Replicas:
             await end_cut_attempts(self.engine, mine, self.fleet)
 
 
-def new_replicas(
-    config: Config,
-    clock: Clock,
-    store: Store,
-    committer: Committer,
-    memory: Memory,
-    cases: UseCases,
-) -> Replicas | None:
+def new_replicas(core: Core) -> Replicas | None:
     """Makes a replica of a gateway whose store is open; None if it has that alone."""
-    shared = store.shared
+    config, clock, store, committer = core.config, core.clock, core.store, core.committer
+    memory, cases, shared = core.memory, core.cases, store.shared
     if shared is None:
         return None
     number, ledger, fleet = store.epoch.number, memory.ledger, memory.fleet

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from random import Random
 
 from inferry.server.access.resume import ResumeSigner
-from inferry.server.app.memory import Memory
+from inferry.server.app.core import Core
 from inferry.server.app.rules import worker_rules
-from inferry.server.app.use_cases import UseCases
 from inferry.server.carriers.worker.carrier import WorkerCarrier
 from inferry.server.carriers.worker.crew import Crew
 from inferry.server.carriers.worker.deeds import Writer
 from inferry.server.carriers.worker.inbox import Inbox
 from inferry.server.carriers.worker.rounds import WorkerRounds
-from inferry.server.clock import Clock
-from inferry.server.config import Config
 from inferry.server.fleet.lines import Lines
 
 
@@ -33,12 +30,10 @@ class Workers:
         await self.writer.close()
 
 
-def new_workers(
-    config: Config, clock: Clock, memory: Memory, cases: UseCases, resume: ResumeSigner
-) -> Workers:
+def new_workers(core: Core, resume: ResumeSigner) -> Workers:
     """Makes what workers need; none is connected."""
-    rules = worker_rules(config)
-    writer = Writer(cases.engine, rules.report)
+    clock, memory, rules = core.clock, core.memory, worker_rules(core.config)
+    writer = Writer(core.cases.engine, rules.report)
     crew = Crew(
         fleet=memory.fleet,
         deeds=writer,
