@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inferry.server.clock import Clock
 from inferry.server.engine.figures.failures import Group, failures_of
 from inferry.server.engine.figures.view import Chart, FiguresView
+from inferry.server.errors import InvalidPayloadError
 from inferry.server.figures.buckets import Histogram, quantile
 from inferry.server.figures.cell import ALL
 from inferry.server.rpc.convert import timestamp
@@ -42,9 +43,8 @@ class StatsServicer(stats_service_pb2_grpc.StatsServiceServicer):
     ) -> pb.ListFailuresResponse:
         """Groups failures by what they have in common."""
         from_s, to_s = span_of(request, self._clock, _DAY_S)
-        if from_s < to_s:
-            # Nothing has ended after now.
-            to_s = max(from_s + 1, min(to_s, self._clock.now_ms() // 1_000 + 1))
+        # Nothing has ended after now.
+        to_s = max(from_s + 1, min(to_s, self._clock.now_ms() // 1_000 + 1))
         found = await failures_of(self._store, request.type or ALL, from_s, to_s)
         return pb.ListFailuresResponse(
             from_time=Timestamp(seconds=found.from_s),
@@ -58,12 +58,17 @@ def span_of(request: Any, clock: Clock, usual_s: int) -> tuple[int, int]:
     """Reads a span of time: from the second of ``from`` to that after ``to``.
 
     Nothing is known of what was before 1970, which stands for all that.
+
+    Raises:
+        InvalidPayloadError: It ends before it begins.
     """
     now_s = clock.now_ms() // 1_000
     to_s = (request.to_time.seconds if request.HasField("to_time") else now_s) + 1
     from_s = request.from_time.seconds if request.HasField("from_time") else to_s - usual_s
+    if from_s >= to_s:
+        raise InvalidPayloadError("to: it has to be later than from")
     first_s = max(from_s, 0)
-    return first_s, max(to_s, first_s + 1) if from_s < to_s else to_s
+    return first_s, max(to_s, first_s + 1)
 
 
 def _to_proto(chart: Chart) -> pb.GetStatsResponse:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from inferry.server.errors import InvalidPayloadError
 from inferry.server.figures.failures import fingerprint_of, normal_of
 from inferry.server.store import Store
 from inferry.server.store.figures import Failure
@@ -55,12 +54,7 @@ async def failures_of(store: Store, task_type: str, from_s: int, to_s: int) -> F
         task_type: Only those of this type; "" for all.
         from_s: They ended in this second or later.
         to_s: They ended before this one.
-
-    Raises:
-        InvalidPayloadError: There is no such time.
     """
-    if from_s >= to_s:
-        raise InvalidPayloadError("to: it has to be later than from")
     step_s = -(-(to_s - from_s) // _COLUMNS)
     grouping = _Grouping(from_s, step_s, -(-(to_s - from_s) // step_s))
     before, seen, more = (1_000 * to_s, 0), 0, True
