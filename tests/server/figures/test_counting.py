@@ -1,11 +1,12 @@
 """What is counted of events."""
 
 from inferry.server.figures.buckets import bucket_of
-from inferry.server.figures.cell import ALL, OTHER, TYPES_LIMIT, Cell, Key, cell_of, cell_row
+from inferry.server.figures.cell import ALL, TYPES_LIMIT, Cell, Key, cell_of, cell_row
 from inferry.server.figures.counting import Counts, Names, cells_of
 from inferry.server.task.inputs import Cancel, Claim, Expire, Fail, Input, Release, Succeed
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import AttemptOutcome
+from inferry.wire.figures import OTHER
 from tests.server.situations import RULES, SPEC
 
 SECOND = SPEC.created_ms // 1_000

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from inferry.server.access.tokens import Role
-from inferry.server.figures.cell import OTHER, TYPES_LIMIT
+from inferry.server.figures.cell import TYPES_LIMIT
+from inferry.wire.figures import OTHER
 from tests.backends import Backend
 from tests.gateways import SECRET, Running, ShiftedClock, running_gateway, token
 from tests.processes import start_gateway

@@ -11,9 +11,7 @@ from inferry.server.figures.buckets import Histogram
 KEPT_S = {60: 86_400, 3_600: 30 * 86_400}
 #: Stands for all types together.
 ALL = ""
-#: Stands for the types that have no place of their own.
-OTHER = "other"
-#: Types that have one.
+#: Types that have cells of their own; the others share one.
 TYPES_LIMIT = 32
 
 

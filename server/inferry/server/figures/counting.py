@@ -3,8 +3,10 @@
 from collections.abc import Collection
 
 from inferry.server.figures.buckets import bucket_of
-from inferry.server.figures.cell import ALL, KEPT_S, OTHER, TYPES_LIMIT, Cell, Key
+from inferry.server.figures.cell import ALL, KEPT_S, TYPES_LIMIT, Cell, Key
 from inferry.server.task.record import Event, EventKind, Status, TaskRecord
+from inferry.server.telemetry.names import Names as Known
+from inferry.wire.figures import OTHER
 
 # A look-up in an enumeration costs as much as the rest of this.
 _CREATED, _DISPATCHED, _FINISHED = EventKind.CREATED, EventKind.DISPATCHED, EventKind.FINISHED
@@ -17,20 +19,16 @@ class Names:
     """The types that have figures of their own: the first so many that came, of those in use."""
 
     def __init__(self) -> None:
-        self._kept: set[str] = set()
+        self._known = Known(TYPES_LIMIT)
 
     def of(self, task_type: str) -> str:
         """Gives the name under which tasks of a type are counted."""
-        if task_type in self._kept:
-            return task_type
-        if len(self._kept) < TYPES_LIMIT:
-            self._kept.add(task_type)
-            return task_type
-        return OTHER
+        self._known.learn(task_type)
+        return self._known.label(task_type)
 
     def use(self, names: Collection[str]) -> None:
         """Takes the names that are in use; all others have no place any more."""
-        self._kept = set(sorted({*names} - {OTHER})[:TYPES_LIMIT])
+        self._known = Known(TYPES_LIMIT, sorted({*names} - {OTHER}))
 
 
 class Counts:

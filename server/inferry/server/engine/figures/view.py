@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from inferry.server.clock import Clock
 from inferry.server.engine.figures.tally import SECONDS_KEPT, Tally
 from inferry.server.errors import InvalidPayloadError
-from inferry.server.figures.cell import ALL, KEPT_S, OTHER, Cell
+from inferry.server.figures.cell import ALL, KEPT_S, Cell
 from inferry.server.figures.counting import cells_of
 from inferry.server.store import Store
+from inferry.wire.figures import OTHER
 
 #: Columns that can be asked for: the minutes of a day, and some.
 COLUMNS_LIMIT = 1_500
@@ -59,10 +60,8 @@ class FiguresView:
             step_s: How long a column is; 0 for as long as is right.
 
         Raises:
-            InvalidPayloadError: There would be none, or too many.
+            InvalidPayloadError: There would be too many.
         """
-        if from_s >= to_s:
-            raise InvalidPayloadError("to: it has to be later than from")
         step_s = step_s or self._usual_step_s(from_s, to_s)
         from_s -= from_s % step_s
         count = -(-(to_s - from_s) // step_s)
