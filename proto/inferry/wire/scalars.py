@@ -167,6 +167,11 @@ def print_timestamp(timestamp: Timestamp) -> str:
     return f"{_second(timestamp.seconds)}.{timestamp.nanos // 1_000_000:03d}Z"
 
 
+def print_ms(at_ms: int) -> str:
+    """Prints a time in milliseconds since 1970-01-01 UTC, as ``print_timestamp`` does."""
+    return f"{_second(at_ms // 1_000)}.{at_ms % 1_000:03d}Z"
+
+
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
     # The times of a task lie close together: most are in the cache.

@@ -1,5 +1,6 @@
 """The parts of webhooks that need no gateway: signatures, pauses, places, messages, secrets."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -17,13 +18,13 @@ from inferry.server.task.record import TaskRecord
 from inferry.server.task.steps import Transition
 from inferry.server.webhooks.addressing import GATHER_MS, Addressing
 from inferry.server.webhooks.attempts import KEPT, Try, add_try, snippet, tries_of
-from inferry.server.webhooks.bell import Bell
-from inferry.server.webhooks.message import VALUE_BYTES, body_of, event_of, time_text
+from inferry.server.webhooks.message import VALUE_BYTES, body_of, event_of
 from inferry.server.webhooks.schedule import PAUSES_MS, is_stale, next_try_ms
 from inferry.server.webhooks.secrets import BadSecretError, key_of, new_secret
 from inferry.server.webhooks.signing import Signer
 from inferry.server.webhooks.slots import Slots
 from inferry.server.webhooks.urls import BadUrlError, host_of
+from inferry.wire.scalars import print_ms
 from tests.server.situations import RULES, SPEC
 from tests.server.store.samples import NOW
 
@@ -202,7 +203,7 @@ def test_the_type_of_an_end_says_how(end: Input, kind: str) -> None:
     *_, (_, transition) = steps(Claim("srv_1"), end)
     body = orjson.loads(body_of(HookEvent.COMPLETED, transition, URL))
     assert body["type"] == kind
-    assert body["timestamp"] == time_text(NOW) == "2024-01-01T00:00:00.000Z"
+    assert body["timestamp"] == print_ms(NOW) == "2024-01-01T00:00:00.000Z"
 
 
 @pytest.mark.parametrize("size", [VALUE_BYTES, VALUE_BYTES + 1])
@@ -231,7 +232,7 @@ def told(addressing: Addressing, *given: Input, **spec: Any) -> list[tuple[str, 
 
 
 def test_each_webhook_hears_of_what_fits_it() -> None:
-    addressing = Addressing("http://gateway", Bell(), 10)
+    addressing = Addressing("http://gateway", asyncio.Event(), 10)
     addressing.know(
         [
             hook("all"),
@@ -257,7 +258,7 @@ def test_each_webhook_hears_of_what_fits_it() -> None:
 
 
 def test_a_webhook_for_which_much_waits_hears_of_ends_alone() -> None:
-    addressing = Addressing("http://gateway", Bell(), 2)
+    addressing = Addressing("http://gateway", asyncio.Event(), 2)
     addressing.know([hook()])
     given = Claim("srv_1"), Accept(), Progress(1.0)
     assert [seq for _, seq, _ in told(addressing, *given)] == [3, 4]

@@ -16,7 +16,6 @@ from inferry.server.store.webhooks import PutHook, SettleDelivery
 from inferry.server.task.inputs import Succeed
 from inferry.server.webhooks import sender as module
 from inferry.server.webhooks.addressing import Addressing
-from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.delivering import Postman, Verdict
 from inferry.server.webhooks.sender import Sender
 from inferry.server.webhooks.signing import Signer
@@ -81,7 +80,7 @@ def tenure(now_s: list[float]) -> Tenure:
 async def sender(store: SqliteStore, courier: FakeCourier, tenure: Tenure) -> AsyncIterator[Sender]:
     clock = HandClock()
     clock.ms = NOW
-    bell = Bell()
+    bell = asyncio.Event()
     store.addressees = Addressing("http://gateway", bell, 1_000)
     postman = Postman(
         courier=courier,

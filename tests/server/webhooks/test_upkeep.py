@@ -1,5 +1,6 @@
 """What is kept of webhooks does not grow for ever, and what waits for nobody is given up."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,6 @@ from inferry.server.store import Store
 from inferry.server.store.webhooks import PutHook
 from inferry.server.task.inputs import Succeed
 from inferry.server.webhooks.addressing import Addressing
-from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.upkeep import Upkeep
 from tests.server.fleets import HandClock
 from tests.server.store.opening import opened
@@ -24,7 +24,7 @@ PLAIN = HOOK._replace(types=(), labels=())
 @pytest.fixture
 async def store() -> AsyncIterator[Store]:
     async with opened(":memory:") as store:
-        store.addressees = Addressing("http://gateway", Bell(), LIMIT)
+        store.addressees = Addressing("http://gateway", asyncio.Event(), LIMIT)
         await do(store, PutHook(PLAIN, 10))
         yield store
 

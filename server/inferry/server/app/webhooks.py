@@ -1,5 +1,6 @@
 """The webhooks: all that is told to others, put together."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +10,6 @@ from inferry.server.loop import Loop
 from inferry.server.outbound.courier import Courier
 from inferry.server.rpc.webhook_service import WebhookServicer
 from inferry.server.webhooks.addressing import Addressing
-from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.counting import Counting
 from inferry.server.webhooks.delivering import Postman
 from inferry.server.webhooks.hooks import Hooks
@@ -33,7 +33,7 @@ class Webhooks:
 def new_webhooks(core: Core) -> Webhooks:
     """Makes what webhooks need, and has the store ask who hears of an event."""
     config, clock, store, committer = core.config, core.clock, core.store, core.committer
-    bell, signer, courier = Bell(), Signer(core.secret), Courier(config.webhook_networks)
+    bell, signer, courier = asyncio.Event(), Signer(core.secret), Courier(config.webhook_networks)
     waiting_limit = config.webhook_waiting_limit
     store.addressees = addressing = Addressing(core.public_url, bell, waiting_limit)
     postman = Postman(

@@ -2,7 +2,7 @@
 
 from inferry.server.access.codes import CODE_MS, KeptCode, Throttle, hash_of, new_code
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import Committer, nothing_follows
 from inferry.server.errors import UnauthenticatedError
 from inferry.server.store import Store
 from inferry.server.store.codes import PutCode, TakeCode
@@ -48,7 +48,7 @@ class Codes:
         self._asking.pass_(subject)
         code, until_ms = new_code(), self._clock.now_ms() + CODE_MS
         kept = KeptCode(hash_of(code), subject, tenant, role, expires_ms, until_ms)
-        await self._committer.do(PutCode(kept), _note)
+        await self._committer.do(PutCode(kept), nothing_follows)
         return code, until_ms
 
     async def exchange(self, code: str) -> KeptCode:
@@ -63,14 +63,10 @@ class Codes:
         if not await self._store.has_code(hash_):
             self._trying.pass_("")
             raise _no_code()
-        kept = await self._committer.do(TakeCode(hash_, self._clock.now_ms()), _note)
+        kept = await self._committer.do(TakeCode(hash_, self._clock.now_ms()), nothing_follows)
         if not isinstance(kept, KeptCode):
             raise _no_code()
         return kept
-
-
-def _note(_: object) -> None:
-    """A code was kept or taken: nothing in memory follows."""
 
 
 def _no_code() -> UnauthenticatedError:

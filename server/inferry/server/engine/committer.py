@@ -30,6 +30,10 @@ Settle = Callable[[Any], None]
 Order = tuple[Operation, Settle]
 
 
+def nothing_follows(_result: object) -> None:
+    """Settles what nothing in memory follows from, but what the store tells of by itself."""
+
+
 #: Hears of each transaction how many operations it had, and what it took, in seconds.
 Note = Callable[[int, float], None]
 

@@ -1,5 +1,6 @@
 """Who hears of an event: looked up in memory, within the event's own transaction."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -8,7 +9,6 @@ import orjson
 from inferry.server.task.hook import DeliveryKey, Hook, HookEvent, Notice
 from inferry.server.task.record import TaskRecord, TaskSpec
 from inferry.server.task.steps import Transition
-from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.message import body_of, event_of
 
 #: Progress is told so long after it was made, with all that comes until then.
@@ -20,11 +20,11 @@ class Addressing:
 
     Args:
         public_url: Where the gateway is reached.
-        bell: Is rung when there is something to send.
+        bell: Is set when there is something to send.
         waiting_limit: With so many deliveries that wait, a webhook hears of ends alone.
     """
 
-    def __init__(self, public_url: str, bell: Bell, waiting_limit: int) -> None:
+    def __init__(self, public_url: str, bell: asyncio.Event, waiting_limit: int) -> None:
         self._public_url = public_url
         self._bell = bell
         self._waiting_limit = waiting_limit
@@ -66,7 +66,7 @@ class Addressing:
 
     def wake(self) -> None:
         """See ``Addressees.wake``."""
-        self._bell.ring()
+        self._bell.set()
 
     def crowded(self) -> list[str]:
         """Lists webhooks for which so much may wait that it should be counted."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import Committer, nothing_follows
 from inferry.server.engine.reader import Reader
 from inferry.server.errors import HookNotFoundError, NotFoundError, UnavailableError
 from inferry.server.store import Store
@@ -16,7 +16,7 @@ from inferry.server.task.hook import Delivery, DeliveryState, Hook, HookSecret
 from inferry.server.task.ids import new_ulid
 from inferry.server.webhooks.attempts import Try
 from inferry.server.webhooks.delivering import Postman, live
-from inferry.server.webhooks.message import time_text
+from inferry.wire.scalars import print_ms
 
 #: Why a webhook hears of nothing whose owner wants that.
 BY_OWNER = "its owner disabled it"
@@ -71,7 +71,7 @@ class Hooks:
         Raises:
             LimitError: Its tenant has as many as it may have.
         """
-        added: Hook = await self._committer.do(PutHook(hook, self._per_tenant), _nothing)
+        added: Hook = await self._committer.do(PutHook(hook, self._per_tenant), nothing_follows)
         return added
 
     async def get(self, hook_id: str, tenant: str | None) -> Hook:
@@ -103,7 +103,7 @@ class Hooks:
             return decide(before)._replace(updated_ms=now_ms)
 
         operation = ChangeHook(hook_id, tenant, renew, now_ms)
-        changed: Hook = await self._committer.do(operation, _nothing)
+        changed: Hook = await self._committer.do(operation, nothing_follows)
         return changed
 
     async def rotate(self, hook_id: str, tenant: str | None, secret: str, overlap_ms: int) -> Hook:
@@ -122,7 +122,7 @@ class Hooks:
 
     async def drop(self, hook_id: str, tenant: str | None) -> None:
         """Removes a webhook; no error if there is none."""
-        await self._committer.do(DropHook(hook_id, tenant, self._clock.now_ms()), _nothing)
+        await self._committer.do(DropHook(hook_id, tenant, self._clock.now_ms()), nothing_follows)
 
     async def ping(self, hook_id: str, tenant: str | None) -> Try:
         """Sends a webhook a message that says nothing, once, and tells what it answered.
@@ -139,7 +139,7 @@ class Hooks:
             body = orjson.dumps(
                 {
                     "type": "webhook.ping",
-                    "timestamp": time_text(now_ms),
+                    "timestamp": print_ms(now_ms),
                     "data": {"webhookId": hook.id},
                 }
             )
@@ -168,7 +168,7 @@ class Hooks:
             NotFoundError: There is nothing of the kind.
         """
         operation = SendAgain(task_id, seq, hook_id, tenant, self._clock.now_ms())
-        count: int = await self._committer.do(operation, _nothing)
+        count: int = await self._committer.do(operation, nothing_follows)
         if not count:
             raise NotFoundError(
                 f"nothing of event {seq} of task {task_id} was told to a webhook that still hears, "
@@ -186,9 +186,5 @@ class Hooks:
         """
         now_ms = self._clock.now_ms()
         operation = Replay(hook_id, tenant, since_ms, now_ms, REPLAYED, state)
-        count: int = await self._committer.do(operation, _nothing)
+        count: int = await self._committer.do(operation, nothing_follows)
         return Replayed(count, count == REPLAYED)
-
-
-def _nothing(_result: object) -> None:
-    """Nothing in memory follows from it, but what the store tells of."""

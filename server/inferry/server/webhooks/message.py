@@ -4,7 +4,6 @@ The text is made with the event and never again: each try sends the same, whatev
 task meanwhile.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from inferry.server.task.hook import DeliveryKey, HookEvent
 from inferry.server.task.record import NO_LABELS, EventKind, Outcome, Status, TaskRecord
 from inferry.server.task.steps import Transition
+from inferry.wire.scalars import print_ms
 
 #: A result or details beyond it are left out.
 VALUE_BYTES = 20 * 1024
@@ -59,7 +59,7 @@ def body_of(event: HookEvent, transition: Transition, task_url: str) -> bytes:
         "seq": record.seq,
         "attempt": record.attempt,
         "progress": record.progress,
-        "createdAt": time_text(spec.created_ms),
+        "createdAt": print_ms(spec.created_ms),
     }
     if spec.labels != NO_LABELS:
         data["labels"] = orjson.Fragment(spec.labels)
@@ -72,21 +72,15 @@ def body_of(event: HookEvent, transition: Transition, task_url: str) -> bytes:
     return orjson.dumps(
         {
             "type": type_of(event, record.status),
-            "timestamp": time_text(record.updated_ms),
+            "timestamp": print_ms(record.updated_ms),
             "data": data,
         }
     )
 
 
-def time_text(at_ms: int) -> str:
-    """Writes a time as RFC 3339 has it."""
-    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _add_end(data: dict[str, Any], transition: Transition, task_url: str) -> None:
     record, outcome = transition.record, transition.outcome or _NOTHING
-    data["finishedAt"] = time_text(record.finished_ms)
+    data["finishedAt"] = print_ms(record.finished_ms)
     if record.error:
         data["error"] = record.error
     if record.code:

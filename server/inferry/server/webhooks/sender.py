@@ -11,15 +11,14 @@ from functools import partial
 import structlog
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import Committer, nothing_follows
 from inferry.server.errors import InferryError, UnavailableError
-from inferry.server.loop import Loop
+from inferry.server.loop import Loop, wait_for
 from inferry.server.replica.tenure import Tenure
 from inferry.server.store import Store
 from inferry.server.store.webhooks import ClaimDeliveries, SettleDelivery
 from inferry.server.task.hook import Claim, DeliveryState
 from inferry.server.webhooks.attempts import add_try
-from inferry.server.webhooks.bell import Bell
 from inferry.server.webhooks.delivering import Postman, Verdict
 from inferry.server.webhooks.slots import Slots
 
@@ -48,7 +47,7 @@ class Sender(Loop):
         committer: Claims and settles them.
         postman: Brings each to its receiver.
         slots: Who may send how much at once.
-        bell: Is rung when there may be more.
+        bell: Is set when there may be more.
         clock: The time.
         tenure: Whether this replica may send.
     """
@@ -60,7 +59,7 @@ class Sender(Loop):
         committer: Committer,
         postman: Postman,
         slots: Slots,
-        bell: Bell,
+        bell: asyncio.Event,
         clock: Clock,
         tenure: Tenure,
     ) -> None:
@@ -72,7 +71,7 @@ class Sender(Loop):
         self._bell = bell
         self._clock = clock
         self._tenure = tenure
-        self.listener: Listener = _nothing
+        self.listener: Listener = _unheard
         self._under_way: set[asyncio.Task[None]] = set()
         #: The last host that was looked at.
         self._after = ""
@@ -88,7 +87,7 @@ class Sender(Loop):
         """Takes what is due and may be sent now, and begins to send it."""
         time_s = asyncio.get_running_loop().time
         began_s = time_s()
-        self._bell.still()
+        self._bell.clear()
         now_ms = self._clock.now_ms()
         left = False
         if began_s >= self._frees_at_s:
@@ -105,7 +104,7 @@ class Sender(Loop):
         await asyncio.sleep(max(_STEP_S, self._took_s))
         wait_s = min(_INTERVAL_S, (self._due_ms - self._clock.now_ms()) / 1_000)
         if wait_s > 0:
-            await self._bell.wait(wait_s)
+            await wait_for(self._bell, wait_s)
 
     async def stop(self) -> None:
         """Takes nothing more; what is on its way has a moment, and is sent again later if not."""
@@ -164,7 +163,7 @@ class Sender(Loop):
         finally:
             self._slots.give(claim.host, 1)
             self._slots.judge(claim.host, good=good)
-            self._bell.ring()
+            self._bell.set()
 
     async def _settle(self, claim: Claim, verdict: Verdict) -> None:
         operation = SettleDelivery(
@@ -177,7 +176,7 @@ class Sender(Loop):
         )
         while True:
             try:
-                state = await self._committer.do(operation, _nothing)
+                state = await self._committer.do(operation, nothing_follows)
             except UnavailableError:
                 # It was sent, and is not to be sent again for that.
                 await asyncio.sleep(_AGAIN_S)
@@ -198,5 +197,5 @@ class Sender(Loop):
             )
 
 
-def _nothing(*_told: object) -> None:
-    """Nothing in memory follows from it."""
+def _unheard(_claim: Claim, _verdict: Verdict) -> None:
+    """Is told where nobody counts."""

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import Committer, nothing_follows
 from inferry.server.engine.company import Company
 from inferry.server.errors import HookNotFoundError
 from inferry.server.loop import Loop
@@ -77,7 +77,7 @@ class Upkeep(Loop):
         operation = ForgetDeliveries(ended_ms, _STEP)
         # Looked at before: where there is nothing, nothing is committed.
         while (first_ms := await self._store.first_ended_ms()) and first_ms <= ended_ms:
-            await self._committer.do(operation, _nothing)
+            await self._committer.do(operation, nothing_follows)
 
     async def _disable(self, hook_id: str) -> None:
         why = f"{self._waiting_limit:,} deliveries waited for it"
@@ -87,11 +87,7 @@ class Upkeep(Loop):
 
         try:
             now_ms = self._clock.now_ms()
-            await self._committer.do(ChangeHook(hook_id, None, disabled, now_ms), _nothing)
+            await self._committer.do(ChangeHook(hook_id, None, disabled, now_ms), nothing_follows)
         except HookNotFoundError:
             return
         _log.warning("a webhook is disabled", webhook_id=hook_id, why=why)
-
-
-def _nothing(_result: object) -> None:
-    """Nothing in memory follows from it, but what the store tells of."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import Committer, nothing_follows
 from inferry.server.engine.company import Company
 from inferry.server.engine.figures.tally import Tally
 from inferry.server.engine.queue_view import QueueView
@@ -134,10 +134,6 @@ class Bookkeeper(Loop):
             whole = len(page) < _PAGE
             upto = one.logged if whole else page[-1].position % (1 << POSITION_BITS)
             order = AddFigures(cells_of(counts.take()), one.number, counted, upto)
-            if await self._committer.do(order, _note_recounted) != upto:
+            if await self._committer.do(order, nothing_follows) != upto:
                 return
             counted = upto
-
-
-def _note_recounted(_: object) -> None:
-    """What others left was counted: nothing in memory follows."""

@@ -1,12 +1,12 @@
 """One-time codes in PostgreSQL."""
 
 from inferry.server.access.codes import KeptCode
-from inferry.server.store.codes import PutCode, TakeCode
+from inferry.server.store.codes import CodeOperation, PutCode
 from inferry.server.store.postgres.connections import Connection, fetch
 from inferry.server.store.postgres.queries import QUERIES
 
 
-async def write_code(db: Connection, operation: PutCode | TakeCode) -> KeptCode | None:
+async def write_code(db: Connection, operation: CodeOperation) -> KeptCode | None:
     """Keeps or drops one; see the operations for the result."""
     if isinstance(operation, PutCode):
         await db.execute(QUERIES["put_code"], *operation.kept)

@@ -3,11 +3,11 @@
 import apsw
 
 from inferry.server.access.codes import KeptCode
-from inferry.server.store.codes import PutCode, TakeCode
+from inferry.server.store.codes import CodeOperation, PutCode
 from inferry.server.store.sqlite.queries import QUERIES
 
 
-def write_code(cursor: apsw.Cursor, operation: PutCode | TakeCode) -> KeptCode | None:
+def write_code(cursor: apsw.Cursor, operation: CodeOperation) -> KeptCode | None:
     """Keeps or drops one; see the operations for the result."""
     if isinstance(operation, PutCode):
         cursor.execute(QUERIES["put_code"], operation.kept)
