@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from inferry.bridge.errors import BridgeError
+from inferry.wire.trace import STATE_LIMIT, TRACEPARENT, TRACESTATE
 
 #: What a stub has for an RPC that answers once.
 Call = Callable[..., Awaitable[Any]]
@@ -16,10 +17,6 @@ Call = Callable[..., Awaitable[Any]]
 #: gRPC metadata.
 Metadata = tuple[tuple[str, str], ...]
 
-#: W3C Trace Context, in lower case as metadata wants it.
-TRACE_HEADERS = ("traceparent", "tracestate")
-#: Longer ones belong to nobody's trace.
-_TRACE_LIMIT = 512
 
 #: What gRPC metadata may hold.
 _PRINTABLE = re.compile(r"[ -~]*", re.ASCII)
@@ -69,13 +66,14 @@ class Exchange:
     def _trace(self) -> Metadata:
         """Gives the headers of a trace as they came, but for what metadata cannot hold."""
         headers = self.request.headers
-        if TRACE_HEADERS[0] not in headers:
+        if TRACEPARENT not in headers:
             return ()
         return tuple(
             (name, value)
-            for name in TRACE_HEADERS
+            for name in (TRACEPARENT, TRACESTATE)
             for value in headers.getall(name, ())
-            if len(value) <= _TRACE_LIMIT and _PRINTABLE.fullmatch(value)
+            # Longer ones belong to nobody's trace.
+            if len(value) <= STATE_LIMIT and _PRINTABLE.fullmatch(value)
         )
 
     def answer(

@@ -16,13 +16,14 @@ from inferry.bridge.exchange import ROUTE, Endpoint, Exchange
 from inferry.bridge.figures import RestFigures
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
+from inferry.wire.trace import TRACEPARENT, TRACESTATE
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 # Polyfills of EventSource send Cache-Control and X-Requested-With.
 _ALLOWED_HEADERS = (
     f"Authorization, Cache-Control, Content-Type, {KEY_HEADER}, Last-Event-ID, Prefer, "
-    "traceparent, tracestate, X-Request-ID, X-Requested-With"
+    f"{TRACEPARENT}, {TRACESTATE}, X-Request-ID, X-Requested-With"
 )
 _EXPOSED_HEADERS = f"{REPLAYED_HEADER}, Location, Preference-Applied, Retry-After, X-Request-ID"
 #: What a browser may remember of a preflight.

@@ -4,7 +4,6 @@ import pytest
 
 from inferry.server.telemetry.trace import (
     NO_TRACE,
-    STATE_LIMIT,
     Trace,
     TraceContext,
     read_trace,
@@ -12,6 +11,7 @@ from inferry.server.telemetry.trace import (
     span_id_of,
     trace_id_of,
 )
+from inferry.wire.trace import STATE_LIMIT
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GOOD = f"00-{TRACE}-{SPAN}-01"

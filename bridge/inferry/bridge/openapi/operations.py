@@ -21,6 +21,7 @@ from inferry.bridge.openapi.bounds import Schema
 from inferry.bridge.openapi.refusals import refusals
 from inferry.bridge.openapi.schemas import Schemas, Side
 from inferry.bridge.routes import Route
+from inferry.wire.trace import TRACEPARENT, TRACESTATE
 
 _CREATE_HEADERS: Final[list[Schema]] = [
     {
@@ -39,14 +40,14 @@ _CREATE_HEADERS: Final[list[Schema]] = [
 ]
 _TRACE_HEADERS: Final[list[Schema]] = [
     {
-        "name": "traceparent",
+        "name": TRACEPARENT,
         "in": "header",
         "description": "The trace that tasks are created in, by W3C Trace Context; one that "
         "is none is passed over.",
         "schema": {"type": "string"},
     },
     {
-        "name": "tracestate",
+        "name": TRACESTATE,
         "in": "header",
         "description": "What else is known of that trace.",
         "schema": {"type": "string"},

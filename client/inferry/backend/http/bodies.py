@@ -11,6 +11,7 @@ from inferry.v1.task_pb2 import Task, TaskUpdate
 from inferry.wire.errors import FieldError, expected
 from inferry.wire.members import members
 from inferry.wire.text import parse
+from inferry.wire.trace import TRACEPARENT, TRACESTATE
 
 #: How long an attempt may run of which the gateway does not say it.
 _TIMEOUT_MS = 300_000
@@ -69,8 +70,8 @@ def read_job(
         type=str(_plain(given, "type") or ""),
         payload=given.get("payload", _EMPTY),
         timeout_s=timeout_ms / 1_000,
-        traceparent=headers.get("traceparent", ""),
-        tracestate=headers.get("tracestate", ""),
+        traceparent=headers.get(TRACEPARENT, ""),
+        tracestate=headers.get(TRACESTATE, ""),
     )
     return assignment, callback_url or None
 

@@ -17,6 +17,7 @@ from inferry.server.telemetry.trace import (
     Trace,
     TraceContext,
     kept_context,
+    kept_trace_id,
     span_id_of,
     trace_id_of,
 )
@@ -91,8 +92,7 @@ def attempt_span(spec: TaskSpec, number: int, started_ms: int) -> AttemptSpan | 
 
 def trace_id(spec: TaskSpec) -> str:
     """Gives the id of the trace that a task was created in; empty without one."""
-    # As it is kept it is well formed.
-    return spec.traceparent[3:35]
+    return kept_trace_id(spec.traceparent)
 
 
 # Each is asked for when an attempt begins and again when it ends, most often soon after.

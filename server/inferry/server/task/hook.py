@@ -8,6 +8,8 @@ with it. What is told of an event to a webhook is a *delivery*. Times are millis
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
+from inferry.server.telemetry.trace import kept_trace_id
+
 
 class HookEvent(IntFlag):
     """What a webhook may hear of."""
@@ -110,7 +112,7 @@ class Claim(NamedTuple):
     @property
     def trace_id(self) -> str:
         """The trace's id; empty without one."""
-        return self.traceparent[3:35]
+        return kept_trace_id(self.traceparent)
 
 
 class Delivery(NamedTuple):

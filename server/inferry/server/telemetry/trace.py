@@ -10,11 +10,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
-#: Of the metadata and the headers, in lower case.
-TRACEPARENT = "traceparent"
-TRACESTATE = "tracestate"
-#: Characters of a ``tracestate`` that are kept: as many as W3C wants at least.
-STATE_LIMIT = 512
+from inferry.wire.trace import STATE_LIMIT, TRACEPARENT, TRACESTATE
 
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})"
@@ -74,11 +70,16 @@ def read_traceparent(text: str) -> TraceContext | None:
     return TraceContext(found["trace"], found["span"], int(found["flags"], 16) & _FLAGS)
 
 
+def kept_trace_id(traceparent: str) -> str:
+    """Gives the trace's id of one that was written here; empty without one."""
+    return traceparent[3:35]
+
+
 def kept_context(traceparent: str) -> TraceContext | None:
     """Reads one that was written here: it is empty or well formed."""
     if not traceparent:
         return None
-    return TraceContext(traceparent[3:35], traceparent[36:52], int(traceparent[53:], 16))
+    return TraceContext(kept_trace_id(traceparent), traceparent[36:52], int(traceparent[53:], 16))
 
 
 def read_trace(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
