@@ -1,7 +1,7 @@
 // Who looks at the page, and what they may do: in the gateway's own words.
 import { computed, effect, signal } from "@preact/signals";
 
-import { call, get, keep, notice, Refused, token } from "./api";
+import { get, keep, notice, post, Refused, token } from "./api";
 
 export interface Who {
   subject: string;
@@ -46,9 +46,7 @@ export async function exchangeCode(): Promise<void> {
   if (!code) return;
   history.replaceState(null, "", location.pathname);
   try {
-    const body = JSON.stringify({ code });
-    const answer = await call("api/codes/exchange", { method: "POST", body });
-    keep((await answer.json()).token);
+    keep((await post<{ token: string }>("api/codes/exchange", { code })).token);
   } catch (error) {
     keep("", (error as Error).message);
   }
