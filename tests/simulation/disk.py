@@ -61,7 +61,7 @@ class Disk:
 
     def written(self, epoch: int) -> asyncio.Event:
         """Has nobody who waits for it: see ``Ground.written``."""
-        raise NotImplementedError
+        raise LookupError(f"a file is one gateway's alone: nobody waits for {epoch}")
 
     def rows(self, query: str, *values: Any) -> Sequence[Row]:
         """See ``Ground.rows``."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc.aio
@@ -17,25 +16,13 @@ from inferry.server.access.tokens import Role
 from inferry.v1.metrics_service_pb2 import GetMetricsRequest
 from inferry.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from inferry.wire.figures import FIGURES, HTTP_DURATION, OTHER, Kind
-from tests.backends import Backend, running_backend
+from tests.backends import Backend
 from tests.gateways import Running, ShiftedClock, running_gateway, token
 from tests.model_worker import ModelWorker, streamed_gateway
 from tests.receivers import NETWORKS, answer, running_receiver
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 ADMIN = (("authorization", f"Bearer {token()}"),)
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as backend:
-        yield backend
 
 
 async def scrape(

@@ -34,18 +34,6 @@ UNSAMPLED = f"00-{TRACE}-{PARENT}-00"
 TRACED = {"traceparent": TRACEPARENT, "tracestate": "vendor=1,other=2"}
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_gateway(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    async with running_backend() as backend:
-        yield backend
-
-
 def in_turn(answers: Sequence[Answer]) -> Answer:
     """Answers one job after the other."""
     left = iter(answers)
