@@ -59,37 +59,64 @@ def test_a_program_that_does_not_close_its_client_ends_all_the_same(gateway: Scr
     assert ended(program(gateway, "print(client.run('echo', {'a': 1}))")) == (0, "{'a': 1}\n", "")
 
 
-def test_a_client_is_opened_anew_after_a_fork(gateway: Scripted) -> None:
+def test_processes_that_were_forked_before_the_first_call_share_a_client(gateway: Scripted) -> None:
     code = """
     import os
-    print(client.run('echo', {'in': 'parent'}), flush=True)
+    from multiprocessing import get_context
+    def double(n):
+        return client.run('echo', {'n': 2 * n})['n']
+    with get_context('fork').Pool(3) as pool:
+        print(pool.map(double, range(10)))
     child = os.fork()
     if not child:
         print(client.run('echo', {'in': 'child'}), flush=True)
         client.close()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    print(client.run('echo', {'in': 'parent again'}))
+    print(client.run('echo', {'in': 'parent'}))
     """
     status, out, err = ended(program(gateway, code))
     assert (status, out.splitlines()) == (
         0,
-        ["{'in': 'parent'}", "{'in': 'child'}", "{'in': 'parent again'}"],
+        [f"{[2 * n for n in range(10)]}", "{'in': 'child'}", "{'in': 'parent'}"],
     ), err
-    assert gateway.streams == 2
 
 
-def test_pools_of_forked_processes_share_a_client(gateway: Scripted) -> None:
-    code = """
-    from multiprocessing import get_context
-    client.run('echo')
-    def double(n):
-        return client.run('echo', {'n': 2 * n})['n']
-    with get_context('fork').Pool(3) as pool:
-        print(pool.map(double, range(10)))
+@pytest.mark.parametrize(
+    "call",
+    [
+        "client.run('echo')",
+        "Client('127.0.0.1:1', 'secret').run('echo')",
+        "asyncio.run(AsyncClient('127.0.0.1:1', 'secret').run('echo'))",
+    ],
+)
+def test_a_process_that_was_forked_later_is_told_so_and_never_hangs(
+    gateway: Scripted, call: str
+) -> None:
+    code = f"""
+    import asyncio, os
+    from inferry.client import AsyncClient
+    print(client.run('echo', {{'in': 'parent'}}), flush=True)
+    child = os.fork()
+    if not child:
+        try:
+            {call}
+        except RuntimeError as error:
+            print(str(error)[:66], flush=True)
+        client.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    print(client.run('echo', {{'in': 'parent again'}}))
     """
     status, out, err = ended(program(gateway, code))
-    assert (status, out) == (0, f"{[2 * n for n in range(10)]}\n"), err
+    assert (status, out.splitlines()) == (
+        0,
+        [
+            "{'in': 'parent'}",
+            "this process was forked from one that had called a gateway, and gR",
+            "{'in': 'parent again'}",
+        ],
+    ), err
 
 
 def test_a_token_source_that_has_to_be_waited_for_is_refused(gateway: Scripted) -> None:

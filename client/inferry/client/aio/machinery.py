@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from inferry.client.config import CHANNEL_OPTIONS, Settings
+from inferry.client.forks import note_channel
 from inferry.v1.access_service_pb2_grpc import AccessServiceStub
 from inferry.v1.queue_service_pb2_grpc import QueueServiceStub
 from inferry.v1.server_service_pb2_grpc import ServerServiceStub
@@ -44,7 +45,12 @@ _seen_through: set[asyncio.Task[Any]] = set()
 
 
 def open_channel(settings: Settings) -> Channel:
-    """Opens a channel, which connects when it is first used."""
+    """Opens a channel, which connects when it is first used.
+
+    Raises:
+        RuntimeError: This process was forked from one that had opened a channel.
+    """
+    note_channel()
     if settings.credentials is None:
         return grpc.aio.insecure_channel(settings.address, options=CHANNEL_OPTIONS)
     return grpc.aio.secure_channel(settings.address, settings.credentials, options=CHANNEL_OPTIONS)
