@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.processes import GatewayProcess, start_gateway
 
@@ -31,6 +32,7 @@ async def call(
         return dict(await answer.json())
 
 
+@pytest.mark.file_store
 async def test_a_backup_of_a_running_gateway_is_a_gateway(
     gateway_process: GatewayProcess, tmp_path: Path
 ) -> None:
