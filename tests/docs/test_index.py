@@ -1,17 +1,20 @@
-"""docs/README.md leads to every page, and no link of any page leads to nowhere."""
+"""docs/README.md leads to every page, no link leads to nowhere, and nothing is said twice."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, anchors, links, pages
+from tests.docs.pages import DOCS, ROOT, anchors, links, pages, prose
 
 INDEX = DOCS / "README.md"
 FILES = sorted(
     path for path in DOCS.rglob("*") if path.is_file() and path != INDEX and path.suffix != ".pyc"
 )
 PICTURES = {".png", ".svg", ".gif"}
+#: Sentences of fewer characters are on two pages because there is no other way to say them.
+SAME_BY_CHANCE = 60
 #: What names pages in comments and messages.
 CODE = sorted(
     path
@@ -67,3 +70,14 @@ def test_every_page_that_code_names_is_there() -> None:
 def test_the_readme_leads_to_the_index() -> None:
     readme = ROOT / "README.md"
     assert INDEX in {leads_to(readme, link) for link in inner(readme)}
+
+
+def test_no_sentence_stands_on_two_pages() -> None:
+    where: defaultdict[str, set[str]] = defaultdict(set)
+    # An example stands alone: it says all that it needs.
+    for page in (page for page in pages() if "examples" not in page.parts):
+        for part in re.split(r"\n\s*\n|\n- |\n\||(?<=[.:]) ", prose(page)):
+            sentence = " ".join(part.split())
+            if len(sentence) >= SAME_BY_CHANCE:
+                where[sentence].add(name(page))
+    assert {one: found for one, found in where.items() if len(found) > 1} == {}
