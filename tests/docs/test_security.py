@@ -5,9 +5,12 @@ import re
 import pytest
 
 from inferry.bridge.config import BridgeConfig
+from inferry.server.access.tokens import Role
 from inferry.server.config import Config
 from inferry.server.outbound.addresses import address_allowed
+from tests.backends import ACCEPTED, Backend
 from tests.docs.pages import ROOT, section
+from tests.gateways import Running, token
 
 PAGE = ROOT / "SECURITY.md"
 ADDRESSES = {
@@ -36,3 +39,24 @@ def test_the_settings_that_it_names_are_there() -> None:
     named |= {name.lower() for name in re.findall(r"\bINFERRY_([A-Z_]+)", text)}
     assert named
     assert named <= settings
+
+
+async def test_a_backend_is_sent_tasks_of_every_tenant(gateway: Running, backend: Backend) -> None:
+    await gateway.register(backend, capabilities=["test"])
+    for tenant in ("acme", "globex"):
+        auth = token(Role.CLIENT, tenant)
+        _, task = await gateway.call("POST", "/api/tasks", {"type": "test"}, auth)
+        assert (await backend.next_job())["id"] == task["id"]
+
+
+async def test_a_backends_token_reports_on_tasks_of_its_tenant_alone(
+    gateway: Running, backend: Backend
+) -> None:
+    backend.answer = ACCEPTED
+    await gateway.register(backend, capabilities=["test"])
+    task = await gateway.create(type="test")
+    await backend.next_job()
+    for tenant, status in {"globex": 404, "acme": 200}.items():
+        auth, end = token(Role.BACKEND, tenant), {"status": "COMPLETED"}
+        answered, _ = await gateway.call("PUT", f"/api/tasks/{task['id']}", end, auth)
+        assert answered == status
