@@ -85,7 +85,7 @@ async def test_openapi_lists_what_means_something_beside_the_protos(client: Clie
     assert [one["name"] for one in create["parameters"]] == ["Idempotency-Key", "Prefer", *trace]
     assert [one["name"] for one in batch["parameters"]] == trace
     named = [one["name"] for one in watch["parameters"]]
-    assert named == ["id", "after", "withoutWaiting", "Last-Event-ID", "lastEventId"]
+    assert named == ["id", "after", "withoutWaiting", "ticket", "Last-Event-ID", "lastEventId"]
     assert "204" in watch["responses"]
     for status in ("200", "202"):
         assert "Idempotency-Replayed" in create["responses"][status]["headers"]
@@ -286,7 +286,12 @@ async def test_who_needs_no_token_is_told_so(document: Document) -> None:
         for _, _, operation in operations(document)
         if "security" in operation
     }
-    assert free == {"UpdateTask": [{"token": []}, {}], "ExchangeCode": []}
+    assert free == {
+        # The token or the ticket of their URLs will do.
+        "UpdateTask": [{"token": []}, {}],
+        "WatchTask": [{"token": []}, {}],
+        "ExchangeCode": [],
+    }
 
 
 async def test_a_body_is_required_if_something_in_it_is(document: Document) -> None:
@@ -314,6 +319,7 @@ BODY = {"408", "413", "415"}
         ("GetTask", ALWAYS | {"404", "410"}),
         ("ListTasks", ALWAYS),
         ("WatchTask", ALWAYS | {"404", "410"}),
+        ("CreateStreamUrl", ALWAYS | BODY | {"404", "410"}),
         ("UpdateTask", ALWAYS | {"404", "408", "409", "410", "413"}),
         ("CancelTask", ALWAYS | BODY | {"404", "409", "410"}),
         ("RetryTask", ALWAYS | BODY | {"404", "409", "410", "429"}),

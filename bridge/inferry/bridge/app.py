@@ -17,6 +17,7 @@ from inferry.bridge.contract import (
     CREATE_RPC,
     MANY_RPC,
     READ_RPC,
+    WATCH_RPC,
 )
 from inferry.bridge.create import Create
 from inferry.bridge.events import MANY_TASKS, ONE_TASK
@@ -95,9 +96,9 @@ class Bridge:
         for listener in listeners:
             await listener.wait_closed()
 
-    def _router(self, channel: grpc.aio.Channel, figures: RestFigures | None) -> Router[Endpoint]:
+    def _router(self, channel: grpc.aio.Channel, figures: RestFigures | None) -> Router[Routed]:
         prefix = self._config.path_prefix
-        router: Router[Endpoint] = Router(prefix)
+        router: Router[Routed] = Router(prefix)
         found = list(services())
         routes = read_routes(service.descriptor for service in found)
         calls = _calls(found, channel)
@@ -106,7 +107,9 @@ class Bridge:
             router.add(verb, template, Routed(template, endpoint))
 
         for route in routes:
-            add(route.verb, route.template, self._endpoint(route, calls))
+            endpoint, ticketed = self._endpoint(route, calls), route.rpc == WATCH_RPC
+            routed = Routed(route.template, endpoint, takes_ticket=ticketed)
+            router.add(route.verb, route.template, routed)
         add("GET", "/health", Health(channel))
         add("GET", "/livez", alive)
         add("GET", "/openapi.json", openapi_page(routes, prefix))

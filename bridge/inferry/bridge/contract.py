@@ -14,6 +14,11 @@ UNNUMBERED_EVENTS = frozenset({"QUEUED"})
 #: The RPC that watches many tasks: what its clients go on after is a cursor, no number.
 MANY_RPC = "inferry.v1.TaskService.WatchTasks"
 
+#: The RPC that watches one task, and the parameter that goes for a token there, for pages of any
+#: origin: an EventSource sends no header.
+WATCH_RPC = "inferry.v1.TaskService.WatchTask"
+TICKET = "ticket"
+
 #: Parameters in which polyfills of EventSource say what browsers say in ``Last-Event-ID``.
 LAST_EVENT_PARAMETERS = (
     "lastEventId",
@@ -58,7 +63,8 @@ REFUSALS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
     },
     READ_RPC: {410: ("GONE",)},
     CALLBACK_RPC: {409: ("ILLEGAL_TRANSITION", "STALE_ATTEMPT"), 410: ("GONE",)},
-    "inferry.v1.TaskService.WatchTask": {410: ("GONE",)},
+    WATCH_RPC: {410: ("GONE",)},
+    "inferry.v1.TaskService.CreateStreamUrl": {410: ("GONE",)},
     "inferry.v1.TaskService.CancelTask": {409: ("ILLEGAL_TRANSITION",), 410: ("GONE",)},
     "inferry.v1.TaskService.RetryTask": {
         409: ("ILLEGAL_TRANSITION",),
@@ -84,6 +90,7 @@ LINKS: Mapping[str, tuple[str, ...]] = {
         "CancelTaskPost",
         "RetryTask",
         "WatchTask",
+        "CreateStreamUrl",
         "ExplainTask",
         "ListAttempts",
         "ListDeliveries",

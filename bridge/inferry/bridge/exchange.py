@@ -124,11 +124,14 @@ class Routed:
     Args:
         template: Of the route's paths.
         endpoint: Who answers.
+        takes_ticket: Whether a ticket in the URL goes for a token.
     """
 
-    def __init__(self, template: str, endpoint: Endpoint) -> None:
+    def __init__(self, template: str, endpoint: Endpoint, *, takes_ticket: bool = False) -> None:
         self._template = template
         self._endpoint = endpoint
+        #: Whether a ticket in the URL goes for a token.
+        self.takes_ticket = takes_ticket
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answers as the endpoint does."""

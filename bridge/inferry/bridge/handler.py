@@ -10,9 +10,9 @@ import grpc.aio
 import structlog
 from aiohttp import web
 
-from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER
+from inferry.bridge.contract import KEY_HEADER, REPLAYED_HEADER, TICKET
 from inferry.bridge.errors import CLOSE, BridgeError
-from inferry.bridge.exchange import ROUTE, Endpoint, Exchange
+from inferry.bridge.exchange import ROUTE, Exchange, Routed
 from inferry.bridge.figures import RestFigures
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
@@ -42,7 +42,7 @@ class Handler:
     """
 
     def __init__(
-        self, router: Router[Endpoint], cors_origins: tuple[str, ...], figures: RestFigures | None
+        self, router: Router[Routed], cors_origins: tuple[str, ...], figures: RestFigures | None
     ) -> None:
         self._router = router
         self._figures = figures
@@ -88,6 +88,11 @@ class Handler:
         if request.version.major != 1:
             # A 505 would be right, and look like a failure of ours to whoever counts those.
             raise BridgeError(400, "INVALID_PAYLOAD", "the request is no HTTP/1.1", headers=CLOSE)
+        if request.rel_url.raw_query_string and request.rel_url.query.get(TICKET):
+            watched = self._router.reader(path)
+            if watched is not None and watched.takes_ticket:
+                # The ticket is all that counts, and no browser adds one by itself.
+                headers.update(_open_to("*"))
         if request.method == "OPTIONS":
             return self._options(path, headers)
         endpoint, variables = self._router.find(request.method, path)
@@ -110,11 +115,7 @@ class Handler:
             allowed = origin
         else:
             return {"Vary": "Origin"}
-        return {
-            "Vary": "Origin",
-            "Access-Control-Allow-Origin": allowed,
-            "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
-        }
+        return {"Vary": "Origin", **_open_to(allowed)}
 
     def _note(
         self, request: web.BaseRequest, path: str, request_id: str, status: int, took_s: float
@@ -133,6 +134,14 @@ class Handler:
             ms=round(took_s * 1_000, 1),
             request_id=request_id,
         )
+
+
+def _open_to(origin: str) -> dict[str, str]:
+    """Lets pages of an origin, or with ``*`` of any, read an answer."""
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
+    }
 
 
 def _refuse(error: BridgeError, headers: dict[str, str]) -> web.Response:

@@ -67,6 +67,14 @@ class Router(Generic[Endpoint]):
         """
         return _verbs(self._place(path)[0])
 
+    def reader(self, path: str) -> Endpoint | None:
+        """Gives who answers a GET of a path, whatever is asked of it; None if nobody does.
+
+        Raises:
+            BridgeError: 404 when it is unknown.
+        """
+        return self._place(path)[0].get("GET")
+
     def _place(self, path: str) -> tuple[Mapping[str, Endpoint], Mapping[str, str]]:
         bare = f"/{path.strip('/')}"
         # A colon means the same when it is escaped, which some clients do.

@@ -7,6 +7,7 @@ from typing import Any
 import grpc.aio
 from aiohttp import web
 
+from inferry.bridge.contract import TICKET
 from inferry.bridge.events import EventForm, go_on
 from inferry.bridge.exchange import Exchange
 from inferry.bridge.rpc_errors import http_error
@@ -63,7 +64,9 @@ class EventStream:
         When there is nothing to come any more it is 204: an EventSource asks again for ever after
         every other answer.
         """
-        metadata = exchange.metadata()
+        # As with callbacks, what the URL carries decides, whatever header comes with it.
+        ticket = exchange.request.rel_url.query.get(TICKET)
+        metadata = exchange.anonymous_metadata() if ticket else exchange.metadata()
         request = await self._transcoder.request(exchange, metadata)
         go_on(request, exchange.request, self._form)
         exchange.end_with_client()

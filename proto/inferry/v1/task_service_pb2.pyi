@@ -648,6 +648,7 @@ class WatchTaskRequest(_message.Message):
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
     VALUE_FORMAT_FIELD_NUMBER: _builtins.int
     WITHOUT_WAITING_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """*Required*. The task."""
     after_seq: _builtins.int
@@ -656,6 +657,8 @@ class WatchTaskRequest(_message.Message):
     """How the result comes with the event that ended the task. Default: STRUCT."""
     without_waiting: _builtins.bool
     """True ends the stream after the events that are there already. Default: false."""
+    ticket: _builtins.str
+    """Of a stream URL, in place of a token: it is for this task alone, and for a while."""
     def __init__(
         self,
         *,
@@ -663,10 +666,11 @@ class WatchTaskRequest(_message.Message):
         after_seq: _builtins.int = ...,
         value_format: _task_pb2.ValueFormat.ValueType = ...,
         without_waiting: _builtins.bool = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id", "value_format", b"value_format", "without_waiting", b"without_waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "id", b"id", "ticket", b"ticket", "value_format", b"value_format", "without_waiting", b"without_waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1686,3 +1690,59 @@ class ListAttemptsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAttemptsResponse: _TypeAlias = ListAttemptsResponse  # noqa: Y015
+
+@_typing.final
+class CreateStreamUrlRequest(_message.Message):
+    """Names a task that somebody without a token is to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TTL_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """*Required*. The task."""
+    ttl_ms: _builtins.int
+    """How long the URL holds, but no longer than the caller's token: 1 s to 1 h. Default: 900,000."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        ttl_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms", "id", b"id", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ttl_ms: _TypeAlias = _typing.Literal["ttl_ms"]  # noqa: Y015
+    _WhichOneofArgType__ttl_ms: _TypeAlias = _typing.Literal["_ttl_ms", b"_ttl_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ttl_ms) -> _WhichOneofReturnType__ttl_ms | None: ...
+
+Global___CreateStreamUrlRequest: _TypeAlias = CreateStreamUrlRequest  # noqa: Y015
+
+@_typing.final
+class CreateStreamUrlResponse(_message.Message):
+    """Where a task can be watched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """For an `EventSource`, on a page of any origin."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, and the streams that it opened with it."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateStreamUrlResponse: _TypeAlias = CreateStreamUrlResponse  # noqa: Y015

@@ -115,6 +115,11 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.ListAttemptsRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.ListAttemptsResponse.FromString,
                 _registered_method=True)
+        self.CreateStreamUrl = channel.unary_unary(
+                '/inferry.v1.TaskService/CreateStreamUrl',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer(object):
@@ -233,6 +238,13 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateStreamUrl(self, request, context):
+        """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -315,6 +327,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListAttempts,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.ListAttemptsRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.ListAttemptsResponse.SerializeToString,
+            ),
+            'CreateStreamUrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateStreamUrl,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -750,6 +767,33 @@ class TaskService(object):
             '/inferry.v1.TaskService/ListAttempts',
             inferry_dot_v1_dot_task__service__pb2.ListAttemptsRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.ListAttemptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateStreamUrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/CreateStreamUrl',
+            inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,8 @@ class TaskServiceStub:
     """Tells why a task runs where it runs, or why it does not run and what would change that."""
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListAttemptsRequest, _task_service_pb2.ListAttemptsResponse]
     """Lists a task's attempts, oldest first."""
+    CreateStreamUrl: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CreateStreamUrlRequest, _task_service_pb2.CreateStreamUrlResponse]
+    """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -107,6 +109,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Tells why a task runs where it runs, or why it does not run and what would change that."""
     ListAttempts: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListAttemptsRequest, _task_service_pb2.ListAttemptsResponse]  # type: ignore[assignment]
     """Lists a task's attempts, oldest first."""
+    CreateStreamUrl: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CreateStreamUrlRequest, _task_service_pb2.CreateStreamUrlResponse]  # type: ignore[assignment]
+    """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, reads, watches, reports on and ends tasks."""
@@ -238,5 +242,13 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListAttemptsResponse, _abc.Awaitable[_task_service_pb2.ListAttemptsResponse]]:
         """Lists a task's attempts, oldest first."""
+
+    @_abc_1.abstractmethod
+    def CreateStreamUrl(
+        self,
+        request: _task_service_pb2.CreateStreamUrlRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.CreateStreamUrlResponse, _abc.Awaitable[_task_service_pb2.CreateStreamUrlResponse]]:
+        """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

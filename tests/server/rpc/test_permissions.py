@@ -55,5 +55,10 @@ def test_only_reports_may_come_with_a_callback_token() -> None:
     assert {name.rpartition("/")[2] for name in open_to_callbacks} == {"UpdateTask", "ReportTask"}
 
 
+def test_only_the_stream_of_one_task_may_come_with_a_ticket() -> None:
+    ticketed = {name for name, allowed in PERMISSIONS.items() if Right.TICKET in allowed}
+    assert ticketed == {"/inferry.v1.TaskService/WatchTask"}
+
+
 def test_no_service_of_ours_is_open() -> None:
     assert not any(service.startswith("inferry.") for service in OPEN_SERVICES)

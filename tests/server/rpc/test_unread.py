@@ -60,7 +60,7 @@ async def never() -> AsyncIterator[Any]:
     yield b""
 
 
-@pytest.mark.parametrize("method", ["CreateTask", "GetTask", "WatchTask", "CancelTask"])
+@pytest.mark.parametrize("method", ["CreateTask", "GetTask", "WatchTasks", "CancelTask"])
 @pytest.mark.parametrize(
     ("metadata", "code"),
     [

@@ -14,6 +14,7 @@ from inferry.bridge.contract import (
     LINKS,
     MANY_RPC,
     REPLAYED_HEADER,
+    WATCH_RPC,
 )
 from inferry.bridge.create import KEY
 from inferry.bridge.events import MANY_TASKS, ONE_TASK
@@ -92,8 +93,8 @@ class Operations:
             operation["parameters"] += _CREATE_HEADERS
         if route.rpc in (CREATE_RPC, BATCH_RPC):
             operation["parameters"] += _TRACE_HEADERS
-        if route.rpc == CALLBACK_RPC:
-            # The token of its URL will do.
+        if route.rpc in (CALLBACK_RPC, WATCH_RPC):
+            # The token or the ticket of its URL will do.
             operation["security"] = [{"token": []}, {}]
         if route.rpc == EXCHANGE_RPC:
             operation["security"] = []

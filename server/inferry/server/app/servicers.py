@@ -3,6 +3,8 @@
 from importlib.metadata import version
 
 from inferry.server.access.callback import CallbackSigner
+from inferry.server.access.secret import derive_key
+from inferry.server.access.ticket import TicketSigner
 from inferry.server.access.tokens import TokenVerifier
 from inferry.server.app.access import new_token_maker
 from inferry.server.app.core import Core
@@ -18,6 +20,7 @@ from inferry.server.rpc.report_door import ReportDoor
 from inferry.server.rpc.server_service import ServerServicer
 from inferry.server.rpc.servicers import Servicers
 from inferry.server.rpc.stats_service import StatsServicer
+from inferry.server.rpc.stream_urls import StreamUrls
 from inferry.server.rpc.task_service import TaskServicer
 from inferry.server.rpc.watches import Watches
 from inferry.server.rpc.worker_service import WorkerServicer
@@ -34,7 +37,7 @@ def new_servicers(
     """Makes what serves all calls but those about access."""
     cases = core.cases
     return Servicers(
-        tasks=_tasks(core, signer),
+        tasks=_tasks(core, verifier, signer),
         servers=ServerServicer(cases.registry, server_defaults(core.config)),
         queue=QueueServicer(cases.pauses, core.memory.queue),
         workers=_workers(core, workers, verifier),
@@ -50,7 +53,7 @@ def new_doors(core: Core) -> Doors:
     return Doors(core.cases.codes, maker, core.public_url)
 
 
-def _tasks(core: Core, signer: CallbackSigner) -> TaskServicer:
+def _tasks(core: Core, verifier: TokenVerifier, signer: CallbackSigner) -> TaskServicer:
     config, memory, cases = core.config, core.memory, core.cases
     creating = Creating(
         creator=cases.creator,
@@ -65,6 +68,7 @@ def _tasks(core: Core, signer: CallbackSigner) -> TaskServicer:
         queue=memory.queue,
         feed=memory.feed,
         store=core.store,
+        urls=_stream_urls(core, verifier),
         largest=config.message_limit_bytes,
     )
     return TaskServicer(
@@ -76,6 +80,17 @@ def _tasks(core: Core, signer: CallbackSigner) -> TaskServicer:
         explainer=cases.explainer,
         reports=ReportDoor(cases.engine, signer, report_rules(config)),
         largest=config.message_limit_bytes,
+    )
+
+
+def _stream_urls(core: Core, verifier: TokenVerifier) -> StreamUrls:
+    wall = core.clock.wall
+    return StreamUrls(
+        signer=TicketSigner(derive_key(core.secret, "stream"), wall),
+        verifier=verifier,
+        reader=core.cases.reader,
+        wall=wall,
+        public_url=core.public_url,
     )
 
 

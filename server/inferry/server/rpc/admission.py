@@ -80,15 +80,16 @@ class Admission:
         admit, allowed = self.rule(method), self.rights(method)
         if Right.ANYBODY in allowed:
             return lambda _context: None
-        if Right.CALLBACK not in allowed:
+        if allowed.isdisjoint({Right.CALLBACK, Right.TICKET}):
             return lambda context: admit(context.invocation_metadata())
+        missing = no_report if Right.CALLBACK in allowed else _no_token
 
         def known_or_why_not(context: Context) -> Caller:
-            # The token of a callback decides, whatever header comes with it.
+            # What the request itself carries decides, whatever header comes with it.
             metadata = context.invocation_metadata() or ()
             if not any(key == "authorization" for key, _ in metadata):
-                # Nobody asks for it if the token holds.
-                return no_report
+                # Nobody asks for it if that holds.
+                return missing
             try:
                 return admit(metadata)
             except InferryError as refusal:

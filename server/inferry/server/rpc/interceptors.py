@@ -102,16 +102,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None:
             return None
-        if is_open(method):
-            return self._bounded(method, handler)
-        if Right.ANYBODY in self._admission.rights(method):
+        if is_open(method) or Right.ANYBODY in self._admission.rights(method):
             return self._bounded(method, self.guard(method, handler))
         try:
             self._admission.rule(method)(handler_call_details.invocation_metadata)
         except InferryError as refusal:
-            if Right.CALLBACK in self._admission.rights(method):
-                return self._vouched(method, handler, refusal)
-            return self._refused(method, refusal)
+            return self._unknown(method, handler, refusal)
         return self._wrapped(method, handler, unread=True)
 
     def guard(self, method: str, handler: Handler) -> Handler:
@@ -144,7 +140,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         self._guarded[method, handler, unread] = guarded
         return guarded
 
-    def _refused(self, method: str, refusal: InferryError) -> Handler:
+    def _unknown(self, method: str, handler: Handler, refusal: InferryError) -> Handler:
+        """Makes what answers a caller whose token does not do: the request may have a right."""
+        rights = self._admission.rights(method)
+        if Right.CALLBACK in rights:
+            return self._vouched(method, handler, refusal)
+        if Right.TICKET in rights:
+            return self._bounded(method, self.guard(method, handler))
+
         async def refuse(_messages: Any, context: Context) -> None:
             await CallLog(self._log, method, figures=self._figures).fail(refusal, context)
 

@@ -11,6 +11,8 @@ class Right(Enum):
 
     #: The callback token inside the request, which the servicer verifies.
     CALLBACK = auto()
+    #: The ticket of a stream URL inside the request, which the servicer verifies.
+    TICKET = auto()
     #: None is needed: the servicer tells whoever asks of nobody but themselves, or by a code.
     ANYBODY = auto()
 
@@ -20,6 +22,7 @@ _BACKEND = frozenset({Role.ADMIN, Role.BACKEND})
 _KNOWN = _CLIENT | _BACKEND
 _OPERATOR = frozenset({Role.ADMIN})
 _REPORT = _BACKEND | {Right.CALLBACK}
+_WATCH = _CLIENT | {Right.TICKET}
 
 #: Full method name, as it travels -> who may call it.
 Permissions = Mapping[str, frozenset[Role | Right]]
@@ -30,7 +33,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/GetTask": _CLIENT,
     "/inferry.v1.TaskService/ListTasks": _CLIENT,
     "/inferry.v1.TaskService/CountTasks": _CLIENT,
-    "/inferry.v1.TaskService/WatchTask": _CLIENT,
+    "/inferry.v1.TaskService/WatchTask": _WATCH,
     "/inferry.v1.TaskService/WatchTasks": _CLIENT,
     "/inferry.v1.TaskService/FollowTasks": _CLIENT,
     "/inferry.v1.TaskService/UpdateTask": _REPORT,
@@ -41,6 +44,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/RetryTasks": _CLIENT,
     "/inferry.v1.TaskService/ExplainTask": _CLIENT,
     "/inferry.v1.TaskService/ListAttempts": _CLIENT,
+    "/inferry.v1.TaskService/CreateStreamUrl": _CLIENT,
     "/inferry.v1.ServerService/RegisterServer": _BACKEND,
     "/inferry.v1.ServerService/ListServers": _KNOWN,
     "/inferry.v1.ServerService/GetServer": _KNOWN,

@@ -226,6 +226,12 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         newest = fitting(attempt_to_proto(one) for one in reversed(attempts))
         return pb.ListAttemptsResponse(attempts=reversed(newest))
 
+    async def CreateStreamUrl(
+        self, request: pb.CreateStreamUrlRequest, context: Context
+    ) -> pb.CreateStreamUrlResponse:
+        """Makes a URL that shows a task's events for a while to whoever has it."""
+        return await self._watches.urls.create(request, context.invocation_metadata())
+
     async def _task(
         self,
         record: TaskRecord,

@@ -18,6 +18,7 @@ from inferry.server.rpc.convert import (
     task_to_proto,
 )
 from inferry.server.rpc.news import NewsWriter
+from inferry.server.rpc.stream_urls import StreamUrls
 from inferry.server.rpc.task_filters import labels_of, tenant_of
 from inferry.server.store import Store
 from inferry.v1 import task_pb2
@@ -32,28 +33,38 @@ class Watches:
         queue: Tells where they stand.
         feed: The latest events of all.
         store: All events.
+        urls: Who may watch without a token, and for how long.
         largest: Bytes that a task may have as a message.
     """
 
     def __init__(
-        self, *, reader: Reader, queue: QueueView, feed: Feed, store: Store, largest: int
+        self,
+        *,
+        reader: Reader,
+        queue: QueueView,
+        feed: Feed,
+        store: Store,
+        urls: StreamUrls,
+        largest: int,
     ) -> None:
         self._reader = reader
         self._queue = queue
         self._feed = feed
         self._store = store
+        #: For who has no token.
+        self.urls = urls
         self._largest = largest
 
     async def one(self, request: pb.WatchTaskRequest) -> AsyncGenerator[pb.WatchTaskResponse, None]:
         """Streams a task's events in order."""
-        tenant, last = visible_tenant(), None
+        tenant, last = self.urls.tenant_of(request), None
         if request.without_waiting:
             last = (await self._reader.task(request.id, tenant)).seq
             if request.after_seq >= last:
                 return
         watch = self._reader.watch(request.id, tenant, request.after_seq)
         async with aclosing(watch) as steps:
-            async for step in steps:
+            while (step := await self.urls.step(request, steps)) is not None:
                 yield pb.WatchTaskResponse(event=await self._step(request, step))
                 if last is not None and step.seq >= last:
                     return
