@@ -145,6 +145,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamUrl:
+    """Where a task can be watched without a token."""
+
+    #: For an ``EventSource``, on a page of any origin.
+    url: str
+    #: When it ends, and the streams that it opened with it.
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerVerdict:
     """What keeps a server from taking a task."""
 

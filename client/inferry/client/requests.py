@@ -133,7 +133,7 @@ def new_requests(
 
 def _set(request: CreateTaskRequest, name: str, value: Any) -> None:
     if name in _SPANS:
-        setattr(request, _SPANS[name], _milliseconds(value))
+        setattr(request, _SPANS[name], milliseconds(value))
     elif name == "not_before":
         if value.tzinfo is None:
             raise ValueError("right is a time with a time zone, such as datetime.now(UTC)")
@@ -155,10 +155,14 @@ def _set(request: CreateTaskRequest, name: str, value: Any) -> None:
         raise TypeError(f"a task has no option {name!r}; right are {', '.join(sorted(_OPTIONS))}")
 
 
-def _milliseconds(seconds: float) -> int:
+def milliseconds(seconds: float) -> int:
+    """Gives seconds as requests have them; whatever is more than nothing stays so.
+
+    Raises:
+        ValueError: No request can carry it.
+    """
     if not 0 <= seconds <= _LONGEST_MS / 1_000:
         raise ValueError("right is a number of seconds, 0 to 24 days")
-    # Whatever is more than nothing stays so.
     return max(round(seconds * 1_000), 1 if seconds else 0)
 
 

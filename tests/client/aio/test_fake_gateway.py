@@ -9,6 +9,8 @@ from inferry.client import (
     Conflict,
     Count,
     InferryError,
+    InvalidRequest,
+    NotFound,
     QueueFull,
     Status,
     TaskCancelled,
@@ -93,6 +95,25 @@ async def test_a_task_is_cancelled_and_retried() -> None:
         release()
         assert (await task.retry()).status is Status.PENDING
         assert await task.result(20) == "held"
+
+
+async def test_a_stream_url_is_made_for_a_browser() -> None:
+    async with (
+        FakeGateway({}) as gateway,
+        AsyncClient(gateway.address, gateway.token) as client,
+    ):
+        task = await client.submit("nobody")
+        made = await task.stream_url(ttl=60)
+        assert f"/api/tasks/{task.id}/events?ticket=" in made.url
+        assert made.expires_at is not None
+        assert timedelta(seconds=30) < made.expires_at - datetime.now(UTC) <= timedelta(seconds=60)
+        usual = (await task.stream_url()).expires_at
+        assert usual is not None
+        assert usual - made.expires_at > timedelta(minutes=13)
+        with pytest.raises(InvalidRequest, match="ttl"):
+            await task.stream_url(ttl=3_601)
+        with pytest.raises(NotFound):
+            await client.task("task_01HK153X00PYXZ6CXT0BGWJ8MG").stream_url()
 
 
 async def test_clocks_and_limits_are_those_of_a_real_gateway() -> None:

@@ -10,6 +10,8 @@ from inferry.client import (
     Conflict,
     Count,
     InferryError,
+    InvalidRequest,
+    NotFound,
     QueueFull,
     Status,
     TaskCancelled,
@@ -94,6 +96,25 @@ def test_a_task_is_cancelled_and_retried() -> None:
         release()
         assert (task.retry()).status is Status.PENDING
         assert task.result(20) == "held"
+
+
+def test_a_stream_url_is_made_for_a_browser() -> None:
+    with (
+        FakeGateway({}) as gateway,
+        Client(gateway.address, gateway.token) as client,
+    ):
+        task = client.submit("nobody")
+        made = task.stream_url(ttl=60)
+        assert f"/api/tasks/{task.id}/events?ticket=" in made.url
+        assert made.expires_at is not None
+        assert timedelta(seconds=30) < made.expires_at - datetime.now(UTC) <= timedelta(seconds=60)
+        usual = (task.stream_url()).expires_at
+        assert usual is not None
+        assert usual - made.expires_at > timedelta(minutes=13)
+        with pytest.raises(InvalidRequest, match="ttl"):
+            task.stream_url(ttl=3_601)
+        with pytest.raises(NotFound):
+            client.task("task_01HK153X00PYXZ6CXT0BGWJ8MG").stream_url()
 
 
 def test_clocks_and_limits_are_those_of_a_real_gateway() -> None:

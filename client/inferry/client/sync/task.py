@@ -10,7 +10,8 @@ from inferry.client.failures import end_error
 from inferry.client.patience import Patience, jitter_s
 from inferry.client.payloads import value_of
 from inferry.client.reading import read
-from inferry.client.records import Attempt, Explanation, TaskEvent, TaskState
+from inferry.client.records import Attempt, Explanation, StreamUrl, TaskEvent, TaskState
+from inferry.client.requests import milliseconds
 from inferry.client.sync.calls import Calls
 from inferry.client.sync.machinery import sleep
 from inferry.client.sync.watching import events_of
@@ -124,6 +125,22 @@ class Task:
         request = pb.ExplainTaskRequest(id=self.id)
         answer = self._calls.ask(lambda s: s.tasks.ExplainTask, request)
         return read(Explanation, answer)
+
+    def stream_url(self, ttl: float | None = None) -> StreamUrl:
+        """Makes a URL that shows its events for a while to whoever has it: for a browser.
+
+        Args:
+            ttl: Seconds for which it holds, 1 to 3,600, but no longer than your token; None for
+                a quarter of an hour.
+
+        Raises:
+            NotFound: There is no such task.
+            Gone: It was kept until its time of retention was over.
+        """
+        ttl_ms = None if ttl is None else milliseconds(ttl)
+        request = pb.CreateStreamUrlRequest(id=self.id, ttl_ms=ttl_ms)
+        answer = self._calls.ask(lambda s: s.tasks.CreateStreamUrl, request)
+        return read(StreamUrl, answer)
 
     def _final(self, patience: Patience, timeout_s: float | None) -> task_pb2.Task:
         tries = 0
