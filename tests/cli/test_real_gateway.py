@@ -75,6 +75,20 @@ async def test_a_failed_task_can_be_retried_and_has_its_attempts_listed(
     assert {attempt["serverId"] for attempt in attempts} == {mock_process.id}
 
 
+async def test_a_stream_url_shows_a_task_to_who_has_no_token(inferry: Inferry) -> None:
+    task_id = (await inferry.run("submit", TYPE)).out.strip()
+    await inferry.run("cancel", task_id)
+    url = (await inferry.run("stream-url", task_id, "--ttl", "1m")).out.strip()
+    async with aiohttp.ClientSession() as http, http.get(url) as stream:
+        assert stream.status == 200
+        assert "event: finished" in await stream.text()
+    made = await inferry.json("stream-url", task_id)
+    assert made.keys() == {"url", "expiresAt"}
+    refused = await inferry.run("stream-url", task_id, "--ttl", "2h")
+    assert refused.status == 5
+    assert "ttl" in refused.err
+
+
 async def test_a_drained_server_gets_no_tasks_until_it_is_resumed(
     inferry: Inferry, mock_process: MockProcess
 ) -> None:

@@ -32,6 +32,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "get": _Command(_TASKS, "tasks", "get"),
     "list": _Command(_TASKS, "tasks", "list_tasks"),
     "watch": _Command(_TASKS, "live.watch", "watch"),
+    "stream-url": _Command(_TASKS, "stream_url", "stream_url"),
     "cancel": _Command(_TASKS, "cancel", "cancel"),
     "retry": _Command(_TASKS, "retry", "retry"),
     "attempts": _Command(_TASKS, "tasks", "attempts"),
