@@ -9,7 +9,10 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
+from inferry.bridge.web.files import BUNDLE
+
 CHROMIUM = which("chromium")
+AXE = BUNDLE.parent / "page/node_modules/axe-core/axe.min.js"
 
 #: Counts what the page's own policy kept it from: the console tells, too, but in words of its own.
 _COUNT = """
@@ -79,3 +82,14 @@ async def new_tab(context: BrowserContext, url: str, token: str = "") -> Tab:
             "sessionStorage.known = '1';"
         )
     return tab
+
+
+async def findings(page: Page) -> list[str]:
+    """Gives what axe-core has against a page."""
+    await page.evaluate(AXE.read_text())
+    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{page.url} {one['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]

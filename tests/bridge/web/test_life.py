@@ -191,3 +191,11 @@ async def test_now_shows_how_it_goes_and_what_needs_somebody(
         held = page.get_by_role("listitem").filter(has_text="held: paused")
         await held.get_by_role("button", name="Resume").click()
         await expect(held).to_have_count(0)
+
+
+async def test_a_plot_says_in_whole_seconds_what_a_point_of_it_stands_for(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
+    async with running_gateway(tmp_path) as gateway, open_tab(gateway.url, token()) as tab:
+        await tab.open("#/now")
+        await expect(tab.page.get_by_text("Tasks each 5 s", exact=True)).to_be_visible()

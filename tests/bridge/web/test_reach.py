@@ -4,34 +4,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from inferry.bridge.web.files import BUNDLE
 from tests.backends import running_backend, say
-from tests.bridge.web.browser import Tab, profile
+from tests.bridge.web.browser import Tab, findings, profile
 from tests.bridge.web.conftest import OpenTab
 from tests.gateways import Running, running_gateway, token
+from tests.receivers import NETWORKS
 
-AXE = BUNDLE.parent / "page/node_modules/axe-core/axe.min.js"
 FAILURE = say({"status": "error", "error": "shape mismatch", "code": "MODEL_ERROR"})
-
-
-async def findings(page: Page) -> list[str]:
-    """Gives what axe-core has against a page."""
-    await page.evaluate(AXE.read_text())
-    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{page.url} {one['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ]
 
 
 async def a_little_of_everything(gateway: Running, url: str) -> dict[str, str]:
     """Makes what the pages can show; gives the places of it, and a word that each of them has."""
     said = {"url": url, "name": "backend", "capabilities": ["echo"]}
     _, server = await gateway.call("POST", "/api/servers/register", said)
-    failed = await gateway.create(payload={"a": [1, {"b": None}]}, labels={"team": "vision"})
+    # Where nobody is: what is to be told waits.
+    hook = {"url": "http://127.0.0.1:9/told"}
+    failed = await gateway.create(
+        payload={"a": [1, {"b": None}]}, labels={"team": "vision"}, webhook=hook
+    )
     await gateway.task(failed["id"], wait_s=10)
     waiting = await gateway.create(type="lonely")
     await gateway.call("POST", "/api/queue/pause", {"type": "held", "reason": "new model"})
@@ -43,7 +35,7 @@ async def a_little_of_everything(gateway: Running, url: str) -> dict[str, str]:
         "types": "new model",
         "new": "A JSON object",
         f"servers/{server['id']}": failed["id"],
-        f"task/{failed['id']}": "Rejected",
+        f"task/{failed['id']}": "Told to webhooks",
         f"task/{waiting['id']}": "register a server",
     }
 
@@ -60,7 +52,7 @@ async def test_axe_finds_nothing_on_any_page(
 ) -> None:
     found: list[str] = []
     async with (
-        running_gateway(tmp_path) as gateway,
+        running_gateway(tmp_path, webhook_networks=NETWORKS) as gateway,
         running_backend(FAILURE) as backend,
         profile(browser, color_scheme=theme, reduced_motion="reduce") as context,
     ):
@@ -132,7 +124,7 @@ async def test_a_narrow_window_needs_no_scrolling_sideways(
     browser: Browser, open_tab: OpenTab, tmp_path: Path, width: int
 ) -> None:
     async with (
-        running_gateway(tmp_path) as gateway,
+        running_gateway(tmp_path, webhook_networks=NETWORKS) as gateway,
         running_backend(FAILURE) as backend,
         profile(browser, viewport={"width": width, "height": 700}) as context,
     ):

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import { call, get, post } from "./api";
+import { Deliveries } from "./deliveries";
 import { memberText } from "./json";
 import { after } from "./list";
 import { follow, paused, seen } from "./live";
@@ -14,7 +15,9 @@ import { sent } from "./sse";
 import { useServerNames } from "./tasks";
 import { Timeline } from "./timeline";
 import { Tree } from "./tree";
-import { type Attempt, type Explanation, isFinal, type Task, type TaskEvent } from "./types";
+import {
+  type Attempt, type Delivery, type Explanation, isFinal, type Task, type TaskEvent, type Webhook,
+} from "./types";
 import { confirmed, copy, Fact, say, Trouble, Write } from "./ui";
 import { Bar, capital, ms, number, span, State, Time } from "./words";
 
@@ -22,7 +25,7 @@ import { Bar, capital, ms, number, span, State, Time } from "./words";
 const AT_ONCE_BYTES = 65_536;
 const VALUES = ["payload", "result", "details", "lateResult"] as const;
 type Value = (typeof VALUES)[number];
-/** How often a task that waits is looked at again. */
+/** How often a task that waits, or what is to be told of it, is looked at again. */
 const WAITING_MS = 4_000;
 /** What of a long history is shown. */
 const EVENTS = 200;
@@ -33,12 +36,16 @@ class Watched {
   attempts: Attempt[] = [];
   events: TaskEvent[] = [];
   why: Explanation | null = null;
+  deliveries: Delivery[] = [];
+  /** What webhooks are called: those of the tenant are looked up once something is told to one. */
+  hooks: Map<string, string>;
   error = "";
   /** Whether values of any size are wanted. */
   whole = false;
   private readonly ended = new AbortController();
 
   constructor(readonly id: string) {
+    this.hooks = new Map([[id, "its own webhook"]]);
     void this.read();
     void this.history();
   }
@@ -63,6 +70,26 @@ class Watched {
       this.attempts = (await get<{ attempts: Attempt[] }>(`${path}/attempts`, signal)).attempts;
       this.why = isFinal(task.status) ? null : await get<Explanation>(`${path}/explain`, signal);
       this.error = "";
+      await this.told();
+    } catch (error) {
+      if (!signal.aborted) this.error = (error as Error).message;
+    }
+    changed();
+  }
+
+  /** Reads what webhooks were told of it. */
+  async told(): Promise<void> {
+    const { signal } = this.ended;
+    const path = `api/tasks/${encodeURIComponent(this.id)}/deliveries`;
+    try {
+      const { deliveries } = await get<{ deliveries: Delivery[] }>(path, signal);
+      if (deliveries.some((one) => !this.hooks.has(one.webhookId))) {
+        const { webhooks } = await get<{ webhooks: Webhook[] }>("api/webhooks", signal);
+        // One that is gone is known by its id alone.
+        for (const one of deliveries) if (!this.hooks.has(one.webhookId)) this.hooks.set(one.webhookId, one.webhookId);
+        for (const one of webhooks) this.hooks.set(one.id, one.url);
+      }
+      this.deliveries = deliveries;
     } catch (error) {
       if (!signal.aborted) this.error = (error as Error).message;
     }
@@ -124,8 +151,9 @@ function useWatched(id: string): Watched {
     });
     // Why it waits, and where, changes without any event of its own.
     const timer = setInterval(() => {
-      const waits = watched.task?.status === "PENDING";
-      if (waits && seen.value && !paused.value) void watched.read();
+      if (!seen.value || paused.value) return;
+      if (watched.task?.status === "PENDING") void watched.read();
+      else if (watched.deliveries.some((one) => one.state === "WAITING")) void watched.told();
     }, WAITING_MS);
     return () => {
       leave();
@@ -300,7 +328,7 @@ function Events({ of }: { of: TaskEvent[] }) {
 export function TaskPage({ id }: { id: string }) {
   const watched = useWatched(id);
   const names = useServerNames();
-  const { task, why, attempts, events } = watched;
+  const { task, why, attempts, events, deliveries, hooks } = watched;
   return (
     <main>
       <p class="crumbs"><a href={href("tasks")}>Tasks</a></p>
@@ -324,6 +352,12 @@ export function TaskPage({ id }: { id: string }) {
               <section><h2>About it</h2><Facts task={task} names={names} /></section>
               {why && <section><h2>Why it is where it is</h2><Why of={why} /></section>}
               {attempts.length > 0 && <section><h2>Attempts</h2><Attempts of={attempts} names={names} /></section>}
+              {deliveries.length > 0 && (
+                <section>
+                  <h2>Told to webhooks</h2>
+                  <Deliveries of={deliveries} hooks={hooks} again={() => watched.told()} />
+                </section>
+              )}
               <section><h2>Events</h2><Events of={events} /></section>
             </div>
             <div><Values watched={watched} /></div>

@@ -64,6 +64,33 @@ export interface Attempt {
   endedAt?: string;
 }
 
+/** One attempt to deliver. */
+export interface Try {
+  at: string;
+  tookMs: number;
+  /** 0 without an answer. */
+  statusCode: number;
+  answer?: string;
+}
+
+export interface Delivery {
+  /** Of one that came with the task, the task. */
+  webhookId: string;
+  taskId: string;
+  seq: number;
+  event: string;
+  state: "WAITING" | "DELIVERED" | "FAILED";
+  tries: number;
+  nextAttemptAt?: string;
+  endedAt?: string;
+  attempts: Try[];
+}
+
+export interface Webhook {
+  id: string;
+  url: string;
+}
+
 export interface Verdict {
   serverId: string;
   name: string;

@@ -20,6 +20,7 @@ const LOOKS: Record<string, [shape: string, tone: string, word?: string]> = {
   RUNNING: ["half", "busy"],
   COMPLETED: ["check", "good"],
   SUCCEEDED: ["check", "good"],
+  DELIVERED: ["check", "good"],
   FAILED: ["cross", "bad"],
   REJECTED: ["cross", "bad"],
   LOST: ["cross", "bad"],
@@ -54,7 +55,7 @@ export function Icon({ shape }: { shape: string }) {
   );
 }
 
-export function State({ of, word }: { of: Status | string; word?: string }) {
+export function State({ of, word }: { of: Status | string; word?: string | undefined }) {
   const [shape, tone, own] = LOOKS[of] ?? ["ring", "calm"];
   return (
     <span class={`state ${tone}`}>
