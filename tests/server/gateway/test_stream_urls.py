@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc import StatusCode
 
+from inferry.bridge.app import Bridge
+from inferry.bridge.config import BridgeConfig
 from inferry.server.access.tokens import Role
 from inferry.server.clock import SteadyClock, SystemClock
 from inferry.v1.task_service_pb2 import CreateStreamUrlRequest, GetTaskRequest, WatchTaskRequest
@@ -289,6 +291,28 @@ async def test_over_grpc_a_stranger_s_request_is_small(tmp_path: Path) -> None:
         large = WatchTaskRequest(id="x" * 5_000, ticket="y")
         with pytest.raises(grpc.aio.AioRpcError, match="the limit is 4096"):
             await TaskServiceStub(channel).WatchTask(large).read()
+
+
+async def test_a_bridge_in_front_of_a_gateway_s_grpc_opens_it_and_hears_of_its_end(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_gateway(tmp_path) as gateway,
+        grpc.aio.insecure_channel(gateway.gateway.grpc_address) as channel,
+    ):
+        bridge = Bridge(channel, BridgeConfig(port=0))
+        host, port = await bridge.start()
+        try:
+            task = await gateway.create()
+            url = (await url_of(gateway, task["id"], ttl=1_000))["url"]
+            status, headers, text = await opened(
+                gateway, url.replace(gateway.url, f"http://{host}:{port}")
+            )
+            assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+            assert "event: created" in text
+            assert "has expired" in text.partition("event: error")[2]
+        finally:
+            await bridge.stop(0.1)
 
 
 async def test_where_others_sign_tokens_it_is_made_all_the_same(tmp_path: Path) -> None:
