@@ -68,7 +68,7 @@ test: lint check-proto check-page unit
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 PYTEST_ARGS ?= --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-unit: $(VENV)/.dev examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer .build/chromium $(PAGE)/node_modules
+unit: $(VENV)/.dev $(GEN)/.ready examples/express_backend/node_modules tests/node/node_modules .build/faketime .build/systemd .build/pgbouncer .build/chromium $(PAGE)/node_modules
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev .build/googleapis
