@@ -11,7 +11,7 @@ PROTOS := $(wildcard proto/inferry/v1/*.proto)
 
 PAGE   := bridge/inferry/bridge/web/page
 
-.PHONY: demo test serve bench simulate hunt crash chaos soak fuzz proto page screenshots sync lint check-proto check-page unit format clean
+.PHONY: demo test serve bench simulate hunt crash chaos soak fuzz proto page screenshots recording sync lint check-proto check-page unit format clean
 
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py
@@ -95,6 +95,10 @@ page: $(PAGE)/node_modules
 # Pictures of every page, of a gateway under load; the README's two go into docs/.
 screenshots: $(VENV)/.dev .build/chromium $(PAGE)/node_modules
 	$(BIN)/python -m tools.screenshots .build/screenshots --docs
+
+# What `make demo` shows, as the README has it.
+recording: $(VENV)/.run
+	$(BIN)/python -m tools.recording docs/demo.svg
 
 check-page: $(PAGE)/node_modules
 	cd $(PAGE) && node_modules/.bin/tsc && node build.js $(CURDIR)/.build/page
