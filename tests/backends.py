@@ -46,6 +46,8 @@ class Backend:
     bodies: list[bytes] = field(default_factory=list)
     #: Their headers.
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    #: The latest ``Authorization`` that came to each path.
+    authorization: dict[str, str | None] = field(default_factory=dict)
 
     async def next_job(self) -> Job:
         """Waits for the next dispatch."""
@@ -62,6 +64,7 @@ class Backend:
 
     async def _process(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        self._note_caller(request)
         job = json.loads(body)
         self.bodies.append(body)
         self.headers.append(request.headers)
@@ -69,16 +72,21 @@ class Backend:
         self.jobs.put_nowait(job)
         return await self.answer(job)
 
+    def _note_caller(self, request: web.Request) -> None:
+        self.authorization[request.path] = request.headers.get("Authorization")
+
     async def next_cancel(self) -> Job:
         """Waits for the next call to stop a task."""
         async with asyncio.timeout(10):
             return await self.cancels.get()
 
     async def _cancel(self, request: web.Request) -> web.Response:
+        self._note_caller(request)
         self.cancels.put_nowait(await request.json())
         return web.json_response({}, status=self.cancel_status)
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _health(self, request: web.Request) -> web.Response:
+        self._note_caller(request)
         load = {"cpu": 45, "memory": 60, "active_tasks": 3, "queue_length": 5}
         status = "healthy" if self.healthy else "unhealthy"
         return web.json_response({"status": status, "timestamp": 1704067200000, "load": load})

@@ -260,6 +260,8 @@ async def test_an_answer_tells_what_is_always_there(document: Document) -> None:
         ("CountTasksResponse", {"count", "more"}, set()),
         ("WhoAmIResponse", {"subject", "tenant", "roles"}, set()),
         ("CreateCodeResponse", {"code", "expiresAt"}, {"url"}),
+        ("GetJwksResponse", {"keys"}, set()),
+        ("Jwk", {"kty", "crv", "alg", "use", "kid", "x"}, set()),
         ("ExchangeCodeResponse", {"token", "expiresAt", "role", "tenant", "subject"}, set()),
         ("GetWebhookKeyResponse", {"publicKey"}, set()),
     ],
@@ -291,6 +293,7 @@ async def test_who_needs_no_token_is_told_so(document: Document) -> None:
         "UpdateTask": [{"token": []}, {}],
         "WatchTask": [{"token": []}, {}],
         "ExchangeCode": [],
+        "GetJwks": [],
     }
 
 
@@ -334,6 +337,7 @@ BODY = {"408", "413", "415"}
         ("CreateCode", ALWAYS | BODY | {"409", "429"}),
         # It needs no role.
         ("ExchangeCode", (ALWAYS | BODY | {"409", "429"}) - {"403"}),
+        ("GetJwks", ALWAYS - {"403"}),
     ],
 )
 async def test_each_status_that_can_come_is_told_where_it_can(

@@ -129,7 +129,14 @@ class SimulatedOutbound:
         """See ``Outbound.post``."""
         return await self._send(url, body, timeout_s)
 
-    async def get(self, url: str, *, timeout_s: float, private_allowed: bool) -> Answer:
+    async def get(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        private_allowed: bool,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """See ``Outbound.get``."""
         return await self._send(url, b"", timeout_s)
 

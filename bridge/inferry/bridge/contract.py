@@ -38,6 +38,9 @@ ACCESS_RPC = "inferry.v1.AccessService.CheckAccess"
 EXCHANGE_RPC = "inferry.v1.AccessService.ExchangeCode"
 EXCHANGE_BYTES = 4_096
 
+#: The RPCs that anybody may call.
+OPEN_RPCS = frozenset({EXCHANGE_RPC, "inferry.v1.AccessService.GetJwks"})
+
 #: The RPC whose answer depends on whether its caller waits.
 CREATE_RPC = "inferry.v1.TaskService.CreateTask"
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/access_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"G\n\x12\x43heckAccessRequest\x12\x16\n\x06method\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"\x15\n\x13\x43heckAccessResponse\"\x0f\n\rWhoAmIRequest\"P\n\x0eWhoAmIResponse\x12\x17\n\x07subject\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x16\n\x06tenant\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\r\n\x05roles\x18\x03 \x03(\t\"\x13\n\x11\x43reateCodeRequest\"o\n\x12\x43reateCodeResponse\x12\x14\n\x04\x63ode\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0b\n\x03url\x18\x03 \x01(\t\"-\n\x13\x45xchangeCodeRequest\x12\x16\n\x04\x63ode\x18\x01 \x01(\tB\x08\xa2\xbb\x18\x04\x08\x01 @\"\xac\x01\n\x14\x45xchangeCodeResponse\x12\x15\n\x05token\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x14\n\x04role\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x16\n\x06tenant\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x17\n\x07subject\x18\x05 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x32\x8c\x03\n\rAccessService\x12N\n\x0b\x43heckAccess\x12\x1e.inferry.v1.CheckAccessRequest\x1a\x1f.inferry.v1.CheckAccessResponse\x12T\n\x06WhoAmI\x12\x19.inferry.v1.WhoAmIRequest\x1a\x1a.inferry.v1.WhoAmIResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/whoami\x12\x62\n\nCreateCode\x12\x1d.inferry.v1.CreateCodeRequest\x1a\x1e.inferry.v1.CreateCodeResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/api/codes:\x01*\x12q\n\x0c\x45xchangeCode\x12\x1f.inferry.v1.ExchangeCodeRequest\x1a .inferry.v1.ExchangeCodeResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/codes/exchange:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/access_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16inferry/v1/rules.proto\"G\n\x12\x43heckAccessRequest\x12\x16\n\x06method\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"\x15\n\x13\x43heckAccessResponse\"\x0f\n\rWhoAmIRequest\"P\n\x0eWhoAmIResponse\x12\x17\n\x07subject\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x16\n\x06tenant\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\r\n\x05roles\x18\x03 \x03(\t\"\x13\n\x11\x43reateCodeRequest\"o\n\x12\x43reateCodeResponse\x12\x14\n\x04\x63ode\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x0b\n\x03url\x18\x03 \x01(\t\"-\n\x13\x45xchangeCodeRequest\x12\x16\n\x04\x63ode\x18\x01 \x01(\tB\x08\xa2\xbb\x18\x04\x08\x01 @\"\xac\x01\n\x14\x45xchangeCodeResponse\x12\x15\n\x05token\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x36\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xa2\xbb\x18\x02\x08\x01\x12\x14\n\x04role\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x16\n\x06tenant\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x17\n\x07subject\x18\x05 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\"\x10\n\x0eGetJwksRequest\"0\n\x0fGetJwksResponse\x12\x1d\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.inferry.v1.Jwk\"\x81\x01\n\x03Jwk\x12\x13\n\x03kty\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x13\n\x03\x63rv\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x13\n\x03\x61lg\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x13\n\x03use\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x13\n\x03kid\x18\x05 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x11\n\x01x\x18\x06 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x32\xf0\x03\n\rAccessService\x12N\n\x0b\x43heckAccess\x12\x1e.inferry.v1.CheckAccessRequest\x1a\x1f.inferry.v1.CheckAccessResponse\x12T\n\x06WhoAmI\x12\x19.inferry.v1.WhoAmIRequest\x1a\x1a.inferry.v1.WhoAmIResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/whoami\x12\x62\n\nCreateCode\x12\x1d.inferry.v1.CreateCodeRequest\x1a\x1e.inferry.v1.CreateCodeResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/api/codes:\x01*\x12q\n\x0c\x45xchangeCode\x12\x1f.inferry.v1.ExchangeCodeRequest\x1a .inferry.v1.ExchangeCodeResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/api/codes/exchange:\x01*\x12\x62\n\x07GetJwks\x12\x1a.inferry.v1.GetJwksRequest\x1a\x1b.inferry.v1.GetJwksResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.jsonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,12 +56,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGECODERESPONSE'].fields_by_name['tenant']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_EXCHANGECODERESPONSE'].fields_by_name['subject']._loaded_options = None
   _globals['_EXCHANGECODERESPONSE'].fields_by_name['subject']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['kty']._loaded_options = None
+  _globals['_JWK'].fields_by_name['kty']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['crv']._loaded_options = None
+  _globals['_JWK'].fields_by_name['crv']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['alg']._loaded_options = None
+  _globals['_JWK'].fields_by_name['alg']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['use']._loaded_options = None
+  _globals['_JWK'].fields_by_name['use']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['kid']._loaded_options = None
+  _globals['_JWK'].fields_by_name['kid']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_JWK'].fields_by_name['x']._loaded_options = None
+  _globals['_JWK'].fields_by_name['x']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\202\323\344\223\002\r\022\013/api/whoami'
   _globals['_ACCESSSERVICE'].methods_by_name['CreateCode']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['CreateCode']._serialized_options = b'\202\323\344\223\002\017\"\n/api/codes:\001*'
   _globals['_ACCESSSERVICE'].methods_by_name['ExchangeCode']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['ExchangeCode']._serialized_options = b'\202\323\344\223\002\030\"\023/api/codes/exchange:\001*'
+  _globals['_ACCESSSERVICE'].methods_by_name['GetJwks']._loaded_options = None
+  _globals['_ACCESSSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\202\323\344\223\002\030\022\026/.well-known/jwks.json'
   _globals['_CHECKACCESSREQUEST']._serialized_start=134
   _globals['_CHECKACCESSREQUEST']._serialized_end=205
   _globals['_CHECKACCESSRESPONSE']._serialized_start=207
@@ -78,6 +92,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGECODEREQUEST']._serialized_end=508
   _globals['_EXCHANGECODERESPONSE']._serialized_start=511
   _globals['_EXCHANGECODERESPONSE']._serialized_end=683
-  _globals['_ACCESSSERVICE']._serialized_start=686
-  _globals['_ACCESSSERVICE']._serialized_end=1082
+  _globals['_GETJWKSREQUEST']._serialized_start=685
+  _globals['_GETJWKSREQUEST']._serialized_end=701
+  _globals['_GETJWKSRESPONSE']._serialized_start=703
+  _globals['_GETJWKSRESPONSE']._serialized_end=751
+  _globals['_JWK']._serialized_start=754
+  _globals['_JWK']._serialized_end=883
+  _globals['_ACCESSSERVICE']._serialized_start=886
+  _globals['_ACCESSSERVICE']._serialized_end=1382
 # @@protoc_insertion_point(module_scope)

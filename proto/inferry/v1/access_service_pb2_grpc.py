@@ -28,7 +28,7 @@ if _version_not_supported:
 class AccessServiceStub(object):
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     def __init__(self, channel):
@@ -57,12 +57,17 @@ class AccessServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.FromString,
                 _registered_method=True)
+        self.GetJwks = channel.unary_unary(
+                '/inferry.v1.AccessService/GetJwks',
+                request_serializer=inferry_dot_v1_dot_access__service__pb2.GetJwksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_access__service__pb2.GetJwksResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServiceServicer(object):
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     def CheckAccess(self, request, context):
@@ -97,6 +102,14 @@ class AccessServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJwks(self, request, context):
+        """Gives the public keys, as a JSON Web Key Set (RFC 7517), with which an HTTP backend verifies the
+        token that calls of the gateway carry. It is for anybody. Without keys the calls carry none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -120,6 +133,11 @@ def add_AccessServiceServicer_to_server(servicer, server):
                     request_deserializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.SerializeToString,
             ),
+            'GetJwks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJwks,
+                    request_deserializer=inferry_dot_v1_dot_access__service__pb2.GetJwksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_access__service__pb2.GetJwksResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'inferry.v1.AccessService', rpc_method_handlers)
@@ -131,7 +149,7 @@ def add_AccessServiceServicer_to_server(servicer, server):
 class AccessService(object):
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     @staticmethod
@@ -232,6 +250,33 @@ class AccessService(object):
             '/inferry.v1.AccessService/ExchangeCode',
             inferry_dot_v1_dot_access__service__pb2.ExchangeCodeRequest.SerializeToString,
             inferry_dot_v1_dot_access__service__pb2.ExchangeCodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJwks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.AccessService/GetJwks',
+            inferry_dot_v1_dot_access__service__pb2.GetJwksRequest.SerializeToString,
+            inferry_dot_v1_dot_access__service__pb2.GetJwksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,7 @@ isort:skip_file
 Copyright 2026 The Inferry Authors
 SPDX-License-Identifier: Apache-2.0
 
-Who may call what, before anything is asked, and one-time codes for tokens.
+Who may call what, before anything is asked, and one-time codes for tokens, public keys.
 """
 
 from collections import abc as _abc
@@ -33,7 +33,7 @@ GRPC_VERSION: str
 class AccessServiceStub:
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     @_typing.overload
@@ -55,12 +55,16 @@ class AccessServiceStub:
     """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
     than that of who asked for the code.
     """
+    GetJwks: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.GetJwksRequest, _access_service_pb2.GetJwksResponse]
+    """Gives the public keys, as a JSON Web Key Set (RFC 7517), with which an HTTP backend verifies the
+    token that calls of the gateway carry. It is for anybody. Without keys the calls carry none.
+    """
 
 @_typing.type_check_only
 class AccessServiceAsyncStub(AccessServiceStub):
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -79,11 +83,15 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
     than that of who asked for the code.
     """
+    GetJwks: _aio.UnaryUnaryMultiCallable[_access_service_pb2.GetJwksRequest, _access_service_pb2.GetJwksResponse]  # type: ignore[assignment]
+    """Gives the public keys, as a JSON Web Key Set (RFC 7517), with which an HTTP backend verifies the
+    token that calls of the gateway carry. It is for anybody. Without keys the calls carry none.
+    """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells whether a call may be made: for what stands in front of the gateway and would else have to
     read a request before it knows whose it is. Changes codes for tokens: so a program with a token
-    opens a page that gets one of its own.
+    opens a page that gets one of its own. Tells backends how to verify who calls them.
     """
 
     @_abc_1.abstractmethod
@@ -123,6 +131,16 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_access_service_pb2.ExchangeCodeResponse, _abc.Awaitable[_access_service_pb2.ExchangeCodeResponse]]:
         """Changes a code for a token; needs no token itself. The token holds for eight hours, and no longer
         than that of who asked for the code.
+        """
+
+    @_abc_1.abstractmethod
+    def GetJwks(
+        self,
+        request: _access_service_pb2.GetJwksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_service_pb2.GetJwksResponse, _abc.Awaitable[_access_service_pb2.GetJwksResponse]]:
+        """Gives the public keys, as a JSON Web Key Set (RFC 7517), with which an HTTP backend verifies the
+        token that calls of the gateway carry. It is for anybody. Without keys the calls carry none.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

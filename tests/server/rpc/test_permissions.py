@@ -41,6 +41,8 @@ def test_anybody_may_ask_only_what_they_may_do() -> None:
         "/inferry.v1.AccessService/CheckAccess",
         # By a code, which is random and works once.
         "/inferry.v1.AccessService/ExchangeCode",
+        # It is of public keys alone.
+        "/inferry.v1.AccessService/GetJwks",
     }
 
 

@@ -9,10 +9,10 @@ from inferry.bridge.contract import (
     BATCH_RPC,
     CALLBACK_RPC,
     CREATE_RPC,
-    EXCHANGE_RPC,
     KEY_HEADER,
     LINKS,
     MANY_RPC,
+    OPEN_RPCS,
     REPLAYED_HEADER,
     WATCH_RPC,
 )
@@ -96,7 +96,7 @@ class Operations:
         if route.rpc in (CALLBACK_RPC, WATCH_RPC):
             # The token or the ticket of its URL will do.
             operation["security"] = [{"token": []}, {}]
-        if route.rpc == EXCHANGE_RPC:
+        if route.rpc in OPEN_RPCS:
             operation["security"] = []
         if route.method.server_streaming:
             operation["parameters"] += _watch_parameters(route)

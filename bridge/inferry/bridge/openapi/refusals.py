@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from inferry.bridge.contract import CALLBACK_RPC, EXCHANGE_RPC, REFUSALS
+from inferry.bridge.contract import CALLBACK_RPC, OPEN_RPCS, REFUSALS
 from inferry.bridge.openapi.bounds import Schema
 from inferry.bridge.openapi.schemas import reference
 from inferry.bridge.routes import Route
@@ -141,7 +141,7 @@ def refusals(route: Route) -> dict[str, Schema]:
 
 def _statuses(route: Route) -> Iterator[int]:
     yield from (400, 401, 431, 503)
-    if route.rpc != EXCHANGE_RPC:
+    if route.rpc not in OPEN_RPCS:
         yield 403
     if route.variables:
         yield 404

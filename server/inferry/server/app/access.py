@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from inferry.server.access.backend_tokens import BackendTokens
 from inferry.server.access.codes import TokenMaker
 from inferry.server.access.keys import KeySource, PemKey, SecretKey
 from inferry.server.access.secret import SecretError, load_secret, read_secret
@@ -47,6 +48,13 @@ def new_token_maker(config: Config, secret: bytes, wall: Clock) -> TokenMaker | 
     if config.jwt_public_key is not None:
         return None
     return TokenMaker(secret, config.jwt_issuer, config.jwt_audience, wall)
+
+
+def new_backend_tokens(
+    config: Config, secret: bytes, public_url: str, wall: Clock
+) -> BackendTokens | None:
+    """Makes what tells servers who calls; None if they are not told."""
+    return BackendTokens(secret, public_url, wall) if config.backend_tokens else None
 
 
 def _public_key(path: Path) -> PemKey:

@@ -8,7 +8,12 @@ import structlog
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.resume import ResumeSigner
 from inferry.server.access.secret import derive_key
-from inferry.server.app.access import load_keys, make_data_dir, new_verifier
+from inferry.server.app.access import (
+    load_keys,
+    make_data_dir,
+    new_backend_tokens,
+    new_verifier,
+)
 from inferry.server.app.core import Core
 from inferry.server.app.dispatcher import new_dispatcher
 from inferry.server.app.loops import new_loops
@@ -21,6 +26,7 @@ from inferry.server.app.telemetry import new_telemetry
 from inferry.server.app.use_cases import new_use_cases
 from inferry.server.app.webhooks import new_webhooks
 from inferry.server.app.workers import new_workers
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.switch import CarrierSwitch
 from inferry.server.clock import SteadyClock
 from inferry.server.config import Config
@@ -87,12 +93,14 @@ class Gateway:
             memory=self._memory,
             cases=self._cases,
         )
-        self._dispatcher = new_dispatcher(core, self._outbound, signer)
+        tokens = new_backend_tokens(config, secret, public_url, self._clock.wall)
+        caller = Caller(self._outbound, tokens)
+        self._dispatcher = new_dispatcher(core, caller, signer)
         self._webhooks = new_webhooks(core)
         resume = ResumeSigner(derive_key(secret, "resume"))
         self._workers = new_workers(core, resume)
         servicers = new_servicers(core, self._workers, self._webhooks, verifier, signer)
-        self._rpc = RpcServer(config, verifier, signer, servicers, new_doors(core))
+        self._rpc = RpcServer(config, verifier, signer, servicers, new_doors(core, tokens))
         #: Where stubs in this process call the gateway.
         self.channel = self._rpc.channel
         #: ``HOST:PORT`` of gRPC, once started.
@@ -102,7 +110,7 @@ class Gateway:
         self._replicas: Replicas | None = None
         self._grace_s = config.shutdown_grace_ms / 1_000
         self._started = False
-        self._loops = new_loops(core, self._workers, self._outbound, self._rpc.say_ready)
+        self._loops = new_loops(core, self._workers, caller, self._rpc.say_ready)
         self._loops += self._webhooks.loops
         self._last_waits = LastWaits(
             self._cases.reader, self._memory.ledger, self._memory.fleet, self._clock

@@ -4,24 +4,24 @@ from random import Random
 
 from inferry.server.app.core import Core
 from inferry.server.app.workers import Workers
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.http.probe import HealthLoop
 from inferry.server.engine.absentees import Absentees
 from inferry.server.engine.recovery import Recovery, SayReady
 from inferry.server.engine.scheduler import Scheduler
 from inferry.server.engine.sweeper import Sweeper
 from inferry.server.loop import Loop
-from inferry.server.outbound.client import Outbound
 
 PURGE_INTERVAL_MS = 60_000
 
 
-def new_loops(core: Core, workers: Workers, outbound: Outbound, say_ready: SayReady) -> list[Loop]:
+def new_loops(core: Core, workers: Workers, caller: Caller, say_ready: SayReady) -> list[Loop]:
     """Makes the loops of a gateway, in the order in which they are to be started.
 
     Args:
         core: What they look after.
         workers: The workers, whose rounds are among the loops.
-        outbound: Sends probes.
+        caller: Sends probes.
         say_ready: Is told whether the gateway can serve.
     """
     config, clock, store = core.config, core.clock, core.store
@@ -43,7 +43,7 @@ def new_loops(core: Core, workers: Workers, outbound: Outbound, say_ready: SayRe
         HealthLoop(
             fleet=memory.fleet,
             lose=cases.engine.lose,
-            outbound=outbound,
+            caller=caller,
             clock=clock,
             random=Random(),  # noqa: S311  # jitter
             interval_ms=config.probe_interval_ms,

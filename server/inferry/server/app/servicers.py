@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from inferry.server.access.backend_tokens import BackendTokens
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.access.secret import derive_key
 from inferry.server.access.ticket import TicketSigner
@@ -47,10 +48,11 @@ def new_servicers(
     )
 
 
-def new_doors(core: Core) -> Doors:
-    """Makes what changes codes for tokens."""
+def new_doors(core: Core, tokens: BackendTokens | None) -> Doors:
+    """Makes what changes codes for tokens, and tells what servers verify theirs with."""
     maker = new_token_maker(core.config, core.secret, core.clock.wall)
-    return Doors(core.cases.codes, maker, core.public_url)
+    keys = () if tokens is None else (tokens.public_key,)
+    return Doors(core.cases.codes, maker, core.public_url, keys)
 
 
 def _tasks(core: Core, verifier: TokenVerifier, signer: CallbackSigner) -> TaskServicer:

@@ -35,6 +35,11 @@ class AccessSettings(BaseModel):
         le=65_536,
         description="Longest token, in characters; over REST `header_limit_bytes` bounds it, too.",
     )
+    backend_tokens: bool = Field(
+        default=True,
+        description="Whether calls of HTTP servers carry a token that tells them who calls; its "
+        "public key is at `/.well-known/jwks.json`.",
+    )
 
     @field_validator("jwt_public_key")
     @classmethod

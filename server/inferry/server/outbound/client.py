@@ -95,9 +95,17 @@ class Outbound:
         all_headers = {**_POST_HEADERS, **headers} if headers else _POST_HEADERS
         return await self._exchange(session, "POST", url, timeout_s, data, all_headers)
 
-    async def get(self, url: str, *, timeout_s: float, private_allowed: bool) -> Answer:
+    async def get(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        private_allowed: bool,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Gets a URL, as ``post`` does, but asks again if a connection breaks that was idle."""
-        return await self._exchange(self._sessions[private_allowed], "GET", url, timeout_s)
+        session = self._sessions[private_allowed]
+        return await self._exchange(session, "GET", url, timeout_s, headers=headers)
 
     async def _exchange(
         self,

@@ -1,8 +1,10 @@
 """AccessService: who may call what, before anything is asked; and codes for tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inferry.server.access.backend_tokens import PublicKey
 from inferry.server.access.callback import CallbackVerifier
 from inferry.server.access.codes import TokenMaker
 from inferry.server.access.tokens import Role, TokenVerifier
@@ -19,13 +21,15 @@ Context = Any
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What makes tokens of codes."""
+    """What makes tokens of codes, and what others verify tokens with."""
 
     codes: Codes
     #: None where others make the tokens.
     maker: TokenMaker | None
     #: Where REST is.
     url: str
+    #: What servers verify with who calls.
+    keys: Sequence[PublicKey]
 
 
 class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
@@ -35,7 +39,7 @@ class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
         admission: Tells who calls, and whether they may.
         callbacks: Verifies the tokens of callbacks.
         verifier: Tells until when a token holds.
-        doors: Changes codes for tokens.
+        doors: Changes codes for tokens, and knows the public keys.
     """
 
     def __init__(
@@ -98,6 +102,14 @@ class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
             tenant=kept.tenant,
             subject=kept.subject,
         )
+
+    async def GetJwks(self, request: pb.GetJwksRequest, context: Context) -> pb.GetJwksResponse:
+        """Tells what servers verify with who calls them."""
+        keys = (
+            pb.Jwk(kty="OKP", crv="Ed25519", alg="EdDSA", use="sig", kid=key.kid, x=key.x)
+            for key in self._doors.keys
+        )
+        return pb.GetJwksResponse(keys=keys)
 
     def _maker(self) -> TokenMaker:
         if self._doors.maker is None:

@@ -74,6 +74,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.AccessService/WhoAmI": _KNOWN,
     "/inferry.v1.AccessService/CreateCode": _CLIENT,
     "/inferry.v1.AccessService/ExchangeCode": frozenset({Right.ANYBODY}),
+    "/inferry.v1.AccessService/GetJwks": frozenset({Right.ANYBODY}),
 }
 
 METRICS = "/inferry.v1.MetricsService/GetMetrics"

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.outbound.client import Outbound
 from inferry.server.task.record import Attempt, AttemptOutcome
@@ -24,7 +25,7 @@ async def test_an_attempt_whose_server_went_and_came_back_is_stopped_once() -> N
         if len(stopped) == len(NUMBERS):
             both.set()
 
-    stopper = Stopper(fleet, outbound, HandClock(), GRACE_MS)
+    stopper = Stopper(fleet, Caller(outbound, None), HandClock(), GRACE_MS)
     closed = Attempt(1, "srv_a", AttemptOutcome.ABORTED, "enough", START_MS, START_MS)
     await outbound.start()
     async with running_backend() as backend:

@@ -69,6 +69,9 @@ def test_any_2xx_without_a_body_is_healthy(status: int) -> None:
         (200, b" " * (LIMIT_BYTES + 1), "65,537 bytes"),
         (500, b'{"status":"healthy"}', "answered 500"),
         (404, b"", "answered 404"),
+        (401, b'{"status":"error","error":"no token"}', "answered 401: no token"),
+        (500, b'{"error":"%b"}' % (b"x" * 900), f"answered 500: {'x' * 150}…"),
+        (500, b'{"error":{"deep":1}}', "answered 500"),
         (307, b"OK", "answered 307"),
     ],
 )

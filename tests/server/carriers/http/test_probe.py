@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from inferry.server.carriers.http import probe as module
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.http.probe import JITTER, HealthLoop
 from inferry.server.clock import SystemClock
 from inferry.server.fleet.lease import AttemptKey
@@ -71,7 +72,7 @@ class Watched:
         self.loop = HealthLoop(
             fleet=self.fleet,
             lose=self.lose,
-            outbound=outbound,
+            caller=Caller(outbound, None),
             clock=self.clock,
             random=Random(1),
             interval_ms=INTERVAL_MS,
@@ -296,7 +297,7 @@ async def test_a_running_loop_notices_a_new_server_at_once(outbound: Outbound) -
     loop = HealthLoop(
         fleet=watched.fleet,
         lose=watched.lose,
-        outbound=outbound,
+        caller=Caller(outbound, None),
         clock=SystemClock(),
         random=Random(1),
         interval_ms=3_600_000,

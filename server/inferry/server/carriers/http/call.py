@@ -7,11 +7,11 @@ import orjson
 
 from inferry.server.access.callback import CallbackSigner
 from inferry.server.carriers.http.answer import read_answer
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.clock import Clock
 from inferry.server.engine.tracing import Tracing
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.outbound.client import Outbound
 from inferry.server.outbound.errors import (
     AnswerError,
     AnswerTimeoutError,
@@ -48,7 +48,7 @@ class ServerCalls:
     """Asks servers to run attempts, each by a call of its own.
 
     Args:
-        outbound: Sends.
+        caller: Sends.
         signer: Makes callback URLs.
         clock: The time.
         rules: The numbers of a call.
@@ -57,14 +57,14 @@ class ServerCalls:
 
     def __init__(
         self,
-        outbound: Outbound,
+        caller: Caller,
         signer: CallbackSigner,
         clock: Clock,
         rules: DispatchRules,
         tracing: Tracing,
     ) -> None:
         self._tracing = tracing
-        self._outbound = outbound
+        self._caller = caller
         self._signer = signer
         self._clock = clock
         self._rules = rules
@@ -81,12 +81,12 @@ class ServerCalls:
         left_ms = record.total_deadline_ms - self._clock.now_ms()
         timeout_ms = min(record.spec.timeout_ms, max(1, left_ms))
         try:
-            response = await self._outbound.post(
-                f"{server.url}/process",
+            response = await self._caller.post(
+                server,
+                "/process",
                 self._body(record, payload, timeout_ms),
-                timeout_s=(timeout_ms + self._rules.grace_ms) / 1000,
-                private_allowed=server.private_allowed,
-                headers=self._tracing.onward(record).headers,
+                (timeout_ms + self._rules.grace_ms) / 1000,
+                self._tracing.onward(record).headers,
             )
         except ConnectError as error:
             return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import orjson
 import structlog
 
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.fleet.record import ServerRecord
-from inferry.server.outbound.client import Outbound
 from inferry.server.outbound.errors import OutboundError
 from inferry.server.task.record import Attempt
 
@@ -31,9 +31,9 @@ _log = structlog.get_logger(__name__)
 class Stopper:
     """Tells servers to stop, and tells when they have."""
 
-    def __init__(self, fleet: Fleet, outbound: Outbound, clock: Clock, grace_ms: int) -> None:
+    def __init__(self, fleet: Fleet, caller: Caller, clock: Clock, grace_ms: int) -> None:
         self._fleet = fleet
-        self._outbound = outbound
+        self._caller = caller
         self._clock = clock
         self._grace_ms = grace_ms
         self._stopping: dict[AttemptKey, asyncio.Task[None]] = {}
@@ -108,12 +108,8 @@ class Stopper:
     async def _tell(self, server: ServerRecord, task_id: str, attempt: int) -> int:
         """Tells a server once; returns the status that it answers, 0 if it does not."""
         try:
-            answer = await self._outbound.post(
-                f"{server.url}/cancel",
-                orjson.dumps({"id": task_id, "attempt": attempt}),
-                timeout_s=self._grace_ms / 1000,
-                private_allowed=server.private_allowed,
-            )
+            said = orjson.dumps({"id": task_id, "attempt": attempt})
+            answer = await self._caller.post(server, "/cancel", said, self._grace_ms / 1000)
         except OutboundError:
             return 0
         except Exception:  # noqa: BLE001  # whatever it was, the next try may do better

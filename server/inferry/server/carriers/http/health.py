@@ -22,6 +22,7 @@ HEALTHY = frozenset(
 )
 #: Characters of an answer that an error quotes.
 _QUOTED = 100
+_REASON = 150
 
 
 def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
@@ -39,7 +40,7 @@ def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
     if isinstance(answer, dict) and isinstance(answer.get("load"), dict):
         load = read_load(answer["load"])
     if not 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
-        return load, f"the health check answered {status}"
+        return load, f"the health check answered {status}{_reason(answer)}"
     return load, _complaint(answer.get("status") if isinstance(answer, dict) else answer)
 
 
@@ -60,6 +61,14 @@ def _parsed(text: str) -> object:
         return json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
         return text
+
+
+def _reason(answer: object) -> str:
+    """Gives what an answer says of why it is no good one, as far as it is short."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, str) or not error:
+        return ""
+    return f": {error if len(error) <= _REASON else f'{error[:_REASON]}…'}"
 
 
 def _complaint(word: object) -> str:

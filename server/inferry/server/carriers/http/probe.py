@@ -11,13 +11,13 @@ from random import Random
 
 import structlog
 
+from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.http.health import read_health
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
 from inferry.server.fleet.record import ServerRecord, Transport
 from inferry.server.loop import Loop, wait_for
-from inferry.server.outbound.client import Outbound
 from inferry.server.outbound.errors import ConnectError, OutboundError
 
 #: Probes under way at once: of servers whose last probe was good, and as many of the others.
@@ -51,7 +51,7 @@ class HealthLoop(Loop):
     Args:
         fleet: The servers.
         lose: What ends the attempts of a dead one.
-        outbound: How it is asked.
+        caller: How it is asked.
         clock: The time.
         random: Jitter.
         interval_ms: Between two probes of a server.
@@ -64,7 +64,7 @@ class HealthLoop(Loop):
         *,
         fleet: Fleet,
         lose: Lose,
-        outbound: Outbound,
+        caller: Caller,
         clock: Clock,
         random: Random,
         interval_ms: int,
@@ -74,7 +74,7 @@ class HealthLoop(Loop):
         super().__init__()
         self._fleet = fleet
         self._lose = lose
-        self._outbound = outbound
+        self._caller = caller
         self._clock = clock
         self._random = random
         self._interval_ms = interval_ms
@@ -168,11 +168,7 @@ class HealthLoop(Loop):
         server, load, connected = member.record, None, True
         try:
             async with self._turns[not member.last_error]:
-                answer = await self._outbound.get(
-                    f"{server.url}/health",
-                    timeout_s=self._timeout_ms / 1000,
-                    private_allowed=server.private_allowed,
-                )
+                answer = await self._caller.get(server, "/health", self._timeout_ms / 1000)
             load, error = read_health(answer.status, answer.body)
         except ConnectError as failure:
             error, connected = str(failure), False
