@@ -138,7 +138,7 @@ async def running_gateway(
     store = await stores.url(data_dir)
     given = {"port": 0, "grpc_port": 0, "store": store and SecretStr(store), **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
-    ports = await take_ports("127.0.0.1", 0)
+    ports = await take_ports("127.0.0.1", config.port)
     host, port = ports.address
     url = f"http://{host}:{port}"
     gateway = Gateway(config, url, clock)

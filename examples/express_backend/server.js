@@ -5,6 +5,7 @@ const os = require('node:os');
 const { setTimeout: sleep } = require('node:timers/promises');
 const axios = require('axios');
 const express = require('express');
+const { onlyFrom } = require('./caller');
 
 const CAPABILITIES = ['test-processing'];
 const MAX_CONCURRENT = 10;
@@ -39,6 +40,7 @@ async function infer(payload, report, signal) {
 }
 
 app.use(express.json({ limit: '1mb' }));
+if (process.env.GATEWAY_URL) app.use(onlyFrom(process.env.GATEWAY_URL, ownUrl));
 
 app.post('/process', async (req, res) => {
   if (req.body.callback_url) {
@@ -149,9 +151,14 @@ async function register(url) {
   console.log(`backend ready url=${url}`);
 }
 
+// Where the gateway reaches us.
+function ownUrl() {
+  return `http://127.0.0.1:${listener.address().port}`;
+}
+
 const listener = app.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', (error) => {
   if (error) throw error;
-  register(`http://127.0.0.1:${listener.address().port}`).catch((failure) => {
+  register(ownUrl()).catch((failure) => {
     console.error(failure.message);
     process.exit(1);
   });

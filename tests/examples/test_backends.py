@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ import aiohttp
 import orjson
 import pytest
 
+from inferry.server.access.backend_tokens import BackendTokens
+from inferry.server.access.secret import read_secret
+from inferry.server.clock import SystemClock
 from tests.processes import start_gateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -32,6 +35,10 @@ class Running:
 
     api: aiohttp.ClientSession
     backend: Process
+    #: REST of the gateway.
+    rest: str
+    #: Makes what the gateway's own calls of the backend carry.
+    tokens: BackendTokens
 
     async def says(self, words: bytes) -> None:
         """Waits until the backend prints a line."""
@@ -59,7 +66,9 @@ async def running(
             headers={"Authorization": f"Bearer {gateway.token}"},
             timeout=aiohttp.ClientTimeout(total=WITHIN_S),
         )
-        both = Running(await stack.enter_async_context(session), backend)
+        tokens = BackendTokens(read_secret(gateway.data_dir, None), gateway.rest, SystemClock())
+        api = await stack.enter_async_context(session)
+        both = Running(api, backend, gateway.rest, tokens)
         await both.says(b"backend ready url=http://127.0.0.1:")
         yield both
 
@@ -98,6 +107,14 @@ async def server(api: aiohttp.ClientSession) -> dict[str, Any]:
     (only,) = (await read(api, "/api/servers"))["servers"]
     assert isinstance(only, dict)
     return only
+
+
+async def calling(running: Running) -> aiohttp.ClientSession:
+    """Makes a session that calls the backend as its gateway does."""
+    only = await server(running.api)
+    return aiohttp.ClientSession(
+        only["url"], headers=running.tokens.headers(only["id"], only["url"])
+    )
 
 
 async def load(api: aiohttp.ClientSession) -> dict[str, Any]:
@@ -218,20 +235,17 @@ async def test_the_work_of_a_synchronous_task_stops_with_it(running: Running) ->
 
 async def test_hanging_up_stops_the_work_of_a_synchronous_task(running: Running) -> None:
     job = {"id": "task_1", "type": TYPE, "payload": {"seconds": 60}, "timeout": 90_000}
-    async with aiohttp.ClientSession((await server(running.api))["url"]) as gateway:
-        calling = asyncio.create_task(gateway.post("/process", json=job))
+    async with await calling(running) as gateway:
+        working = asyncio.create_task(gateway.post("/process", json=job))
         await until_active(running.api, 1)
-        calling.cancel()
+        working.cancel()
         await running.says(b"work stopped")
     await until_active(running.api, 0)
 
 
-async def test_a_cancel_of_what_does_not_run_is_answered_all_the_same(
-    api: aiohttp.ClientSession,
-) -> None:
-    url = (await server(api))["url"]
+async def test_a_cancel_of_what_does_not_run_is_answered_all_the_same(running: Running) -> None:
     async with (
-        aiohttp.ClientSession(url) as gateway,
+        await calling(running) as gateway,
         gateway.post("/cancel", json={"id": "task_unknown", "attempt": 1}) as answer,
     ):
         assert answer.status == 200
@@ -249,3 +263,30 @@ async def test_the_gateway_shows_the_backend_as_active_with_its_load(
     assert shown["status"] == "active"
     assert shown["capabilities"] == [TYPE]
     assert shown["load"]["memory"] > 0
+
+
+async def test_nobody_but_the_gateway_has_it_do_work(running: Running) -> None:
+    only = await server(running.api)
+    url = only["url"]
+    callback = f"{running.rest}/api/tasks/task_1?token=x"
+    job = {"id": "task_1", "type": TYPE, "payload": {}, "callback_url": callback, "timeout": 1_000}
+    right = running.tokens.headers(only["id"], url)
+    other = running.tokens.headers("srv_other", f"{url}/other")
+    changed = {"Authorization": f"{right['Authorization'][:-4]}AAAA"}
+    stranger = BackendTokens(b"of another gateway", "http://evil", SystemClock())
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(headers: Mapping[str, str], path: str = "/process", **more: Any) -> int:
+            async with session.post(url + path, json={**job, **more}, headers=headers) as answer:
+                said = await answer.json()
+                assert answer.status == 200 or (said["status"], bool(said["error"])) == ("error", 1)
+                return answer.status
+
+        for headers in ({}, {"Authorization": "Bearer x.y.z"}, other, changed):
+            assert await ask(headers) == 401
+            assert await ask(headers, "/cancel") == 401
+        # The gateway was asked for its keys a moment ago.
+        assert await ask(stranger.headers("srv_a", url)) == 503
+        for elsewhere in ("http://127.0.0.1:9/x", f"{running.rest}.evil/x"):
+            assert await ask(right, callback_url=elsewhere) == 403
+        assert await ask(right, "/cancel") == 200

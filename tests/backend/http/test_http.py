@@ -41,8 +41,13 @@ def job(payload: Any, task_id: str = "task_1", **more: Any) -> dict[str, Any]:
     return {**body, **more}
 
 
+def session_of(running: Rig) -> aiohttp.ClientSession:
+    """Makes a session whose calls are the gateway's."""
+    return aiohttp.ClientSession(headers=http(running).headers(aud=url(running)))
+
+
 async def get(running: Rig, path: str) -> tuple[int, dict[str, Any]]:
-    async with aiohttp.ClientSession() as session, session.get(url(running) + path) as answer:
+    async with session_of(running) as session, session.get(url(running) + path) as answer:
         return answer.status, dict(await answer.json())
 
 
@@ -96,7 +101,7 @@ async def test_an_older_attempt_is_refused(running: Rig) -> None:
 
 async def test_who_hangs_up_stops_the_work_of_a_synchronous_task(running: Rig) -> None:
     body = job({"do": "block"})
-    async with aiohttp.ClientSession() as session:
+    async with session_of(running) as session:
         calling = asyncio.create_task(session.post(f"{url(running)}/process", json=body))
         await until_active(running, 1)
         calling.cancel()
@@ -116,7 +121,7 @@ async def test_a_cancel_answers_a_synchronous_task(running: Rig) -> None:
 async def test_at_capacity_it_says_503_and_when_to_come_back(running: Rig) -> None:
     await running.gateway.send(TYPE, {"do": "block"})
     async with (
-        aiohttp.ClientSession() as session,
+        session_of(running) as session,
         session.post(f"{url(running)}/process", json=job({}, "task_other")) as answer,
     ):
         assert answer.status == 503
@@ -139,7 +144,7 @@ async def test_what_is_no_task_is_refused_with_what_is_right(
     running: Rig, body: bytes, says: str
 ) -> None:
     async with (
-        aiohttp.ClientSession() as session,
+        session_of(running) as session,
         session.post(f"{url(running)}/process", data=body) as answer,
     ):
         assert answer.status == 400

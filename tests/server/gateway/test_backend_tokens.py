@@ -1,6 +1,8 @@
 """The token of a whole gateway's calls: on each of them, for whoever has its public key."""
 
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -10,6 +12,10 @@ import jwt
 import pytest
 from aiohttp import web
 
+from inferry.backend import Backend as App
+from inferry.backend.http import Gateway as Known
+from inferry.backend.http import Place, Server
+from inferry.backend.http.keys import PAUSE_S
 from inferry.server.access.backend_tokens import TOKEN_S
 from inferry.server.clock import SteadyClock, SystemClock
 from tests import gateways
@@ -124,6 +130,70 @@ async def test_after_a_restart_the_key_is_the_same_and_with_another_secret_anoth
     async with running_gateway(tmp_path) as gateway:
         found.append(await key_set(gateway.url))
     assert found[0] == found[1] != found[2]
+
+
+@asynccontextmanager
+async def guarded_backend(gateway: Running, url: str | None = None) -> AsyncIterator[Server]:
+    """Runs a backend that takes this gateway's calls alone, and is told that it is at a URL."""
+    app = App("guarded", 4)
+    app.task("echo")(lambda payload: payload)
+    known = Known(gateway.url, None, register=False)
+    host = Server(app, Place("127.0.0.1", 0, url), gateway=known, drain_timeout=0)
+    await asyncio.to_thread(host.start)
+    try:
+        await asyncio.to_thread(host.wait_ready, 30)
+        yield host
+    finally:
+        host.hurry()
+        await asyncio.to_thread(host.wait, 30)
+
+
+async def test_a_backend_that_verifies_does_its_gateways_work(gateway: Running) -> None:
+    async with guarded_backend(gateway) as host:
+        server_id = await gateway.register(Backend(url=host.url))
+        await gateway.probed(server_id)
+        for asynchronous in (True, False):
+            task = await gateway.create(payload={"a": 1}, **{"async": asynchronous})
+            assert (await gateway.task(task["id"], 20))["result"] == {"a": 1}
+
+
+async def test_a_backend_that_was_told_another_url_costs_no_task_and_says_what_is_wrong(
+    gateway: Running, backend: Backend
+) -> None:
+    async with guarded_backend(gateway, "http://10.0.0.7:8080") as host:
+        assert host.http._runner is not None
+        at = f"http://127.0.0.1:{host.http._runner.addresses[0][1]}"
+        wrong = await gateway.register(Backend(url=at))
+        # Nobody else is there yet: the task comes back, and is not failed for it.
+        task = await gateway.create()
+        server = await gateway.eventually(
+            f"/api/servers/{wrong}", lambda server: "lastError" in server
+        )
+        assert server["lastError"] == (
+            f"the health check answered 401: the token is for {at}; the URL here is "
+            "http://10.0.0.7:8080"
+        )
+        await gateway.register(backend, name="right")
+        assert (await gateway.task(task["id"], 20))["status"] == "COMPLETED"
+
+
+async def test_a_backend_takes_the_calls_of_its_gateway_that_came_back_with_another_secret(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        async with running_gateway(tmp_path, port=unused_tcp_port) as gateway:
+            host = await stack.enter_async_context(guarded_backend(gateway))
+            await gateway.probed(await gateway.register(Backend(url=host.url)))
+            assert (await gateway.create(**{"async": False}))["status"] == "COMPLETED"
+        keys = host.http._keys
+        assert keys is not None
+        before = keys.known
+        # It asked for the keys longer ago than a moment.
+        keys._asked_s -= PAUSE_S
+        monkeypatch.setattr(gateways, "SECRET", token_urlsafe(48))
+        async with running_gateway(tmp_path, port=unused_tcp_port) as gateway:
+            assert (await gateway.create(**{"async": False}))["status"] == "COMPLETED"
+        assert keys.known != before
 
 
 class Wall(SystemClock):

@@ -1,7 +1,8 @@
 """Serves a backend over HTTP, as the development guide has it.
 
 The gateway calls ``POST /process``, ``POST /cancel`` and ``GET /health``; reports go to the
-callback URL. ``GET /ready`` is for whoever else asks whether it takes tasks.
+callback URL. ``GET /ready`` is for whoever else asks whether it takes tasks. A backend that knows
+its gateway takes calls of nobody else.
 """
 
 from collections.abc import Callable
@@ -18,13 +19,14 @@ from inferry.backend.token import Token, token_or_variable
 __all__ = ["Gateway", "Place", "Server", "asgi", "serve"]
 
 
-def serve(
+def serve(  # noqa: PLR0913 - where it is, whose it is, how it ends
     app: Backend,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
     gateway: str | None = None,
     token: Token = None,
+    register: bool = True,
     url: str | None = None,
     spool: Path | str | None = None,
     drain_timeout: float = 600.0,
@@ -35,11 +37,13 @@ def serve(
         app: The backend.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        gateway: REST of the gateway to register with, such as ``http://localhost:8787``; None
-            leaves that to others.
+        gateway: REST of the gateway that it belongs to, such as ``http://localhost:8787``. It takes
+            calls of that one alone, as far as that signs them. None takes everybody's, and does
+            not register.
         token: A token of role ``backend`` or ``admin``, or what gives one. Default:
             ``INFERRY_TOKEN``.
-        url: Where the gateway reaches this backend. Default: where it listens.
+        register: Whether to register with the gateway; False leaves that to others.
+        url: Where the gateway reaches this backend, as it is registered. Default: where it listens.
         spool: A folder for reports that wait for their delivery, to outlive this process.
         drain_timeout: Seconds that running work may take to end.
 
@@ -51,7 +55,7 @@ def serve(
     server = Server(
         app,
         Place(host, port, url),
-        gateway=_known(gateway, token),
+        gateway=_known(gateway, token, register=register),
         spool=spool,
         drain_timeout=drain_timeout,
     )
@@ -63,6 +67,7 @@ def asgi(
     *,
     gateway: str | None = None,
     token: Token = None,
+    register: bool = True,
     url: str | None = None,
     spool: Path | str | None = None,
     drain_timeout: float = 600.0,
@@ -82,7 +87,7 @@ def asgi(
     server = Server(
         app,
         Place(None, 0, url),
-        gateway=_known(gateway, token),
+        gateway=_known(gateway, token, register=register),
         spool=spool,
         drain_timeout=drain_timeout,
         on_ready=on_ready,
@@ -90,8 +95,10 @@ def asgi(
     return AsgiApp(server)
 
 
-def _known(gateway: str | None, token: Token) -> Gateway | None:
-    return None if gateway is None else Gateway(gateway.rstrip("/"), token_or_variable(token))
+def _known(gateway: str | None, token: Token, *, register: bool) -> Gateway | None:
+    if gateway is None:
+        return None
+    return Gateway(gateway.rstrip("/"), token_or_variable(token), register)
 
 
 class Server(Host):
@@ -100,7 +107,7 @@ class Server(Host):
     Args:
         app: The backend.
         place: Where it is reached.
-        gateway: Where it registers; None leaves that to others.
+        gateway: The one that it belongs to; None takes everybody's calls, and does not register.
         spool: As for ``serve``.
         drain_timeout: As for ``serve``.
         on_ready: Called once with its URL and its id at the gateway, empty without one.

@@ -28,11 +28,13 @@ _NOT_FOUND = frozenset({404, 410})
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway to register with."""
+    """The gateway that a backend belongs to."""
 
     #: Of its REST, without a slash at its end.
     url: str
     token: Token
+    #: Whether to register with it; False leaves that to others.
+    register: bool = True
 
     async def headers(self) -> dict[str, str]:
         """Gives the headers of a call.

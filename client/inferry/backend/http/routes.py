@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 import orjson
 
@@ -12,6 +13,8 @@ from inferry.backend.attempt import AttemptKey, Report, Taking
 from inferry.backend.engine import Engine
 from inferry.backend.http import bodies
 from inferry.backend.http.bodies import Json
+from inferry.backend.http.callers import UnknownCallerError
+from inferry.backend.http.keys import NoKeysError
 from inferry.backend.load import LoadMeter
 from inferry.wire.errors import FieldError
 
@@ -21,7 +24,8 @@ _STOPPED_WITHIN_S = 8.0
 _KEPT = 256
 _KEPT_BYTES = 8 * 1024 * 1024
 
-_OK, _BAD_REQUEST, _CONFLICT, _UNAVAILABLE = 200, 400, 409, 503
+_OK, _BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _CONFLICT = 200, 400, 401, 403, 409
+_UNAVAILABLE = 503
 _LATER: Mapping[str, str] = {"Retry-After": "1"}
 
 
@@ -50,14 +54,23 @@ class Routes:
         self._waiting: dict[AttemptKey, list[asyncio.Future[bytes]]] = {}
         self._kept: OrderedDict[AttemptKey, bytes] = OrderedDict()
 
-    async def process(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Takes a task: answers at once, or with its result if there is no callback URL."""
+    async def process(self, body: bytes, headers: Mapping[str, str], issuer: str | None) -> Answer:
+        """Takes a task: answers at once, or with its result if there is no callback URL.
+
+        Args:
+            body: As it came.
+            headers: With the trace that it belongs to, if any.
+            issuer: What a callback URL has to begin with; None takes any.
+        """
         try:
             named = bodies.read_named(body)
             attempt = named.attempt or self._engine.uncounted(named.id)
             assignment, callback_url = bodies.read_job(body, attempt, headers)
         except FieldError as error:
             return _error(_BAD_REQUEST, str(error), "INVALID_PAYLOAD")
+        if issuer is not None and not (callback_url or f"{issuer}/").startswith(f"{issuer}/"):
+            why = f"callback_url: it has to begin with {issuer}/, for that gateway calls"
+            return _error(_FORBIDDEN, why, "PERMISSION_DENIED")
         taking = self._engine.take(assignment, callback_url)
         if taking is Taking.STALE:
             return _error(_CONFLICT, "a newer attempt of the task is here", "STALE_ATTEMPT")
@@ -147,6 +160,19 @@ class Routes:
         self._kept[key] = text
         while len(self._kept) > _KEPT or sum(map(len, self._kept.values())) > _KEPT_BYTES:
             self._kept.popitem(last=False)
+
+
+def refusal(error: UnknownCallerError | NoKeysError) -> Answer:
+    """Answers a call that is not known to be the gateway's.
+
+    If it is, all the same, its task goes to another server.
+    """
+    if isinstance(error, NoKeysError):
+        wait = {"Retry-After": str(ceil(error.rest_s))}
+        return _error(_UNAVAILABLE, f"who calls cannot be told: {error}", "UNAVAILABLE", wait)
+    said = {"status": "error", "error": str(error), "code": "UNAUTHENTICATED"}
+    body = orjson.dumps({**said, "loss": "not_started"})
+    return Answer(_UNAUTHENTICATED, body, {"WWW-Authenticate": "Bearer"})
 
 
 def _say(said: Json, status: int = _OK) -> Answer:

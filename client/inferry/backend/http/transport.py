@@ -10,9 +10,11 @@ from aiohttp import web
 
 from inferry.backend.attempt import AttemptKey, Report
 from inferry.backend.engine import Engine
+from inferry.backend.http.callers import Callers, UnknownCallerError
 from inferry.backend.http.courier import Courier
+from inferry.backend.http.keys import GatewayKeys, NoKeysError
 from inferry.backend.http.registration import Gateway, Registration
-from inferry.backend.http.routes import Answer, Routes
+from inferry.backend.http.routes import Answer, Routes, refusal
 from inferry.backend.load import LoadMeter
 from inferry.wire.hosts import with_port
 from inferry.wire.limits import ENVELOPE_BYTES, REQUEST_BYTES
@@ -46,7 +48,8 @@ class HttpTransport:
     Args:
         engine: Takes the tasks.
         place: Where to listen.
-        gateway: Where to register; None leaves that to others.
+        gateway: Whose calls to take, and where to register; None takes all, and leaves that to
+            others.
         on_ready: Called once with the URL and the server's id, empty if it is not registered.
     """
 
@@ -66,6 +69,8 @@ class HttpTransport:
         self._ready = asyncio.Event()
         self._http: aiohttp.ClientSession
         self._courier: Courier
+        self._keys: GatewayKeys | None = None
+        self._callers: Callers | None = None
         self._runner: web.AppRunner | None = None
         self._registration: Registration | None = None
         #: Where it is reached, once it is open.
@@ -76,6 +81,9 @@ class HttpTransport:
         connector = aiohttp.TCPConnector(limit=max(8, min(100, self._engine.app.slots)))
         self._http = aiohttp.ClientSession(connector=connector, trust_env=False)
         self._courier = Courier(self._http, self._engine)
+        if self._gateway is not None:
+            self._keys = GatewayKeys(self._http, self._gateway.url)
+            self._callers = Callers(self._keys, lambda: self.url)
         if self._place.host is not None:
             await self._listen(self._place.host)
 
@@ -85,7 +93,7 @@ class HttpTransport:
             if report.address:
                 self._courier.send(report)
         await self._ready.wait()
-        if self._gateway is not None:
+        if self._gateway is not None and self._gateway.register:
             registration = Registration(
                 self._http, self._gateway, self._engine, self.url, self._load
             )
@@ -128,6 +136,8 @@ class HttpTransport:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._courier.close()
+        if self._keys is not None:
+            await self._keys.close()
         await self._http.close()
 
     async def answer(
@@ -142,15 +152,31 @@ class HttpTransport:
             headers: Those that matter, by their names in lower case.
         """
         match method, path:
-            case "POST", "/process":
-                return await self._routes.process(body, headers)
-            case "POST", "/cancel":
-                return await self._routes.cancel(body)
-            case "GET", "/health":
-                return self._routes.health()
             case "GET", "/ready":
                 return self._routes.ready()
+            case "GET", "/health" if "authorization" not in headers:
+                # Anybody may look; a gateway that calls it by a wrong token is to know, though.
+                return self._routes.health()
+            case ("POST", "/process" | "/cancel") | ("GET", "/health"):
+                return await self._answer_gateway(path, body, headers)
         return _NOT_FOUND
+
+    async def _answer_gateway(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Answers a call that is the gateway's alone, once it is known who calls."""
+        issuer = None
+        try:
+            if self._callers is not None:
+                issuer = await self._callers.issuer(headers.get("authorization"))
+        except (UnknownCallerError, NoKeysError) as error:
+            _log.info("%s was refused: %s", path, error)
+            return refusal(error)
+        match path:
+            case "/process":
+                return await self._routes.process(body, headers, issuer)
+            case "/cancel":
+                return await self._routes.cancel(body)
+            case _:
+                return self._routes.health()
 
     async def _listen(self, host: str) -> None:
         app = web.Application(client_max_size=BODY_BYTES)

@@ -1,13 +1,17 @@
 """A gateway of tests over HTTP: it registers backends, calls them and takes callbacks."""
 
 import asyncio
+import time
+from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
 import aiohttp
+import jwt
 import orjson
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from inferry.backend.attempt import Assignment
 from inferry.backend.testing.gateway import Gateway, Sent
@@ -15,6 +19,7 @@ from inferry.wire.words import read_words
 
 _WITHIN = aiohttp.ClientTimeout(total=60)
 _REFUSED = 400
+_TOKEN_S = 300
 
 
 class RefusedError(Exception):
@@ -51,6 +56,10 @@ class HttpGateway(Gateway):
         self.deregistered: asyncio.Queue[str] = asyncio.Queue()
         #: Where attempts are sent to; a registration sets it.
         self.backend_url = ""
+        #: What its calls are signed with; None signs none.
+        self.key: Ed25519PrivateKey | None = Ed25519PrivateKey.generate()
+        #: How often its public key was asked for.
+        self.keys_asked = 0
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession
 
@@ -58,6 +67,7 @@ class HttpGateway(Gateway):
         """Starts to listen on a free port of this machine."""
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_get("/health", self._answer_health)
+        app.router.add_get("/.well-known/jwks.json", self._answer_keys)
         app.router.add_post("/api/servers/register", self._register)
         app.router.add_post("/api/servers/{id}/heartbeat", self._answer_heartbeat)
         app.router.add_delete("/api/servers/{id}", self._deregister)
@@ -106,11 +116,28 @@ class HttpGateway(Gateway):
             RefusedError: Its status is none of success.
         """
         data, url = orjson.dumps(said), f"{self.backend_url}{path}"
-        async with self._http.post(url, data=data, headers=headers) as answer:
+        signed = {**self.headers(), **(headers or {})}
+        async with self._http.post(url, data=data, headers=signed) as answer:
             text = orjson.loads(await answer.read())
             if answer.status >= _REFUSED:
                 raise RefusedError(answer.status, text)
             return dict(text)
+
+    def headers(self, **claims: Any) -> dict[str, str]:
+        """Makes the header that says who calls the backend; ``claims`` are put over the usual."""
+        if self.key is None:
+            return {}
+        now_s = int(time.time())
+        usual = {"iss": self.url, "aud": self.backend_url, "sub": "srv_test", "iat": now_s}
+        said = {**usual, "exp": now_s + _TOKEN_S, **claims}
+        token = jwt.encode(said, self.key, algorithm="EdDSA", headers={"kid": _public(self.key)})
+        return {"Authorization": f"Bearer {token}"}
+
+    async def _answer_keys(self, _request: web.Request) -> web.Response:
+        self.keys_asked += 1
+        x = _public(self.key) if self.key else ""
+        key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": x, "x": x}
+        return web.json_response({"keys": [key] if x else []})
 
     async def _answer_health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "healthy"})
@@ -140,6 +167,10 @@ class HttpGateway(Gateway):
             key = request.match_info["id"], int(request.match_info["attempt"])
             self.sent[key].note(read_words(text).update)
         return web.json_response(said, status=status or 200)
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
 
 
 def body(assignment: Assignment, callback_url: str | None) -> dict[str, Any]:
