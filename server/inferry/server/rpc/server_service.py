@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from inferry.server.access.tokens import Role
-from inferry.server.engine.registry import Registration, Registry
+from inferry.server.engine.registry import Registration, Registry, server_url
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import load_of
+from inferry.server.outbound.places import Places
 from inferry.server.rpc.acts import noted
 from inferry.server.rpc.admission import caller
 from inferry.server.rpc.convert import server_to_proto
 from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
-from inferry.server.rpc.registrations import said_by
+from inferry.server.rpc.registrations import check_place, said_by
 from inferry.v1 import server_pb2, server_service_pb2_grpc
 from inferry.v1 import server_service_pb2 as pb
 
@@ -36,20 +37,24 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     def __init__(self, registry: Registry, defaults: ServerDefaults) -> None:
         self._registry = registry
         self._defaults = defaults
+        self._places = Places()
 
     async def RegisterServer(
         self, request: pb.RegisterServerRequest, context: Context
     ) -> pb.RegisterServerResponse:
         """Registers a server, or renews the registration of the same url and name."""
         said = said_by(request, self._defaults.max_concurrent)
+        private_allowed = Role.ADMIN in caller().roles
+        url = server_url(request.url)
+        await check_place(url, self._places, private_allowed=private_allowed)
         member = await self._registry.register(
             Registration(
-                url=request.url,
+                url=url,
                 name=said.name,
                 capabilities=said.capabilities,
                 max_concurrent=said.max_concurrent,
                 metadata=said.metadata,
-                private_allowed=Role.ADMIN in caller().roles,
+                private_allowed=private_allowed,
             )
         )
         return pb.RegisterServerResponse(id=member.record.id, status=_status(member))

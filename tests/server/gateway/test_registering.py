@@ -1,0 +1,98 @@
+"""Where a server says that it is, and what the gateway says to that."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferry.server.access.tokens import Role
+from inferry.server.outbound.places import Places
+from inferry.server.rpc.registrations import check_place
+from tests.gateways import Running, running_gateway, token
+
+REGISTER = "/api/servers/register"
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_gateway(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Addresses of names, by a name server of the test's; any other name has none."""
+    known: dict[str, str] = {}
+    real = socket.getaddrinfo
+
+    def look_up(host: str, *given: Any, **more: Any) -> Any:
+        if host[-1].isdigit():
+            return real(host, *given, **more)
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "there is no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return known
+
+
+async def register(gateway: Running, url: str, role: Role, **more: Any) -> tuple[int, Any]:
+    said = {"url": url, "name": "gpu", **more}
+    return await gateway.call("POST", REGISTER, said, token(role))
+
+
+async def servers(gateway: Running) -> list[dict[str, Any]]:
+    _, page = await gateway.call("GET", "/api/servers")
+    return list(page["servers"])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://10.0.0.7", "http://[::1]:8080", "http://gpu.internal"]
+)
+async def test_a_private_address_needs_an_admins_token_and_a_backends_is_told_so_at_once(
+    gateway: Running, names: dict[str, str], url: str
+) -> None:
+    names["gpu.internal"] = "192.168.1.7"
+    status, body = await register(gateway, url, Role.BACKEND)
+    assert (status, body["code"]) == (403, "PERMISSION_DENIED")
+    assert "register it with an admin's (`inferry token`" in body["error"]
+    assert await servers(gateway) == []
+    status, body = await register(gateway, url, Role.ADMIN)
+    assert (status, body["status"]) == (200, "active")
+
+
+async def test_a_refused_registration_leaves_that_of_an_admin_as_it_was(gateway: Running) -> None:
+    await register(gateway, "http://127.0.0.1:8080", Role.ADMIN, maxConcurrent=3)
+    status, _ = await register(gateway, "http://127.0.0.1:8080", Role.BACKEND, maxConcurrent=7)
+    (server,) = await servers(gateway)
+    assert (status, server["maxConcurrent"]) == (403, 3)
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.BACKEND])
+@pytest.mark.parametrize(
+    "url", ["http://0.0.0.0:8080", "http://[::]:8080", "http://169.254.169.254", "http://224.0.0.1"]
+)
+async def test_an_address_where_nobody_is_called_is_refused_whoever_registers_it(
+    gateway: Running, url: str, role: Role
+) -> None:
+    status, body = await register(gateway, url, role)
+    assert (status, body["code"]) == (400, "INVALID_PAYLOAD")
+    assert "right is one at which the gateway reaches it" in body["error"]
+    assert await servers(gateway) == []
+
+
+async def test_a_name_that_nobody_knows_yet_may_be_registered_by_anybody(
+    gateway: Running, names: dict[str, str]
+) -> None:
+    assert names == {}
+    for role in (Role.BACKEND, Role.ADMIN):
+        status, body = await register(gateway, "http://not-yet.example", role)
+        assert (status, body["status"]) == (200, "active")
+
+
+@pytest.mark.parametrize("url", ["http://203.0.114.7", "https://public.example/v1"])
+async def test_a_public_address_needs_no_admin(names: dict[str, str], url: str) -> None:
+    names["public.example"] = "203.0.114.7"
+    await check_place(url, Places(), private_allowed=False)
