@@ -36,6 +36,8 @@ class Backend:
     url: str = ""
     answer: Answer = SUCCESS
     healthy: bool = True
+    #: What its health check names; None names nothing.
+    claims: list[str] | None = None
     jobs: asyncio.Queue[Job] = field(default_factory=asyncio.Queue)
     #: What it answers to a cancel; 404 knows no such endpoint.
     cancel_status: int = 200
@@ -89,7 +91,10 @@ class Backend:
         self._note_caller(request)
         load = {"cpu": 45, "memory": 60, "active_tasks": 3, "queue_length": 5}
         status = "healthy" if self.healthy else "unhealthy"
-        return web.json_response({"status": status, "timestamp": 1704067200000, "load": load})
+        said = {"status": status, "timestamp": 1704067200000, "load": load}
+        if self.claims is not None:
+            said["capabilities"] = self.claims
+        return web.json_response(said)
 
 
 @asynccontextmanager

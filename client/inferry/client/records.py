@@ -224,6 +224,9 @@ class Server:
     credit: int | None
     #: Seconds for which it could have worked and got nothing.
     worker_idle_with_backlog: float
+    #: What looks like a mistake about it, and holds nothing back.
+    notes: tuple[str, ...]
+    probed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

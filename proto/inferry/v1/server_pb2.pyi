@@ -197,6 +197,8 @@ class Server(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     CREDIT_FIELD_NUMBER: _builtins.int
     WORKER_IDLE_WITH_BACKLOG_MS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    PROBED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `srv_` and a ULID."""
     url: _builtins.str
@@ -259,6 +261,16 @@ class Server(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Output only. Of a worker: its owner's labels."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. What looks like a mistake, and holds nothing back: that another server has the same
+        url, or that its health check names other capabilities than it registered.
+        """
+
+    @_builtins.property
+    def probed_at(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When its last probe began that has ended; unset before the first, and of a worker."""
+
     def __init__(
         self,
         *,
@@ -284,10 +296,12 @@ class Server(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         credit: _builtins.int | None = ...,
         worker_idle_with_backlog_ms: _builtins.int = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        probed_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "created_at", b"created_at", "credit", b"credit", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "retry_at", b"retry_at", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "created_at", b"created_at", "credit", b"credit", "last_seen_at", b"last_seen_at", "load", b"load", "metadata", b"metadata", "probed_at", b"probed_at", "retry_at", b"retry_at", "success_rate", b"success_rate", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "active", b"active", "breaker", b"breaker", "capabilities", b"capabilities", "connection", b"connection", "created_at", b"created_at", "credit", b"credit", "id", b"id", "labels", b"labels", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "retry_at", b"retry_at", "status", b"status", "success_rate", b"success_rate", "tenant", b"tenant", "transport", b"transport", "updated_at", b"updated_at", "url", b"url", "worker_idle_with_backlog_ms", b"worker_idle_with_backlog_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit", b"_credit", "_success_rate", b"_success_rate", "active", b"active", "breaker", b"breaker", "capabilities", b"capabilities", "connection", b"connection", "created_at", b"created_at", "credit", b"credit", "id", b"id", "labels", b"labels", "last_error", b"last_error", "last_seen_at", b"last_seen_at", "load", b"load", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "name", b"name", "notes", b"notes", "probed_at", b"probed_at", "retry_at", b"retry_at", "status", b"status", "success_rate", b"success_rate", "tenant", b"tenant", "transport", b"transport", "updated_at", b"updated_at", "url", b"url", "worker_idle_with_backlog_ms", b"worker_idle_with_backlog_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credit: _TypeAlias = _typing.Literal["credit"]  # noqa: Y015
     _WhichOneofArgType__credit: _TypeAlias = _typing.Literal["_credit", b"_credit"]  # noqa: Y015

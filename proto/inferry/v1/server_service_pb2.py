@@ -28,7 +28,7 @@ from inferry.v1 import rules_pb2 as inferry_dot_v1_dot_rules__pb2
 from inferry.v1 import server_pb2 as inferry_dot_v1_dot_server__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/server_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16inferry/v1/rules.proto\x1a\x17inferry/v1/server.proto\"\xe6\x03\n\x15RegisterServerRequest\x12G\n\x03url\x18\x01 \x01(\tB:\xa2\xbb\x18\x36\x08\x01 \x80\x10\x32/an http or https URL without query and fragment\x12\x83\x01\n\x04name\x18\x02 \x01(\tBu\xa2\xbb\x18q\x08\x01*6[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{1,128}251 to 128 characters, none of them a control character\x12\x97\x01\n\x0c\x63\x61pabilities\x18\x03 \x03(\tB\x80\x01\xa2\xbb\x18|@\x80\x02Jw*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\x12&\n\x0emax_concurrent\x18\x04 \x01(\x05\x42\t\xa2\xbb\x18\x05\x10\x01\x18\x90NH\x00\x88\x01\x01\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x11\n\x0f_max_concurrent\"_\n\x16RegisterServerResponse\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.inferry.v1.Server.StatusB\x06\xa2\xbb\x18\x02\x08\x01\"y\n\x12ListServersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xa2\xbb\x18\x05\x10\x01\x18\xf4\x03\x12\x45\n\npage_token\x18\x02 \x01(\tB1\xa2\xbb\x18-*\x11[0-7][0-9a-f]{15}2\x18one that a list returned\"S\n\x13ListServersResponse\x12#\n\x07servers\x18\x01 \x03(\x0b\x32\x12.inferry.v1.Server\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10GetServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\"7\n\x11GetServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\"F\n\x10HeartbeatRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1e\n\x04load\x18\x02 \x01(\x0b\x32\x10.inferry.v1.Load\"Z\n\x11HeartbeatResponse\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.inferry.v1.Server.StatusB\x06\xa2\xbb\x18\x02\x08\x01\"(\n\x12\x44rainServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\"9\n\x13\x44rainServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\")\n\x13ResumeServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\":\n\x14ResumeServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\"t\n\x17\x44\x65registerServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x38\n\x08grace_ms\x18\x02 \x01(\x05\x42\x1a\xa2\xbb\x18\x16\x10\x00\x18\xc0\xcf$2\x0e\x30 to 600000 msH\x00R\x05grace\x88\x01\x01\x42\x0b\n\t_grace_ms\"\x1a\n\x18\x44\x65registerServerResponse2\xbf\x06\n\rServerService\x12y\n\x0eRegisterServer\x12!.inferry.v1.RegisterServerRequest\x1a\".inferry.v1.RegisterServerResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/servers/register:\x01*\x12\x64\n\x0bListServers\x12\x1e.inferry.v1.ListServersRequest\x1a\x1f.inferry.v1.ListServersResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/servers\x12k\n\tGetServer\x12\x1c.inferry.v1.GetServerRequest\x1a\x1d.inferry.v1.GetServerResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/servers/{id}b\x06server\x12p\n\tHeartbeat\x12\x1c.inferry.v1.HeartbeatRequest\x1a\x1d.inferry.v1.HeartbeatResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/api/servers/{id}/heartbeat:\x01*\x12w\n\x0b\x44rainServer\x12\x1e.inferry.v1.DrainServerRequest\x1a\x1f.inferry.v1.DrainServerResponse\"\'\x82\xd3\xe4\x93\x02!\"\x17/api/servers/{id}/drainb\x06server\x12{\n\x0cResumeServer\x12\x1f.inferry.v1.ResumeServerRequest\x1a .inferry.v1.ResumeServerResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/api/servers/{id}/resumeb\x06server\x12x\n\x10\x44\x65registerServer\x12#.inferry.v1.DeregisterServerRequest\x1a$.inferry.v1.DeregisterServerResponse\"\x19\x82\xd3\xe4\x93\x02\x13*\x11/api/servers/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finferry/v1/server_service.proto\x12\ninferry.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16inferry/v1/rules.proto\x1a\x17inferry/v1/server.proto\"\xe6\x03\n\x15RegisterServerRequest\x12G\n\x03url\x18\x01 \x01(\tB:\xa2\xbb\x18\x36\x08\x01 \x80\x10\x32/an http or https URL without query and fragment\x12\x83\x01\n\x04name\x18\x02 \x01(\tBu\xa2\xbb\x18q\x08\x01*6[^\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]{1,128}251 to 128 characters, none of them a control character\x12\x97\x01\n\x0c\x63\x61pabilities\x18\x03 \x03(\tB\x80\x01\xa2\xbb\x18|@\x80\x02Jw*\"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}2Q1 to 128 letters, digits, \'.\', \'_\', \':\', \'/\' and \'-\', the first a letter or digit\x12&\n\x0emax_concurrent\x18\x04 \x01(\x05\x42\t\xa2\xbb\x18\x05\x10\x01\x18\x90NH\x00\x88\x01\x01\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x11\n\x0f_max_concurrent\"n\n\x16RegisterServerResponse\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.inferry.v1.Server.StatusB\x06\xa2\xbb\x18\x02\x08\x01\x12\r\n\x05notes\x18\x03 \x03(\t\"y\n\x12ListServersRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xa2\xbb\x18\x05\x10\x01\x18\xf4\x03\x12\x45\n\npage_token\x18\x02 \x01(\tB1\xa2\xbb\x18-*\x11[0-7][0-9a-f]{15}2\x18one that a list returned\"S\n\x13ListServersResponse\x12#\n\x07servers\x18\x01 \x03(\x0b\x32\x12.inferry.v1.Server\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10GetServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\"7\n\x11GetServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\"F\n\x10HeartbeatRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x1e\n\x04load\x18\x02 \x01(\x0b\x32\x10.inferry.v1.Load\"Z\n\x11HeartbeatResponse\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32\x19.inferry.v1.Server.StatusB\x06\xa2\xbb\x18\x02\x08\x01\"(\n\x12\x44rainServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\"9\n\x13\x44rainServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\")\n\x13ResumeServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\":\n\x14ResumeServerResponse\x12\"\n\x06server\x18\x01 \x01(\x0b\x32\x12.inferry.v1.Server\"t\n\x17\x44\x65registerServerRequest\x12\x12\n\x02id\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01\x12\x38\n\x08grace_ms\x18\x02 \x01(\x05\x42\x1a\xa2\xbb\x18\x16\x10\x00\x18\xc0\xcf$2\x0e\x30 to 600000 msH\x00R\x05grace\x88\x01\x01\x42\x0b\n\t_grace_ms\"\x1a\n\x18\x44\x65registerServerResponse2\xbf\x06\n\rServerService\x12y\n\x0eRegisterServer\x12!.inferry.v1.RegisterServerRequest\x1a\".inferry.v1.RegisterServerResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/servers/register:\x01*\x12\x64\n\x0bListServers\x12\x1e.inferry.v1.ListServersRequest\x1a\x1f.inferry.v1.ListServersResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/api/servers\x12k\n\tGetServer\x12\x1c.inferry.v1.GetServerRequest\x1a\x1d.inferry.v1.GetServerResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/servers/{id}b\x06server\x12p\n\tHeartbeat\x12\x1c.inferry.v1.HeartbeatRequest\x1a\x1d.inferry.v1.HeartbeatResponse\"&\x82\xd3\xe4\x93\x02 \"\x1b/api/servers/{id}/heartbeat:\x01*\x12w\n\x0b\x44rainServer\x12\x1e.inferry.v1.DrainServerRequest\x1a\x1f.inferry.v1.DrainServerResponse\"\'\x82\xd3\xe4\x93\x02!\"\x17/api/servers/{id}/drainb\x06server\x12{\n\x0cResumeServer\x12\x1f.inferry.v1.ResumeServerRequest\x1a .inferry.v1.ResumeServerResponse\"(\x82\xd3\xe4\x93\x02\"\"\x18/api/servers/{id}/resumeb\x06server\x12x\n\x10\x44\x65registerServer\x12#.inferry.v1.DeregisterServerRequest\x1a$.inferry.v1.DeregisterServerResponse\"\x19\x82\xd3\xe4\x93\x02\x13*\x11/api/servers/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -84,31 +84,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERSERVERREQUEST']._serialized_start=157
   _globals['_REGISTERSERVERREQUEST']._serialized_end=643
   _globals['_REGISTERSERVERRESPONSE']._serialized_start=645
-  _globals['_REGISTERSERVERRESPONSE']._serialized_end=740
-  _globals['_LISTSERVERSREQUEST']._serialized_start=742
-  _globals['_LISTSERVERSREQUEST']._serialized_end=863
-  _globals['_LISTSERVERSRESPONSE']._serialized_start=865
-  _globals['_LISTSERVERSRESPONSE']._serialized_end=948
-  _globals['_GETSERVERREQUEST']._serialized_start=950
-  _globals['_GETSERVERREQUEST']._serialized_end=988
-  _globals['_GETSERVERRESPONSE']._serialized_start=990
-  _globals['_GETSERVERRESPONSE']._serialized_end=1045
-  _globals['_HEARTBEATREQUEST']._serialized_start=1047
-  _globals['_HEARTBEATREQUEST']._serialized_end=1117
-  _globals['_HEARTBEATRESPONSE']._serialized_start=1119
-  _globals['_HEARTBEATRESPONSE']._serialized_end=1209
-  _globals['_DRAINSERVERREQUEST']._serialized_start=1211
-  _globals['_DRAINSERVERREQUEST']._serialized_end=1251
-  _globals['_DRAINSERVERRESPONSE']._serialized_start=1253
-  _globals['_DRAINSERVERRESPONSE']._serialized_end=1310
-  _globals['_RESUMESERVERREQUEST']._serialized_start=1312
-  _globals['_RESUMESERVERREQUEST']._serialized_end=1353
-  _globals['_RESUMESERVERRESPONSE']._serialized_start=1355
-  _globals['_RESUMESERVERRESPONSE']._serialized_end=1413
-  _globals['_DEREGISTERSERVERREQUEST']._serialized_start=1415
-  _globals['_DEREGISTERSERVERREQUEST']._serialized_end=1531
-  _globals['_DEREGISTERSERVERRESPONSE']._serialized_start=1533
-  _globals['_DEREGISTERSERVERRESPONSE']._serialized_end=1559
-  _globals['_SERVERSERVICE']._serialized_start=1562
-  _globals['_SERVERSERVICE']._serialized_end=2393
+  _globals['_REGISTERSERVERRESPONSE']._serialized_end=755
+  _globals['_LISTSERVERSREQUEST']._serialized_start=757
+  _globals['_LISTSERVERSREQUEST']._serialized_end=878
+  _globals['_LISTSERVERSRESPONSE']._serialized_start=880
+  _globals['_LISTSERVERSRESPONSE']._serialized_end=963
+  _globals['_GETSERVERREQUEST']._serialized_start=965
+  _globals['_GETSERVERREQUEST']._serialized_end=1003
+  _globals['_GETSERVERRESPONSE']._serialized_start=1005
+  _globals['_GETSERVERRESPONSE']._serialized_end=1060
+  _globals['_HEARTBEATREQUEST']._serialized_start=1062
+  _globals['_HEARTBEATREQUEST']._serialized_end=1132
+  _globals['_HEARTBEATRESPONSE']._serialized_start=1134
+  _globals['_HEARTBEATRESPONSE']._serialized_end=1224
+  _globals['_DRAINSERVERREQUEST']._serialized_start=1226
+  _globals['_DRAINSERVERREQUEST']._serialized_end=1266
+  _globals['_DRAINSERVERRESPONSE']._serialized_start=1268
+  _globals['_DRAINSERVERRESPONSE']._serialized_end=1325
+  _globals['_RESUMESERVERREQUEST']._serialized_start=1327
+  _globals['_RESUMESERVERREQUEST']._serialized_end=1368
+  _globals['_RESUMESERVERRESPONSE']._serialized_start=1370
+  _globals['_RESUMESERVERRESPONSE']._serialized_end=1428
+  _globals['_DEREGISTERSERVERREQUEST']._serialized_start=1430
+  _globals['_DEREGISTERSERVERREQUEST']._serialized_end=1546
+  _globals['_DEREGISTERSERVERRESPONSE']._serialized_start=1548
+  _globals['_DEREGISTERSERVERRESPONSE']._serialized_end=1574
+  _globals['_SERVERSERVICE']._serialized_start=1577
+  _globals['_SERVERSERVICE']._serialized_end=2408
 # @@protoc_insertion_point(module_scope)

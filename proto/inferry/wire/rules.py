@@ -12,6 +12,8 @@ PRINTED_WHEN_SET = frozenset(
     {
         "inferry.v1.UpdateTaskResponse.cancelled",
         "inferry.v1.UpdateTaskResponse.notes",
+        # The guide's answer has no more than id and status.
+        "inferry.v1.RegisterServerResponse.notes",
         # Of a worker alone.
         "inferry.v1.Server.tenant",
     }

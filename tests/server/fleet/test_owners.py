@@ -107,6 +107,12 @@ def test_what_still_comes_of_a_server_that_was_given_away_changes_nothing() -> N
     assert member.breaker.unreachable == 0
 
 
+SHOWN = (
+    *("status", "active", "load", "success_rate", "last_error", "connection"),
+    *("claims", "probed_ms"),
+)
+
+
 def test_every_replica_shows_a_server_as_its_owner_does() -> None:
     record = replace(server("a", "echo", slots=3), owner=OTHER)
     worker = replace(
@@ -118,6 +124,7 @@ def test_every_replica_shows_a_server_as_its_owner_does() -> None:
     there.note_call("srv_a", "task_1", 1, START_MS, CallEnd.REFUSED, 60_000)
     there.note_attempt("srv_a", succeeded=False)
     there.seen("srv_a", START_MS)
+    there.note_probe("srv_a", START_MS + 1, frozenset({"b", "c"}))
     lines = Lines(there)
     lines.begin("srv_w", Connection.CONNECTED, START_MS)
     lines.grant("srv_w", 5)
@@ -126,7 +133,16 @@ def test_every_replica_shows_a_server_as_its_owner_does() -> None:
         seen, shown = there.get(name), here.get(name)
         assert seen is not None
         assert shown is not None
-        for what in ("status", "active", "load", "success_rate", "last_error", "connection"):
+        for what in (
+            "status",
+            "active",
+            "load",
+            "success_rate",
+            "last_error",
+            "connection",
+            "claims",
+            "probed_ms",
+        ):
             assert getattr(shown, what) == getattr(seen, what), what
         assert shown.credit == seen.credit
         assert shown.lease.seen_ms == seen.lease.seen_ms

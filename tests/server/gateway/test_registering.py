@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from inferry.server.access.tokens import Role
 from inferry.server.outbound.places import Places
 from inferry.server.rpc.registrations import check_place
+from tests.backends import Backend
 from tests.gateways import Running, running_gateway, token
 
+TWIN = "one process gets the tasks of both, and the slots of both; deregister one of them"
 REGISTER = "/api/servers/register"
 
 
@@ -96,3 +99,77 @@ async def test_a_name_that_nobody_knows_yet_may_be_registered_by_anybody(
 async def test_a_public_address_needs_no_admin(names: dict[str, str], url: str) -> None:
     names["public.example"] = "203.0.114.7"
     await check_place(url, Places(), private_allowed=False)
+
+
+async def test_one_url_under_two_names_is_told_where_it_is_registered_in_the_list_and_the_log(
+    gateway: Running,
+) -> None:
+    url = "http://127.0.0.1:8080"
+    _, first = await register(gateway, url, Role.ADMIN, name="one")
+    _, again = await register(gateway, url, Role.ADMIN, name="one")
+    assert "notes" not in first | again
+    with capture_logs() as logged:
+        _, other = await register(gateway, f"{url}/", Role.ADMIN, name="two")
+    warned = [one for one in logged if one["event"] == "two servers have one url"]
+    assert [(one["log_level"], one["name"], one["other"]) for one in warned] == [
+        ("warning", "two", "one")
+    ]
+    assert other["notes"] == [f"one ({first['id']}) has the same url: {TWIN}"]
+    _, elsewhere = await register(gateway, "http://127.0.0.1:8081", Role.ADMIN, name="three")
+    assert "notes" not in elsewhere
+    assert [one["notes"] for one in await servers(gateway)] == [
+        [f"two ({other['id']}) has the same url: {TWIN}"],
+        [],
+        other["notes"],
+    ]
+    await gateway.call("DELETE", f"/api/servers/{first['id']}")
+    assert [one["notes"] for one in await servers(gateway)] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("registered", "claims", "notes"),
+    [
+        (["a"], ["a"], []),
+        (["a"], None, []),
+        (["a"], [], []),
+        (
+            ["a"],
+            ["a", "b"],
+            ["its health check names b, which it did not register: it gets no such tasks"],
+        ),
+        (
+            ["a", "c"],
+            ["a"],
+            [
+                (
+                    "it registered c, which its health check does not name: it gets such tasks all "
+                    "the same"
+                )
+            ],
+        ),
+        (
+            [],
+            [f"t{number}" for number in range(7)],
+            [
+                (
+                    "it registered no capabilities and so gets tasks of every type; its health "
+                    "check names t0, t1, t2, t3, t4 and 2 more"
+                )
+            ],
+        ),
+    ],
+)
+async def test_a_health_check_that_names_other_capabilities_than_are_registered_is_noted(
+    gateway: Running,
+    backend: Backend,
+    registered: list[str],
+    claims: list[str] | None,
+    notes: list[str],
+) -> None:
+    backend.claims = claims
+    server_id = await gateway.register(backend, capabilities=registered)
+    probed = await gateway.eventually(
+        f"/api/servers/{server_id}", lambda server: "probedAt" in server
+    )
+    assert (probed["notes"], probed["capabilities"]) == (notes, registered)
+    assert probed["probedAt"] >= probed["updatedAt"]

@@ -23,7 +23,7 @@ def check(backend: Backend, work: Work) -> AsyncIterator[Finding]:
 
 async def _health(backend: Backend, _work: Work) -> str | Finding:
     answer = await backend.health()
-    load, error = read_health(answer.status, answer.body)
+    load, error, _ = read_health(answer.status, answer.body)
     if error:
         raise BrokenContractError(error, 'answer GET /health with {"status":"healthy"}')
     if load is None:
@@ -94,7 +94,7 @@ async def _bad_json(backend: Backend, _work: Work) -> str:
                 "answer 400, or an error in the answer: who calls is told what is wrong",
             )
     health = await backend.health()
-    if read_health(health.status, health.body)[1]:
+    if read_health(health.status, health.body).error:
         raise BrokenContractError("it is not healthy after bad requests", "survive them")
     return "refused, and healthy after it"
 

@@ -198,6 +198,10 @@ class Registry:
             raise ServerNotFoundError(server_id)
         return member
 
+    def notes(self, member: Member) -> list[str]:
+        """Says what looks like a mistake about a server."""
+        return self._fleet.notes(member)
+
     def all(self) -> list[Member]:
         """Lists the servers by name that are known here."""
         return self._fleet.by_name(self._clock.now_ms())

@@ -71,7 +71,7 @@ class Fleet(Roster):
         elif owned is not member.owned:
             self._turn_over(member, owned=owned)
         elif record.updated_ms > member.record.updated_ms:
-            member.health = Health()
+            member.health, member.claims = Health(), frozenset()
         member.record = record
         for name in sorted(record.capabilities):
             self._types.learn(name)
@@ -177,6 +177,16 @@ class Fleet(Roster):
         if member.health.status is not before.status:
             _log.info("server status", server_id=server_id, status=member.status.name, error=error)
             self.claimable.set()
+
+    def note_probe(self, server_id: str, begun_ms: int, claims: frozenset[str]) -> None:
+        """Remembers that a probe has ended, and what the server says that it is capable of.
+
+        Nothing is what one says that did not answer, or tells only how it is.
+        """
+        member = self._members.get(server_id)
+        if member is not None and member.owned:
+            member.probed_ms = begun_ms
+            member.claims = frozenset() if claims == member.record.capabilities else claims
 
     def note_attempt(self, server_id: str, *, succeeded: bool) -> None:
         """Remembers how an attempt ended that the server did run."""

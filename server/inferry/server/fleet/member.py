@@ -39,6 +39,10 @@ class Member:
     lease: Lease = field(default_factory=Lease)
     #: Why its last probe failed.
     last_error: str = ""
+    #: When its last probe began that has ended; 0 before that.
+    probed_ms: int = 0
+    #: What its health check says that it is capable of, where it registered something else.
+    claims: frozenset[str] = frozenset()
     #: When it is taken out of the list at the latest; 0 when it stays.
     leaves_ms: int = 0
     #: Writes under way that may have it stay.

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from inferry.server.fleet.member import Member
-from inferry.server.fleet.record import Identity
+from inferry.server.fleet.notes import notes
+from inferry.server.fleet.record import Identity, ServerRecord
 from inferry.server.fleet.routing import serves
 
 #: Routes whose servers are remembered.
@@ -16,6 +17,8 @@ class Roster:
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
         self._ids: dict[Identity, str] = {}
+        #: Servers that are called, by where.
+        self._by_url: dict[str, dict[str, Member]] = {}
         #: The servers that are capable of a route.
         self._capable: dict[str, list[Member]] = {}
 
@@ -29,6 +32,15 @@ class Roster:
     def find(self, identity: Identity) -> Member | None:
         """Finds a server by what makes it; None if there is none."""
         return self._members.get(self._ids.get(identity, ""))
+
+    def twins(self, record: ServerRecord) -> list[ServerRecord]:
+        """Lists the other servers that are called where a server is."""
+        there = self._by_url.get(record.url, {}).values()
+        return [one.record for one in there if one.record.id != record.id]
+
+    def notes(self, member: Member) -> list[str]:
+        """Says what looks like a mistake about a server."""
+        return notes(member.record, member.claims, self.twins(member.record))
 
     @property
     def own_ones(self) -> Iterator[Member]:
@@ -49,6 +61,8 @@ class Roster:
         """Puts a server on the list, or takes up what its registration says by now."""
         self._members[member.record.id] = member
         self._ids[member.record.identity] = member.record.id
+        if member.record.url:
+            self._by_url.setdefault(member.record.url, {})[member.record.id] = member
         self._capable.clear()
 
     def _strike(self, server_id: str) -> Member | None:
@@ -56,5 +70,9 @@ class Roster:
         member = self._members.pop(server_id, None)
         if member is not None:
             del self._ids[member.record.identity]
+            there = self._by_url.get(member.record.url, {})
+            there.pop(server_id, None)
+            if not there:
+                self._by_url.pop(member.record.url, None)
             self._capable.clear()
         return member

@@ -43,6 +43,9 @@ class Told:
     credit: int = 0
     leaving: bool = False
     idle_ms: int = 0
+    #: When it was last probed, and what it then said otherwise than it registered.
+    probed_ms: int = 0
+    claims: tuple[str, ...] = ()
 
 
 def tell(member: Member) -> Told:
@@ -64,6 +67,8 @@ def tell(member: Member) -> Told:
         credit=member.credit or 0,
         leaving=line is not None and line.leaving,
         idle_ms=0 if line is None else line.idle_ms,
+        probed_ms=member.probed_ms,
+        claims=tuple(sorted(member.claims)),
     )
 
 
@@ -75,6 +80,7 @@ def hear(member: Member, told: Told) -> None:
     member.rest = Rest(told.rest_until_ms)
     member.elsewhere, member.load = told.active, told.load
     member.lease.seen_ms, member.told_rate = told.seen_ms, told.success_rate
+    member.probed_ms, member.claims = told.probed_ms, frozenset(told.claims)
     if member.line is not None and told.connection is not None:
         member.line.begin(told.connection)
         member.line.granted, member.line.leaving = told.credit, told.leaving
@@ -108,6 +114,7 @@ def read_told(said: dict[str, Any]) -> Told | None:
                 "breaker": BreakerState(said["breaker"]),
                 "load": None if load is None else Load(**load),
                 "connection": None if connection is None else Connection(connection),
+                "claims": tuple(said.get("claims", ())),
             }
         )
     except (KeyError, TypeError, ValueError):

@@ -1,5 +1,6 @@
 """Records -> protobuf messages, field by field: ``json_format`` takes four times as long."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import orjson
@@ -197,8 +198,8 @@ def gap_to_proto(seq: int, task: task_pb2.Task | None) -> task_pb2.TaskEvent:
     )
 
 
-def server_to_proto(member: Member) -> server_pb2.Server:
-    """Converts a server."""
+def server_to_proto(member: Member, notes: Sequence[str] = ()) -> server_pb2.Server:
+    """Converts a server, with what looks like a mistake about it."""
     record, load = member.record, member.load
     return server_pb2.Server(
         id=record.id,
@@ -223,6 +224,8 @@ def server_to_proto(member: Member) -> server_pb2.Server:
         labels=orjson.loads(record.labels),
         credit=member.credit,
         worker_idle_with_backlog_ms=0 if member.line is None else member.line.idle_ms,
+        notes=notes,
+        probed_at=timestamp(member.probed_ms),
     )
 
 

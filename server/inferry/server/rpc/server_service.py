@@ -57,7 +57,8 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
                 private_allowed=private_allowed,
             )
         )
-        return pb.RegisterServerResponse(id=member.record.id, status=_status(member))
+        notes = self._registry.notes(member)
+        return pb.RegisterServerResponse(id=member.record.id, status=_status(member), notes=notes)
 
     async def ListServers(
         self, request: pb.ListServersRequest, context: Context
@@ -65,7 +66,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
         """Lists the servers by name."""
         size, start = request.page_size or PAGE_DEFAULT, read_cursor(request.page_token) or 0
         members = await self._registry.find_all()
-        servers = fitting(server_to_proto(member) for member in members[start : start + size])
+        servers = fitting(self._shown(member) for member in members[start : start + size])
         end = start + len(servers)
         return pb.ListServersResponse(
             servers=servers, next_page_token=write_cursor(end) if len(members) > end else ""
@@ -76,7 +77,7 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.GetServerResponse:
         """Reads a server."""
         member = await self._registry.find(request.id)
-        return pb.GetServerResponse(server=server_to_proto(member))
+        return pb.GetServerResponse(server=self._shown(member))
 
     async def Heartbeat(
         self, request: pb.HeartbeatRequest, context: Context
@@ -94,14 +95,14 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
     ) -> pb.DrainServerResponse:
         """Sends a server no more tasks; those it has go on."""
         member = await self._registry.drain(request.id, draining=True)
-        return pb.DrainServerResponse(server=server_to_proto(member))
+        return pb.DrainServerResponse(server=self._shown(member))
 
     async def ResumeServer(
         self, request: pb.ResumeServerRequest, context: Context
     ) -> pb.ResumeServerResponse:
         """Ends a drain, and a rest."""
         member = await self._registry.drain(request.id, draining=False)
-        return pb.ResumeServerResponse(server=server_to_proto(member))
+        return pb.ResumeServerResponse(server=self._shown(member))
 
     async def DeregisterServer(
         self, request: pb.DeregisterServerRequest, context: Context
@@ -112,6 +113,9 @@ class ServerServicer(server_service_pb2_grpc.ServerServiceServicer):
             grace_ms = request.grace_ms
         await self._registry.deregister(request.id, grace_ms)
         return pb.DeregisterServerResponse()
+
+    def _shown(self, member: Member) -> server_pb2.Server:
+        return server_to_proto(member, self._registry.notes(member))
 
 
 def _status(member: Member) -> server_pb2.Server.Status.ValueType:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferry.server.carriers.http.health import LIMIT_BYTES, read_health
+from inferry.server.carriers.http.health import LIMIT_BYTES, HealthAnswer, read_health
 from inferry.server.fleet.record import Load
 
 GUIDE = {
@@ -25,8 +25,10 @@ JSON = st.recursive(
 )
 
 
-def test_the_guides_answer_is_healthy_and_tells_the_load() -> None:
-    assert read_health(200, orjson.dumps(GUIDE)) == (Load(45, 60.5, 3, 5), "")
+def test_the_guides_answer_is_healthy_and_tells_load_and_capabilities() -> None:
+    said = read_health(200, orjson.dumps(GUIDE))
+    assert said[:2] == (Load(45, 60.5, 3, 5), "")
+    assert said.claims == {"video-processing", "image-generation"}
 
 
 @pytest.mark.parametrize(
@@ -43,12 +45,12 @@ def test_the_guides_answer_is_healthy_and_tells_the_load() -> None:
     ],
 )
 def test_what_is_meant_as_healthy_is_healthy(body: bytes) -> None:
-    assert read_health(200, body) == (None, "")
+    assert read_health(200, body) == HealthAnswer(None, "")
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_any_2xx_without_a_body_is_healthy(status: int) -> None:
-    assert read_health(status, b"") == (None, "")
+    assert read_health(status, b"") == HealthAnswer(None, "")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_any_2xx_without_a_body_is_healthy(status: int) -> None:
     ],
 )
 def test_what_is_not_healthy_is_said_in_few_words(status: int, body: bytes, error: str) -> None:
-    load, complaint = read_health(status, body)
+    load, complaint, _ = read_health(status, body)
     assert load is None
     assert error in complaint
     assert len(complaint) < 200
@@ -98,12 +100,14 @@ def test_what_is_not_healthy_is_said_in_few_words(status: int, body: bytes, erro
 def test_a_load_of_nonsense_spoils_the_number_and_never_the_health(
     load: bytes, wanted: Load | None
 ) -> None:
-    assert read_health(200, b'{"status":"healthy","load":' + load + b"}") == (wanted, "")
+    assert read_health(200, b'{"status":"healthy","load":' + load + b"}") == HealthAnswer(
+        wanted, ""
+    )
 
 
 def test_a_server_that_is_not_healthy_tells_its_load_all_the_same() -> None:
     body = orjson.dumps({**GUIDE, "status": "draining"})
-    load, complaint = read_health(503, body)
+    load, complaint, _ = read_health(503, body)
     assert load == Load(45, 60.5, 3, 5)
     assert complaint == "the health check answered 503"
 
@@ -113,6 +117,20 @@ def test_a_server_that_is_not_healthy_tells_its_load_all_the_same() -> None:
     st.binary() | JSON.map(lambda answer: json.dumps(answer).encode()),
 )
 def test_no_answer_breaks_the_reader(status: int, body: bytes) -> None:
-    load, complaint = read_health(status, body)
+    load, complaint, _ = read_health(status, body)
     assert isinstance(load, Load | None)
     assert len(complaint) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("given", "claims"),
+    [
+        (["a", "b", "a"], {"a", "b"}),
+        (["a", 1, None, "", "x" * 129, ["b"]], {"a"}),
+        ([f"type-{number}" for number in range(300)], {f"type-{number}" for number in range(256)}),
+        *(("a", set()), ({"a": 1}, set()), (None, set()), ([], set())),
+    ],
+)
+def test_what_is_no_capability_is_passed_over(given: object, claims: set[str]) -> None:
+    body = orjson.dumps({"status": "healthy", "capabilities": given})
+    assert read_health(200, body) == HealthAnswer(None, "", frozenset(claims))

@@ -7,7 +7,7 @@ already has another one: what frameworks and their conventions answer is taken a
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferry.server.fleet.record import Load, load_of
 
@@ -23,25 +23,39 @@ HEALTHY = frozenset(
 #: Characters of an answer that an error quotes.
 _QUOTED = 100
 _REASON = 150
+#: Capabilities that are read, as many as a server may have, and the characters of each.
+_CLAIMS = 256
+_CLAIM_CHARACTERS = 128
 
 
-def read_health(status: int, body: bytes) -> tuple[Load | None, str]:
-    """Reads the answer to a probe (guide: "Health Checks").
+class HealthAnswer(NamedTuple):
+    """What a server says of itself when it is probed."""
 
-    Returns:
-        The load, if it told one, and why the server is not healthy: empty when it is.
-    """
+    #: None if it told none.
+    load: Load | None
+    #: Why it is not healthy; empty when it is.
+    error: str
+    #: What it says that it is capable of; none if it does not say.
+    claims: frozenset[str] = frozenset()
+
+
+def read_health(status: int, body: bytes) -> HealthAnswer:
+    """Reads the answer to a probe (guide: "Health Checks")."""
     if len(body) > LIMIT_BYTES:
-        return None, f"the health check answered {len(body):,} bytes; {LIMIT_BYTES:,} are read"
+        error = f"the health check answered {len(body):,} bytes; {LIMIT_BYTES:,} are read"
+        return HealthAnswer(None, error)
     # Whatever is no UTF-8 stands in texts: it does not make the rest unreadable.
     text = body.decode(json.detect_encoding(body), "replace").strip()
     answer = _parsed(text)
-    load = None
-    if isinstance(answer, dict) and isinstance(answer.get("load"), dict):
-        load = read_load(answer["load"])
+    load, claims = None, frozenset[str]()
+    if isinstance(answer, dict):
+        claims = _read_claims(answer.get("capabilities"))
+        if isinstance(answer.get("load"), dict):
+            load = read_load(answer["load"])
     if not 200 <= status < 300:  # noqa: PLR2004  # the 2xx class
-        return load, f"the health check answered {status}{_reason(answer)}"
-    return load, _complaint(answer.get("status") if isinstance(answer, dict) else answer)
+        return HealthAnswer(load, f"the health check answered {status}{_reason(answer)}", claims)
+    word = answer.get("status") if isinstance(answer, dict) else answer
+    return HealthAnswer(load, _complaint(word), claims)
 
 
 def read_load(load: Mapping[str, Any]) -> Load:
@@ -49,6 +63,14 @@ def read_load(load: Mapping[str, Any]) -> Load:
     return load_of(
         load.get("cpu"), load.get("memory"), load.get("active_tasks"), load.get("queue_length")
     )
+
+
+def _read_claims(given: object) -> frozenset[str]:
+    """Reads what a server says that it is capable of; what is no name is passed over."""
+    if not isinstance(given, list):
+        return frozenset()
+    names = (one for one in given[:_CLAIMS] if isinstance(one, str))
+    return frozenset(name for name in names if 0 < len(name) <= _CLAIM_CHARACTERS)
 
 
 def _parsed(text: str) -> object:

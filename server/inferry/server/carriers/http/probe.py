@@ -12,7 +12,7 @@ from random import Random
 import structlog
 
 from inferry.server.carriers.http.caller import Caller
-from inferry.server.carriers.http.health import read_health
+from inferry.server.carriers.http.health import HealthAnswer, read_health
 from inferry.server.clock import Clock
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
@@ -165,21 +165,22 @@ class HealthLoop(Loop):
             self._fleet.changed.set()
 
     async def _look_at(self, member: Member, now: int) -> None:
-        server, load, connected = member.record, None, True
+        server, connected, said = member.record, True, HealthAnswer(None, "")
         try:
             async with self._turns[not member.last_error]:
                 answer = await self._caller.get(server, "/health", self._timeout_ms / 1000)
-            load, error = read_health(answer.status, answer.body)
+            said = read_health(answer.status, answer.body)
         except ConnectError as failure:
-            error, connected = str(failure), False
+            said, connected = HealthAnswer(None, str(failure)), False
         except OutboundError as failure:
-            error = str(failure)
+            said = HealthAnswer(None, str(failure))
         if connected:
             # Who is slow to answer is alive, and was so when the connection was made.
             self._fleet.seen(server.id, now)
         else:
             member.lease.miss(member.holding)
-        self._fleet.observe(server.id, load, error)
+        self._fleet.note_probe(server.id, now, said.claims)
+        self._fleet.observe(server.id, said.load, said.error)
 
     async def _bury(self, member: Member) -> None:
         doomed = member.lease.doomed
