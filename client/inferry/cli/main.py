@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, _Command] = {
     "stats": _Command(_QUEUE, "stats", "stats"),
     "failures": _Command(_QUEUE, "stats", "failures"),
     "servers": _Command(_SERVERS, "servers", "list_servers"),
+    "register": _Command(_SERVERS, "register", "register"),
     "top": _Command(_SERVERS, "live.top", "top"),
     "drain": _Command(_SERVERS, "servers", "drain"),
     "resume": _Command(_SERVERS, "servers", "resume"),

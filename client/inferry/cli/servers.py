@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from inferry.cli import arguments, output, tables
+from inferry.cli.output import plain
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.cli.tasks import AsJson
 from inferry.cli.terminal import say
@@ -30,6 +31,9 @@ def list_servers(context: typer.Context, *, as_json: AsJson = False) -> None:
         output.print_json([output.document(server) for server in found])
     else:
         tables.print_servers(found)
+        for server in found:
+            for note in server.notes:
+                say(plain(f"note: {server.name}: {note}"), err=True)
 
 
 def all_servers(session: Session) -> list[Server]:
