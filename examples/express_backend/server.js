@@ -146,9 +146,22 @@ async function register(url) {
       maxConcurrent: MAX_CONCURRENT,
     };
     const answer = await send('post', `${gateway}/api/servers/register`, body, token);
-    if (answer.status !== 200) throw new Error(`not registered: ${JSON.stringify(answer.data)}`);
+    if (answer.status !== 200) throw new Error(`not registered: ${answer.data.error}`);
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      // A second one ends it at once.
+      process.once(signal, () => leave(`${gateway}/api/servers/${answer.data.id}`, token));
+    }
   }
   console.log(`backend ready url=${url}`);
+}
+
+// Deregisters: the gateway sends no more tasks, and answers when those that run here have ended.
+async function leave(url, token) {
+  const headers = { Authorization: `Bearer ${token}` };
+  await axios.delete(url, { headers, timeout: 40_000 }).catch((failure) => {
+    console.error(`not deregistered: ${failure.message}`);
+  });
+  process.exit(0);
 }
 
 // Where the gateway reaches us.
@@ -159,7 +172,7 @@ function ownUrl() {
 const listener = app.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', (error) => {
   if (error) throw error;
   register(ownUrl()).catch((failure) => {
-    console.error(failure.message);
+    console.error(failure.message || `no gateway answers: ${failure.code}`);
     process.exit(1);
   });
 });

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import signal
 import socket
+import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from inferry.backend import Backend, TaskContext
+from inferry.backend import Backend, RefusedError, TaskContext
 from inferry.backend.http import asgi
 
 backend = Backend("fastapi-backend", max_concurrent=10)
@@ -40,6 +43,8 @@ def application(url: str) -> FastAPI:
         gateway=os.environ.get("GATEWAY_URL"),
         url=url,
         on_ready=lambda url, _id: print(f"backend ready url={url}", flush=True),  # noqa: T201
+        # It has said why: without the backend there is nothing to serve here.
+        on_refused=lambda _why: signal.raise_signal(signal.SIGTERM),
     )
     app = FastAPI(lifespan=inference.lifespan)
 
@@ -53,10 +58,15 @@ def application(url: str) -> FastAPI:
 
 def main() -> None:
     # Listening before registering: the gateway may call at once.
-    listener = socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "8080"))))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(application(url), log_level="warning")
-    uvicorn.Server(config).run([listener])
+    try:
+        listener = socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "8080"))))
+        app = application(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    except (OSError, RefusedError) as error:
+        sys.exit(f"it cannot start: {error}")
+    config = uvicorn.Config(app, log_level="warning")
+    # Raised by uvicorn when it has ended in order after Ctrl-C.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run([listener])
 
 
 if __name__ == "__main__":

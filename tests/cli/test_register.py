@@ -106,7 +106,7 @@ async def test_registering_again_tells_how_it_is_now(inferry: Inferry, backend: 
     [
         (404, b"", "answered 404", "give the URL that /health and /process stand right under"),
         (302, b"", "answered 302", "give the URL that it leads to"),
-        (401, b"", "answered 401", "without a token of yours"),
+        (401, b"", "answered 401", "it takes the calls of another gateway"),
         (405, b"", "answered 405", "let it answer GET /health"),
         (500, b"", "answered 500", "its own log says why"),
         (200, b"<html>Hello</html>", "said '<html>", 'GET /health answers {"status":"healthy"}'),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -17,6 +18,7 @@ import pytest
 
 from inferry.server.access.backend_tokens import BackendTokens
 from inferry.server.access.secret import read_secret
+from inferry.server.access.tokens import Role, issue_token
 from inferry.server.clock import SystemClock
 from tests.processes import start_gateway
 
@@ -290,3 +292,59 @@ async def test_nobody_but_the_gateway_has_it_do_work(running: Running) -> None:
         for elsewhere in ("http://127.0.0.1:9/x", f"{running.rest}.evil/x"):
             assert await ask(right, callback_url=elsewhere) == 403
         assert await ask(right, "/cancel") == 200
+
+
+@pytest.mark.parametrize("example", BACKENDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_backend_that_is_stopped_ends_its_work_and_is_out_of_the_list(
+    tmp_path: Path, example: str, number: signal.Signals
+) -> None:
+    gateway = await start_gateway(tmp_path)
+    headers = {"Authorization": f"Bearer {gateway.token}"}
+    try:
+        async with aiohttp.ClientSession(gateway.rest, headers=headers) as api:
+            backend = await start(example, gateway.rest, gateway.token)
+            assert backend.stdout is not None
+            assert (await backend.stdout.readline()).startswith(b"backend ready")
+            task = await create(api, {"steps": 2, "seconds": 0.3})
+            await until_active(api, 1)
+            backend.send_signal(number)
+            async with asyncio.timeout(WITHIN_S):
+                _, said = await backend.communicate()
+            assert said == b""
+            assert (await read(api, f"/api/tasks/{task['id']}"))["status"] == "COMPLETED"
+            assert (await read(api, "/api/servers"))["servers"] == []
+    finally:
+        await gateway.stop()
+
+
+@pytest.mark.parametrize("example", BACKENDS)
+async def test_a_token_that_is_refused_is_told_in_one_line_and_ends_the_backend(
+    tmp_path: Path, example: str
+) -> None:
+    gateway = await start_gateway(tmp_path)
+    secret = read_secret(tmp_path / "data", None)
+    role = Role.BACKEND
+    private = issue_token(secret, "me", role, None, 60, SystemClock().now_ms())
+    expected = {
+        "": b"token",
+        "no.such.token": b"the token's header",
+        private: b"is at a private address, where a token of role backend may register nothing",
+    }
+    try:
+        for token, why in expected.items():
+            backend = await start(example, gateway.rest, token)
+            async with asyncio.timeout(WITHIN_S):
+                ready, said = await backend.communicate()
+            assert (ready, len(said.splitlines())) == (b"", 1), said.decode()
+            assert why in said
+            assert backend.returncode != 0
+    finally:
+        await gateway.stop()
+
+
+async def start(example: str, gateway: str, token: str) -> Process:
+    environment = {"PORT": "0", "GATEWAY_URL": gateway, "INFERRY_TOKEN": token}
+    return await asyncio.create_subprocess_exec(
+        *BACKENDS[example], env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+    )

@@ -3,14 +3,16 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
 from inferry.backend.testing.grpc import GrpcGateway
+from inferry.backend.testing.streams import Cut
 
 WORKER = Path(__file__).parents[2] / "examples" / "worker" / "worker.py"
 WITHIN_S = 30
@@ -87,3 +89,19 @@ async def test_its_processes_end_with_it_however_it_ends(
     await ended(worker)
     _, alive = await asyncio.to_thread(psutil.wait_procs, children, WITHIN_S)
     assert not alive
+
+
+async def test_a_token_that_is_refused_ends_it_without_a_traceback(gateway: GrpcGateway) -> None:
+    gateway.refusals.extend([Cut(grpc.StatusCode.UNAUTHENTICATED, "no such token")] * 5)
+    environment = {"INFERRY_ADDRESS": gateway.address, "INFERRY_TOKEN": "a token"}
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, WORKER, env={**os.environ, **environment}, stderr=PIPE
+    )
+    async with asyncio.timeout(WITHIN_S):
+        _, said = await worker.communicate()
+    refusal = "the gateway refuses this worker{}: UNAUTHENTICATED: no such token"
+    assert said.decode().splitlines() == [
+        refusal.format(", it tries again"),
+        "the backend has ended: " + refusal.format(""),
+    ]
+    assert worker.returncode == 1

@@ -23,7 +23,8 @@ def token_or_variable(token: Token) -> Token:
     if not found:
         raise RefusedError(
             f"no token: give token= or set {VARIABLE}; `inferry token --role backend` makes one "
-            "on the gateway's machine"
+            "on the gateway's machine, and one of role admin is for an HTTP backend at a private "
+            "address"
         )
     return found
 

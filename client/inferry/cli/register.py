@@ -42,8 +42,10 @@ _REMEDIES: Mapping[str, str] = {
     "the backend's TLS certificate": "give it a certificate for this name that the gateway's "
     "machine trusts",
     "the health check answered 3": "give the URL that it leads to: redirects are not followed",
-    "the health check answered 401": "let the gateway ask GET /health without a token of yours",
-    "the health check answered 403": "let the gateway ask GET /health without a token of yours",
+    "the health check answered 401": "it takes the calls of another gateway, or wants a token of "
+    "its own: GET /health is for this gateway",
+    "the health check answered 403": "it takes the calls of another gateway, or wants a token of "
+    "its own: GET /health is for this gateway",
     "the health check answered 404": "give the URL that /health and /process stand right under, "
     "without either",
     "the health check answered 405": "let it answer GET /health",

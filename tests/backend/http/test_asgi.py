@@ -119,6 +119,24 @@ async def test_a_setup_that_fails_is_told_to_the_server(caplog: pytest.LogCaptur
     assert "no such model" in caplog.text
 
 
+async def test_a_gateway_that_refuses_is_told_in_one_line_and_to_whoever_asked(
+    gateway: HttpGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.registrations.append(403)
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    refused: asyncio.Queue[str] = asyncio.Queue()
+    app = asgi(
+        backend("loop"), gateway=gateway.url, token="t", url=url, on_refused=refused.put_nowait
+    )
+    async with served(app, listener):
+        async with asyncio.timeout(WITHIN_S):
+            why = await refused.get()
+    assert why.startswith("403 ")
+    (said,) = caplog.records
+    assert (said.getMessage(), said.exc_info) == (f"the backend has ended: {why}", None)
+
+
 def test_a_gateway_has_to_know_where_it_is_reached() -> None:
     with pytest.raises(ValueError, match="url: a gateway has to know"):
         asgi(backend("loop"), gateway="http://gateway")

@@ -274,8 +274,10 @@ async def test_what_was_not_delivered_is_delivered_by_the_next_process(tmp_path:
     assert not Outbox(tmp_path).reports()
 
 
-@pytest.mark.parametrize("refusals", [[500, 503], [403], [401, 403, 400, 422]])
-async def test_a_registration_is_repeated(gateway: HttpGateway, refusals: list[int]) -> None:
+@pytest.mark.parametrize("refusals", [[500, 503], [429], [408, 502]])
+async def test_a_registration_is_repeated_until_it_is_heard(
+    gateway: HttpGateway, refusals: list[int]
+) -> None:
     gateway.registrations.extend(refusals)
     server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))
     await asyncio.to_thread(server.start)
@@ -300,13 +302,59 @@ async def test_who_was_forgotten_registers_anew(
     await asyncio.to_thread(server.wait, WITHIN_S)
 
 
-async def test_who_is_refused_five_times_stops_and_says_why(gateway: HttpGateway) -> None:
-    gateway.registrations.extend([403] * 5)
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+async def test_who_is_refused_before_it_has_work_stops_at_once_and_says_why_once(
+    gateway: HttpGateway, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.registrations.append(status)
     server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))
     await asyncio.to_thread(server.start)
-    with pytest.raises(RefusedError, match="403"):
+    with pytest.raises(RefusedError, match=str(status)):
         await asyncio.to_thread(server.wait, WITHIN_S)
-    assert gateway.registered.qsize() == 5
+    assert (gateway.registered.qsize(), caplog.text) == (1, "")
+
+
+async def test_a_refused_token_comes_with_what_makes_another(gateway: HttpGateway) -> None:
+    gateway.registrations.append(401)
+    server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))
+    await asyncio.to_thread(server.start)
+    with pytest.raises(RefusedError, match="`inferry token` makes a token on the gateway's"):
+        await asyncio.to_thread(server.wait, WITHIN_S)
+
+
+@pytest.mark.parametrize("refusals", [4, 5])
+async def test_who_was_forgotten_and_is_refused_stops_after_the_fifth_time_for_it_may_have_work(
+    gateway: HttpGateway, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    monkeypatch.setattr("inferry.backend.http.registration._HEARTBEAT_S", 0.01)
+    gateway.registrations.extend([200, *[403] * refusals])
+    gateway.heartbeats.append(404)
+    server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=Gateway(gateway.url, "t"))
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(WITHIN_S):
+        for _ in range(1 + 5):
+            await gateway.registered.get()
+    if refusals == 5:
+        with pytest.raises(RefusedError, match="403"):
+            await asyncio.to_thread(server.wait, WITHIN_S)
+    else:
+        server.drain()
+        await asyncio.to_thread(server.wait, WITHIN_S)
+
+
+async def test_a_gateway_that_is_not_there_yet_is_waited_for_and_told_once(
+    unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = Gateway(f"http://127.0.0.1:{unused_tcp_port}", "t")
+    server = Server(backend("loop"), Place("127.0.0.1", 0, None), gateway=known)
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(WITHIN_S):
+        while not caplog.records:  # noqa: ASYNC110 - a log line is no event
+            await asyncio.sleep(0.01)
+    server.drain()
+    await asyncio.to_thread(server.wait, WITHIN_S)
+    (line,) = caplog.messages
+    assert line.startswith(f"no gateway answers at {known.url} yet (")
 
 
 async def test_a_token_that_no_header_can_carry_stops_the_backend(gateway: HttpGateway) -> None:

@@ -10,7 +10,7 @@ from inferry.backend.app import Backend
 from inferry.backend.grpc.channel import Dial
 from inferry.backend.grpc.transport import GrpcTransport
 from inferry.backend.host import Host
-from inferry.backend.signals import run_until_signal
+from inferry.backend.signals import run_program
 from inferry.backend.token import Token, token_or_variable
 
 _ADDRESS = "127.0.0.1:50051"
@@ -43,11 +43,15 @@ def connect(
 
     Raises:
         SetupError: The setup failed.
-        RefusedError: The gateway refused five times in a row.
+        SystemExit: There is no token, or the gateway refused five times in a row: in one line.
     """
     where = address or os.environ.get("INFERRY_ADDRESS") or _ADDRESS
-    dial = Dial(where, token_or_variable(token), tls)
-    run_until_signal(Worker(app, dial, spool=spool, drain_timeout=drain_timeout))
+
+    def worker() -> Worker:
+        dial = Dial(where, token_or_variable(token), tls)
+        return Worker(app, dial, spool=spool, drain_timeout=drain_timeout)
+
+    run_program(worker)
 
 
 class Worker(Host):

@@ -196,7 +196,9 @@ class GrpcTransport:
         text = f"{end.code.name}: {end.details}"
         if kind:
             self._bad[kind] += 1
-            _log.error("the gateway refuses this worker: %s", text)
+            # Said once: the last word is what it ends with.
+            level = logging.ERROR if self._bad[kind] == 1 else logging.DEBUG
+            _log.log(level, "the gateway refuses this worker, it tries again: %s", text)
             if self._bad[kind] >= _TRIES:
                 raise RefusedError(_last_word(kind, self._engine.app.name, text))
         else:

@@ -13,7 +13,7 @@ from inferry.backend.host import Host
 from inferry.backend.http.asgi import AsgiApp
 from inferry.backend.http.registration import Gateway
 from inferry.backend.http.transport import HttpTransport, Place
-from inferry.backend.signals import run_until_signal
+from inferry.backend.signals import run_program
 from inferry.backend.token import Token, token_or_variable
 
 __all__ = ["Gateway", "Place", "Server", "asgi", "serve"]
@@ -48,18 +48,20 @@ def serve(  # noqa: PLR0913 - where it is, whose it is, how it ends
         drain_timeout: Seconds that running work may take to end.
 
     Raises:
-        OSError: It cannot listen there.
         SetupError: The setup failed.
-        RefusedError: The gateway refuses the registration.
+        SystemExit: It cannot listen there, has no token, or the gateway refuses: in one line.
     """
-    server = Server(
-        app,
-        Place(host, port, url),
-        gateway=_known(gateway, token, register=register),
-        spool=spool,
-        drain_timeout=drain_timeout,
-    )
-    run_until_signal(server)
+
+    def server() -> Server:
+        return Server(
+            app,
+            Place(host, port, url),
+            gateway=_known(gateway, token, register=register),
+            spool=spool,
+            drain_timeout=drain_timeout,
+        )
+
+    run_program(server)
 
 
 def asgi(
@@ -72,15 +74,18 @@ def asgi(
     spool: Path | str | None = None,
     drain_timeout: float = 600.0,
     on_ready: Callable[[str, str], None] | None = None,
+    on_refused: Callable[[str], None] | None = None,
 ) -> AsgiApp:
     """Makes an ASGI application of a backend, for a server such as uvicorn.
 
     It starts and drains with the server's lifespan; an application that mounts it has its
     ``lifespan`` for that. Arguments are those of ``serve``; ``on_ready`` is called once with the
-    URL and the id at the gateway, empty without one.
+    URL and the id at the gateway, empty without one, and ``on_refused`` with why, on the server's
+    loop, if the gateway will not have it: what the server does then is up to you.
 
     Raises:
         ValueError: There is a gateway and no URL to register.
+        RefusedError: There is a gateway and no token.
     """
     if gateway is not None and url is None:
         raise ValueError("url: a gateway has to know where this backend is reached")
@@ -92,7 +97,7 @@ def asgi(
         drain_timeout=drain_timeout,
         on_ready=on_ready,
     )
-    return AsgiApp(server)
+    return AsgiApp(server, on_refused)
 
 
 def _known(gateway: str | None, token: Token, *, register: bool) -> Gateway | None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from inferry.backend.errors import RefusedError, SetupError
@@ -26,8 +26,9 @@ _TOO_LARGE = Answer(413, b'{"status":"error","error":"too large","code":"RESOURC
 class AsgiApp:
     """The application; see ``asgi``."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: "Server", on_refused: Callable[[str], None] | None = None) -> None:
         self._server = server
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serves one connection, or the server's life."""
@@ -45,7 +46,9 @@ class AsgiApp:
             yield
         finally:
             self._server.drain()
-            await asyncio.to_thread(self._server.wait)
+            # That was told when it happened.
+            with suppress(RefusedError):
+                await asyncio.to_thread(self._server.wait)
             await watching
 
     async def _tell_of_its_end(self) -> None:
@@ -54,6 +57,8 @@ class AsgiApp:
             await asyncio.wrap_future(self._server.ending)
         except (SetupError, RefusedError, OSError) as error:
             _log.error("the backend has ended: %s", error)
+            if self._on_refused is not None and isinstance(error, RefusedError):
+                self._on_refused(str(error))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

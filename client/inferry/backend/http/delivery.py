@@ -26,6 +26,8 @@ _OK = range(200, 300)
 #: Not now: a timeout, and too many calls.
 _LATER = frozenset({408, 429})
 _SERVER_ERROR = 500
+#: Characters of an answer that is no error of a gateway's.
+_SHOWN = 200
 
 
 class NoAnswerError(Exception):
@@ -132,7 +134,19 @@ async def ask(http: aiohttp.ClientSession, request: Request) -> dict[str, Any]:
         return _object(text) if text else {}
     if status >= _SERVER_ERROR or status in _LATER:
         raise NoAnswerError(f"status {status}", _rest(rest))
-    raise AnswerRefusedError(status, text.decode(errors="replace"))
+    raise AnswerRefusedError(status, _sentence(text))
+
+
+def _sentence(text: bytes) -> str:
+    """Gives what an answer says: of the guide's error its text and code, else how it begins."""
+    try:
+        said = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        said = None
+    if isinstance(said, dict) and isinstance(said.get("error"), str):
+        return f"{said['error']} ({said.get('code', 'without a code')})"
+    shown = text.decode(errors="replace")
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _rest(text: str) -> float:

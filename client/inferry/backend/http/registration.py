@@ -24,6 +24,12 @@ _HEARTBEAT_S = 5.0
 _TRIES = 5
 _LONGEST_PAUSE_S = 30.0
 _NOT_FOUND = frozenset({404, 410})
+_REFUSED = 400
+#: What helps, by the status of a refusal that does not say so itself.
+_REMEDIES = {
+    401: "; `inferry token` makes a token on the gateway's machine",
+    404: "; what answers there is no gateway: give the URL of its REST",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +83,10 @@ class Registration:
         """Registers, however long the gateway takes to be there.
 
         Raises:
-            RefusedError: The gateway refused five times.
+            RefusedError: The gateway refused: at once of one that has no work yet, or five times.
         """
         # A gateway that starts for the first time makes its secret first: ask for it afterwards.
-        await call(self._http, Request("GET", f"{self._gateway.url}/health"))
+        await self._wait_for_gateway()
         app = self._engine.app
         body = {
             "url": self._url,
@@ -90,18 +96,28 @@ class Registration:
             "metadata": app.metadata,
         }
         path = f"{self._gateway.url}/api/servers/register"
-        for tried in range(_TRIES):
+        tries = _TRIES if self.id else 1
+        for tried in range(tries):
             try:
                 headers = await self._gateway.headers()
                 answer = await call(self._http, Request("POST", path, body, headers))
             except AnswerRefusedError as error:
-                if error.status == 0 or tried + 1 == _TRIES:
-                    raise RefusedError(str(error)) from None
+                if error.status == 0 or tried + 1 == tries:
+                    raise RefusedError(f"{error}{_REMEDIES.get(error.status, '')}") from None
                 _log.error("the gateway refuses the registration: %s", error)
                 await asyncio.sleep(_pause(tried))
             else:
                 self.id = str(answer["id"])
                 return
+
+    async def _wait_for_gateway(self) -> None:
+        asking = Request("GET", f"{self._gateway.url}/health")
+        try:
+            await ask(self._http, asking)
+        except NoAnswerError as error:
+            waiting = "no gateway answers at %s yet (%s): it is called until one does"
+            _log.warning(waiting, self._gateway.url, error)
+            await call(self._http, asking)
 
     async def keep(self) -> None:
         """Gives signs of life until it is cancelled; registers anew where it was forgotten.
@@ -135,6 +151,8 @@ class Registration:
             path, headers=await self._gateway.headers(), timeout=timeout
         ) as answer:
             await answer.read()
+            if answer.status >= _REFUSED:
+                _log.warning("not deregistered: the gateway answered %d", answer.status)
 
 
 def _pause(tried: int) -> float:
