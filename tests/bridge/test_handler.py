@@ -43,7 +43,8 @@ async def test_a_token_that_cannot_be_one_is_refused(client: Client) -> None:
 @pytest.mark.parametrize(
     ("verb", "path", "status", "code"),
     [
-        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/nothing", 404, "NOT_FOUND"),
+        ("POST", "/", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/api/nothing?token=x", 404, "NOT_FOUND"),
         ("PATCH", "/api/tasks/1", 405, "METHOD_NOT_ALLOWED"),
         ("OPTIONS", "/nothing", 404, "NOT_FOUND"),

@@ -55,6 +55,38 @@ async def test_a_gateway_that_is_not_there_is_not_healthy(client: Client) -> Non
         await bridge.stop(1.0)
 
 
+#: What Chromium sends.
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/in/ferry"])
+@pytest.mark.parametrize(("page", "first"), [(True, "/ui/"), (False, "/docs")])
+async def test_the_first_address_leads_a_browser_to_a_page_and_others_to_all_there_is(
+    prefix: str, page: bool, first: str
+) -> None:
+    public_url = f"https://gateway.example.com{prefix}"
+    async with running_bridge(public_url=public_url, web=page) as client:
+        for path in {f"{prefix}/", prefix or "/"}:
+            async with client.http.get(path, headers=BROWSER) as led:
+                assert (led.status, led.url.path) == (200, prefix + first)
+                assert led.content_type == "text/html"
+                (there,) = led.history
+                assert (there.status, there.headers["Vary"]) == (302, "Accept")
+        # A proxy may have taken the prefix away.
+        for path in ("/", f"{prefix}/"):
+            status, index, _ = await client.call("GET", path)
+            assert (status, index["name"]) == (200, "inferry")
+            links = {name: link for name, link in index.items() if link.startswith("/")}
+            assert set(links) == {"docs", "openapi", "health"} | ({"page"} if page else set())
+            for link in links.values():
+                assert (await client.http.get(link)).status == 200
+
+
+async def test_a_path_that_only_begins_as_the_prefix_does_is_not_within_it() -> None:
+    async with running_bridge(public_url="https://gateway.example.com/inferry") as client:
+        assert (await client.call("GET", "/inferryhealth"))[0] == 404
+
+
 async def test_the_page_of_endpoints_names_them_all_and_loads_nothing(client: Client) -> None:
     async with client.http.get("/docs") as response:
         page = await response.text()

@@ -25,7 +25,7 @@ from inferry.bridge.exchange import Call, Endpoint, Routed
 from inferry.bridge.figures import Metrics, RestFigures
 from inferry.bridge.gate import Gate
 from inferry.bridge.handler import Handler
-from inferry.bridge.pages import Health, alive, endpoints_page, openapi_page
+from inferry.bridge.pages import Health, Start, alive, endpoints_page, openapi_page
 from inferry.bridge.ports import BACKLOG, Ports, take_ports
 from inferry.bridge.router import Router
 from inferry.bridge.routes import Route, read_routes
@@ -110,6 +110,7 @@ class Bridge:
             endpoint, ticketed = self._endpoint(route, calls), route.rpc == WATCH_RPC
             routed = Routed(route.template, endpoint, takes_ticket=ticketed)
             router.add(route.verb, route.template, routed)
+        add("GET", "/", Start(prefix, web=self._config.web))
         add("GET", "/health", Health(channel))
         add("GET", "/livez", alive)
         add("GET", "/openapi.json", openapi_page(routes, prefix))

@@ -43,6 +43,34 @@ class Page:
         return exchange.reply(self._body, self._content_type, headers=self._headers)
 
 
+class Start:
+    """Leads on from the gateway's address: a browser to a page, others by a list of what there is.
+
+    Args:
+        prefix: What stands before all paths.
+        web: Whether the web page is there.
+    """
+
+    def __init__(self, prefix: str, *, web: bool) -> None:
+        self._first = "ui/" if web else "docs"
+        places = {"page": "/ui/"} if web else {}
+        places |= {"docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
+        self._index = {"name": "inferry", "version": version("inferry")} | {
+            name: f"{prefix}{path}" for name, path in places.items()
+        }
+
+    async def __call__(self, exchange: Exchange) -> web.Response:
+        """Answers 200 with the list, or 302 to whoever would rather have HTML."""
+        request = exchange.request
+        vary = {"Vary": ", ".join(filter(None, (exchange.headers.get("Vary"), "Accept")))}
+        if "text/html" not in request.headers.get("Accept", "").lower():
+            return exchange.answer(self._index, headers=vary)
+        # Relative, as all links here: whatever stands before stays before.
+        here = request.rel_url.raw_path.rpartition("/")[2]
+        location = f"{here}/{self._first}" if here else self._first
+        return exchange.reply(b"", "text/html; charset=utf-8", 302, {"Location": location, **vary})
+
+
 class Health:
     """Tells whether the gateway behind the bridge serves."""
 

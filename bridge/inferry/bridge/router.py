@@ -79,9 +79,8 @@ class Router(Generic[Endpoint]):
         bare = f"/{path.strip('/')}"
         # A colon means the same when it is escaped, which some clients do.
         path, bare = path.replace("%3A", ":"), bare.replace("%3A", ":")
-        place = (
-            self._match(path) or self._match(bare) or self._match(bare.removeprefix(self._prefix))
-        )
+        within = bare.removeprefix(self._prefix) or "/"
+        place = self._match(path) or self._match(bare) or self._match(within)
         if place is None:
             hint = f"{self._prefix}/docs lists all there is"
             text = f"there is nothing at {show(unquote(path))}; {hint}"
