@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from inferry.bridge.config import BridgeConfig
-from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.settings import SettingsError, load_settings, nearest_variables
 from inferry.server.config import Config
 from tests.processes import start
 
@@ -66,13 +67,55 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_right_one(tmp_p
         load_settings(Config, file, {})
 
 
-def test_an_error_names_every_way_to_set_the_setting_and_what_came() -> None:
+def test_an_error_names_what_says_the_setting_and_what_came(tmp_path: Path) -> None:
+    file = written(tmp_path, "[tenant_weights]\nport = 2\n")
     with pytest.raises(SettingsError) as caught:
-        load_settings(Config, None, {"port": 99_999, "host": None})
-    text = str(caught.value)
-    assert text.startswith("INFERRY_PORT: ")
-    assert "got 99999" in text
-    assert "(or --port, or port in the file)" in text
+        load_settings(Config, file, {"port": 99_999, "host": None})
+    assert str(caught.value) == "--port: expected less than or equal to 65535, got 99999"
+
+
+@pytest.mark.parametrize(
+    "written_as", ["tenant_weights = 3", "[tenant_weights]\nacme = 0", "'tenant_weights'.acme = 0"]
+)
+def test_a_line_of_the_file_is_found_however_the_setting_is_written(
+    tmp_path: Path, written_as: str
+) -> None:
+    file = written(tmp_path, f"port = 1\n\n{written_as}")
+    with pytest.raises(SettingsError, match=rf"^tenant_weights in {file}, line 3: "):
+        load_settings(Config, file, {})
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERRY_WEBHOOK_NETWORKS", "10.0.0.0/8")
+    with pytest.raises(SettingsError, match=r'NETWORKS: expected a JSON array.*\["10.0.0.0/8"\]$'):
+        load_settings(Config, None, {})
+
+
+def test_every_unknown_name_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = written(tmp_path, "prot = 1\nhost = 'localhost'\nlog-level = 'debug'\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Config, file, {})
+    assert str(caught.value).splitlines() == [
+        f"{file}, line 1: no setting is called prot; the nearest is port",
+        f"{file}, line 3: no setting is called log-level; the nearest is log_level",
+    ]
+
+
+def test_a_variable_that_is_no_setting_is_found_with_its_nearest_name(
+    linked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in nearest_variables():
+        monkeypatch.delenv(name)
+    for known in ("PORT", "TOKEN", "ADDRESS", "CONFIG", "WEBHOOK_SECRET", "CORS_ORIGINS"):
+        monkeypatch.setenv(f"INFERRY_{known}", "1")
+    monkeypatch.setenv("inferry_log_level", "info")
+    assert nearest_variables() == {}
+    monkeypatch.setenv("INFERRY_PROT", "1")
+    monkeypatch.setenv("Inferry_Log_Levle", "debug")
+    assert nearest_variables() == {
+        "INFERRY_PROT": "INFERRY_PORT",
+        "Inferry_Log_Levle": "INFERRY_LOG_LEVEL",
+    }
 
 
 def test_an_error_does_not_offer_flags_that_the_command_has_not(
@@ -88,7 +131,7 @@ def test_an_error_does_not_offer_flags_that_the_command_has_not(
 
 def test_an_error_about_the_secret_does_not_show_it(tmp_path: Path) -> None:
     file = written(tmp_path, "jwt_secret = [12345678901234567890]")
-    with pytest.raises(SettingsError, match="INFERRY_JWT_SECRET") as caught:
+    with pytest.raises(SettingsError, match=r"^jwt_secret in .*, line 1: ") as caught:
         load_settings(Config, file, {})
     assert "1234567890" not in str(caught.value)
 
@@ -154,7 +197,18 @@ async def test_a_gateway_starts_beside_service_links_and_says_so(tmp_path: Path)
     running = await start(log, "serve", "--data-dir", tmp_path, *ports, settings=LINKS)
     await running.stop()
     noted = [line for line in running.log.splitlines() if "service link" in line]
+    assert "no setting is called so" not in running.log
     assert ["INFERRY_PORT" in noted[0], "INFERRY_GRPC_PORT" in noted[1]] == [True, True]
+
+
+async def test_a_gateway_tells_of_a_variable_that_is_no_setting(tmp_path: Path) -> None:
+    log, ports = tmp_path / "gateway.log", ("--port", "0", "--grpc-port", "0")
+    misspelled = {"INFERRY_MAX_ATTEMPS": "5"}
+    running = await start(log, "serve", "--data-dir", tmp_path, *ports, settings=misspelled)
+    await running.stop()
+    (told,) = [json.loads(line) for line in running.log.splitlines() if "ATTEMPS" in line]
+    assert told["level"] == "warning"
+    assert (told["variable"], told["nearest"]) == ("INFERRY_MAX_ATTEMPS", "INFERRY_MAX_ATTEMPTS")
 
 
 def row(name: str, field: FieldInfo) -> str:

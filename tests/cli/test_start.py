@@ -3,19 +3,22 @@
 import asyncio
 import os
 import socket
-from asyncio.subprocess import PIPE
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 
-from tests.cli.real import WITHIN_S
-from tests.processes import INFERRY
+from tests.cli.refusals import FREE, cannot, refusal
 
-FREE = ("--port", "0", "--grpc-port", "0")
 BEYOND = ("--host", "0.0.0.0", "--public-url", "https://gateway.example.com")
-MAKE_ONE = "as from python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+MAKE_ONE = (
+    "python3 -c 'import secrets; print(secrets.token_urlsafe(48))' makes one; "
+    "set it with INFERRY_JWT_SECRET"
+)
+KEY = "; name a PEM file with INFERRY_JWT_PUBLIC_KEY"
+STOP = "stop what listens there, or take another port"
 
 
 @pytest.fixture
@@ -24,42 +27,74 @@ def taken() -> Iterator[str]:
         yield str(other.getsockname()[1])
 
 
-async def refusal(home: Path, *arguments: str, **settings: str) -> tuple[int | None, str]:
-    """Starts a server that cannot start; gives its status and what it says."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), **settings}
-    process = await asyncio.create_subprocess_exec(
-        INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=environment
-    )
-    out, err = await asyncio.wait_for(process.communicate(), WITHIN_S)
-    assert out == b""
-    return process.returncode, err.decode()
-
-
 @pytest.mark.parametrize("flag", ["--port", "--grpc-port"])
-async def test_a_port_that_is_taken_is_named(tmp_path: Path, taken: str, flag: str) -> None:
+async def test_a_port_that_is_taken_is_named_with_what_chose_it(
+    tmp_path: Path, taken: str, flag: str
+) -> None:
+    text = f"cannot listen on 127.0.0.1:{taken}: Address already in use; {STOP}"
     said = await refusal(tmp_path, "serve", *FREE, flag, taken)
-    text = f"cannot listen on 127.0.0.1:{taken}: Address already in use"
-    assert said == (1, f"inferry cannot start: {text}\n")
+    assert said == cannot(f"{text} with {flag}")
+
+
+async def test_a_port_that_is_taken_is_blamed_on_the_variable_the_file_or_the_default(
+    tmp_path: Path, taken: str
+) -> None:
+    text = f"cannot listen on 127.0.0.1:{taken}: Address already in use; {STOP}"
+    said = await refusal(tmp_path, "serve", "--grpc-port", "0", INFERRY_PORT=taken)
+    assert said == cannot(f"{text} with INFERRY_PORT")
+    file = tmp_path / "inferry.toml"
+    file.write_text(f"# ours\ngrpc_port = 0\nport = {taken}\n")
+    said = await refusal(tmp_path, "serve", "--config", file)
+    assert said == cannot(f"{text} with port in {file}, line 3")
+    with ExitStack() as holding:
+        with suppress(OSError):  # somebody else has it
+            holding.enter_context(closing(socket.create_server(("127.0.0.1", 50051))))
+        said = await refusal(tmp_path, "serve", "--port", "0")
+    assert said == cannot(
+        "cannot listen on 127.0.0.1:50051: Address already in use; "
+        f"{STOP} with --grpc-port or INFERRY_GRPC_PORT"
+    )
 
 
 async def test_a_bridge_names_a_port_that_is_taken(tmp_path: Path, taken: str) -> None:
     said = await refusal(tmp_path, "bridge", "--upstream", "127.0.0.1:1", "--port", taken)
-    text = f"cannot listen on 127.0.0.1:{taken}: Address already in use"
-    assert said == (1, f"inferry cannot start: {text}\n")
+    text = f"cannot listen on 127.0.0.1:{taken}: Address already in use; {STOP} with --port"
+    assert said == cannot(text)
 
 
-async def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    said = await refusal(tmp_path, "serve", *FREE, "--data-dir", f"{tmp_path}/file")
-    text = f"cannot make the data directory {tmp_path}/file: File exists"
-    assert said == (1, f"inferry cannot start: {text}\n")
+@pytest.mark.parametrize("command", [("serve",), ("bridge", "--upstream", "127.0.0.1:1")])
+async def test_a_host_that_is_not_here_is_blamed_and_not_the_port(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    host = {"INFERRY_HOST": "192.0.2.1", "INFERRY_JWT_SECRET": token_urlsafe(48)}
+    said = await refusal(tmp_path, *command, "--port", "0", **host)
+    assert said == cannot(
+        "cannot listen on '192.0.2.1': this machine has no address 192.0.2.1; "
+        "name one of this machine with INFERRY_HOST"
+    )
 
 
-async def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "inferry.db").write_text("garbage" * 1_000)
-    said = await refusal(tmp_path, "serve", *FREE, "--data-dir", str(tmp_path))
-    text = f"cannot open the store {tmp_path}/inferry.db: file is not a database"
-    assert said == (1, f"inferry cannot start: {text}\n")
+@pytest.mark.parametrize(
+    ("flags", "settings", "text"),
+    [
+        (("--port", "70000"), {}, "--port: expected less than or equal to 65535, got 70000"),
+        ((), {"INFERRY_PORT": "no"}, "INFERRY_PORT: expected a valid integer"),
+        ((), {"INFERRY_LOG_LEVEL": "loud"}, "INFERRY_LOG_LEVEL: expected 'debug', "),
+        (("--config", "{home}/s.toml"), {}, "port in {home}/s.toml, line 2: expected a valid"),
+        (("--config", "{home}/u.toml"), {}, "{home}/u.toml, line 1: no setting is called prot; "),
+        (("--config", "{home}/no.toml"), {}, "settings file {home}/no.toml: No such file or "),
+        ((), {"INFERRY_CONFIG": "/no.toml"}, "directory; name another with INFERRY_CONFIG"),
+    ],
+)
+async def test_a_wrong_setting_is_blamed_on_the_flag_the_variable_or_the_line_that_says_it(
+    tmp_path: Path, flags: tuple[str, ...], settings: dict[str, str], text: str
+) -> None:
+    (tmp_path / "s.toml").write_text("host = 'localhost'\n  port = 'x'")
+    (tmp_path / "u.toml").write_text("prot = 1")
+    given = [flag.format(home=tmp_path) for flag in flags]
+    status, said = await refusal(tmp_path, "serve", *given, **settings)
+    assert (status, said.count("\n")) == (2, 1)
+    assert text.format(home=tmp_path) in said
 
 
 @pytest.mark.parametrize(
@@ -96,10 +131,10 @@ async def test_a_mock_takes_no_other_port_than_it_was_given(tmp_path: Path, port
 @pytest.mark.parametrize(
     ("flags", "settings", "text"),
     [
-        (BEYOND, {}, f"needs INFERRY_JWT_SECRET: 32 bytes or more, {MAKE_ONE}"),
-        ((), {"INFERRY_JWT_SECRET": "short"}, "INFERRY_JWT_SECRET has 5 bytes and needs 32"),
-        ((), {"INFERRY_JWT_PUBLIC_KEY": "/no/key"}, "JWT_PUBLIC_KEY: /no/key: No such file"),
-        ((), {"INFERRY_JWT_PUBLIC_KEY": os.devnull}, "JWT_PUBLIC_KEY: /dev/null: "),
+        (BEYOND, {}, f"needs a secret that is set, of 32 bytes or more: {MAKE_ONE}"),
+        ((), {"INFERRY_JWT_SECRET": "short"}, f"has 5 bytes and needs 32 or more: {MAKE_ONE}"),
+        ((), {"INFERRY_JWT_PUBLIC_KEY": "/no/key"}, f"/no/key: No such file or directory{KEY}"),
+        ((), {"INFERRY_JWT_PUBLIC_KEY": os.devnull}, KEY),
     ],
 )
 async def test_a_secret_or_a_key_that_will_not_do_is_a_wrong_setting(

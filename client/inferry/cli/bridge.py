@@ -15,12 +15,14 @@ from inferry.cli.lifetime import (
     RestPort,
     SettingsFile,
     failed,
-    note_links,
+    note_variables,
     run,
     stop_signal,
     url_of,
 )
+from inferry.cli.places import Places
 from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.start_faults import blaming
 from inferry.cli.terminal import say
 from inferry.server.logs import set_up_logs
 
@@ -40,13 +42,13 @@ def bridge(
     try:
         config = load_settings(BridgeConfig, settings_file, flags)
     except SettingsError as error:
-        raise failed(error, ExitCode.USAGE) from None
+        raise failed(str(error), ExitCode.USAGE) from None
     set_up_logs("auto", "info", sys.stderr)
-    note_links(BridgeConfig)
-    run(_bridge(upstream, config))
+    note_variables(BridgeConfig)
+    run(_bridge(upstream, config, Places(flags, settings_file)))
 
 
-async def _bridge(upstream: str, config: BridgeConfig) -> None:
+async def _bridge(upstream: str, config: BridgeConfig, places: Places) -> None:
     stopped = stop_signal()
     options = [
         # The gateway bounds its messages; a second, smaller bound would cut its answers off.
@@ -55,7 +57,8 @@ async def _bridge(upstream: str, config: BridgeConfig) -> None:
     ]
     async with grpc.aio.insecure_channel(upstream, options=options) as channel:
         rest = Bridge(channel, config)
-        url = url_of(*await rest.start())
+        with blaming(places, "port"):
+            url = url_of(*await rest.start())
         try:
             say(f"inferry bridge ready rest={url}")
             await stopped.wait()

@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import structlog
@@ -13,7 +12,7 @@ import uvloop
 from pydantic_settings import BaseSettings
 
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.settings import service_links
+from inferry.cli.settings import nearest_variables, service_links
 from inferry.cli.terminal import say
 from inferry.wire.hosts import with_port
 
@@ -28,36 +27,30 @@ RestPort = Annotated[
 ]
 
 
-def run(
-    main: Coroutine[None, None, None],
-    failures: Mapping[type[Exception], ExitCode] = MappingProxyType({OSError: ExitCode.FAILED}),
-) -> None:
+def run(main: Coroutine[None, None, None]) -> None:
     """Runs a server to its end.
-
-    Args:
-        main: The server.
-        failures: What keeps it from starting and says why, and the status that it ends with.
 
     Raises:
         Exit: It could not start.
     """
     try:
         uvloop.run(main)
-    except tuple(failures) as error:
-        code = next(code for kind, code in failures.items() if isinstance(error, kind))
-        raise failed(error, code) from None
+    except OSError as error:
+        raise failed(str(error), ExitCode.FAILED) from None
 
 
-def failed(error: Exception, code: ExitCode) -> typer.Exit:
+def failed(why: str, code: ExitCode) -> typer.Exit:
     """Says why a server cannot start; gives what to raise."""
-    say(f"inferry cannot start: {error}", err=True)
+    say(f"inferry cannot start: {why}", err=True)
     return typer.Exit(code)
 
 
-def note_links(kind: type[BaseSettings]) -> None:
-    """Logs the variables that look like settings of a kind and are Kubernetes'."""
+def note_variables(kind: type[BaseSettings]) -> None:
+    """Logs the variables that look like settings of a kind and are Kubernetes', or nobody's."""
     for variable in service_links(kind).values():
         _log.info("passed over: a service link, no setting", variable=variable)
+    for variable, nearest in nearest_variables().items():
+        _log.warning("passed over: no setting is called so", variable=variable, nearest=nearest)
 
 
 def stop_signal() -> asyncio.Event:

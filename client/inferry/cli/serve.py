@@ -18,26 +18,20 @@ from inferry.cli.lifetime import (
     RestPort,
     SettingsFile,
     failed,
-    note_links,
+    note_variables,
     run,
     stop_signal,
     url_of,
 )
+from inferry.cli.places import Places
 from inferry.cli.settings import SettingsError, load_settings
+from inferry.cli.start_faults import blaming
+from inferry.cli.store_faults import blaming_data
 from inferry.cli.terminal import say
-from inferry.server.access.secret import SecretError
 from inferry.server.app.gateway import LAST_WORDS_S
 from inferry.server.app.lives import Lives
 from inferry.server.config import Config
 from inferry.server.logs import set_up_logs
-from inferry.server.store import StoreError
-
-#: What keeps a gateway from starting; a secret is a setting.
-_FAILURES = {
-    OSError: ExitCode.FAILED,
-    StoreError: ExitCode.FAILED,
-    SecretError: ExitCode.USAGE,
-}
 
 _log = structlog.get_logger(__name__)
 
@@ -82,22 +76,25 @@ def serve(
         config = load_settings(Config, settings_file, flags)
         bridge_config = load_settings(BridgeConfig, settings_file, flags)
     except SettingsError as error:
-        raise failed(error, ExitCode.USAGE) from None
+        raise failed(str(error), ExitCode.USAGE) from None
     set_up_logs(config.log_format, config.log_level, sys.stderr)
-    note_links(Config)
-    run(_serve(config, bridge_config), _FAILURES)
+    note_variables(Config)
+    run(_serve(config, bridge_config, Places(flags, settings_file)))
 
 
-async def _serve(config: Config, bridge_config: BridgeConfig) -> None:
+async def _serve(config: Config, bridge_config: BridgeConfig, places: Places) -> None:
     stopped = stop_signal()
     grace_s = config.shutdown_grace_ms / 1_000
     # Callback URLs carry the port: it is taken before there is a gateway.
-    ports = await take_ports(bridge_config.host, bridge_config.port)
+    with blaming(places, "port"):
+        ports = await take_ports(bridge_config.host, bridge_config.port)
     url = url_of(*ports.address)
-    gateway = Lives(config, config.public_url or url)
+    with blaming(places, "data_dir"), blaming_data(places):
+        gateway = Lives(config, config.public_url or url)
     rest = Bridge(gateway.channel, bridge_config)
     try:
-        await gateway.start()
+        with blaming(places, "grpc_port"), blaming_data(places):
+            await gateway.start()
         await rest.serve(ports)
         _calm_garbage_collector()
         say(f"inferry ready rest={url} grpc={gateway.grpc_address}")

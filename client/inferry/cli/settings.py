@@ -5,8 +5,6 @@ first two have, such as ``port``, go to both.
 """
 
 import difflib
-import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +15,16 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from inferry.bridge.config import BridgeConfig
-from inferry.client.config import FILE_SETTINGS, FILE_VARIABLE
+from inferry.cli.places import PREFIX, Places, is_link, line_of, unknown_variables, variable_of
+from inferry.client.config import FILE_SETTINGS
 from inferry.server.config import Config
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
-_LINK = re.compile(r"(?:tcp|udp|sctp)://[^/]+:\d{1,5}", re.ASCII)
+#: What may stand in the file.
+_NAMES = Config.model_fields.keys() | BridgeConfig.model_fields.keys() | FILE_SETTINGS
+#: What has a variable, too: the file itself, and the secret that ``inferry webhook`` checks with.
+_OTHERS = {"config", "webhook_secret"}
 
 
 class SettingsError(Exception):
@@ -40,10 +42,10 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
     Raises:
         SettingsError: A value is out of its bounds, or the file cannot be used.
     """
-    fields = kind.model_fields
+    fields, places = kind.model_fields, Places(flags, file)
     links = service_links(kind)
     given = {name: fields[name].default for name in links}
-    given |= {name: value for name, value in read_file(file).items() if name in fields}
+    given |= {name: value for name, value in read_file(places).items() if name in fields}
     try:
         environment = EnvSettingsSource(kind)()
         given |= {name: value for name, value in environment.items() if name not in links}
@@ -52,9 +54,15 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         }
         return kind(**given)
     except UnreadableVariable as error:
-        raise SettingsError(_explain_no_json(error)) from None
+        raise SettingsError(_explain_no_json(kind, error)) from None
     except ValidationError as error:
-        raise SettingsError(_explain(kind, error, flags)) from None
+        raise SettingsError(_explain(kind, error, places)) from None
+
+
+def nearest_variables() -> dict[str, str]:
+    """Finds the variables that are called as settings are and are none; gives the nearest names."""
+    unknown = unknown_variables(_NAMES | _OTHERS)
+    return {name: variable_of(_nearest(name.upper().removeprefix(PREFIX))) for name in unknown}
 
 
 def service_links(kind: type[BaseSettings]) -> dict[str, str]:
@@ -67,53 +75,64 @@ def service_links(kind: type[BaseSettings]) -> dict[str, str]:
         Variables by setting.
     """
     ports = (name for name in kind.model_fields if name == "port" or name.endswith("_port"))
-    variables = {name: f"INFERRY_{name.upper()}" for name in ports}
-    return {
-        name: variable
-        for name, variable in variables.items()
-        if _LINK.fullmatch(os.environ.get(variable, ""))
-    }
+    variables = {name: variable_of(name) for name in ports}
+    return {name: variable for name, variable in variables.items() if is_link(variable)}
 
 
-def read_file(file: Path | None) -> dict[str, Any]:
+def read_file(places: Places) -> dict[str, Any]:
     """Reads the settings file.
 
     Raises:
-        SettingsError: It is not there, is no TOML, or has a name that is no setting.
+        SettingsError: It is not there, is no TOML, or has names that are no settings.
     """
-    path = file or (Path(name) if (name := os.environ.get(FILE_VARIABLE)) else None)
+    path = places.path
     if path is None:
         return {}
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        way = Places({"config": places.file}).way("config")
+        raise SettingsError(
+            f"cannot read the settings file {path}: {error.strerror}; name another {way}"
+        ) from None
+    except UnicodeDecodeError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is no TOML: {error}") from None
-    known = Config.model_fields.keys() | BridgeConfig.model_fields.keys() | FILE_SETTINGS
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise SettingsError(f"{path}: no setting is called {name}; the nearest is {near}")
+    unknown = [
+        f"{path}, line {line_of(path, name)}: no setting is called {name}; "
+        f"the nearest is {_nearest(name)}"
+        for name in given
+        if name not in _NAMES
+    ]
+    if unknown:
+        raise SettingsError("\n".join(unknown))
     return given
 
 
-def _explain_no_json(error: UnreadableVariable) -> str:
-    # What does not fit into a word is written as JSON; the only such setting is a table.
+def _nearest(name: str) -> str:
+    return difflib.get_close_matches(name.lower(), sorted(_NAMES), n=1, cutoff=0.0)[0]
+
+
+def _explain_no_json(kind: type[BaseSettings], error: UnreadableVariable) -> str:
+    # What does not fit into a word is written as JSON: tables, and lists of other than words.
     name = str(error).split('"')[1]
-    return f'INFERRY_{name.upper()}: expected a JSON object, such as {{"acme":3}}'
+    table = isinstance(kind.model_fields[name].default, Mapping)
+    wanted = (
+        'a JSON object, such as {"acme":3}' if table else 'a JSON array, such as ["10.0.0.0/8"]'
+    )
+    return f"{variable_of(name)}: expected {wanted}"
 
 
-def _explain(kind: type[BaseSettings], error: ValidationError, flags: Mapping[str, Any]) -> str:
+def _explain(kind: type[BaseSettings], error: ValidationError, places: Places) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
-        text = problem["msg"].removeprefix("Value error, ")
+        text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         if not problem["loc"]:
             lines.append(text)
             continue
         name = str(problem["loc"][0])
         secret = SecretStr in get_args(kind.model_fields[name].annotation)
         got = "" if secret else f", got {problem['input']!r}"
-        places = f"or --{name.replace('_', '-')}, " if name in flags else ""
-        lines.append(f"INFERRY_{name.upper()}: {text}{got} ({places}or {name} in the file)")
+        lines.append(f"{places.of(name) or variable_of(name)}: {text}{got}")
     return "\n".join(lines)

@@ -9,6 +9,8 @@ import typer
 
 from inferry.cli.arguments import duration_ms
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.places import Places
+from inferry.cli.secret_faults import secret_fault
 from inferry.cli.settings import SettingsError, load_settings
 from inferry.cli.terminal import say
 from inferry.server.access.secret import SECRET_FILE, SecretError, read_secret
@@ -51,11 +53,15 @@ def token(
     It is signed with INFERRY_JWT_SECRET, else with the secret in the data directory, which is
     made when there is none.
     """
+    flags = {"data_dir": data_dir}
     try:
-        settings = load_settings(Config, config, {"data_dir": data_dir})
+        settings = load_settings(Config, config, flags)
         who = _user() if subject is None else subject
         say(_issue(settings, who, Role(role.value), tenant, ttl // 1_000))
-    except (SettingsError, SecretError, UnauthenticatedError) as error:
+    except SecretError as error:
+        say(secret_fault(error, Places(flags, config)), err=True)
+        raise typer.Exit(ExitCode.USAGE) from None
+    except (SettingsError, UnauthenticatedError) as error:
         say(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from None
 

@@ -13,6 +13,10 @@ _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]@]+):(\d{1,5})", re.A
 _LAST_PORT = 65_535
 
 
+class NoHostError(OSError):
+    """A host is none, or none of this machine."""
+
+
 async def addresses_of(host: str) -> list[str]:
     """Gives the addresses that a host stands for and that this machine has, IPv4 first.
 
@@ -20,7 +24,7 @@ async def addresses_of(host: str) -> list[str]:
         host: An address or a name; empty for every address.
 
     Raises:
-        OSError: Nobody knows the host, or this machine has none of its addresses.
+        NoHostError: Nobody knows the host, or this machine has none of its addresses.
     """
     if not host:
         return ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104 - asked for
@@ -36,12 +40,12 @@ async def addresses_of(host: str) -> list[str]:
             )
         except (OSError, UnicodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
-            raise OSError(f"cannot listen on {host!r}: {why}") from None
+            raise NoHostError(f"cannot listen on {host!r}: {why}") from None
         addresses = [str(address[0]) for *_, address in infos]
     here = [address for address in dict.fromkeys(addresses) if _is_here(address)]
     if not here:
         missing = ", ".join(addresses)
-        raise OSError(f"cannot listen on {host!r}: this machine has no address {missing}")
+        raise NoHostError(f"cannot listen on {host!r}: this machine has no address {missing}")
     return sorted(here, key=lambda address: ":" in address)
 
 
@@ -66,7 +70,7 @@ def take_port(address: str, port: int, backlog: int = 1) -> socket.socket:
         )
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
-        raise OSError(f"cannot listen on {with_port(address, port)}: {why}") from None
+        raise OSError(f"cannot listen on {with_port(address, port)}: {why}") from error
 
 
 def is_loopback(host: str) -> bool:

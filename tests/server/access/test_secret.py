@@ -38,7 +38,7 @@ def test_a_given_secret_is_taken_as_it_is(tmp_path: Path, *, loopback_only: bool
     "given", ["", "short", token_hex(16)[1:]], ids=["empty", "short", "a byte short"]
 )
 def test_a_short_secret_is_refused_with_a_way_to_make_one(tmp_path: Path, given: str) -> None:
-    with pytest.raises(SecretError, match=r"INFERRY_JWT_SECRET .* 32 or more.*token_urlsafe"):
+    with pytest.raises(SecretError, match=r"^the secret has .* 32 or more.*token_urlsafe"):
         load_secret(tmp_path, given, loopback_only=True)
 
 
@@ -69,7 +69,7 @@ def test_a_secret_may_be_any_bytes(tmp_path: Path) -> None:
 def test_a_secret_that_can_be_guessed_is_refused_with_a_way_to_make_one(
     tmp_path: Path, given: str, fault: str
 ) -> None:
-    with pytest.raises(SecretError, match=rf"INFERRY_JWT_SECRET .*{fault}.*token_urlsafe") as told:
+    with pytest.raises(SecretError, match=rf"^the secret .*{fault}.*token_urlsafe") as told:
         load_secret(tmp_path, given, loopback_only=True)
     assert given not in str(told.value)
 
@@ -106,8 +106,9 @@ def test_no_sample_of_ours_is_taken(tmp_path: Path) -> None:
 
 def test_beyond_loopback_a_secret_must_be_given(tmp_path: Path) -> None:
     read_secret(tmp_path, None)  # one that was made for loopback does not help
-    with pytest.raises(SecretError, match=r"needs INFERRY_JWT_SECRET.*token_urlsafe"):
+    with pytest.raises(SecretError, match=r"needs a secret that is set, .*token_urlsafe") as told:
         load_secret(tmp_path, None, loopback_only=False)
+    assert told.value.setting == "jwt_secret"
 
 
 def test_on_loopback_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 #: The setting that gives the secret.
-SETTING = "INFERRY_JWT_SECRET"
+SETTING = "jwt_secret"
 #: What HS256 needs (RFC 7518, section 3.2).
 MIN_SECRET_BYTES = 32
 #: Fewer distinct characters are a pattern that somebody typed, whatever its length.
@@ -32,11 +32,20 @@ SAMPLES = frozenset(
 SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 
 _KEY_BYTES = 32
-_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))' makes one; set it"
 
 
 class SecretError(Exception):
-    """There is no secret, or none that is safe; the message says what to do."""
+    """There is no secret, or none that is safe; the message says what to do.
+
+    Args:
+        text: The message.
+        setting: With which setting that is done; empty if with none.
+    """
+
+    def __init__(self, text: str, setting: str = "") -> None:
+        super().__init__(text)
+        self.setting = setting
 
 
 def load_secret(data_dir: Path, configured: str | None, *, loopback_only: bool) -> bytes:
@@ -48,8 +57,9 @@ def load_secret(data_dir: Path, configured: str | None, *, loopback_only: bool) 
     """
     if configured is None and not loopback_only:
         raise SecretError(
-            f"a gateway that listens beyond 127.0.0.1 needs {SETTING}: "
-            f"{MIN_SECRET_BYTES} bytes or more, as from {_MAKE_ONE}"
+            f"a gateway that listens beyond 127.0.0.1 needs a secret that is set, of "
+            f"{MIN_SECRET_BYTES} bytes or more: {_MAKE_ONE}",
+            SETTING,
         )
     return read_secret(data_dir, configured)
 
@@ -64,7 +74,10 @@ def read_secret(data_dir: Path, configured: str | None) -> bytes:
     """
     if configured is not None:
         # An environment may hold any bytes; those that are no UTF-8 come as surrogates.
-        return _beyond_guessing(configured.encode(errors="surrogateescape"), SETTING)
+        secret = configured.encode(errors="surrogateescape")
+        if fault := _fault(secret):
+            raise SecretError(f"the secret {fault}: {_MAKE_ONE}", SETTING)
+        return secret
     path = data_dir / SECRET_FILE
     try:
         if not path.exists():
@@ -72,22 +85,18 @@ def read_secret(data_dir: Path, configured: str | None) -> bytes:
             _make(path)
         secret, mode = _read(path)
     except OSError as error:
-        raise SecretError(f"cannot read or make the secret {path}: {error.strerror}") from None
+        text = f"cannot read or make the secret {path}: {error.strerror}"
+        raise SecretError(text, "data_dir") from error
     if stat.S_IMODE(mode) & 0o077:
         raise SecretError(f"others may read {path}: chmod 600 it, or delete it for a new one")
-    return _beyond_guessing(secret.strip(), str(path))
+    if fault := _fault(secret.strip()):
+        raise SecretError(f"the secret in {path} {fault}: delete the file for a new one")
+    return secret.strip()
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
     """Makes a key of 32 bytes for one purpose (HKDF-SHA256); it tells nothing of the secret."""
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)
-
-
-def _beyond_guessing(secret: bytes, origin: str) -> bytes:
-    fault = _fault(secret)
-    if fault:
-        raise SecretError(f"the secret in {origin} {fault}: take one as from {_MAKE_ONE}")
-    return secret
 
 
 def _fault(secret: bytes) -> str:

@@ -22,7 +22,7 @@ def make_data_dir(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from None
+        raise OSError(f"cannot make the data directory {path}: {error.strerror}") from error
 
 
 def load_keys(config: Config) -> tuple[bytes, KeySource]:
@@ -62,4 +62,6 @@ def _public_key(path: Path) -> PemKey:
         return PemKey(path.read_bytes())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise SecretError(f"INFERRY_JWT_PUBLIC_KEY: {path}: {why}") from None
+        raise SecretError(
+            f"cannot use the public key {path}: {why}; name a PEM file", "jwt_public_key"
+        ) from None

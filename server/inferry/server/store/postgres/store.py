@@ -239,4 +239,5 @@ class PostgresStore(PostgresReads):
 
 def _why(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, AwayError) else error
-    return str(cause) or type(cause).__name__
+    said = cause.strerror if isinstance(cause, OSError) else ""
+    return said or str(cause) or type(cause).__name__

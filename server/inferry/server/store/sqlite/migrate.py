@@ -35,7 +35,9 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
             db.pragma("user_version", step.number)
             db.execute("COMMIT")
         except apsw.Error:
-            db.execute("ROLLBACK")
+            # A full disk has ended it by itself.
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
     if version and not _released(db, migrations):
         raise StoreError(

@@ -94,7 +94,9 @@ class SqliteStore(SqliteReads):
             self._connect()
         except (apsw.Error, OSError, StoreError) as error:
             self._disconnect()
-            raise StoreError(f"cannot open the store {self._path}: {error}") from error
+            # The system's own words name the file again, or the one beside it.
+            why = error.strerror if isinstance(error, OSError) else error
+            raise StoreError(f"cannot open the store {self._path}: {why}") from error
         self._failure = ""
         self.addressees.know(await self.hooks(None))
 
