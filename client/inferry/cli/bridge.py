@@ -10,6 +10,7 @@ from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.cli.arguments import host_port
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.first_steps import pages, tell_of_pages
 from inferry.cli.lifetime import (
     Host,
     RestPort,
@@ -58,9 +59,10 @@ async def _bridge(upstream: str, config: BridgeConfig, places: Places) -> None:
     async with grpc.aio.insecure_channel(upstream, options=options) as channel:
         rest = Bridge(channel, config)
         with blaming(places, "port"):
-            url = url_of(*await rest.start())
+            address = await rest.start()
         try:
-            say(f"inferry bridge ready rest={url}")
+            say(f"inferry bridge ready rest={url_of(*address)}")
+            tell_of_pages(pages(address, web=config.web))
             await stopped.wait()
         finally:
             await rest.stop(_GRACE_S)

@@ -13,6 +13,7 @@ from inferry.bridge.app import Bridge
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.ports import take_ports
 from inferry.cli.exit_codes import ExitCode
+from inferry.cli.first_steps import pages, tell_of_gateway
 from inferry.cli.lifetime import (
     Host,
     RestPort,
@@ -98,6 +99,8 @@ async def _serve(config: Config, bridge_config: BridgeConfig, places: Places) ->
         await rest.serve(ports)
         _calm_garbage_collector()
         say(f"inferry ready rest={url} grpc={gateway.grpc_address}")
+        found = pages(ports.address, web=bridge_config.web)
+        tell_of_gateway(found, gateway.grpc_address, config, places)
         await stopped.wait()
         _log.info("stopping", grace_s=grace_s)
     finally:
