@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import structlog
 
-from inferry.server.logs import MASK, TRACE_IDS, TraceIds, set_up_logs
+from inferry.server.logs import MASK, REQUEST_ID, TRACE_IDS, RequestIds, TraceIds, set_up_logs
 
 
 class Terminal(io.StringIO):
@@ -165,6 +165,35 @@ def test_libraries_log_in_the_same_format() -> None:
     assert event["logger"] == "aiohttp.server"
 
 
+def test_what_libraries_tell_their_authors_is_never_logged() -> None:
+    stream = io.StringIO()
+    set_up_logs("json", "debug", stream)
+    for library in ("asyncio", "grpc._cython.cygrpc", "aiohttp.server"):
+        logging.getLogger(library).debug("[_cygrpc] Loaded running loop")
+    structlog.get_logger().debug("ours")
+    assert only_line(stream)["event"] == "ours"
+
+
+def test_a_line_that_names_a_task_names_the_request_that_created_it() -> None:
+    ids = RequestIds(2)
+
+    def known() -> list[str]:
+        names = "abc"
+        return [name for name in names if "request_id" in ids.add(None, "", {"task_id": name})]
+
+    ids.note("a")
+    assert known() == []
+    mark = REQUEST_ID.set("req-1")
+    try:
+        for name in "abc":
+            ids.note(name)
+    finally:
+        REQUEST_ID.reset(mark)
+    assert known() == ["b", "c"]
+    assert ids.add(None, "", {"task_id": "c"})["request_id"] == "req-1"
+    assert ids.add(None, "", {"task_id": "c", "request_id": "req-2"})["request_id"] == "req-2"
+
+
 def test_warnings_are_logged() -> None:
     stream = io.StringIO()
     set_up_logs("json", "info", stream)
@@ -182,6 +211,9 @@ def test_tokens_and_payloads_are_never_logged(log_format: str) -> None:
     structlog.get_logger().info(
         "PUT /api/tasks/task_1?token=t0ps3cret&x=1",
         token="t0ps3cret",
+        ticket="t0ps3cret",
+        path="/api/tasks/task_1%3Ftoken%3Dt0ps3cret",
+        events="GET /api/tasks/task_1/events?ticket=t0ps3cret",
         Authorization="Bearer t0ps3cret",
         payload={"prompt": "t0ps3cret"},
         headers={"authorization": "t0ps3cret", "list": ["Bearer t0ps3cret"]},

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from inferry.bridge.errors import BridgeError
+from inferry.wire.request_ids import REQUEST_ID
 from inferry.wire.trace import STATE_LIMIT, TRACEPARENT, TRACESTATE
 
 #: What a stub has for an RPC that answers once.
@@ -57,11 +58,11 @@ class Exchange:
                 "the Authorization header holds what no token does",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        return (("authorization", token), ("x-request-id", self.request_id), *self._trace())
+        return (("authorization", token), (REQUEST_ID, self.request_id), *self._trace())
 
     def anonymous_metadata(self) -> Metadata:
         """Makes what goes with an RPC whose request carries its right itself."""
-        return (("x-request-id", self.request_id),)
+        return ((REQUEST_ID, self.request_id),)
 
     def _trace(self) -> Metadata:
         """Gives the headers of a trace as they came, but for what metadata cannot hold."""

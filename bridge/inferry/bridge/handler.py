@@ -1,7 +1,6 @@
 """Every request comes through here: finds who answers, and makes every failure an answer."""
 
 import logging
-import re
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
@@ -16,9 +15,8 @@ from inferry.bridge.exchange import ROUTE, Exchange, Routed
 from inferry.bridge.figures import RestFigures
 from inferry.bridge.router import Router
 from inferry.bridge.rpc_errors import http_error
+from inferry.wire.request_ids import is_request_id
 from inferry.wire.trace import TRACEPARENT, TRACESTATE
-
-_REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 # Polyfills of EventSource send Cache-Control and X-Requested-With.
 _ALLOWED_HEADERS = (
@@ -59,7 +57,7 @@ class Handler:
         began = perf_counter()
         path = request.rel_url.raw_path
         given = request.headers.get("X-Request-ID")
-        request_id = given if given and _REQUEST_ID.fullmatch(given) else self._new_request_id()
+        request_id = given if given and is_request_id(given) else self._new_request_id()
         headers = {"X-Request-ID": request_id}
         if self._cors_origins:
             headers.update(self._cors(request))

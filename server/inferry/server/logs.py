@@ -1,7 +1,8 @@
 """Logs, set up once: one line an event on stderr, never a token or a payload.
 
 Both structlog's loggers and the standard library's (those of grpc, aiohttp and asyncio) end in the
-same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC.
+same format: readable on a terminal, JSON elsewhere. Times are ISO 8601 in UTC. What is logged for
+those who write these libraries, at ``debug``, is no news of ours.
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final, TextIO
 
 import orjson
@@ -29,6 +31,7 @@ SECRET_KEYS = frozenset(
         "payload",
         "result",
         "secret",
+        "ticket",
         "token",
     }
 )
@@ -36,7 +39,9 @@ MASK = "***"
 
 #: A token inside a text: in a query, or after the scheme of an authorization header; and a secret
 #: of a webhook, anywhere.
-_TOKEN_IN_TEXT = re.compile(r"(token=|bearer\s+|whsec_)[^\s&\"'<>]+", re.IGNORECASE)
+_TOKEN_IN_TEXT = re.compile(
+    r"((?:token|ticket)(?:=|%3d)|bearer\s+|whsec_)[^\s&\"'<>]+", re.IGNORECASE
+)
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -50,7 +55,7 @@ def _masked(key: object, value: object) -> object:
     match value:
         case str():
             # A token follows one of these; ids and names, which most texts are, have none.
-            suspect = "=" in value or " " in value or value.startswith("whsec_")
+            suspect = "=" in value or " " in value or "%" in value or value.startswith("whsec_")
             return _TOKEN_IN_TEXT.sub(rf"\1{MASK}", value) if suspect else value
         case int() | float() | None:
             return value
@@ -99,6 +104,41 @@ class TraceIds:
 
 #: As loggers are, for all of the process: no two tasks have one id.
 TRACE_IDS: Final = TraceIds(running=100_000, others=10_000)
+
+
+#: The id of the request that is served here; empty if it has none.
+REQUEST_ID: Final = ContextVar("request_id", default="")
+
+
+class RequestIds:
+    """The requests that created tasks, for the lines of the log that name those; of the last ones.
+
+    Args:
+        limit: Tasks that are remembered, at most.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._ids: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, task_id: str) -> None:
+        """Remembers that the request that is served here creates a task."""
+        request_id = REQUEST_ID.get()
+        if request_id:
+            self._ids[task_id] = request_id
+            if len(self._ids) > self._limit:
+                self._ids.popitem(last=False)
+
+    def add(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Adds the request to a line that names a task and no request."""
+        request_id = self._ids.get(event.get("task_id", ""))
+        if request_id is not None:
+            event.setdefault("request_id", request_id)
+        return event
+
+
+#: Likewise.
+REQUEST_IDS: Final = RequestIds(10_000)
 
 
 class _Stamp:
@@ -156,6 +196,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
         structlog.processors.add_log_level,
         _Stamp(),
         TRACE_IDS.add,
+        REQUEST_IDS.add,
         structlog.processors.format_exc_info,
         mask_secrets,
     ]
@@ -176,7 +217,7 @@ def set_up_logs(log_format: str, log_level: str, stream: TextIO) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(max(level, logging.INFO))
     logging.captureWarnings(capture=True)
 
 

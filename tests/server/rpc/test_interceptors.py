@@ -196,8 +196,9 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
 ) -> None:
     token = CLIENT[0][1]
     wired.servicer.error = NotFoundError(f"no task {TASK}")
-    await failure(wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=CLIENT))
-    await wired.stub.CreateTask(pb.CreateTaskRequest(type="echo"), metadata=CLIENT)
+    named = (*CLIENT, ("x-request-id", "req-1"))
+    await failure(wired.stub.GetTask(pb.GetTaskRequest(id=TASK), metadata=named))
+    await wired.stub.CreateTask(pb.CreateTaskRequest(type="echo"), metadata=named)
     made_up = "task_of ada"
     signed = callback_token(made_up)
     await wired.stub.UpdateTask(pb.UpdateTaskRequest(id=made_up, token=signed))
@@ -210,11 +211,24 @@ async def test_one_line_tells_of_a_call_and_keeps_its_secrets(
         "code": "NOT_FOUND",
         "reason": "NOT_FOUND",
         "task_id": TASK,
+        "request_id": "req-1",
+        "by": "a-client",
+        "tenant": "a-client",
     }
     assert (created["log_level"], created["code"], created["task_id"]) == ("debug", "OK", TASK)
-    assert "task_id" not in updated
+    assert (created["request_id"], created["by"]) == ("req-1", "a-client")
+    assert updated.keys().isdisjoint({"task_id", "request_id", "by"})
     assert token not in repr(logged)
     assert signed not in repr(logged)
+
+
+@pytest.mark.parametrize("name", ["two words", "x" * 129, ""])
+async def test_an_id_of_a_request_that_cannot_be_one_is_in_no_line(
+    wired: Wired, logged: list[EventDict], name: str
+) -> None:
+    named = (*CLIENT, ("x-request-id", name))
+    await wired.stub.CreateTask(pb.CreateTaskRequest(type="echo"), metadata=named)
+    assert "request_id" not in logged[0]
 
 
 async def test_a_method_outside_the_table_is_denied() -> None:

@@ -70,3 +70,10 @@ class ProcessSettings(BaseModel):
     log_level: Annotated[Level, BeforeValidator(_lower)] = Field(
         default="info", description="Least severe level that is logged."
     )
+    log_calls: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Calls that went well and have a line in the log, a second at most; those "
+        "beyond it are at `debug`. Failed ones always have one.",
+    )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from inferry.server.logs import REQUEST_ID
 from inferry.server.rpc.admission import caller
 
 Servicer = TypeVar("Servicer", bound=type)
@@ -54,6 +55,8 @@ def _noted(name: str, method: Method) -> Method:
         who = caller()
         named = {key: value for key, value in about.items() if value}
         said = {"act": name, "by": who.subject, "tenant": who.tenant, "count": count(response)}
+        if request_id := REQUEST_ID.get():
+            said["request_id"] = request_id
         _log.info("done on request", **said, **named)
         return response
 

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple, TypeAlias
 import grpc
 import structlog
 from grpc import StatusCode
-from structlog.typing import FilteringBoundLogger
 
 from inferry.server.errors import InferryError
+from inferry.server.logs import REQUEST_ID
 from inferry.server.rpc.admission import CALLER, Admission, Caller
 from inferry.server.rpc.call_figures import CallFigures
-from inferry.server.rpc.call_log import CallLog, Context
+from inferry.server.rpc.call_log import CallLines, CallLog, Context
 from inferry.server.rpc.permissions import Right, is_open
 from inferry.server.rpc.requests import checking
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
+from inferry.wire.request_ids import request_id_of
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "Handler | None"
@@ -71,6 +72,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         vouching: Tells which reports may be read though nobody knows who sends them.
         limits: Bytes of a message that is parsed, by method; what gRPC takes where there is none.
         figures: Counts the calls on a socket, and all streams; None for nobody.
+        lines: Good calls that have a line in the log, a second at most.
     """
 
     def __init__(
@@ -79,13 +81,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         vouching: Vouching,
         limits: Mapping[str, int] | None = None,
         figures: CallFigures | None = None,
+        lines: int = 0,
     ) -> None:
         self._figures = figures
         self._admission = admission
         self._vouching = vouching
         self._limits = limits or {}
         # Bound now: a logger from the module's top would be looked up anew for each call.
-        self._log: FilteringBoundLogger = structlog.get_logger().bind()
+        self._lines = CallLines(structlog.get_logger().bind(), lines)
         self._guarded: dict[tuple[str, Handler, bool], Handler] = {}
 
     async def intercept_service(
@@ -149,7 +152,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             return self._bounded(method, self.guard(method, handler))
 
         async def refuse(_messages: Any, context: Context) -> None:
-            await CallLog(self._log, method, figures=self._figures).fail(refusal, context)
+            call = CallLog(self._lines, method, context, figures=self._figures)
+            await call.fail(refusal, context)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
@@ -174,11 +178,13 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         caller_of = self._admission.caller_of(method)
 
         async def guarded(request: Any, context: Context) -> Any:
-            call = CallLog(self._log, method, None if parse else request, figures)
+            call = CallLog(self._lines, method, context, None if parse else request, figures)
             try:
                 if parse is not None:
                     request = _parsed(request, parse, call)
-                mark = CALLER.set(caller_of(context))
+                call.caller = found = caller_of(context)
+                mark = CALLER.set(found)
+                named = REQUEST_ID.set(request_id_of(context.invocation_metadata()))
                 try:
                     answer = behaviour(request, context)
                     # It is the servicer's alone now: whoever waits for long may let go of it.
@@ -186,6 +192,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                     response = await answer
                 finally:
                     CALLER.reset(mark)
+                    REQUEST_ID.reset(named)
             except asyncio.CancelledError:
                 call.ended(StatusCode.CANCELLED)
                 raise
@@ -209,12 +216,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         opened = self._figures.opened if self._figures is not None else _unseen
 
         async def guarded(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            call = CallLog(self._log, method, None if parse else request, figures)
+            call = CallLog(self._lines, method, context, None if parse else request, figures)
             opened(method, 1)
             try:
                 if parse is not None:
                     request = _parsed(request, parse, call)
-                found = caller_of(context)
+                call.caller = found = caller_of(context)
                 async with aclosing(behaviour(request, context)) as responses:
                     while (response := await _step(responses, found)) is not _END:
                         yield response

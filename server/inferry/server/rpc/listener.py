@@ -42,7 +42,8 @@ class RpcServer:
         admission = Admission(verifier, permissions(metrics_open=config.metrics_open))
         limits = {CONNECT: config.worker_chunk_bytes + WORKER_MESSAGE_BYTES}
         figures = servicers.metrics.calls
-        interceptor = ServerInterceptor(admission, Vouching(callbacks), limits, figures)
+        vouching, lines = Vouching(callbacks), config.log_calls
+        interceptor = ServerInterceptor(admission, vouching, limits, figures, lines)
         self._under_way = UnderWay()
         #: The port that was taken; 0 before.
         self._port = 0

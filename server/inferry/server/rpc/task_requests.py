@@ -9,6 +9,7 @@ import orjson
 from inferry.server.config import Config
 from inferry.server.engine.creator import NewTask
 from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError
+from inferry.server.logs import REQUEST_IDS
 from inferry.server.rpc.task_webhooks import own_hook
 from inferry.server.store.operations import RequestKey
 from inferry.server.task.hook import Hook
@@ -58,6 +59,7 @@ def new_task(
         for name, value in usual.items()
     }
     task_id = new_task_id()
+    REQUEST_IDS.note(task_id)
     spec = TaskSpec(
         id=task_id,
         tenant=tenant,

@@ -1,0 +1,59 @@
+"""Which calls have a line in the log, and at which level."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict
+
+from inferry.server.rpc.call_log import CallLines
+
+GET = "/inferry.v1.TaskService/GetTask"
+CHECK = "/inferry.v1.AccessService/CheckAccess"
+
+
+def say(lines: CallLines, method: str = GET) -> None:
+    said: Callable[..., Any] | None = lines.good(method)
+    assert said is not None
+    said("call ended")
+
+
+def told(logged: list[EventDict]) -> list[tuple[str, str]]:
+    return [(line["log_level"], line["event"]) for line in logged]
+
+
+def test_good_calls_have_so_many_lines_a_second_and_the_others_are_counted(
+    logged: list[EventDict],
+) -> None:
+    now_s = 7.0
+    lines = CallLines(structlog.get_logger().bind(), 2, lambda: now_s)
+    for _ in range(4):
+        say(lines)
+    assert told(logged) == [("info", "call ended")] * 2 + [("debug", "call ended")] * 2
+    logged.clear()
+    now_s = 8.0
+    say(lines)
+    assert told(logged) == [
+        ("info", "calls went well and have no line"),
+        ("info", "call ended"),
+    ]
+    assert logged[0]["calls"] == 2
+
+
+def test_what_the_bridge_asks_for_itself_takes_no_line_of_a_callers(
+    logged: list[EventDict],
+) -> None:
+    lines = CallLines(structlog.get_logger().bind(), 1)
+    say(lines, CHECK)
+    say(lines)
+    assert [level for level, _ in told(logged)] == ["debug", "info"]
+
+
+def test_whoever_wants_no_lines_gets_none_and_no_count() -> None:
+    quiet = structlog.make_filtering_bound_logger(logging.INFO)
+    structlog.configure(wrapper_class=quiet, cache_logger_on_first_use=False)
+    try:
+        assert CallLines(structlog.get_logger().bind(), 0).good(GET) is None
+    finally:
+        structlog.reset_defaults()
