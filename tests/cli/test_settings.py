@@ -91,6 +91,26 @@ def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> N
         load_settings(Config, None, {})
 
 
+@pytest.mark.parametrize("name", ["data_dir", "jwt_public_key", "store"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("~nobody-here/x", "there is no home ~nobody-here here"), ("a\udcff", "a path in UTF-8")],
+)
+def test_a_path_that_can_be_none_is_a_wrong_setting(name: str, path: str, why: str) -> None:
+    said = f"sqlite:{path}" if name == "store" else path
+    with pytest.raises(SettingsError, match=rf"^--{name.replace('_', '-')}: .*{why}"):
+        load_settings(Config, None, {name: said})
+
+
+def test_a_user_without_a_home_is_told_to_name_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    # As in a container whose user is a number that no file of it knows.
+    monkeypatch.setattr("os.getuid", lambda: 2**30 + 7)
+    with pytest.raises(SettingsError, match=r"no home: .* with --data-dir or INFERRY_DATA_DIR$"):
+        load_settings(Config, None, {"data_dir": None})
+
+
 def test_every_unknown_name_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
     file = written(tmp_path, "prot = 1\nhost = 'localhost'\nlog-level = 'debug'\n")
     with pytest.raises(SettingsError) as caught:

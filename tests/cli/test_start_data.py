@@ -145,6 +145,25 @@ async def test_a_database_that_cannot_be_reached_is_named_without_its_password(
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        (
+            "sslmode=verify-full&sslrootcert=/none.pem",
+            "; see that the sockets and certifi",
+        ),
+        ("sslmode=bogus", "verify-ca, verify-full; correct it with --store"),
+    ],
+)
+async def test_a_database_that_is_named_wrongly_is_told_by_what_is_wrong(
+    tmp_path: Path, query: str, why: str
+) -> None:
+    store = f"postgresql://127.0.0.1:1/tasks?{query}"
+    status, said = await refusal(tmp_path, "serve", *FREE, "--store", store)
+    assert (status, said.count("\n")) == (1, 1)
+    assert why in said
+
+
 async def test_a_wrong_password_and_a_missing_database_are_told_apart(tmp_path: Path) -> None:
     with postgres_server() as server:
         server.stop()

@@ -4,9 +4,9 @@ Names that the server's settings have too mean the same there.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
@@ -17,7 +17,12 @@ _MIB = 1024 * 1024
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/,?#@\"']+", re.ASCII)
 _SAMPLE = "https://app.example.com"
 
+Level = Literal["debug", "info", "warning", "error"]
 Wait = Annotated[int, Field(ge=1, le=3_600_000)]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class BridgeConfig(BaseSettings):
@@ -78,6 +83,13 @@ class BridgeConfig(BaseSettings):
 
     metrics: bool = Field(
         True, description="Whether the gateway counts what it does, and tells it at `/metrics`."
+    )
+
+    log_format: Annotated[Literal["auto", "pretty", "json"], BeforeValidator(_lower)] = Field(
+        "auto", description="`auto` is `pretty` on a terminal, else `json`."
+    )
+    log_level: Annotated[Level, BeforeValidator(_lower)] = Field(
+        "info", description="Least severe level that is logged."
     )
 
     @property

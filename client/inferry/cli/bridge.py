@@ -44,7 +44,7 @@ def bridge(
         config = load_settings(BridgeConfig, settings_file, flags)
     except SettingsError as error:
         raise failed(str(error), ExitCode.USAGE) from None
-    set_up_logs("auto", "info", sys.stderr)
+    set_up_logs(config.log_format, config.log_level, sys.stderr)
     note_variables(BridgeConfig)
     run(_bridge(upstream, config, Places(flags, settings_file)))
 

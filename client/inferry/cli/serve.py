@@ -90,11 +90,11 @@ async def _serve(config: Config, bridge_config: BridgeConfig, places: Places) ->
     with blaming(places, "port"):
         ports = await take_ports(bridge_config.host, bridge_config.port)
     url = url_of(*ports.address)
-    with blaming(places, "data_dir"), blaming_data(places):
+    with blaming(places, "data_dir"), blaming_data(places, config):
         gateway = Lives(config, config.public_url or url)
     rest = Bridge(gateway.channel, bridge_config)
     try:
-        with blaming(places, "grpc_port"), blaming_data(places):
+        with blaming(places, "grpc_port"), blaming_data(places, config):
             await gateway.start()
         await rest.serve(ports)
         _calm_garbage_collector()

@@ -57,6 +57,10 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         raise SettingsError(_explain_no_json(kind, error)) from None
     except ValidationError as error:
         raise SettingsError(_explain(kind, error, places)) from None
+    except RuntimeError:
+        # The default directory is in it.
+        way = places.way("data_dir")
+        raise SettingsError(f"this user has no home: name a directory for data {way}") from None
 
 
 def nearest_variables() -> dict[str, str]:

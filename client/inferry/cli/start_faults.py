@@ -21,6 +21,7 @@ REFUSED: Mapping[int, str] = {
     errno.EEXIST: "it is no folder: name another place",
     errno.EISDIR: "it is a folder: name a file",
     errno.ENOTDIR: "what is above it is no folder: name another place",
+    errno.ENAMETOOLONG: "name a shorter one",
     errno.ENOSPC: ROOM,
     errno.EDQUOT: ROOM,
     errno.EACCES: WRITABLE,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inferry.server.config import Config
+from inferry.server.config.paths import absolute
 from inferry.server.config.store import SQLITE
 from inferry.server.store import Store, StoreError
 from inferry.server.store.postgres.options import PostgresOptions
@@ -48,7 +49,7 @@ def _find(config: Config) -> Path | PostgresOptions:
     if config.store is not None:
         said = config.store.get_secret_value()
     if said.startswith(SQLITE):
-        return Path(said.removeprefix(SQLITE)).expanduser().absolute()
+        return absolute(Path(said.removeprefix(SQLITE)))
     return PostgresOptions(
         said,
         connections=config.store_connections,

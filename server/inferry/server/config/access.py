@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from inferry.server.config.paths import absolute
+
 
 class AccessSettings(BaseModel):
     """What a token has to be."""
@@ -44,4 +46,4 @@ class AccessSettings(BaseModel):
     @field_validator("jwt_public_key")
     @classmethod
     def _absolute_key(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+        return None if path is None else absolute(path)

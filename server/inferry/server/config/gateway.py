@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
+from inferry.server.config.paths import absolute
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -39,7 +41,7 @@ class GatewaySettings(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _absolute_data_dir(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return absolute(path)
 
     @field_validator("public_url")
     @classmethod

@@ -1,9 +1,12 @@
 """Where tasks are kept, and how long the gateway waits for that place."""
 
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+
+from inferry.server.config.paths import absolute
 
 #: Before the path of a SQLite file.
 SQLITE = "sqlite:"
@@ -69,6 +72,7 @@ class StoreSettings(BaseModel):
         """Names no part of it: there may be a password in it."""
         said = "" if store is None else store.get_secret_value()
         if said.startswith(SQLITE) and said != SQLITE:
+            absolute(Path(said.removeprefix(SQLITE)))
             return store
         if store is not None and not _is_postgres(said):
             raise ValueError(

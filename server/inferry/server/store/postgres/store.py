@@ -239,5 +239,9 @@ class PostgresStore(PostgresReads):
 
 def _why(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, AwayError) else error
-    said = cause.strerror if isinstance(cause, OSError) else ""
-    return said or str(cause) or type(cause).__name__
+    if isinstance(cause, OSError) and cause.strerror:
+        # Of a file, which can only be one that the URL names.
+        return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
+    if isinstance(cause, TimeoutError) and not str(cause):
+        return "it did not answer in time"
+    return str(cause) or type(cause).__name__
