@@ -61,6 +61,10 @@ _COMMANDS: Mapping[str, _Command] = {
 }
 
 
+#: Of the gateway's, those that run no code of others'.
+_WITH_A_LOG = frozenset({"serve", "bridge"})
+
+
 class _Commands(TyperGroup):
     """Reads the module of a command when it is asked for: who wants one needs no other's."""
 
@@ -77,9 +81,9 @@ class _Commands(TyperGroup):
 
 def _read(name: str) -> Any:
     panel, module, function = _COMMANDS[name]
-    if panel != _GATEWAY:
-        # These say in sentences what goes wrong; gRPC's own log would go into tables and bars. It
-        # asks when it is loaded.
+    if panel != _GATEWAY or name in _WITH_A_LOG:
+        # These say in sentences what goes wrong, or in a log of one format; gRPC's own log would go
+        # in between. It asks when it is loaded.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     run = getattr(import_module(f"inferry.cli.{module}"), function)
     if isinstance(run, typer.Typer):
