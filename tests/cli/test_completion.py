@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inferry.cli.main import _COMMANDS
+from inferry.cli.commands import COMMANDS
 from tests.processes import INFERRY
 
 BASH = shutil.which("bash")
@@ -34,7 +34,7 @@ def ask(*command: str, **variables: str) -> str:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("",), set(_COMMANDS)),
+        (("",), set(COMMANDS)),
         (("su",), {"submit"}),
         (("wa",), {"watch"}),
         (("submit", "--fr"), {"--from"}),

@@ -5,6 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from inferry.cli.commands import COMMANDS, read
 from inferry.cli.main import app
 
 #: Runs a command to where it finds a fault in its settings, and tells what it read for that.
@@ -31,6 +32,41 @@ def test_help_and_version_need_no_gateway() -> None:
     for group in ("Tasks", "Servers", "Gateway"):
         assert group in shown.stdout
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("inferry ")
+
+
+@pytest.mark.parametrize("asked", [("-h",), ("list", "-h"), ("webhooks", "-h")], ids=" ".join)
+def test_h_asks_for_help(asked: tuple[str, ...]) -> None:
+    short, long = (CliRunner().invoke(app, [*asked[:-1], option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(name: str) -> None:
+    assert COMMANDS[name].says == " ".join(read(name).help.split("\n\n")[0].split())
+
+
+def test_help_and_version_read_no_command() -> None:
+    code = """
+import sys
+from inferry.cli.main import main
+try:
+    main()
+except SystemExit:
+    print("", *sys.modules, sep="\\n")
+"""
+    for option in ("--help", "--version"):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, option], capture_output=True, text=True, check=True
+        )
+        modules = set(ran.stdout.splitlines())
+        assert "inferry.cli.commands" in modules
+        assert not {"grpc", "aiohttp", "pydantic", "inferry.cli.session"} & modules
+
+
+def test_python_m_inferry_is_the_command() -> None:
+    command = [sys.executable, "-m", "inferry", "--version"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == CliRunner().invoke(app, ["--version"]).stdout
 
 
 def test_a_command_that_is_misspelt_is_refused_with_the_nearest_one() -> None:

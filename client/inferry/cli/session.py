@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TypeVar
 
 import grpc
@@ -121,14 +122,15 @@ def wait_for_gateway(
     sleep(pause_s)
 
 
-def settings_of(address: str | None, token: str | None) -> Settings:
+def settings_of(access: Access) -> Settings:
     """Finds where the gateway is, and the token if one is given or in the settings file.
 
     Raises:
-        BadParameter: The settings file cannot be used.
+        BadParameter: The settings file or that of the authorities cannot be used.
     """
+    tls = access.authorities or access.tls
     try:
-        return read_settings(address, token, False, CALL_TIMEOUT_S, 0)
+        return read_settings(access.address, access.token, tls, CALL_TIMEOUT_S, 0)
     except InvalidRequest as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -140,21 +142,21 @@ def _settings(access: Access) -> Settings:
         BadParameter: The settings file cannot be used.
         Exit: There is no token.
     """
-    settings = settings_of(access.address, access.token)
-    token = settings.token or _local_token(settings.address.rpartition(":")[0])
+    settings = settings_of(access)
+    token = settings.token or _local_token(settings.address.rpartition(":")[0], access.data_dir)
     if token is None:
         say(
-            "no token: give --token or INFERRY_TOKEN; `inferry token` makes one on the "
-            "gateway's machine",
+            "no token: give --token or INFERRY_TOKEN or, on the gateway's machine, its --data-dir; "
+            "`inferry token` makes one there",
             err=True,
         )
         raise typer.Exit(ExitCode.REFUSED)
     return replace(settings, token=token)
 
 
-def _local_token(host: str) -> str | None:
+def _local_token(host: str, data_dir: Path | None) -> str | None:
     # Read when it is needed: what makes tokens takes longer to load than all else of a command.
-    token: str | None = import_module("inferry.cli.tokens").local_token(host)
+    token: str | None = import_module("inferry.cli.tokens").local_token(host, data_dir)
     return token
 
 

@@ -66,15 +66,19 @@ def token(
         raise typer.Exit(ExitCode.USAGE) from None
 
 
-def local_token(host: str) -> str | None:
+def local_token(host: str, data_dir: Path | None = None) -> str | None:
     """Makes a short-lived admin token for a gateway on ``host``; None if that cannot be.
 
     Only for this machine: a token is nothing to send elsewhere unasked.
+
+    Args:
+        host: Where it is to be sent.
+        data_dir: The gateway's data directory; None for that of the settings.
     """
     if not is_loopback(host):
         return None
     try:
-        settings = load_settings(Config, None, {})
+        settings = load_settings(Config, None, {"data_dir": data_dir})
         if settings.jwt_secret is None and not (settings.data_dir / SECRET_FILE).exists():
             return None
         return _issue(settings, _user(), Role.ADMIN, None, _OWN_TTL_S)

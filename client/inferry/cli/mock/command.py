@@ -50,7 +50,7 @@ def mock(
     given = token or access.token
 
     def current_token() -> str | None:
-        return given or local_token(urlsplit(gateway).hostname or "")
+        return given or local_token(urlsplit(gateway).hostname or "", access.data_dir)
 
     server = Server(
         mock_backend(name, takes, max_concurrent),

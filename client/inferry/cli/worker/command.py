@@ -1,6 +1,7 @@
 """The command that runs a backend written with the SDK."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -115,11 +116,18 @@ def worker(  # noqa: PLR0913  # an option each
     else:
         only_for("--http", context, "host", "port", "gateway", "url")
     access: Access = context.obj
-    settings = settings_of(address or access.address, token or access.token)
+    settings = settings_of(
+        replace(
+            access,
+            address=address or access.address,
+            token=token or access.token,
+            tls=tls or access.tls,
+        )
+    )
     where = settings.address
     name = (urlsplit(gateway).hostname if http else where.rpartition(":")[0]) or ""
     app = _loaded(target)
-    shown = _token(settings, name)
+    shown = _token(settings, name, access.data_dir)
     set_up_logs("auto", "info", sys.stderr)
     drain_s = drain_timeout / 1_000
     if http:
@@ -131,7 +139,7 @@ def worker(  # noqa: PLR0913  # an option each
             gateway,
         )
     else:
-        dial = Dial(where, shown, tls)
+        dial = Dial(where, shown, settings.credentials or False)
         _run(Worker(app, dial, spool=spool, drain_timeout=drain_s, on_ready=_say_connected), where)
 
 
@@ -145,11 +153,11 @@ def _loaded(target: str) -> Backend:
         raise typer.Exit(ExitCode.USAGE) from None
 
 
-def _token(settings: Settings, name: str) -> Token:
+def _token(settings: Settings, name: str, data_dir: Path | None) -> Token:
     """Gives the token; one that a command makes of itself is made anew before it ends."""
     # From options and files comes no function that gives one.
     given = settings.token if isinstance(settings.token, str) else None
-    return given or (lambda: local_token(name))
+    return given or (lambda: local_token(name, data_dir))
 
 
 def _run(host: Host, gateway: str) -> None:
