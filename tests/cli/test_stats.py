@@ -95,14 +95,20 @@ def test_figures_fit_a_terminal_of_80_columns(play: Play, step: int) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_failures_fit_a_terminal_and_fingerprints_are_whole(play: Play) -> None:
-    head, first, second = shown(play, "failures", FAILURES, ListFailuresRequest)
-    assert head.split() == ["COUNT", "LAST", "(UTC)", "TYPE", "CODE", "FINGERPRINT", "MESSAGE"]
-    assert "01-01 01:01" in first
-    assert "0123456789abcdef" in first
-    assert first.endswith("…")
-    assert max(map(len, (head, first, second))) <= 80
-    assert "…" not in second
+def test_failures_fit_a_terminal_and_have_whole_messages_and_fingerprints(play: Play) -> None:
+    now_s = int(time.time())
+    group = FailureGroup()
+    group.CopyFrom(GROUP)
+    group.last_seen.FromSeconds(now_s - 600)
+    found = ListFailuresResponse(groups=[group, FAILURES.groups[1]])
+    head, first, *message, last = shown(play, "failures", found, ListFailuresRequest)
+    assert head.split() == ["COUNT", "LAST", "TYPE", "CODE", "FINGERPRINT"]
+    cells = ["12", "10m", "ago", "video-processing", "INTERNAL_ERROR", "0123456789abcdef"]
+    assert first.split() == cells
+    assert " ".join(" ".join(message).split()) == GROUP.message.strip()
+    assert len(message) < 6
+    assert "f" * 16 in last
+    assert max(map(len, (head, first, *message, last))) <= 80
 
 
 def test_failures_in_a_pipe_are_whole(play: Play) -> None:

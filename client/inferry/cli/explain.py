@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from itertools import compress
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from inferry.cli import output
-from inferry.cli.output import NOTHING, plain, time_of
+from inferry.cli.output import NOTHING, moment_of, plain
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson, TaskId
 from inferry.cli.terminal import say
@@ -48,7 +49,7 @@ def explain(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False)
     elif output.OUT.is_terminal:
         _draw(answer, time.time())
     else:
-        _print(answer)
+        _print(answer, time.time())
 
 
 def _draw(answer: ExplainTaskResponse, now_s: float) -> None:
@@ -65,30 +66,32 @@ def _draw(answer: ExplainTaskResponse, now_s: float) -> None:
             output.OUT.print(Text(plain(text)), soft_wrap=False)
     if not answer.servers:
         return
-    table = Table(*_HEAD, box=None, pad_edge=False)
-    for verdict in answer.servers:
-        server, rule, *rest = _row(verdict)
+    rows = [_row(verdict, now_s) for verdict in answer.servers]
+    says = [any(cell != NOTHING for cell in column) for column in zip(*rows, strict=True)]
+    table = Table(*compress(_HEAD, says), box=None, pad_edge=False)
+    for verdict, (server, rule, *rest) in zip(answer.servers, rows, strict=True):
         colour = _BY_RULE.get(verdict.rule, _ACT)
-        table.add_row(Text(server), Text(rule, colour), *(Text(cell) for cell in rest))
+        cells = [Text(server), Text(rule, colour), *map(Text, rest)]
+        table.add_row(*compress(cells, says))
     output.OUT.print()
     output.OUT.print(table, soft_wrap=False)
 
 
-def _print(answer: ExplainTaskResponse) -> None:
+def _print(answer: ExplainTaskResponse, now_s: float) -> None:
     fields = output.document(answer)
     del fields["servers"]
     output.print_fields(fields)
     if answer.servers:
         say()
-        output.print_rows(_HEAD, [_row(verdict) for verdict in answer.servers])
+        output.print_rows(_HEAD, [_row(verdict, now_s) for verdict in answer.servers])
 
 
-def _row(verdict: ServerVerdict) -> list[str]:
+def _row(verdict: ServerVerdict, now_s: float) -> list[str]:
     cells = [
         verdict.name or verdict.server_id,
         Rule.Name(verdict.rule),
         verdict.text or NOTHING,
         verdict.remedy or NOTHING,
-        time_of(verdict, "until"),
+        moment_of(verdict, "until", now_s),
     ]
     return [plain(cell) for cell in cells]

@@ -6,15 +6,17 @@ Answers go to standard output; progress and errors go to standard error.
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
+from inferry.cli.columns import Column, lines
 from inferry.cli.terminal import say
 from inferry.v1.task_pb2 import Task, TaskEvent
 from inferry.v1.task_service_pb2 import ExplainTaskResponse
@@ -29,6 +31,9 @@ OUT = Console(highlight=False, soft_wrap=True)
 
 #: A cell that says nothing.
 NOTHING = "-"
+_EMPTY = frozenset({"", NOTHING})
+#: Cells before what stands below its row.
+_INDENT = 2
 
 #: Units of long waits, and their seconds; each is used from twice its own length on.
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -79,24 +84,44 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     print_rows(None, [(name, _text(value)) for name, value in fields.items() if _says(value)])
 
 
-def print_rows(head: Sequence[str] | None, given: Sequence[Sequence[str]]) -> None:
+def print_rows(
+    head: Sequence[str] | None,
+    given: Sequence[Sequence[str | Text]],
+    cut: Mapping[str, int] = MappingProxyType({}),
+    *,
+    last_below: bool = False,
+) -> None:
     """Prints rows: a table on a terminal, lines with tabs between the columns elsewhere.
 
-    No cell is broken or cut, whatever the terminal's width: ids are there to be copied.
+    On a terminal columns that say nothing are left out, and what may be cut becomes as narrow as
+    the terminal needs. No other cell is broken or cut, whatever its width: ids are there to be
+    copied.
 
     Args:
         head: Names of the columns, if they have names.
-        given: The rows; they may hold anything that a backend says.
+        given: The rows; they may hold anything that a backend says. What has a style is coloured
+            on a terminal.
+        cut: Columns that may be cut, by name, and the fewest cells that are left of them.
+        last_below: On a terminal the last cell of a row stands below it, where it has room.
     """
-    rows = [[plain(cell) for cell in row] for row in ([head, *given] if head else given)]
+    rows = [[_plain_cell(cell) for cell in row] for row in given]
     if not OUT.is_terminal:
-        for row in rows:
-            say("\t".join(row))
+        for row in [head, *rows] if head else rows:
+            say("\t".join(map(str, row)))
         return
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
-        cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)]
-        OUT.print(Text("  ".join(cells).rstrip(), "bold" if head and not number else ""))
+    names = head or [""] * max(map(len, rows), default=0)
+    columns = [
+        Column(name, [row[number] for row in rows], cut.get(name))
+        for number, name in enumerate(names[:-1] if last_below else names)
+    ]
+    head_line, *drawn = lines(columns, OUT.width, _EMPTY)
+    if head:
+        OUT.print(head_line)
+    for line, row in zip(drawn, rows, strict=True):
+        OUT.print(line)
+        if last_below and str(row[-1]) not in _EMPTY:
+            below = Padding(Text(str(row[-1]), "dim"), (0, 0, 0, _INDENT))
+            OUT.print(below, soft_wrap=False)
 
 
 def percent(progress: float) -> str:
@@ -132,6 +157,37 @@ def time_of(message: Message, field: str) -> str:
     return print_timestamp(timestamp) if message.HasField(field) else NOTHING
 
 
+def moment_of(message: Message, field: str, now_s: float) -> str:
+    """Gives a time that a message has as it is read best: on a terminal how far it is from now.
+
+    Args:
+        message: The message.
+        field: The time.
+        now_s: The time now, in seconds since the epoch.
+    """
+    if not OUT.is_terminal or not message.HasField(field):
+        return time_of(message, field)
+    timestamp: Timestamp = getattr(message, field)
+    left_s = timestamp.ToNanoseconds() / 1e9 - now_s
+    return f"in {short(left_s)}" if left_s > 0 else f"{short(-left_s)} ago"
+
+
+def age_of(message: Message, field: str, now_s: float) -> str:
+    """Gives how long ago a time was that a message has; a dash if it does not have it."""
+    if not message.HasField(field):
+        return NOTHING
+    timestamp: Timestamp = getattr(message, field)
+    return short(now_s - timestamp.ToNanoseconds() / 1e9)
+
+
+def short(seconds: float) -> str:
+    """Spells a span of time as options take one, such as ``45s``, ``12m`` and ``3d``."""
+    for unit_s, name in _UNITS:
+        if seconds >= 2 * unit_s:
+            return f"{seconds // unit_s:.0f}{name[0]}"
+    return f"{max(0.0, seconds) // 1:.0f}s"
+
+
 def plain(text: str) -> str:
     """Takes out of a backend's text what a terminal would obey, and line ends and tabs."""
     return "".join(char if char.isprintable() else " " for char in text)
@@ -144,12 +200,18 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _plain_cell(cell: str | Text) -> Text:
+    return Text(plain(cell)) if isinstance(cell, str) else cell
+
+
 def _says(value: Any) -> bool:
     return value not in ("", [], {})
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> str | Text:
     match value:
+        case Text():
+            return value
         case bool():
             return "yes" if value else "no"
         case list() | Mapping():

@@ -1,11 +1,12 @@
 """The commands on the queue: what waits, and which types are held back."""
 
+import time
 from typing import Annotated
 
 import typer
 
 from inferry.cli import output
-from inferry.cli.output import NOTHING, time_of
+from inferry.cli.output import NOTHING, moment_of
 from inferry.cli.session import connected
 from inferry.cli.tasks import AsJson
 from inferry.cli.terminal import say
@@ -64,6 +65,7 @@ def _show(found: TypeQueue, *, as_json: bool) -> None:
 
 
 def _print_types(*types: TypeQueue) -> None:
+    now_s = time.time()
     output.print_rows(
         ("TYPE", "WAITING", "DELAYED", "PAUSED SINCE", "WHY"),
         [
@@ -71,9 +73,10 @@ def _print_types(*types: TypeQueue) -> None:
                 one.type,
                 str(one.waiting),
                 str(one.delayed),
-                time_of(one, "paused_at") if one.paused else NOTHING,
+                moment_of(one, "paused_at", now_s) if one.paused else NOTHING,
                 one.pause_reason or NOTHING,
             )
             for one in types
         ],
+        {"TYPE": 16, "WHY": 12},
     )

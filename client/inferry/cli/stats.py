@@ -1,5 +1,6 @@
 """The commands on what happened over time: how much, how long it took, and what failed."""
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -22,8 +23,6 @@ from inferry.v1.stats_service_pb2 import (
 #: Rows of figures, about.
 _ROWS = 12
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
-#: Characters of a message that a table shows at least, however narrow the terminal is.
-_LEAST_CHARS = 8
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 OfType = Annotated[str, typer.Option("--type", help="Only tasks of this type.")]
@@ -121,27 +120,27 @@ def _length(milliseconds: float) -> str:
 
 
 def _print_groups(groups: Sequence[FailureGroup]) -> None:
-    head = ("COUNT", "LAST (UTC)", "TYPE", "CODE", "FINGERPRINT", "MESSAGE")
-    rows = [
-        (
-            str(group.count),
-            group.last_seen.ToDatetime(UTC).strftime("%m-%d %H:%M"),
-            group.type,
-            group.code or NOTHING,
-            group.fingerprint,
-        )
-        for group in groups
-    ]
-    taken = sum(2 + max(map(len, column)) for column in zip(head[:-1], *rows, strict=True))
-    room = max(_LEAST_CHARS, output.OUT.width - taken) if output.OUT.is_terminal else None
+    now_s = time.time()
+    last = "LAST" if output.OUT.is_terminal else "LAST (UTC)"
     output.print_rows(
-        head,
+        ("COUNT", last, "TYPE", "CODE", "FINGERPRINT", "MESSAGE"),
         [
-            (*row, _in_short(group.message, room) or NOTHING)
-            for row, group in zip(rows, groups, strict=True)
+            (
+                str(group.count),
+                _last_seen(group, now_s),
+                group.type,
+                group.code or NOTHING,
+                group.fingerprint,
+                group.message or NOTHING,
+            )
+            for group in groups
         ],
+        {"TYPE": 8, "CODE": 8},
+        last_below=True,
     )
 
 
-def _in_short(message: str, room: int | None) -> str:
-    return message if room is None or len(message) <= room else f"{message[: room - 1]}…"
+def _last_seen(group: FailureGroup, now_s: float) -> str:
+    if output.OUT.is_terminal:
+        return output.moment_of(group, "last_seen", now_s)
+    return group.last_seen.ToDatetime(UTC).strftime("%m-%d %H:%M")

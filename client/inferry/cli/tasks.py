@@ -7,6 +7,7 @@ import typer
 
 from inferry.cli import arguments, exit_codes, output, tables
 from inferry.cli.moments import ago
+from inferry.cli.names import server_names
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
@@ -100,10 +101,12 @@ def list_tasks(  # noqa: PLR0913 - an option each
     )
     with connected(context) as session:
         tasks = _pages(session, request, limit)
+        ids = () if as_json else (task.server_id for task in tasks)
+        names = server_names(session, ids)
     if as_json:
         output.print_json([output.document(task) for task in tasks])
     else:
-        tables.print_tasks(tasks)
+        tables.print_tasks(tasks, names)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
@@ -111,10 +114,12 @@ def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False
     with connected(context) as session:
         request = ListAttemptsRequest(id=task_id)
         found = session.call(session.tasks.ListAttempts, request).attempts
+        ids = () if as_json else (attempt.server_id for attempt in found)
+        names = server_names(session, ids)
     if as_json:
         output.print_json([output.document(attempt) for attempt in found])
     else:
-        tables.print_attempts(found)
+        tables.print_attempts(found, names)
 
 
 def _pages(session: Session, request: ListTasksRequest, limit: int) -> list[Task]:

@@ -8,6 +8,7 @@ from rich.text import Text
 from inferry.cli.live.rates import WINDOW_S, Flow
 from inferry.cli.live.screen import table
 from inferry.cli.output import NOTHING, print_fields, print_rows
+from inferry.cli.styles import server_status
 from inferry.cli.terminal import say
 from inferry.v1.queue_pb2 import TypeQueue
 from inferry.v1.queue_service_pb2 import GetQueueResponse
@@ -18,7 +19,6 @@ _TYPES = {"TYPE": 32, "WAITING": 9, "DELAYED": 9, "PAUSED": 0}
 
 #: Servers of these states get tasks.
 _TAKING = frozenset({Server.ACTIVE, Server.DEGRADED})
-_STYLES = {Server.ACTIVE: "green", Server.DEGRADED: "yellow", Server.RESTING: "yellow"}
 #: What is said of a worker's stream instead of its status.
 _NOT_READY = frozenset({Server.LOADING, Server.STALLED, Server.RECONNECTING, Server.GONE})
 
@@ -41,7 +41,7 @@ def print_look(look: Look) -> None:
     print_fields(_stock(look))
     if look.servers:
         say()
-        print_rows(list(_SERVERS), [[str(cell) for cell in _server(one)] for one in look.servers])
+        print_rows(list(_SERVERS), [_server(one) for one in look.servers])
     if look.queue.types:
         say()
         print_rows(list(_TYPES), [_type(one) for one in look.queue.types])
@@ -103,15 +103,16 @@ def _takes(server: Server) -> bool:
 
 
 def _server(server: Server) -> list[str | Text]:
-    ready = server.connection not in _NOT_READY
-    word = Server.Status.Name(server.status) if ready else Server.Connection.Name(server.connection)
-    style = _STYLES.get(server.status, "red") if ready else "red"
+    if server.connection in _NOT_READY:
+        state = Text(Server.Connection.Name(server.connection).lower(), "red")
+    else:
+        state = server_status(server.status)
     via = Server.Transport.Name(server.transport or Server.HTTP)
     good = f"{server.success_rate:.0%}" if server.HasField("success_rate") else NOTHING
     cpu = f"{server.load.cpu:.0f}%" if server.HasField("load") else NOTHING
     slots = f"{server.active}/{server.max_concurrent}"
     error = server.last_error or NOTHING
-    return [server.name, Text(word.lower(), style), via.lower(), slots, good, cpu, error]
+    return [server.name, state, via.lower(), slots, good, cpu, error]
 
 
 def _type(one: TypeQueue) -> list[str]:

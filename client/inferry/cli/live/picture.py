@@ -11,6 +11,7 @@ from rich.text import Text
 from inferry.cli.live.board import Board, Row
 from inferry.cli.live.screen import counts, table
 from inferry.cli.output import NOTHING, percent
+from inferry.cli.styles import task_status
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import WatchTasksResponse
 
@@ -18,13 +19,6 @@ _PAINTS_A_SECOND = 2
 #: Lines around the rows: what is said of all, a blank one, the head, and the cursor's.
 _AROUND = 5
 _HEAD = {"ID": 40, "TYPE": 16, "STATUS": 10, "DONE": 5, "SAYS": 0}
-
-_STYLES = {
-    Task.PENDING: "yellow",
-    Task.PROCESSING: "cyan",
-    Task.COMPLETED: "green",
-    Task.CANCELLED: "dim",
-}
 
 
 def draw(
@@ -76,6 +70,5 @@ def _named(of: dict[Task.Status.ValueType, int]) -> dict[str, int]:
 
 
 def _cells(row: Row) -> list[str | Text]:
-    style = _STYLES.get(row.status, "red")
-    status = Text(Task.Status.Name(row.status), style)
-    return [row.id, row.type or NOTHING, status, percent(round(row.progress)), row.text]
+    progress = percent(round(row.progress))
+    return [row.id, row.type or NOTHING, task_status(row.status), progress, row.text]

@@ -1,10 +1,12 @@
 """The tables of webhooks: a line a webhook, a delivery."""
 
+import time
 from collections.abc import Sequence
 
 import orjson
 
-from inferry.cli.output import NOTHING, document, print_fields, print_rows, time_of
+from inferry.cli.output import NOTHING, document, moment_of, print_fields, print_rows
+from inferry.cli.styles import delivery_state
 from inferry.v1.webhook_pb2 import Delivery, Webhook
 
 
@@ -34,11 +36,14 @@ def print_webhooks(hooks: Sequence[Webhook]) -> None:
             )
             for hook in hooks
         ],
+        {"URL": 16, "EVENTS": 8, "TYPES": 8, "LABELS": 8},
+        last_below=True,
     )
 
 
 def print_deliveries(deliveries: Sequence[Delivery]) -> None:
     """Prints a line a delivery."""
+    now_s = time.time()
     print_rows(
         ("WEBHOOK", "SEQ", "EVENT", "STATE", "TRIES", "NEXT", "LAST ANSWER"),
         [
@@ -46,13 +51,15 @@ def print_deliveries(deliveries: Sequence[Delivery]) -> None:
                 one.webhook_id,
                 str(one.seq),
                 one.event,
-                Delivery.State.Name(one.state),
+                delivery_state(one.state),
                 str(one.tries),
-                time_of(one, "next_attempt_at"),
+                moment_of(one, "next_attempt_at", now_s),
                 _last(one),
             )
             for one in deliveries
         ],
+        {"EVENT": 8},
+        last_below=True,
     )
 
 
