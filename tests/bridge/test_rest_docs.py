@@ -29,6 +29,7 @@ SHOWN = {
     "batchCreate": '"refusal":{"code":"INVALID_PAYLOAD"',
     "/watch": '"snapshotComplete":true',
     "/tasks/cancel": '"cancelled":',
+    "/tasks/purge": '"matched":',
     "/retry": '"retried":',
     "/explain": '"reason":"RUNNING"',
     "/queue/pause": '"paused":true',

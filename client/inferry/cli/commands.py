@@ -55,6 +55,12 @@ COMMANDS: Mapping[str, _Command] = {
         "retry",
         "Start a task again that failed, timed out or was cancelled; with --all, many.",
     ),
+    "purge": _Command(
+        _TASKS,
+        "purge",
+        "purge",
+        "Drop tasks that have ended, with their results, for good. Counts them first, and asks.",
+    ),
     "attempts": _Command(_TASKS, "tasks", "attempts", "List a task's attempts, oldest first."),
     "explain": _Command(
         _TASKS,

@@ -1746,3 +1746,125 @@ class CreateStreamUrlResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateStreamUrlResponse: _TypeAlias = CreateStreamUrlResponse  # noqa: Y015
+
+@_typing.final
+class PurgeTasksRequest(_message.Message):
+    """Which final tasks to drop. At least one of status, type, server, labels, code, tenant, fingerprint
+    and the time of their ends has to be set.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SERVER_ID_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    FINISHED_BEFORE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    status: _task_pb2.Task.Status.ValueType
+    """COMPLETED, FAILED, TIMEOUT or CANCELLED. Default: all of them."""
+    type: _builtins.str
+    """Only tasks of this type. Default: all."""
+    server_id: _builtins.str
+    """Only tasks whose latest attempt went to this server. Default: all."""
+    code: _builtins.str
+    """Only tasks that ended with this code, such as `INTERNAL_ERROR`. Default: all."""
+    tenant: _builtins.str
+    """Only tasks of this tenant; others than the own one only an admin may name. Default: all that the
+    caller may see.
+    """
+    fingerprint: _builtins.str
+    """Only tasks that failed as those of this `fingerprint` in `GET /api/failures`: 16 hexadecimal
+    digits. Default: all.
+    """
+    dry_run: _builtins.bool
+    """True drops nothing, and tells how many fit. Default: false."""
+    limit: _builtins.int
+    """Tasks at most, 1 to 1,000. Default: 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the call before. Default: begins with the newest task."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only tasks with all of these labels, 8 at most. Default: all."""
+
+    @_builtins.property
+    def finished_before(self) -> _timestamp_pb2.Timestamp:
+        """Only tasks that ended before this time. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        status: _task_pb2.Task.Status.ValueType = ...,
+        type: _builtins.str = ...,
+        server_id: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        code: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        finished_before: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finished_before", b"finished_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "dry_run", b"dry_run", "fingerprint", b"fingerprint", "finished_before", b"finished_before", "labels", b"labels", "limit", b"limit", "page_token", b"page_token", "server_id", b"server_id", "status", b"status", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeTasksRequest: _TypeAlias = PurgeTasksRequest  # noqa: Y015
+
+@_typing.final
+class PurgeTasksResponse(_message.Message):
+    """What became of a bulk purge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURGED_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    purged: _builtins.int
+    """Tasks that were dropped."""
+    matched: _builtins.int
+    """Tasks that fit; of a dry run those that would be dropped."""
+    next_page_token: _builtins.str
+    """Asks for the rest; empty when there is none."""
+    def __init__(
+        self,
+        *,
+        purged: _builtins.int = ...,
+        matched: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "next_page_token", b"next_page_token", "purged", b"purged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeTasksResponse: _TypeAlias = PurgeTasksResponse  # noqa: Y015

@@ -120,6 +120,11 @@ class TaskServiceStub(object):
                 request_serializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.SerializeToString,
                 response_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.FromString,
                 _registered_method=True)
+        self.PurgeTasks = channel.unary_unary(
+                '/inferry.v1.TaskService/PurgeTasks',
+                request_serializer=inferry_dot_v1_dot_task__service__pb2.PurgeTasksRequest.SerializeToString,
+                response_deserializer=inferry_dot_v1_dot_task__service__pb2.PurgeTasksResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer(object):
@@ -245,6 +250,14 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeTasks(self, request, context):
+        """Drops final tasks for good before their time of retention is over, newest first. Their ids are
+        answered with GONE for a while; what webhooks are still to be told of them is told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -332,6 +345,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.CreateStreamUrl,
                     request_deserializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.FromString,
                     response_serializer=inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.SerializeToString,
+            ),
+            'PurgeTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeTasks,
+                    request_deserializer=inferry_dot_v1_dot_task__service__pb2.PurgeTasksRequest.FromString,
+                    response_serializer=inferry_dot_v1_dot_task__service__pb2.PurgeTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -794,6 +812,33 @@ class TaskService(object):
             '/inferry.v1.TaskService/CreateStreamUrl',
             inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlRequest.SerializeToString,
             inferry_dot_v1_dot_task__service__pb2.CreateStreamUrlResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inferry.v1.TaskService/PurgeTasks',
+            inferry_dot_v1_dot_task__service__pb2.PurgeTasksRequest.SerializeToString,
+            inferry_dot_v1_dot_task__service__pb2.PurgeTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

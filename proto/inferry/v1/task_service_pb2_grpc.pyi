@@ -71,6 +71,10 @@ class TaskServiceStub:
     """Lists a task's attempts, oldest first."""
     CreateStreamUrl: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CreateStreamUrlRequest, _task_service_pb2.CreateStreamUrlResponse]
     """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
+    PurgeTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PurgeTasksRequest, _task_service_pb2.PurgeTasksResponse]
+    """Drops final tasks for good before their time of retention is over, newest first. Their ids are
+    answered with GONE for a while; what webhooks are still to be told of them is told.
+    """
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -111,6 +115,10 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Lists a task's attempts, oldest first."""
     CreateStreamUrl: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CreateStreamUrlRequest, _task_service_pb2.CreateStreamUrlResponse]  # type: ignore[assignment]
     """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
+    PurgeTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PurgeTasksRequest, _task_service_pb2.PurgeTasksResponse]  # type: ignore[assignment]
+    """Drops final tasks for good before their time of retention is over, newest first. Their ids are
+    answered with GONE for a while; what webhooks are still to be told of them is told.
+    """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, reads, watches, reports on and ends tasks."""
@@ -250,5 +258,15 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.CreateStreamUrlResponse, _abc.Awaitable[_task_service_pb2.CreateStreamUrlResponse]]:
         """Makes a URL that shows a task's events for a while to whoever has it, and is good for no more."""
+
+    @_abc_1.abstractmethod
+    def PurgeTasks(
+        self,
+        request: _task_service_pb2.PurgeTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.PurgeTasksResponse, _abc.Awaitable[_task_service_pb2.PurgeTasksResponse]]:
+        """Drops final tasks for good before their time of retention is over, newest first. Their ids are
+        answered with GONE for a while; what webhooks are still to be told of them is told.
+        """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -178,3 +178,61 @@ async def test_tasks_are_listed_and_started_again_by_their_labels(gateway: Runni
     for wrong in ("labels=7", "labels.=7", "labels.job=7&labels.job=8", "type.a=b"):
         status, body = await gateway.call("GET", f"/api/tasks?{wrong}")
         assert (status, body["code"]) == (400, "INVALID_PAYLOAD"), wrong
+
+
+async def purge(gateway: Running, auth: str | None = None, **said: Any) -> dict[str, Any]:
+    status, body = await gateway.call("POST", "/api/tasks/purge", said, auth)
+    assert status == 200, body
+    return dict(body)
+
+
+async def listed(gateway: Running) -> list[str]:
+    _, body = await gateway.call("GET", "/api/tasks")
+    return [task["id"] for task in body["tasks"]]
+
+
+async def test_final_tasks_are_dropped_for_good_and_open_ones_stay(
+    gateway: Running, backend: Backend
+) -> None:
+    failed = await fail(gateway, backend, 3)
+    waits = (await gateway.create())["id"]
+    counted = await purge(gateway, type="echo", dryRun=True)
+    assert (counted["purged"], counted["matched"]) == (0, 3)
+    assert await listed(gateway) == [waits, *reversed(failed)]
+    assert (await purge(gateway, type="echo"))["purged"] == 3
+    assert await listed(gateway) == [waits]
+    status, body = await gateway.call("GET", f"/api/tasks/{failed[0]}")
+    assert (status, body["code"]) == (410, "GONE")
+    assert (await purge(gateway, type="echo"))["purged"] == 0
+
+
+async def test_only_what_matches_is_dropped_page_by_page(
+    gateway: Running, backend: Backend
+) -> None:
+    failed = await fail(gateway, backend, 3)
+    await gateway.call("DELETE", f"/api/tasks/{(await gateway.create(labels={'a': 'b'}))['id']}")
+    before = "2020-01-01T00:00:00Z"
+    for other in ({"code": "ODD"}, {"status": "TIMEOUT"}, {"finishedBefore": before}):
+        assert (await purge(gateway, **other))["purged"] == 0
+    assert (await purge(gateway, labels={"a": "b"}, status="CANCELLED"))["purged"] == 1
+    first = await purge(gateway, code="BROKEN", limit=2)
+    assert await listed(gateway) == failed[:1]
+    later = "2100-01-01T00:00:00Z"
+    token = first["nextPageToken"]
+    rest = await purge(gateway, code="BROKEN", finishedBefore=later, pageToken=token)
+    assert (first["purged"], rest["purged"], await listed(gateway)) == (2, 1, [])
+
+
+async def test_another_tenants_tasks_are_not_dropped(gateway: Running, backend: Backend) -> None:
+    failed = await fail(gateway, backend, 1)
+    other = token(Role.CLIENT, tenant="other")
+    assert (await purge(gateway, other, status="FAILED"))["purged"] == 0
+    assert await listed(gateway) == failed
+
+
+@pytest.mark.parametrize("said", [{}, {"dryRun": True}, {"status": "PENDING"}, {"limit": 5}])
+async def test_nothing_is_dropped_unless_it_is_said_what(
+    gateway: Running, said: dict[str, Any]
+) -> None:
+    status, body = await gateway.call("POST", "/api/tasks/purge", said)
+    assert (status, body["code"]) == (400, "INVALID_PAYLOAD")

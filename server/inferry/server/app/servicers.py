@@ -14,6 +14,7 @@ from inferry.server.app.webhooks import Webhooks
 from inferry.server.app.workers import Workers
 from inferry.server.engine.standing import Standing
 from inferry.server.rpc.access_service import Doors
+from inferry.server.rpc.bulk import Bulk
 from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.metrics_service import MetricsServicer
 from inferry.server.rpc.queue_service import QueueServicer
@@ -82,6 +83,7 @@ def _tasks(core: Core, verifier: TokenVerifier, signer: CallbackSigner) -> TaskS
         explainer=cases.explainer,
         reports=ReportDoor(cases.engine, signer, report_rules(config)),
         largest=config.message_limit_bytes,
+        bulk=Bulk(cases.engine, cases.reader, cases.purger),
     )
 
 

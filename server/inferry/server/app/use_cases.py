@@ -17,6 +17,7 @@ from inferry.server.engine.figures.bookkeeper import Bookkeeper
 from inferry.server.engine.figures.view import FiguresView
 from inferry.server.engine.pause_ledger import PauseLedger
 from inferry.server.engine.pauses import Pauses
+from inferry.server.engine.purger import Purger
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.registry import Adopt, Registry
 from inferry.server.engine.server_ledger import ServerLedger
@@ -42,6 +43,7 @@ class UseCases:
     bookkeeper: Bookkeeper
     figures: FiguresView
     codes: Codes
+    purger: Purger
 
     def share(self, shared: Shared, adopt: Adopt) -> None:
         """Has the use cases of servers reckon with other replicas.
@@ -115,4 +117,5 @@ def new_use_cases(
         bookkeeper,
         figures,
         Codes(committer, store, clock),
+        Purger(committer, clock, config.tombstone_ms),
     )

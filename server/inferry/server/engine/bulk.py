@@ -1,12 +1,13 @@
-"""Does the same with many tasks, newest first: starts again what ended badly, ends what is open."""
+"""Does the same with many tasks, newest first: starts them again, ends them, drops them."""
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
+from inferry.server.engine.purger import Purger
 from inferry.server.engine.reader import Reader
 from inferry.server.engine.sieve import SCAN_LIMIT, Sieve
 from inferry.server.engine.tasks import Engine
@@ -20,8 +21,10 @@ _STEP = 50
 _Page = list[tuple[int, TaskRecord]]
 #: Lists tasks below a number, so many at most.
 _Pages = Callable[[int | None, int], Awaitable[_Page]]
-#: Does with one task what is to be done with all.
-_Do = Callable[[str], Awaitable[TaskRecord]]
+#: Does with some tasks what is to be done with all; gives what became of each.
+_Do = Callable[[list[str]], Awaitable[Sequence[object]]]
+#: The ends of tasks.
+_ENDS = tuple(status for status in Status if status.final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ async def retry_many(
         before: Goes on below this number; None begins with the newest.
     """
     pages = partial(reader.tasks, wanted)
-    return await _for_each(pages, partial(engine.retry, tenant=wanted.tenant), sieve, limit, before)
+    retry = _each(partial(engine.retry, tenant=wanted.tenant))
+    return await _for_each(pages, retry, sieve, limit, before)
 
 
 async def cancel_many(
@@ -72,16 +76,53 @@ async def cancel_many(
         limit: Tasks at most.
         before: Goes on below this number; None begins with the newest.
     """
-    statuses = (wanted.status,) if wanted.status else (Status.PENDING, Status.PROCESSING)
+    pages = _pages_of(reader, wanted, (Status.PENDING, Status.PROCESSING))
+    cancel = _each(partial(engine.cancel, tenant=wanted.tenant, reason=reason))
+    return await _for_each(pages, cancel, sieve, limit, before)
+
+
+async def purge_many(
+    purger: Purger | None,
+    reader: Reader,
+    wanted: TaskFilter,
+    sieve: Sieve,
+    limit: int,
+    before: int | None,
+) -> Done:
+    """Drops the tasks that match and are final.
+
+    Args:
+        purger: Drops them; None counts those that would be dropped.
+        reader: Lists them.
+        wanted: Names a final status or none, and whose tasks.
+        sieve: Says what else they have to be.
+        limit: Tasks at most.
+        before: Goes on below this number; None begins with the newest.
+    """
+
+    async def drop(ids: list[str]) -> list[str]:
+        dropped = len(ids) if purger is None else await purger.drop(ids, sieve.finished_before_ms)
+        return ids[:dropped]
+
+    return await _for_each(_pages_of(reader, wanted, _ENDS), drop, sieve, limit, before)
+
+
+def _pages_of(reader: Reader, wanted: TaskFilter, statuses: Sequence[Status]) -> _Pages:
+    """Lists tasks of the status that is wanted, or of each of these."""
+    asked = (wanted.status,) if wanted.status else statuses
 
     async def pages(before: int | None, limit: int) -> _Page:
         lists = [
-            await reader.tasks(replace(wanted, status=status), before, limit) for status in statuses
+            await reader.tasks(replace(wanted, status=status), before, limit) for status in asked
         ]
         return list(islice(heapq.merge(*lists, key=_number, reverse=True), limit))
 
-    cancel = partial(engine.cancel, tenant=wanted.tenant, reason=reason)
-    return await _for_each(pages, cancel, sieve, limit, before)
+    return pages
+
+
+def _each(do: Callable[[str], Awaitable[TaskRecord]]) -> _Do:
+    """Does with some tasks what does it with one; what is raised is what became of that one."""
+    return lambda ids: asyncio.gather(*map(do, ids), return_exceptions=True)
 
 
 async def _for_each(pages: _Pages, do: _Do, sieve: Sieve, limit: int, before: int | None) -> Done:
@@ -92,7 +133,7 @@ async def _for_each(pages: _Pages, do: _Do, sieve: Sieve, limit: int, before: in
             return Done(count, None)
         scanned += len(page)
         ids = [record.spec.id for _, record in page if sieve.passes(record)]
-        results = await asyncio.gather(*map(do, ids), return_exceptions=True)
+        results = await do(ids)
         count += sum(not isinstance(result, BaseException) for result in results)
         for result in results:
             if isinstance(result, QueueFullError):

@@ -26,12 +26,15 @@ class Sieve:
     finished_since_ms: int = 0
     #: What failures have in common: see ``figures.failures``.
     fingerprint: str = ""
+    finished_before_ms: int = 0
 
     def passes(self, record: TaskRecord) -> bool:
         """Whether a task is one of them."""
         if record.spec.created_ms < self.created_since_ms:
             return False
         if self.finished_since_ms and record.finished_ms < self.finished_since_ms:
+            return False
+        if self.finished_before_ms and record.finished_ms >= self.finished_before_ms:
             return False
         return not self.fingerprint or (
             record.status in _BAD_ENDS

@@ -27,6 +27,7 @@ def _one(_response: Any) -> int:
 ACTS: Mapping[str, Callable[[Any], int]] = {
     "CancelTask": _one,
     "CancelTasks": attrgetter("cancelled"),
+    "PurgeTasks": attrgetter("purged"),
     "RetryTask": _one,
     "RetryTasks": attrgetter("retried"),
     "DrainServer": _one,

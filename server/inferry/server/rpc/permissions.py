@@ -42,6 +42,7 @@ PERMISSIONS: Permissions = {
     "/inferry.v1.TaskService/CancelTasks": _CLIENT,
     "/inferry.v1.TaskService/RetryTask": _CLIENT,
     "/inferry.v1.TaskService/RetryTasks": _CLIENT,
+    "/inferry.v1.TaskService/PurgeTasks": _CLIENT,
     "/inferry.v1.TaskService/ExplainTask": _CLIENT,
     "/inferry.v1.TaskService/ListAttempts": _CLIENT,
     "/inferry.v1.TaskService/CreateStreamUrl": _CLIENT,

@@ -1,4 +1,4 @@
-"""Which tasks a request means: to list, watch, cancel or retry."""
+"""Which tasks a request means: to list, watch, cancel, retry or purge."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
@@ -16,7 +16,11 @@ from inferry.v1 import task_service_pb2 as pb
 BULK_LIMIT = 1_000
 
 _Narrowing: TypeAlias = (
-    pb.ListTasksRequest | pb.CountTasksRequest | pb.RetryTasksRequest | pb.CancelTasksRequest
+    pb.ListTasksRequest
+    | pb.CountTasksRequest
+    | pb.RetryTasksRequest
+    | pb.CancelTasksRequest
+    | pb.PurgeTasksRequest
 )
 _Sifting: TypeAlias = pb.ListTasksRequest | pb.CountTasksRequest | pb.RetryTasksRequest
 
@@ -57,6 +61,19 @@ def cancels_of(request: pb.CancelTasksRequest, tenant: str | None) -> tuple[Want
     """
     wanted = filter_of(request, tenant, status_of(request.status))
     sieve = Sieve(created_since_ms=_ms_of(request, "created_since"))
+    return Wanted(wanted, sieve), request.limit or BULK_LIMIT
+
+
+def purges_of(request: pb.PurgeTasksRequest, tenant: str | None) -> tuple[Wanted, int]:
+    """Reads which final tasks to drop, and how many at most.
+
+    Raises:
+        PermissionDeniedError: They are another tenant's.
+    """
+    wanted = filter_of(request, tenant, status_of(request.status))
+    sieve = Sieve(
+        fingerprint=request.fingerprint, finished_before_ms=_ms_of(request, "finished_before")
+    )
     return Wanted(wanted, sieve), request.limit or BULK_LIMIT
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from inferry.server.engine.bulk import cancel_many, retry_many
 from inferry.server.engine.explain import Explainer
 from inferry.server.engine.queue_view import QueueView
 from inferry.server.engine.reader import Reader
@@ -11,6 +10,7 @@ from inferry.server.engine.tasks import Engine
 from inferry.server.errors import InvalidPayloadError
 from inferry.server.rpc.acts import noted
 from inferry.server.rpc.admission import visible_tenant
+from inferry.server.rpc.bulk import Bulk
 from inferry.server.rpc.convert import (
     ValueFormat,
     add_values,
@@ -23,7 +23,7 @@ from inferry.server.rpc.creating import Creating
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
-from inferry.server.rpc.task_filters import cancels_of, list_of, retries_of
+from inferry.server.rpc.task_filters import list_of
 from inferry.server.rpc.watches import Watches
 from inferry.server.task.lifecycle import STOPPED
 from inferry.server.task.record import TaskRecord
@@ -39,7 +39,7 @@ Context = Any
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     """Everything that can be done with tasks."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what different calls need
         self,
         *,
         creating: Creating,
@@ -50,6 +50,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         explainer: Explainer,
         reports: ReportDoor,
         largest: int,
+        bulk: Bulk,
     ) -> None:
         self._creating = creating
         self._engine = engine
@@ -59,6 +60,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._explainer = explainer
         self._reports = reports
         self._largest = largest
+        self._bulk = bulk
 
     async def CreateTask(
         self, request: pb.CreateTaskRequest, context: Context
@@ -190,27 +192,19 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.RetryTasksRequest, context: Context
     ) -> pb.RetryTasksResponse:
         """Starts tasks that ended badly again."""
-        (wanted, sieve), limit = retries_of(request, visible_tenant())
-        before = read_cursor(request.page_token)
-        done = await retry_many(self._engine, self._reader, wanted, sieve, limit, before)
-        return pb.RetryTasksResponse(
-            retried=done.count,
-            next_page_token="" if done.before is None else write_cursor(done.before),
-            queue_full=done.queue_full,
-        )
+        return await self._bulk.retry(request)
 
     async def CancelTasks(
         self, request: pb.CancelTasksRequest, context: Context
     ) -> pb.CancelTasksResponse:
         """Ends tasks that are not final yet."""
-        (wanted, sieve), limit = cancels_of(request, visible_tenant())
-        before = read_cursor(request.page_token)
-        why = request.reason
-        done = await cancel_many(self._engine, self._reader, wanted, sieve, why, limit, before)
-        return pb.CancelTasksResponse(
-            cancelled=done.count,
-            next_page_token="" if done.before is None else write_cursor(done.before),
-        )
+        return await self._bulk.cancel(request)
+
+    async def PurgeTasks(
+        self, request: pb.PurgeTasksRequest, context: Context
+    ) -> pb.PurgeTasksResponse:
+        """Drops final tasks for good."""
+        return await self._bulk.purge(request)
 
     async def ExplainTask(
         self, request: pb.ExplainTaskRequest, context: Context

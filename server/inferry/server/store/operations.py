@@ -176,6 +176,17 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
+class EndRetention:
+    """Lets the retention of final tasks be over: a purge drops them before others.
+
+    Result: how many of those that are named are final and ended before ``finished_before_ms``.
+    """
+
+    task_ids: Sequence[str]
+    finished_before_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Postpone:
     """Puts off to ``until_ms`` what would end up to ``limit`` open tasks before. Result: how many.
 
@@ -197,6 +208,7 @@ Operation = (
     | PauseType
     | ResumeType
     | Purge
+    | EndRetention
     | Postpone
     | AddFigures
     | CodeOperation

@@ -4,7 +4,7 @@ import pytest
 
 from inferry.server.errors import NotFoundError, PurgedError, TaskNotFoundError
 from inferry.server.store import Store, TaskFilter
-from inferry.server.store.operations import Purge
+from inferry.server.store.operations import EndRetention, Purge
 from inferry.server.task.inputs import Cancel, Retry, Succeed
 from inferry.server.task.record import Outcome
 from tests.server.situations import RULES, SPEC
@@ -66,3 +66,26 @@ class PurgeConformance:
             await store.task("task_1")
         await do(store, Purge(late + 1_000, 10, 1_000))
         assert await store.task("task_1") is None
+
+    async def test_what_is_to_go_before_its_time_goes_before_all_others(self, store: Store) -> None:
+        tasks = [f"task_{n}" for n in range(4)]
+        await do(store, *map(waiting, tasks), *(change(task, Cancel()) for task in tasks[:3]))
+        late = NOW + RULES.keep_done_ms
+        # The open one stays, whoever names it; so does one that nobody names.
+        ended = EndRetention(["task_2", "task_1", "task_3", "task_none"], NOW + 1)
+        assert await store.commit([ended, ended]) == [2, 0]
+        assert await store.commit([Purge(late, 2, 1_000)]) == [2]
+        listed = await store.tasks(TaskFilter(), None, 10)
+        assert [record.spec.id for _, record in listed] == ["task_3", "task_0"]
+        with pytest.raises(PurgedError):
+            await store.task("task_1")
+
+    async def test_what_ended_later_or_was_started_again_keeps_its_time(self, store: Store) -> None:
+        tasks = ["task_1", "task_2"]
+        await do(store, *map(waiting, tasks), *(change(task, Cancel()) for task in tasks))
+        assert await store.commit([EndRetention(tasks, NOW)]) == [0]
+        again, ended = change("task_1", Retry()), EndRetention(tasks, NOW + 1)
+        assert (await store.commit([again, ended]))[1] == 1
+        assert await store.commit([Purge(NOW, 10, 1_000)]) == [1]
+        listed = await store.tasks(TaskFilter(), None, 10)
+        assert [record.spec.id for _, record in listed] == ["task_1"]

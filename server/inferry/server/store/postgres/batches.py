@@ -1,8 +1,7 @@
 """Batches of operations, inside a transaction that somebody else begins and ends.
 
 A batch is done in rounds: all that it is about is locked and read, everything is decided in memory
-in the batch's order, and what came of it is written. What sweeps over many tasks, or is not
-about one, ends a round.
+in the batch's order, and what came of it is written. What is not about one task ends a round.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +21,7 @@ from inferry.server.store.operations import (
     ClaimTasks,
     DrainServer,
     DropServer,
+    EndRetention,
     Insert,
     Operation,
     PauseType,
@@ -81,7 +81,7 @@ class Own:
 
 
 #: What ends a round, and is done by itself.
-Apart = Purge | Postpone | PauseType | ResumeType | AddFigures | CodeOperation
+Apart = Purge | EndRetention | Postpone | PauseType | ResumeType | AddFigures | CodeOperation
 #: Does a batch of operations.
 Run = Callable[[Connection, Own, Sequence[Operation]], Awaitable[Batch]]
 

@@ -27,7 +27,7 @@ import apsw
 from inferry.server.store import Listener, StoreError
 from inferry.server.store.journal import Journal, new_epoch
 from inferry.server.store.migrations import load_migrations
-from inferry.server.store.operations import Operation, Purge, Result
+from inferry.server.store.operations import EndRetention, Operation, Purge, Result
 from inferry.server.store.rows import Row
 from inferry.server.store.sqlite.batches import BrokenOperationError, SqliteBatches
 from inferry.server.store.sqlite.connections import (
@@ -151,7 +151,7 @@ class SqliteStore(SqliteReads):
 
     async def _run(self, run: _Run, operations: Sequence[Operation]) -> list[Result]:
         # Old rows may have to come from the disk: the loop does not wait for them.
-        if any(isinstance(one, Purge | ForgetDeliveries) for one in operations):
+        if any(isinstance(one, Purge | EndRetention | ForgetDeliveries) for one in operations):
             return await self._thread.run(lambda: self._commit_now(run(operations)))
         results = run(operations)
         if len(operations) == 1 and self._took_s < _QUICK_S:

@@ -5,7 +5,7 @@ A purge goes table by table, for rows of one task in different tables meet by it
 
 import apsw
 
-from inferry.server.store.operations import Postpone, Purge
+from inferry.server.store.operations import EndRetention, Postpone, Purge
 from inferry.server.store.sqlite.figures import forget_figures
 from inferry.server.store.sqlite.queries import QUERIES
 
@@ -39,6 +39,19 @@ def purge(cursor: apsw.Cursor, operation: Purge) -> int:
     for statement in _PURGE:
         cursor.execute(statement, values)
     return cursor.connection.changes()
+
+
+def end_retention(cursor: apsw.Cursor, operation: EndRetention) -> int:
+    """Lets tasks be the first that a purge drops; returns how many."""
+    before = cursor.connection.total_changes()
+    cursor.executemany(
+        QUERIES["end_retention"],
+        (
+            {"id": task_id, "finished_before_ms": operation.finished_before_ms}
+            for task_id in operation.task_ids
+        ),
+    )
+    return cursor.connection.total_changes() - before
 
 
 def postpone(cursor: apsw.Cursor, operation: Postpone) -> int:

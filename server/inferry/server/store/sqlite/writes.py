@@ -14,6 +14,7 @@ from inferry.server.store.operations import (
     ClaimTasks,
     DrainServer,
     DropServer,
+    EndRetention,
     Insert,
     Operation,
     PauseType,
@@ -32,7 +33,7 @@ from inferry.server.store.sqlite.figures import add_figures
 from inferry.server.store.sqlite.hooks import HookWrites
 from inferry.server.store.sqlite.queries import QUERIES
 from inferry.server.store.sqlite.servers import write_server
-from inferry.server.store.sqlite.sweeps import postpone, purge
+from inferry.server.store.sqlite.sweeps import end_retention, postpone, purge
 from inferry.server.store.sqlite.task_rows import TaskRows
 from inferry.server.store.sqlite.waiting_counts import WaitingCounts
 from inferry.server.store.webhooks import Notify
@@ -98,6 +99,10 @@ class SqliteWrites:
                 self._note_time(operation.now_ms)
                 self._rows.write()
                 return purge(self._cursor, operation)
+            case EndRetention():
+                self._rows.write()
+                self._rows.forget()
+                return end_retention(self._cursor, operation)
             case Postpone():
                 self._rows.write()
                 self._rows.forget()

@@ -272,6 +272,19 @@ DELETE FROM tombstones WHERE ctid = ANY(ARRAY(
     ORDER BY until_ms LIMIT $2 FOR UPDATE SKIP LOCKED
 ));
 
+-- name: end_retention
+-- Of a list of ids those of final tasks: the time to drop them is the first there is. What somebody
+-- changes now is left alone: it may be started again.
+WITH due AS (
+    SELECT task_number FROM tasks
+    WHERE id = ANY($1::text[]) AND purge_ms > 1 AND finished_ms < $2
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), ended AS (
+    UPDATE tasks SET purge_ms = 1 WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))
+    RETURNING 1
+)
+SELECT count(*) FROM ended;
+
 -- name: purge
 -- Drops final tasks whose retention is over, with all that is kept of them but their ids.
 WITH due AS (

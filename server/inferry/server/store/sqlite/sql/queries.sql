@@ -107,6 +107,11 @@ DELETE FROM servers WHERE id = ?;
 -- name: servers
 SELECT {server} FROM servers;
 
+-- name: end_retention
+-- If it is final: the time to drop it is the first there is.
+UPDATE tasks SET purge_ms = 1
+WHERE id = :id AND purge_ms > 1 AND finished_ms < :finished_before_ms;
+
 -- name: bury
 -- The first step of a purge: keeps the ids until :until_ms. All steps name the same tasks.
 INSERT INTO tombstones (id, tenant, until_ms)
