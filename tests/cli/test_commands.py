@@ -96,6 +96,15 @@ def test_list_asks_page_after_page_for_no_more_than_wanted(play: Play) -> None:
     assert len(lines) == 502
 
 
+def test_a_list_that_goes_round_in_a_circle_has_an_end(play: Play) -> None:
+    play.run("list", "--limit", "1000000")
+    for _ in range(2):
+        again = ListTasksResponse(tasks=[TASK], next_page_token="again")
+        play.answer(rpc("ListTasks"), again, ListTasksRequest)
+    assert play.result().exit_code == 5
+    assert "was there before" in play.result().stderr
+
+
 def test_attempts_are_a_line_each(play: Play) -> None:
     attempt = Attempt(number=1, server_id="srv_1", outcome=Attempt.REFUSED, error="no\nroom")
     play.run("attempts", "task_1")

@@ -12,6 +12,7 @@ from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, CreatedWithin, Labelled, TaskStatus, Tenant, show
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
+from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import CancelTaskRequest, CancelTasksRequest
 
@@ -73,15 +74,13 @@ def cancel(  # noqa: PLR0913 - an option each
 def _cancel_all(
     session: Session, request: CancelTasksRequest, limit: int | None, *, as_json: bool
 ) -> None:
-    done = 0
+    done, pages, more = 0, Pages(), True
     try:
-        while limit is None or done < limit:
+        while more and (limit is None or done < limit):
             request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
             answer = session.call(session.tasks.CancelTasks, request)
             done += answer.cancelled
-            request.page_token = answer.next_page_token
-            if not answer.next_page_token:
-                break
+            more = pages.turn(request, answer.next_page_token)
     except InferryError:
         say(_said(done), err=True)
         raise

@@ -13,6 +13,7 @@ from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, Fingerprint, Labelled, Tenant
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
+from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import Task
 from inferry.v1.task_service_pb2 import PurgeTasksRequest
 
@@ -98,15 +99,14 @@ def purge(  # noqa: PLR0913 - an option each
 
 def _all_pages(session: Session, request: PurgeTasksRequest, limit: int | None) -> _Found:
     purged = matched = 0
+    pages, more = Pages(), True
     request.page_token = ""
     try:
-        while limit is None or matched < limit:
+        while more and (limit is None or matched < limit):
             request.limit = _PAGE if limit is None else min(_PAGE, limit - matched)
             answer = session.call(session.tasks.PurgeTasks, request)
             purged, matched = purged + answer.purged, matched + answer.matched
-            request.page_token = answer.next_page_token
-            if not answer.next_page_token:
-                break
+            more = pages.turn(request, answer.next_page_token)
     except InferryError:
         if not request.dry_run:
             say(_said(purged), err=True)

@@ -22,6 +22,7 @@ from inferry.cli.tasks import (
 )
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
+from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
 
@@ -100,15 +101,14 @@ def retry(  # noqa: PLR0913 - an option each
 def _retry_all(
     session: Session, request: RetryTasksRequest, limit: int | None, *, as_json: bool
 ) -> None:
-    done, full = 0, False
+    done, full, pages, more = 0, False, Pages(), True
     try:
-        while limit is None or done < limit:
+        while more and (limit is None or done < limit):
             request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
             answer = session.call(session.tasks.RetryTasks, request)
             done += answer.retried
-            full, request.page_token = answer.queue_full, answer.next_page_token
-            if full or not answer.next_page_token:
-                break
+            full = answer.queue_full
+            more = not full and pages.turn(request, answer.next_page_token)
     except InferryError:
         say(_said(done), err=True)
         raise

@@ -9,6 +9,7 @@ from inferry.cli.output import plain
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
 from inferry.cli.tasks import AsJson
 from inferry.cli.terminal import say
+from inferry.client.paging import Pages
 from inferry.v1.server_pb2 import Server
 from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
@@ -40,12 +41,12 @@ def all_servers(session: Session) -> list[Server]:
     """Asks for all servers, by name."""
     found: list[Server] = []
     request = ListServersRequest(page_size=_PAGE)
-    while True:
+    pages, more = Pages(), True
+    while more:
         page = session.call(session.servers.ListServers, request)
         found.extend(page.servers)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return found
+        more = pages.turn(request, page.next_page_token)
+    return found
 
 
 def drain(context: typer.Context, server_id: ServerId, *, as_json: AsJson = False) -> None:

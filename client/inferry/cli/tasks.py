@@ -9,6 +9,7 @@ from inferry.cli import arguments, exit_codes, output, tables
 from inferry.cli.moments import ago
 from inferry.cli.names import server_names
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
+from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
     GetTaskRequest,
@@ -124,13 +125,13 @@ def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False
 
 def _pages(session: Session, request: ListTasksRequest, limit: int) -> list[Task]:
     tasks: list[Task] = []
-    while True:
+    pages, more = Pages(), True
+    while more and len(tasks) < limit:
         request.page_size = min(_PAGE, limit - len(tasks))
         page = session.call(session.tasks.ListTasks, request)
         tasks.extend(page.tasks)
-        request.page_token = page.next_page_token
-        if not page.next_page_token or len(tasks) >= limit:
-            return tasks
+        more = pages.turn(request, page.next_page_token)
+    return tasks
 
 
 def show(task: Task, *, as_json: bool) -> None:

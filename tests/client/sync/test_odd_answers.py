@@ -10,8 +10,17 @@ import grpc
 import pytest
 
 from inferry.client import Client, InferryError
+from inferry.v1 import task_service_pb2 as pb
+from inferry.v1.server_service_pb2 import ListServersRequest, ListServersResponse
 
 NO_MESSAGE = b"\xff\xff"
+#: What comes in pages: what is asked, and what is answered.
+PAGED: dict[str, tuple[Any, Any]] = {
+    "ListTasks": (pb.ListTasksRequest, pb.ListTasksResponse),
+    "RetryTasks": (pb.RetryTasksRequest, pb.RetryTasksResponse),
+    "CancelTasks": (pb.CancelTasksRequest, pb.CancelTasksResponse),
+    "ListServers": (ListServersRequest, ListServersResponse),
+}
 
 
 def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -31,10 +40,23 @@ class Odd(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
+class Circle(grpc.GenericRpcHandler):
+    """Answers what comes in pages with two of them in turn, for ever."""
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        asked, answers = PAGED[str(details.method).rpartition("/")[2]]
+
+        def turn(request: bytes, _context: grpc.ServicerContext) -> bytes:
+            other = "b" if asked.FromString(request).page_token == "a" else "a"
+            return bytes(answers(next_page_token=other).SerializeToString())
+
+        return grpc.unary_unary_rpc_method_handler(turn)
+
+
 @contextmanager
-def odd_gateway() -> Iterator[str]:
+def odd_gateway(handler: grpc.GenericRpcHandler | None = None) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers((Odd(),))
+    server.add_generic_rpc_handlers((handler or Odd(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -70,4 +92,28 @@ def test_what_is_no_message_is_an_error_of_the_tree(
     with odd_gateway() as address:
         with Client(address, "token", timeout=5, retries=0) as client:
             with pytest.raises(InferryError):
+                act(client)
+
+
+def tasks(client: Client) -> None:
+    for _ in client.tasks():
+        raise AssertionError("no task is there")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        tasks,
+        lambda client: client.servers(),
+        lambda client: client.retry_all(),
+        lambda client: client.cancel_all("PENDING"),
+    ],
+    ids=["tasks", "servers", "retry_all", "cancel_all"],
+)
+def test_a_list_that_goes_round_in_a_circle_has_an_end(
+    act: Callable[[Client], Any],
+) -> None:
+    with odd_gateway(Circle()) as address:
+        with Client(address, "token", timeout=5, retries=0) as client:
+            with pytest.raises(InferryError, match="was there before"):
                 act(client)

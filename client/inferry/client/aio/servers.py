@@ -1,6 +1,7 @@
 """What a client does with servers and the queue."""
 
 from inferry.client.aio.calls import Calls
+from inferry.client.paging import Pages
 from inferry.client.reading import read
 from inferry.client.records import Queue, Server, TypeQueue
 from inferry.v1 import queue_service_pb2, server_service_pb2
@@ -19,12 +20,12 @@ class AsyncServers:
         """Lists the servers and workers by name."""
         request = server_service_pb2.ListServersRequest(page_size=_SERVERS)
         found: list[Server] = []
-        while True:
+        pages, more = Pages(), True
+        while more:
             page = await self._calls.ask(lambda s: s.servers.ListServers, request)
             found += [read(Server, server) for server in page.servers]
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+            more = pages.turn(request, page.next_page_token)
+        return found
 
     async def server(self, server_id: str) -> Server:
         """Reads a server.

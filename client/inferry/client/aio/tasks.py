@@ -8,6 +8,7 @@ from inferry.client.aio.calls import Calls
 from inferry.client.aio.task import AsyncTask
 from inferry.client.aio.watching import changes
 from inferry.client.errors import QueueFull
+from inferry.client.paging import Pages
 from inferry.client.reading import read
 from inferry.client.records import Changes, Count, Status, TaskState
 from inferry.client.requests import Filters, moment, narrowing
@@ -72,13 +73,12 @@ class AsyncTasks:
             **narrowing(filters),
             page_size=_PAGE,
         )
-        while True:
+        pages, more = Pages(), True
+        while more:
             page = await self._calls.ask(lambda s: s.tasks.ListTasks, request)
             for task in page.tasks:
                 yield self._task_of(task)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+            more = pages.turn(request, page.next_page_token)
 
     async def count(
         self,
@@ -170,17 +170,15 @@ class AsyncTasks:
             labels=labels,
             **narrowing(filters),
         )
-        done = 0
-        while limit is None or done < limit:
+        done, pages, more = 0, Pages(), True
+        while more and (limit is None or done < limit):
             request.limit = _TASKS if limit is None else min(_TASKS, limit - done)
             answer = await self._calls.ask(lambda s: s.tasks.RetryTasks, request, safe=False)
             done += answer.retried
             if answer.queue_full:
                 text = f"the queue is full: {done} tasks were started again, the rest was not"
                 raise QueueFull(text, details={"retried": done})
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                break
+            more = pages.turn(request, answer.next_page_token)
         return done
 
     async def cancel_all(
@@ -218,13 +216,12 @@ class AsyncTasks:
             reason=reason,
             limit=_TASKS,
         )
-        done = 0
-        while True:
+        done, pages, more = 0, Pages(), True
+        while more:
             answer = await self._calls.ask(lambda s: s.tasks.CancelTasks, request)
             done += answer.cancelled
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                return done
+            more = pages.turn(request, answer.next_page_token)
+        return done
 
     def _task_of(self, task: task_pb2.Task) -> AsyncTask:
         return AsyncTask(self._calls, task.id, read(TaskState, task))

@@ -1,6 +1,7 @@
 # Made of client/inferry/client/aio/servers.py by tools/unasync.py.
 """What a client does with servers and the queue."""
 
+from inferry.client.paging import Pages
 from inferry.client.reading import read
 from inferry.client.records import Queue, Server, TypeQueue
 from inferry.client.sync.calls import Calls
@@ -20,12 +21,12 @@ class Servers:
         """Lists the servers and workers by name."""
         request = server_service_pb2.ListServersRequest(page_size=_SERVERS)
         found: list[Server] = []
-        while True:
+        pages, more = Pages(), True
+        while more:
             page = self._calls.ask(lambda s: s.servers.ListServers, request)
             found += [read(Server, server) for server in page.servers]
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+            more = pages.turn(request, page.next_page_token)
+        return found
 
     def server(self, server_id: str) -> Server:
         """Reads a server.
