@@ -86,18 +86,32 @@ def local_token(host: str, data_dir: Path | None = None) -> str | None:
         return None
 
 
+def local_secret() -> bytes | None:
+    """Gives the secret of a gateway on this machine; None if there is none."""
+    try:
+        settings = load_settings(Config, None, {})
+        if settings.jwt_secret is None and not (settings.data_dir / SECRET_FILE).exists():
+            return None
+        return _secret(settings)
+    except (SettingsError, SecretError, OSError):
+        return None
+
+
+def _secret(settings: Config) -> bytes:
+    configured = settings.jwt_secret
+    return read_secret(
+        settings.data_dir, None if configured is None else configured.get_secret_value()
+    )
+
+
 def _issue(settings: Config, subject: str, role: Role, tenant: str | None, ttl_s: int) -> str:
     if settings.jwt_public_key is not None:
         raise SettingsError(
             "INFERRY_JWT_PUBLIC_KEY is set: only who has the private key makes tokens for this "
             "gateway"
         )
-    configured = settings.jwt_secret
-    secret = read_secret(
-        settings.data_dir, None if configured is None else configured.get_secret_value()
-    )
     return issue_token(
-        secret,
+        _secret(settings),
         subject,
         role,
         tenant,

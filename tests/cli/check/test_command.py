@@ -42,7 +42,7 @@ async def test_the_mock_backend_passes() -> None:
         server.hurry()
         await asyncio.to_thread(server.wait, WITHIN_S)
     assert (status, err) == (0, "")
-    assert out.splitlines()[-1] == "10 pass"
+    assert out.splitlines()[-1] == "11 pass"
 
 
 async def test_a_backend_that_fails_gives_status_1_and_what_to_mend() -> None:

@@ -14,6 +14,7 @@ from inferry.cli.check.http_checks import check
 from inferry.cli.check.work import Patience, Work
 from tests.cli.check.scripted import BAD, LONG, QUICK, ScriptedBackend
 
+SECRET = b"the secret of a gateway that is checked"
 #: The long work takes 0.4 s.
 PATIENCE = Patience(task_s=10, short_s=0.1, grace_s=1, repeated_s=10, listened_s=1)
 WORK = Work(QUICK, LONG, BAD, PATIENCE)
@@ -22,7 +23,10 @@ IMPATIENT = Work(QUICK, LONG, BAD, replace(PATIENCE, task_s=2, repeated_s=0.5))
 
 
 async def findings(faults: AbstractSet[str], work: Work = WORK) -> dict[str, Finding]:
-    async with aiohttp.ClientSession() as http, listening("127.0.0.1", 0, None) as callbacks:
+    async with (
+        aiohttp.ClientSession() as http,
+        listening("127.0.0.1", 0, None, SECRET) as callbacks,
+    ):
         scripted = ScriptedBackend(http, faults)
         async with TestServer(scripted.application()) as server:
             url = str(server.make_url("")).rstrip("/")
@@ -49,6 +53,7 @@ async def test_a_backend_that_keeps_its_contract_passes_every_check() -> None:
         "repeat",
         "timeout",
         "cancel",
+        "caller",
     ]
 
 
@@ -95,7 +100,10 @@ async def test_a_check_that_lacks_its_work_is_skipped_and_says_what_it_needs() -
 
 
 async def test_a_backend_that_is_not_there_fails_every_check_and_none_breaks() -> None:
-    async with aiohttp.ClientSession() as http, listening("127.0.0.1", 0, None) as callbacks:
+    async with (
+        aiohttp.ClientSession() as http,
+        listening("127.0.0.1", 0, None, SECRET) as callbacks,
+    ):
         backend = Backend(http, "http://127.0.0.1:1", callbacks, "t")
         found = [one async for one in check(backend, WORK)]
     assert {one.verdict for one in found} == {Verdict.FAIL}

@@ -88,7 +88,7 @@ class GatewayKeys:
             # One who hangs up does not end it for the others.
             await asyncio.wait((self._fetching,))
         elif not self._failure:
-            raise NoKeysError("its keys were asked for a moment ago", self._rest_s())
+            raise NoKeysError(f"{self.gateway} was asked for its keys a moment ago", self._rest_s())
         if self._failure or self.known is None:
             raise NoKeysError(self._failure or "nobody asked it", self._rest_s())
         return self.known

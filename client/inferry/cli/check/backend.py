@@ -1,11 +1,13 @@
 """The backend that is checked, as a gateway calls it."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from inferry.cli.check.callbacks import RULES, Attempt, Callbacks
 from inferry.cli.check.finding import BrokenContractError
@@ -15,6 +17,8 @@ from inferry.server.task.inputs import Input
 
 #: Bytes of an answer that are read.
 _ANSWER_BYTES = RULES.largest + 1
+#: Where nobody listens.
+_ELSEWHERE = "http://127.0.0.1:9/api/tasks/task_check"
 #: How long a call may take that is no work: a cancel, a health check.
 QUICK_S = 5.0
 
@@ -52,17 +56,41 @@ class Backend:
         self, http: aiohttp.ClientSession, url: str, callbacks: Callbacks, task_type: str
     ) -> None:
         self._http = http
-        self._url = url
+        # As a gateway writes it where it is registered.
+        self._url = str(URL(url)).rstrip("/")
         self._callbacks = callbacks
         self._type = task_type
 
-    async def health(self) -> Answer:
-        """Asks how it is: ``GET /health``."""
-        return await self._call("GET", "/health", None, QUICK_S)
+    async def health(self, headers: Mapping[str, str] | None = None) -> Answer:
+        """Asks how it is: ``GET /health``, as its gateway unless headers say who asks."""
+        return await self._call("GET", "/health", None, QUICK_S, headers)
 
     async def raw(self, body: bytes) -> Answer:
         """Sends whatever it is to ``POST /process``."""
         return await self._call("POST", "/process", body, QUICK_S)
+
+    async def stranger(
+        self, payload: bytes, timeout_s: float, headers: Mapping[str, str]
+    ) -> Answer:
+        """Has somebody with such headers, who is no gateway, bring it a synchronous task."""
+        job = _job(_new_id(), self._type, payload, None, timeout_s)
+        return await self._call("POST", "/process", job, timeout_s + QUICK_S, headers)
+
+    def forged(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Gives the headers of strangers that try to pass for its gateway; see ``Identity``."""
+        return self._callbacks.identity.forged(self._url)
+
+    async def elsewhere(self, payload: bytes, timeout_s: float) -> Answer:
+        """Has its gateway bring it a task whose callback URL is not the gateway's."""
+        job = _job(_new_id(), self._type, payload, _ELSEWHERE, timeout_s)
+        return await self._call("POST", "/process", job, timeout_s + QUICK_S)
+
+    def how_to_be_known(self) -> str:
+        """Tells what lets a backend that verifies who calls take the checker for its gateway."""
+        return (
+            "give the URL that it is registered with, and run this where its gateway's secret is; "
+            f"or start it with {self._callbacks.url} as its gateway (--callback-port keeps that)"
+        )
 
     async def cancel(self, task_id: str) -> Answer:
         """Has it stop an attempt: ``POST /cancel``."""
@@ -110,13 +138,23 @@ class Backend:
         answer = await self._call("POST", "/process", job, timeout_s + QUICK_S)
         return read_answer(answer.status, answer.body, None, RULES, asynchronous=True)
 
-    async def _call(self, verb: str, path: str, body: bytes | None, timeout_s: float) -> Answer:
+    async def _call(
+        self,
+        verb: str,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Calls it, as its gateway unless other headers say who calls."""
+        signed = self._callbacks.identity.headers(self._url) if headers is None else headers
+        kind = {"Content-Type": "application/json"} if body is not None else {}
         try:
             async with self._http.request(
                 verb,
                 self._url + path,
                 data=body,
-                headers={"Content-Type": "application/json"} if body is not None else {},
+                headers={**kind, **signed},
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as answer:

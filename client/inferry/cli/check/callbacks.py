@@ -8,6 +8,7 @@ from secrets import token_urlsafe
 import orjson
 from aiohttp import web
 
+from inferry.cli.check.identity import Identity
 from inferry.cli.lifetime import url_of
 from inferry.server.errors import InferryError
 from inferry.server.task.reports import Report, ReportRules, read_report
@@ -94,6 +95,8 @@ class Callbacks:
         self._attempts: dict[str, Attempt] = {}
         #: Where it listens, or what backends are told instead.
         self.url = ""
+        #: Who calls the backends that report here.
+        self.identity: Identity
         #: Callbacks without the token of their URL.
         self.strangers = 0
 
@@ -101,6 +104,10 @@ class Callbacks:
         """Gives what is reported of a task from now on, and its callback URL."""
         attempt = self._attempts[task_id] = Attempt(refusals)
         return attempt, f"{self.url}/api/tasks/{task_id}?token={attempt.token}"
+
+    async def tell_keys(self, _request: web.Request) -> web.Response:
+        """Answers with the key that calls are verified with."""
+        return web.Response(body=self.identity.key_set(), content_type="application/json")
 
     async def take(self, request: web.Request) -> web.Response:
         """Answers a callback as a gateway does."""
@@ -115,22 +122,27 @@ class Callbacks:
 
 
 @asynccontextmanager
-async def listening(host: str, port: int, public_url: str | None) -> AsyncIterator[Callbacks]:
+async def listening(
+    host: str, port: int, public_url: str | None, secret: bytes
+) -> AsyncIterator[Callbacks]:
     """Listens for callbacks.
 
     Args:
         host: Address to listen on.
         port: 0 takes a free one.
         public_url: What backends are told, if that is another one.
+        secret: What the calls of backends are signed with.
     """
     callbacks = Callbacks()
     app = web.Application(client_max_size=RULES.largest + ENVELOPE_BYTES)
     app.router.add_put("/api/tasks/{id}", callbacks.take)
+    app.router.add_get("/.well-known/jwks.json", callbacks.tell_keys)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
         callbacks.url = public_url or url_of(*runner.addresses[0][:2])
+        callbacks.identity = Identity(secret, callbacks.url)
         yield callbacks
     finally:
         await runner.cleanup()

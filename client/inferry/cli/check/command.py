@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from secrets import token_bytes
 from typing import Annotated
 
 import aiohttp
@@ -20,6 +21,7 @@ from inferry.cli.check.worker.run import check_worker
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.output import plain
 from inferry.cli.terminal import say
+from inferry.cli.tokens import local_secret
 
 #: The word in place of a URL.
 _WORKER = "worker"
@@ -141,7 +143,7 @@ async def _over_http(
     url: str, task_type: str, work: Work, place: tuple[str, int, str | None]
 ) -> AsyncIterator[Finding]:
     async with (
-        listening(*place) as callbacks,
+        listening(*place, local_secret() or token_bytes()) as callbacks,
         aiohttp.ClientSession(trust_env=False) as http,
     ):
         async for finding in check(Backend(http, url, callbacks, task_type), work):

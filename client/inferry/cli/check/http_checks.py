@@ -13,6 +13,10 @@ from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Succeed
 from inferry.server.task.record import Status
 
+_UNAUTHENTICATED, _FORBIDDEN, _UNAVAILABLE = 401, 403, 503
+#: Statuses by which a backend does not let a caller in.
+_REFUSALS = frozenset({_UNAUTHENTICATED, _FORBIDDEN})
+
 Check = Callable[[Backend, Work], Awaitable[str | Finding]]
 
 
@@ -25,6 +29,10 @@ async def _health(backend: Backend, _work: Work) -> str | Finding:
     answer = await backend.health()
     load, error, _ = read_health(answer.status, answer.body)
     if error:
+        anonymous = await backend.health({})
+        if not read_health(anonymous.status, anonymous.body)[1]:
+            # It is healthy to whoever has no token: ours is what it does not take.
+            raise BrokenContractError(error, backend.how_to_be_known())
         raise BrokenContractError(error, 'answer GET /health with {"status":"healthy"}')
     if load is None:
         remedy = 'add "load": {"cpu", "memory", "active_tasks", "queue_length"}'
@@ -173,6 +181,25 @@ async def _cancel(backend: Backend, work: Work) -> str | Finding:
     return "stopped"
 
 
+async def _caller(backend: Backend, work: Work) -> str:
+    task = work.payload, work.patience.task_s
+    if (await backend.stranger(*task, {})).status not in _REFUSALS:
+        return "takes work of everybody who reaches it: it verifies no tokens"
+    for what, headers in backend.forged():
+        answer = await backend.stranger(*task, headers)
+        if answer.status not in _REFUSALS | {_UNAVAILABLE}:
+            raise BrokenContractError(
+                f"it takes work by a token with {what}",
+                "verify its signature, by EdDSA alone, its aud and its exp",
+            )
+    if (await backend.elsewhere(*task)).status not in _REFUSALS:
+        raise BrokenContractError(
+            "it takes a callback URL that is not its gateway's",
+            "see that the callback_url begins with the token's iss and a slash",
+        )
+    return "takes work of its gateway alone"
+
+
 _CHECKS: Mapping[str, Check] = {
     "health": _health,
     "sync": _sync,
@@ -184,4 +211,5 @@ _CHECKS: Mapping[str, Check] = {
     "repeat": _repeat,
     "timeout": _timeout,
     "cancel": _cancel,
+    "caller": _caller,
 }
