@@ -132,17 +132,17 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    data_dir: Path, clock: SteadyClock | None = None, **settings: Any
+    data_dir: Path, clock: SteadyClock | None = None, path: str = "", **settings: Any
 ) -> AsyncIterator[Running]:
-    """Runs a gateway until the block ends."""
+    """Runs a gateway until the block ends, whose REST is known by a path behind its address."""
     store = await stores.url(data_dir)
     given = {"port": 0, "grpc_port": 0, "store": store and SecretStr(store), **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)
     ports = await take_ports("127.0.0.1", config.port)
     host, port = ports.address
-    url = f"http://{host}:{port}"
+    url = f"http://{host}:{port}{path}"
     gateway = Gateway(config, url, clock)
-    bridge = Bridge(gateway.channel, BridgeConfig(port=0))
+    bridge = Bridge(gateway.channel, BridgeConfig(port=0, public_url=url))
     try:
         await gateway.start()
         await bridge.serve(ports)

@@ -22,7 +22,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def tokens(clock: HandClock) -> BackendTokens:
-    return BackendTokens(SECRET, ISSUER, clock)
+    return BackendTokens(SECRET, f"{ISSUER}/", clock)
 
 
 def token(tokens: BackendTokens, server_id: str = "srv_a", url: str = URL) -> str:

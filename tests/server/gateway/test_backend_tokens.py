@@ -148,8 +148,14 @@ async def guarded_backend(gateway: Running, url: str | None = None) -> AsyncIter
         await asyncio.to_thread(host.wait, 30)
 
 
-async def test_a_backend_that_verifies_does_its_gateways_work(gateway: Running) -> None:
-    async with guarded_backend(gateway) as host:
+@pytest.mark.parametrize("path", ["", "/inferry"])
+async def test_a_backend_that_verifies_does_its_gateways_work_also_behind_a_path(
+    tmp_path: Path, path: str
+) -> None:
+    async with (
+        running_gateway(tmp_path, path=path) as gateway,
+        guarded_backend(gateway) as host,
+    ):
         server_id = await gateway.register(Backend(url=host.url))
         await gateway.probed(server_id)
         for asynchronous in (True, False):

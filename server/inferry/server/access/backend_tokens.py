@@ -46,13 +46,13 @@ class BackendTokens:
 
     Args:
         secret: Of which the key is made.
-        issuer: The claim ``iss``: where the gateway is reached, without a slash at its end.
+        issuer: The claim ``iss``: where the gateway is reached; a slash at its end is left out.
         wall: The machine's wall clock, for others verify by theirs.
     """
 
     def __init__(self, secret: bytes, issuer: str, wall: Clock) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(derive_key(secret, "backend tokens"))
-        self._issuer = issuer
+        self._issuer = issuer.rstrip("/")
         self._wall = wall
         self._kept: dict[str, _Kept] = {}
         #: What they are verified with.
