@@ -75,7 +75,7 @@ async def test_a_backend_that_names_nothing_takes_every_type(
     assert (ran.status, rows(ran)["takes"]) == (0, "every type")
 
 
-async def test_one_url_under_two_names_is_noted_by_register_and_by_servers(
+async def test_one_place_under_two_names_is_noted_by_register_and_by_servers(
     inferry: Inferry, backend: Backend
 ) -> None:
     await inferry.run("register", backend.url, "--name", "one")
@@ -84,7 +84,7 @@ async def test_one_url_under_two_names_is_noted_by_register_and_by_servers(
         await inferry.run("servers"),
     ):
         assert ran.status == 0
-        assert "has the same url: one process gets the tasks of both" in ran.err
+        assert "too: one process gets the tasks of both" in ran.err
 
 
 async def test_registering_again_tells_how_it_is_now(inferry: Inferry, backend: Backend) -> None:

@@ -263,8 +263,8 @@ class Server(_message.Message):
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. What looks like a mistake, and holds nothing back: that another server has the same
-        url, or that its health check names other capabilities than it registered.
+        """Output only. What looks like a mistake, and holds nothing back: that another server is at the
+        same place, or that its health check names other capabilities than it registered.
         """
 
     @_builtins.property

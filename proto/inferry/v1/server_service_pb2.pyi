@@ -83,7 +83,7 @@ class RegisterServerResponse(_message.Message):
     """Its status."""
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What looks like a mistake, and holds nothing back: that another server has the same url."""
+        """What looks like a mistake, and holds nothing back: that another server is at the same place."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from inferry.server.rpc.registrations import check_place
 from tests.backends import Backend
 from tests.gateways import Running, running_gateway, token
 
-TWIN = "one process gets the tasks of both, and the slots of both; deregister one of them"
+TWIN = "too: one process gets the tasks of both, as many as both take; deregister one of them"
 REGISTER = "/api/servers/register"
 
 
@@ -101,24 +101,24 @@ async def test_a_public_address_needs_no_admin(names: dict[str, str], url: str) 
     await check_place(url, Places(), private_allowed=False)
 
 
-async def test_one_url_under_two_names_is_told_where_it_is_registered_in_the_list_and_the_log(
+async def test_one_place_under_two_names_is_told_where_it_is_registered_in_the_list_and_the_log(
     gateway: Running,
 ) -> None:
-    url = "http://127.0.0.1:8080"
+    url, same = "http://127.0.0.1:8080", "http://localhost:8080"
     _, first = await register(gateway, url, Role.ADMIN, name="one")
     _, again = await register(gateway, url, Role.ADMIN, name="one")
     assert "notes" not in first | again
     with capture_logs() as logged:
-        _, other = await register(gateway, f"{url}/", Role.ADMIN, name="two")
-    warned = [one for one in logged if one["event"] == "two servers have one url"]
+        _, other = await register(gateway, f"{same}/", Role.ADMIN, name="two")
+    warned = [one for one in logged if one["event"] == "two servers are at one place"]
     assert [(one["log_level"], one["name"], one["other"]) for one in warned] == [
         ("warning", "two", "one")
     ]
-    assert other["notes"] == [f"one ({first['id']}) has the same url: {TWIN}"]
+    assert other["notes"] == [f"one ({first['id']}) is at {url}, {TWIN}"]
     _, elsewhere = await register(gateway, "http://127.0.0.1:8081", Role.ADMIN, name="three")
     assert "notes" not in elsewhere
     assert [one["notes"] for one in await servers(gateway)] == [
-        [f"two ({other['id']}) has the same url: {TWIN}"],
+        [f"two ({other['id']}) is at {same}, {TWIN}"],
         [],
         other["notes"],
     ]

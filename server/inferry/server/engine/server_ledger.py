@@ -43,7 +43,7 @@ class ServerLedger:
         log = _log.bind(server_id=result.id, name=result.name, transport=result.transport.name)
         log.info("server registered", url=result.url)
         for twin in self._fleet.twins(result):
-            log.warning("two servers have one url", url=result.url, other=twin.name)
+            log.warning("two servers are at one place", url=result.url, other=twin.name)
 
     def drained(self, result: ServerRecord | InferryError, server_id: str) -> None:
         """A server was drained or resumed."""

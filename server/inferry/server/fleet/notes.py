@@ -16,11 +16,11 @@ def notes(
     Args:
         record: The server.
         claims: What its health check says that it is capable of; nothing when it does not say.
-        twins: Other servers with its url.
+        twins: Other servers that are called where it is.
     """
     found = [
-        f"{twin.name} ({twin.id}) has the same url: one process gets the tasks of both, and the "
-        "slots of both; deregister one of them"
+        f"{twin.name} ({twin.id}) is at {twin.url}, too: one process gets the tasks of both, as "
+        "many as both take; deregister one of them"
         for twin in twins
     ]
     if claims:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import yarl
+
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.notes import notes
 from inferry.server.fleet.record import Identity, ServerRecord
@@ -9,6 +11,11 @@ from inferry.server.fleet.routing import serves
 
 #: Routes whose servers are remembered.
 ROUTES_KEPT = 1_000
+#: Names of this machine that lead to the same program.
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: Where a server is called: scheme, host, port and path.
+Place = tuple[str, str, int | None, str]
 
 
 class Roster:
@@ -18,7 +25,7 @@ class Roster:
         self._members: dict[str, Member] = {}
         self._ids: dict[Identity, str] = {}
         #: Servers that are called, by where.
-        self._by_url: dict[str, dict[str, Member]] = {}
+        self._by_place: dict[Place, dict[str, Member]] = {}
         #: The servers that are capable of a route.
         self._capable: dict[str, list[Member]] = {}
 
@@ -35,7 +42,7 @@ class Roster:
 
     def twins(self, record: ServerRecord) -> list[ServerRecord]:
         """Lists the other servers that are called where a server is."""
-        there = self._by_url.get(record.url, {}).values()
+        there = self._by_place.get(_place(record.url), {}).values()
         return [one.record for one in there if one.record.id != record.id]
 
     def notes(self, member: Member) -> list[str]:
@@ -62,7 +69,8 @@ class Roster:
         self._members[member.record.id] = member
         self._ids[member.record.identity] = member.record.id
         if member.record.url:
-            self._by_url.setdefault(member.record.url, {})[member.record.id] = member
+            there = self._by_place.setdefault(_place(member.record.url), {})
+            there[member.record.id] = member
         self._capable.clear()
 
     def _strike(self, server_id: str) -> Member | None:
@@ -70,9 +78,17 @@ class Roster:
         member = self._members.pop(server_id, None)
         if member is not None:
             del self._ids[member.record.identity]
-            there = self._by_url.get(member.record.url, {})
+            place = _place(member.record.url)
+            there = self._by_place.get(place, {})
             there.pop(server_id, None)
             if not there:
-                self._by_url.pop(member.record.url, None)
+                self._by_place.pop(place, None)
             self._capable.clear()
         return member
+
+
+def _place(text: str) -> Place:
+    """Gives where a URL leads, however it is written; a worker's is nowhere."""
+    url = yarl.URL(text)
+    host = (url.host or "").lower()
+    return url.scheme, "localhost" if host in _HERE else host, url.port, url.path.rstrip("/")
