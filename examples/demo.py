@@ -6,6 +6,7 @@ Run it with ``make demo``. It needs free ports and a temporary directory, and le
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 INFERRY = Path(sys.executable).with_name("inferry")
 WITHIN_S = 30
+#: The exit status of what Ctrl-C stopped.
+INTERRUPTED = 130
 TYPE = "test-processing"
 
 #: No proxy: everything here is on this machine.
@@ -66,8 +69,13 @@ def running(log: Path, *arguments: str) -> Iterator[list[str]]:
     """Runs ``inferry`` in the background and gives the words of its ready line."""
     with (
         log.open("wb") as errors,
+        # Ctrl-C is for the demo, which stops them in order.
         subprocess.Popen(
-            [INFERRY, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True
+            [INFERRY, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -133,6 +141,7 @@ def print_next_steps() -> None:
   curl -N http://localhost:8787/api/tasks/<task_id>/events -H "Authorization: Bearer $TOKEN"
   $inferry submit {TYPE} '{{"seconds": 5}}' --follow
 
+  Page http://localhost:8787/ui/ ($inferry ui opens it signed in)
   REST http://localhost:8787/docs   OpenAPI http://localhost:8787/openapi.json   \
 gRPC localhost:50051
 """
@@ -140,6 +149,9 @@ gRPC localhost:50051
 
 
 def main() -> int:
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        # As Ctrl-C: what it started ends with it.
+        signal.signal(number, signal.default_int_handler)
     # The demo's own gateway: no setting or token of the caller's may steer it.
     for name in [name for name in os.environ if name.startswith("INFERRY_")]:
         del os.environ[name]
@@ -163,6 +175,9 @@ def main() -> int:
     except (DemoError, OSError, subprocess.SubprocessError) as error:
         Console(stderr=True).print(f"the demo failed: {error}", markup=False)
         return 1
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nthe demo was stopped, and leaves nothing behind")
+        return INTERRUPTED
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return 0
