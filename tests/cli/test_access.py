@@ -1,5 +1,6 @@
 """Which gateway a command goes to, and with what right: said before its name, or after it."""
 
+import asyncio
 import ipaddress
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from inferry.client.config import Settings
 from inferry.server.access.secret import SECRET_FILE
 from inferry.v1.server_service_pb2 import ListServersRequest, ListServersResponse
 from tests.cli.play import SERVERS
+from tests.processes import GatewayProcess
 
 UNSET = dict.fromkeys(
     ("INFERRY_ADDRESS", "INFERRY_TOKEN", "INFERRY_TLS", "INFERRY_CA", "INFERRY_CONFIG")
@@ -161,3 +163,11 @@ def test_a_command_speaks_tls_with_an_authority_of_its_own(tmp_path: Path) -> No
         # The machine's own roots do not know it, and without TLS nobody understands it.
         for flags in (["--tls"], []):
             assert CliRunner().invoke(app, [*given, *flags], env=UNSET).exit_code == 4
+
+
+async def test_the_port_of_rest_is_told_from_that_of_grpc(gateway_process: GatewayProcess) -> None:
+    rest = gateway_process.rest.removeprefix("http://")
+    given = ["servers", "--address", rest, "--token", gateway_process.token]
+    ran = await asyncio.to_thread(CliRunner().invoke, app, given, env=UNSET)
+    assert ran.exit_code == 4
+    assert "HTTP is spoken there, and no gRPC" in ran.stderr

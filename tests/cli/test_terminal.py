@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
@@ -109,3 +110,21 @@ async def test_an_argument_may_be_in_any_script(
     file.write_text(json.dumps({"result": SHOWN}, ensure_ascii=False), encoding="utf-8")
     ran = await run("utf-8", "submit", TYPE, f"@{file}", "--sync", **access(gateway_process))
     assert (ran.status, json.loads(ran.out)) == (0, SHOWN), ran.err
+
+
+@pytest.mark.parametrize("redirect", [">&-", ">&- 2>&- <&-", ">/dev/full"])
+@pytest.mark.parametrize("command", ["list", "cancel --type t", "--help"])
+def test_closed_and_full_places_to_write_to_give_no_traceback(command: str, redirect: str) -> None:
+    """There is no gateway; what counts is that nothing breaks in the middle."""
+    line = f"exec {INFERRY} --address 127.0.0.1:1 --token t {command} {redirect}"
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert ran.returncode in {0, 1, 4}
+    assert "Traceback" not in ran.stderr
+    assert "Error:" not in ran.stderr
+
+
+def test_a_full_disk_behind_the_output_is_told_in_one_line() -> None:
+    line = f"exec {INFERRY} --version >/dev/full"
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "inferry cannot go on: [Errno 28] No space left on device\n"

@@ -9,7 +9,12 @@ import typer
 from inferry.cli.access import Access, Address, Authorities, DataDir, Tls, Token
 from inferry.cli.commands import Commands
 from inferry.cli.exit_codes import ExitCode
-from inferry.cli.terminal import escape_what_cannot_be_shown, say, unreadable
+from inferry.cli.terminal import (
+    escape_what_cannot_be_shown,
+    open_what_is_closed,
+    say,
+    unreadable,
+)
 
 app = typer.Typer(
     name="inferry",
@@ -56,9 +61,14 @@ def entry(
 
 def main() -> None:
     """Run the ``inferry`` command."""
+    open_what_is_closed()
     escape_what_cannot_be_shown()
     problem = unreadable(sys.argv[1:])
     if problem:
         say(problem, err=True)
         sys.exit(ExitCode.USAGE)
-    app()
+    try:
+        app()
+    except OSError as error:
+        # The disk that the output goes to is full, or whatever else no command reckons with.
+        sys.exit(f"inferry cannot go on: {error}")

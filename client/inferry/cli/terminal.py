@@ -2,10 +2,24 @@
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 _ESCAPE = "inferry.escape"
+
+
+def open_what_is_closed() -> None:
+    """Gives standard input, output and error a place to come from and to go to, if they have none.
+
+    A program that is started without them would write to what it opens next.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It takes the lowest number that is free: that which is missing.
+            opened = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, opened)
 
 
 def escape_what_cannot_be_shown() -> None:

@@ -49,6 +49,14 @@ _BY_STATUS: Mapping[grpc.StatusCode, _Kind] = {
 _BROKEN = frozenset(
     {Code.UNAVAILABLE, Code.UNKNOWN, Code.INTERNAL, Code.CANCELLED, Code.DEADLINE_EXCEEDED}
 )
+#: Words of gRPC's, and what they mean to who wants to reach a gateway.
+_MEANINGS: Mapping[str, str] = {
+    "http1.x server": "HTTP is spoken there, and no gRPC: that has a port of its own",
+    "WRONG_VERSION_NUMBER": "no TLS is spoken there",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is none that is trusted",
+    "Connection refused": "nobody listens there",
+    "Domain name not found": "there is no such host",
+}
 _BY_END: Mapping[Status, _Kind] = {
     Status.FAILED: errors.TaskFailed,
     Status.TIMEOUT: errors.TaskTimedOut,
@@ -137,7 +145,8 @@ def _no_answer(
 
 
 def _unreachable(address: str, said: str, request_id: str | None) -> Unavailable:
-    text = f"cannot reach the gateway at {address} ({said}): does `inferry serve` run there?"
+    why = next((meaning for words, meaning in _MEANINGS.items() if words in said), said)
+    text = f"cannot reach the gateway at {address} ({why}): does `inferry serve` run there?"
     return Unavailable(text, request_id=request_id)
 
 

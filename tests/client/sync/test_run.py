@@ -152,7 +152,8 @@ def test_a_retry_is_not_said_twice_when_it_may_have_been_heard(
 def test_a_gateway_that_is_not_there_is_named() -> None:
     with Client("127.0.0.1:1", "secret", retries=0) as client:
         with pytest.raises(
-            Unavailable, match=r"cannot reach the gateway at 127\.0\.0\.1:1"
+            Unavailable,
+            match=r"cannot reach the gateway at 127\.0\.0\.1:1 \(nobody listens there\)",
         ) as caught:
             client.submit("hold")
     assert caught.value.request_id
