@@ -146,9 +146,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamUrl:
-    """Where a task can be watched without a token."""
+    """Where an ``EventSource``, on a page of any origin, can watch a task."""
 
-    #: For an ``EventSource``, on a page of any origin.
     url: str
     #: When it ends, and the streams that it opened with it.
     expires_at: datetime | None

@@ -260,7 +260,7 @@ async def test_tries_to_tell_webhooks_are_counted_by_what_became_of_them(
     tmp_path: Path, backend: Backend
 ) -> None:
     clock = ShiftedClock()
-    settings = {"webhook_networks": NETWORKS}
+    settings: dict[str, Any] = {"webhook_networks": NETWORKS}
     async with running_gateway(tmp_path, clock, **settings) as gateway, running_receiver() as hears:
         await gateway.register(backend)
         assert (await outcomes(gateway)) == {

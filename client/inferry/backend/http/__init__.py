@@ -64,7 +64,7 @@ def serve(  # noqa: PLR0913 - where it is, whose it is, how it ends
     run_program(server)
 
 
-def asgi(
+def asgi(  # noqa: PLR0913 - where it runs, and for whom
     app: Backend,
     *,
     gateway: str | None = None,

@@ -7,7 +7,7 @@ once; what is left for each call is a token's look-up and two context variables.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import grpc
 import structlog
@@ -18,22 +18,15 @@ from inferry.server.logs import REQUEST_ID
 from inferry.server.rpc.admission import CALLER, Admission, Caller
 from inferry.server.rpc.call_figures import CallFigures
 from inferry.server.rpc.call_log import CallLines, CallLog, Context
+from inferry.server.rpc.handlers import Handler, MaybeHandler, behaviour_of, like
 from inferry.server.rpc.permissions import Right, is_open
 from inferry.server.rpc.requests import checking
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
 from inferry.wire.request_ids import request_id_of
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-MaybeHandler: TypeAlias = "Handler | None"
 UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
-_HANDLERS: Mapping[tuple[bool, bool], Callable[..., Handler]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
 _END = object()
 
 
@@ -41,24 +34,6 @@ class _Subject(NamedTuple):
     """What a request was about."""
 
     id: str
-
-
-def behaviour_of(handler: Handler) -> Callable[[Any, Any], Any]:
-    """Gives what runs a handler, of whichever kind it is."""
-    kinds = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
-    return next(behaviour for behaviour in kinds if behaviour is not None)
-
-
-def like(handler: Handler, behaviour: Callable[[Any, Any], Any], read: Any) -> Handler:
-    """Makes a handler of the same kind that runs something else.
-
-    Args:
-        handler: The one that it is like.
-        behaviour: What it runs.
-        read: Makes a message of its bytes; None leaves them as they are.
-    """
-    make = _HANDLERS[handler.request_streaming, handler.response_streaming]
-    return make(behaviour, read, handler.response_serializer)
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):

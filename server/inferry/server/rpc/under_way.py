@@ -18,7 +18,7 @@ import grpc
 from inferry.server.errors import UnavailableError
 from inferry.server.loop import wait_for
 from inferry.server.rpc.call_log import Context
-from inferry.server.rpc.interceptors import Handler, MaybeHandler, behaviour_of, like
+from inferry.server.rpc.handlers import Handler, MaybeHandler, behaviour_of, like
 from inferry.server.rpc.permissions import is_open
 from inferry.server.rpc.status import to_grpc
 

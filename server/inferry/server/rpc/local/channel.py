@@ -14,7 +14,8 @@ import grpc
 from grpc import StatusCode
 from grpc.aio import UsageError
 
-from inferry.server.rpc.interceptors import Handler, ServerInterceptor, behaviour_of
+from inferry.server.rpc.handlers import Handler, behaviour_of
+from inferry.server.rpc.interceptors import ServerInterceptor
 from inferry.server.rpc.local.calls import Behaviour, StreamCall, UnaryCall
 from inferry.server.rpc.local.context import LocalContext, Pairs
 from inferry.wire.health import NOT_READY, STARTING

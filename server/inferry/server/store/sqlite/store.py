@@ -94,8 +94,7 @@ class SqliteStore(SqliteReads):
             self._connect()
         except (apsw.Error, OSError, StoreError) as error:
             self._disconnect()
-            # The system's own words name the file again, or the one beside it.
-            why = error.strerror if isinstance(error, OSError) else error
+            why = error.strerror if isinstance(error, OSError) else error  # without the path
             raise StoreError(f"cannot open the store {self._path}: {why}") from error
         self._failure = ""
         self.addressees.know(await self.hooks(None))
@@ -169,8 +168,7 @@ class SqliteStore(SqliteReads):
     async def _write_back(self) -> None:
         """Moves the log into the database, as far as nobody reads it: the next begins in its place.
 
-        Nothing is lost if that fails. It is tried again after the next commit, and when there is
-        no room for one, for it may be all that keeps the log growing.
+        If that fails nothing is lost. The next commit tries it again, and one that has no room.
         """
         try:
             await self._thread.run(self._db.wal_checkpoint)
