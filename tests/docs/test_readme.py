@@ -72,7 +72,9 @@ async def test_the_code_over_grpc_works(
     code = block("python", "Use it over gRPC").replace("127.0.0.1:50051", gateway_process.grpc)
     code = code.replace('"seconds": 3', '"seconds": 0.2')
     printed = await run(sys.executable, "-c", f"TOKEN = {gateway_process.token!r}\n{code}")
-    assert len(printed.splitlines()) > 10
+    # How many reports travel is up to the backend and the machine.
+    numbers = [int(line.split()[0]) for line in printed.splitlines()]
+    assert numbers == [*range(1, len(numbers) + 1)]
     assert " 100.0 " in printed
 
 
