@@ -59,6 +59,8 @@ def test_every_call_that_steers_is_an_act() -> None:
     """What the services have besides: reads, creations, and what servers say of themselves."""
     others = {"RegisterServer", "Heartbeat", "CreateTask", "BatchCreateTasks"}
     others |= {"UpdateTask", "ReportTask", "FollowTasks", "ExplainTask", "CountTasks"}
+    # One for each browser that watches: as creations, the work itself.
+    others |= {"CreateStreamUrl"}
     found = {
         method.name
         for module in (task_service_pb2, server_service_pb2, queue_service_pb2)
