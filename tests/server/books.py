@@ -34,7 +34,7 @@ class Books:
         self.signals = Signals()
         self.alarm = Alarm(clock)
         self.queue = QueueView(
-            self.backlog, self.room, self.pauses, self.store, clock, CatchUp(), {}
+            self.backlog, self.room, self.pauses, self.store, clock, CatchUp(), {}, self.fleet
         )
         self.allocator = Allocator(self.fleet, self.backlog, self.pauses, Tenure())
         self.ledger = Ledger(

@@ -125,8 +125,11 @@ class SimulatedOutbound:
         timeout_s: float,
         private_allowed: bool,
         headers: Mapping[str, str] | None = None,
+        connected: Callable[[], object] | None = None,
     ) -> Answer:
         """See ``Outbound.post``."""
+        if connected is not None and not self._process.dead:
+            connected()
         return await self._send(url, body, timeout_s)
 
     async def get(

@@ -175,7 +175,7 @@ def test_an_overrun_clock_is_seen() -> None:
 
 def expired(after_ms: int, *, by_ms: int = 0) -> Scene:
     """Leads a task to the end of its queue wait, on a machine whose clock is set meanwhile."""
-    scene = lived(expiry(create(SPEC, 0)[0], NOW + 1_000), step_ms=after_ms + by_ms)
+    scene = lived(expiry(create(SPEC, 0)[0], NOW + 1_000, TASK_RULES), step_ms=after_ms + by_ms)
     scene.history.happened["task_1", 2] = after_ms / 1_000
     return scene
 

@@ -79,6 +79,8 @@ class TaskState:
     estimated_start_at: datetime | None = None
     #: True if it is not before that place and time: more wait than the gateway keeps in view.
     queue_position_at_least: bool | None = None
+    #: Why it waits in vain: no server takes it as things are; empty when one may.
+    unserved: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

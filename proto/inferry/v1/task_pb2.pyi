@@ -163,6 +163,7 @@ class Task(_message.Message):
     LATE_RESULT_JSON_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    UNSERVED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output only. `task_` and a ULID."""
     type: _builtins.str
@@ -220,6 +221,11 @@ class Task(_message.Message):
     trace_id: _builtins.str
     """Output only. The trace that it was created in, 32 hex digits, as W3C's `traceparent` has it;
     empty without one.
+    """
+    unserved: _builtins.str
+    """Output only. Why it waits in vain: no server takes it as things are, for none is capable of it, all
+    that are cannot be reached, or its type is paused. Empty when one may take it in its time. It is
+    told by whatever creates, reads or lists tasks.
     """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
@@ -315,10 +321,11 @@ class Task(_message.Message):
         late_result_json: _builtins.bytes = ...,
         trace_id: _builtins.str = ...,
         left_out: Global___LeftOut | None = ...,
+        unserved: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "created_at", b"created_at", "details", b"details", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "late_result", b"late_result", "left_out", b"left_out", "not_before", b"not_before", "payload", b"payload", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "result", b"result", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "left_out", b"left_out", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "trace_id", b"trace_id", "type", b"type", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_queue_position_at_least", b"_queue_position_at_least", "asynchronous", b"asynchronous", "attempt", b"attempt", "capabilities", b"capabilities", "code", b"code", "created_at", b"created_at", "details", b"details", "details_json", b"details_json", "error", b"error", "estimated_start_at", b"estimated_start_at", "finished_at", b"finished_at", "id", b"id", "idempotent", b"idempotent", "labels", b"labels", "late_result", b"late_result", "late_result_json", b"late_result_json", "left_out", b"left_out", "max_attempts", b"max_attempts", "message", b"message", "not_before", b"not_before", "payload", b"payload", "payload_json", b"payload_json", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "queue_position_at_least", b"queue_position_at_least", "queue_timeout_ms", b"queue_timeout_ms", "result", b"result", "result_json", b"result_json", "result_ttl_ms", b"result_ttl_ms", "server_id", b"server_id", "silence_timeout_ms", b"silence_timeout_ms", "started_at", b"started_at", "status", b"status", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "total_timeout_ms", b"total_timeout_ms", "trace_id", b"trace_id", "type", b"type", "unserved", b"unserved", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015

@@ -77,7 +77,9 @@ class CreateTaskRequest(_message.Message):
     payload_json: _builtins.bytes
     """The same as a JSON text, which reaches the server byte for byte."""
     asynchronous: _builtins.bool
-    """False waits for the end of the task in this call. Default: true."""
+    """False waits for the end of the task in this call; over gRPC the initial metadata
+    `inferry-task-id` tells which it is, before that. Default: true.
+    """
     timeout_ms: _builtins.int
     """How long one attempt may run: 1 ms to 24 h. Default: 300,000, or 30,000 when not asynchronous."""
     priority: _builtins.int
@@ -89,7 +91,9 @@ class CreateTaskRequest(_message.Message):
     delay_ms: _builtins.int
     """Not dispatched before so many milliseconds from now: 0 to 24 h. Excludes not_before."""
     queue_timeout_ms: _builtins.int
-    """How long it may wait for a server: 1 ms to 24 h. Default: 300,000."""
+    """How long it may wait for a server: 1 ms to 24 h. Default: 300,000, or its timeout when not
+    asynchronous.
+    """
     result_ttl_ms: _builtins.int
     """How long it is kept once final. Default: by its final status."""
     request_id: _builtins.str
@@ -101,7 +105,9 @@ class CreateTaskRequest(_message.Message):
     silence_timeout_ms: _builtins.int
     """How long its server may say nothing of it: 1 ms to 24 h, or 0 for ever. Default: 0."""
     total_timeout_ms: _builtins.int
-    """From creation, or the end of its delay, to its final status: 1 ms to 7 d. Default: 24 h."""
+    """From creation, or the end of its delay, to its final status: 1 ms to 7 d. Default: 24 h, or its
+    timeout and 2 s of grace when not asynchronous.
+    """
     value_format: _task_pb2.ValueFormat.ValueType
     """How the result comes when the request waits for it. Default: STRUCT."""
     @_builtins.property

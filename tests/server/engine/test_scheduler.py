@@ -11,6 +11,7 @@ import pytest
 from inferry.server.clock import Clock, SystemClock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.creator import Creator, NewTask
+from inferry.server.engine.outlook import Outlook
 from inferry.server.engine.scheduler import ROUND_LIMIT, Scheduler
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import NotOwnerError, UnavailableError
@@ -90,6 +91,7 @@ class Yard:
             clock=self.clock,
             rules=TASK_RULES,
             random=Random(1),
+            look=lambda: Outlook([], self.books.pauses.get),
         )
         self.scheduler = Scheduler(self.engine, self.books.allocator, self.clock)
         self.made = 0

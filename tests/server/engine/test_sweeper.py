@@ -10,6 +10,7 @@ from inferry.server.clock import SLEW, SteadyClock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.company import Company
 from inferry.server.engine.creator import Creator, NewTask
+from inferry.server.engine.outlook import Outlook
 from inferry.server.engine.sweeper import STEP_LIMIT, Sweeper
 from inferry.server.engine.tasks import Engine
 from inferry.server.errors import UnavailableError
@@ -75,6 +76,7 @@ class Clockwork:
             clock=self.clock,
             rules=TASK_RULES,
             random=Random(1),
+            look=lambda: Outlook([], books.pauses.get),
         )
         self.sweeper = Sweeper(
             engine=self.engine,

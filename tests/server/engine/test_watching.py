@@ -22,7 +22,7 @@ from inferry.server.task.pause import PausedType
 from inferry.server.task.record import AttemptOutcome, EventKind, Outcome, TaskRecord
 from inferry.server.task.steps import Transition
 from tests.server.books import Books
-from tests.server.fleets import START_MS, HandClock
+from tests.server.fleets import START_MS, HandClock, server
 from tests.server.situations import RULES
 from tests.server.store.opening import opened
 from tests.server.store.samples import change, do, waiting
@@ -151,6 +151,7 @@ async def test_a_word_on_a_place_reads_nothing_from_the_store(scene: Scene) -> N
 
 
 async def test_a_watcher_of_a_task_that_waits_again_is_told_its_place_again(scene: Scene) -> None:
+    scene.books.fleet.put(server())
     record = await scene.enter(1)
     async with aclosing(scene.watch(record)) as steps:
         assert [(await anext(steps)).place for _ in range(2)] == [None, Place(1, 0)]
@@ -159,6 +160,19 @@ async def test_a_watcher_of_a_task_that_waits_again_is_told_its_place_again(scen
         seen = [await anext(steps) for _ in range(3)]
         assert [step.event.kind.name for step in seen if step.event] == ["DISPATCHED", "REQUEUED"]
         assert seen[-1].place == Place(1, START_MS + 1_000)
+
+
+async def test_a_watcher_is_told_no_time_once_no_server_takes_the_type(scene: Scene) -> None:
+    scene.books.fleet.put(server())
+    started, waits = await scene.enter(1), await scene.enter(2)
+    await scene.change(started, Claim("srv_a"))
+    signal = scene.show(waits)
+    assert signal.place == Place(1, START_MS + 1_000)
+    await scene.board.run_once()
+    assert not signal.event.is_set()
+    scene.books.fleet.put(server(draining=True))
+    await scene.board.run_once()
+    assert (signal.place, signal.event.is_set()) == (Place(1, 0), True)
 
 
 async def test_a_reader_who_is_slower_than_the_purge_is_told_that_the_task_is_gone(

@@ -22,7 +22,7 @@ def after(*steps: tuple[int, Input], spec: TaskSpec = SPEC) -> TaskRecord:
 
 def clock(record: TaskRecord) -> tuple[int, str]:
     """Tells when the running timeout ends, from the creation on, and which one it is."""
-    details = expiry(record, record.deadline_ms).details
+    details = expiry(record, record.deadline_ms, RULES).details
     assert details is not None
     return record.deadline_ms - CREATED_MS, orjson.loads(details)["phase"]
 
@@ -34,6 +34,9 @@ def clock(record: TaskRecord) -> tuple[int, str]:
         (after(spec=SPEC._replace(total_timeout_ms=100)), (100, "total")),
         (after((10, CLAIM)), (302_010, "attempt")),
         (after((10, CLAIM), spec=SPEC._replace(total_timeout_ms=100)), (100, "total")),
+        # It had all of the time that it may run: there is none beyond that.
+        (after((0, CLAIM), spec=SPEC._replace(total_timeout_ms=302_000)), (302_000, "attempt")),
+        (after((10, CLAIM), spec=SPEC._replace(total_timeout_ms=302_000)), (302_000, "total")),
         (after((10, CLAIM), spec=SILENT), (30_010, "silence")),
         (after((10, CLAIM), (20, Accept()), spec=SILENT), (30_020, "silence")),
         (after((10, CLAIM), (290_000, Progress(1.0)), spec=SILENT), (302_010, "attempt")),
@@ -41,6 +44,13 @@ def clock(record: TaskRecord) -> tuple[int, str]:
 )
 def test_the_nearest_clock_ends_a_task(record: TaskRecord, ends: tuple[int, str]) -> None:
     assert clock(record) == ends
+
+
+def test_who_waited_too_long_is_told_what_held_him_up() -> None:
+    why = "no server is registered"
+    waited, ran = after(), after((10, CLAIM))
+    assert expiry(waited, waited.deadline_ms, RULES, why).error.endswith(f"300000 ms: {why}")
+    assert why not in expiry(ran, ran.deadline_ms, RULES, why).error
 
 
 def test_an_extension_counts_from_its_report_and_never_shortens() -> None:

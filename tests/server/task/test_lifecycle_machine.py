@@ -71,7 +71,7 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, elapsed_ms: int) -> None:
         self.now_ms += elapsed_ms
         if 0 < self.record.deadline_ms <= self.now_ms:
-            self.step(expiry(self.record, self.now_ms))
+            self.step(expiry(self.record, self.now_ms, RULES))
             assert self.record.status is Status.TIMEOUT
 
     @rule(server_id=st.sampled_from(["srv_1", "srv_2"]))

@@ -11,8 +11,8 @@ class Connection:
 
     def __init__(self, settings: Settings, channel: Channel) -> None:
         self._settings = settings
-        self._channel = channel
-        self.stubs = stubs_on(self._channel)
+        self.channel = channel
+        self.stubs = stubs_on(self.channel)
         self.follower = Follower(self.stubs, self.metadata, settings.address)
 
     async def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -34,4 +34,4 @@ class Connection:
     async def close(self) -> None:
         """Ends the stream, and then the channel."""
         await self.follower.close()
-        await self._channel.close()
+        await self.channel.close()

@@ -12,8 +12,8 @@ class Connection:
 
     def __init__(self, settings: Settings, channel: Channel) -> None:
         self._settings = settings
-        self._channel = channel
-        self.stubs = stubs_on(self._channel)
+        self.channel = channel
+        self.stubs = stubs_on(self.channel)
         self.follower = Follower(self.stubs, self.metadata, settings.address)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -35,4 +35,4 @@ class Connection:
     def close(self) -> None:
         """Ends the stream, and then the channel."""
         self.follower.close()
-        self._channel.close()
+        self.channel.close()

@@ -84,7 +84,7 @@ def new_memory(
         tally=tallies,
     )
     catch_up, weights = CatchUp(), config.tenant_weights
-    queue = QueueView(backlog, room, pauses, store, clock, catch_up, weights)
+    queue = QueueView(backlog, room, pauses, store, clock, catch_up, weights, fleet)
     idleness = Idleness(fleet, backlog, pauses, clock)
     refill = Refill(store=store, backlog=backlog, allocator=allocator, committer=committer)
     return Memory(

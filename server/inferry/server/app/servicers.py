@@ -13,6 +13,7 @@ from inferry.server.app.rules import report_rules, server_defaults
 from inferry.server.app.webhooks import Webhooks
 from inferry.server.app.workers import Workers
 from inferry.server.engine.standing import Standing
+from inferry.server.engine.submit import Submitter
 from inferry.server.rpc.access_service import Doors
 from inferry.server.rpc.bulk import Bulk
 from inferry.server.rpc.creating import Creating
@@ -60,7 +61,8 @@ def _tasks(core: Core, verifier: TokenVerifier, signer: CallbackSigner) -> TaskS
     config, memory, cases = core.config, core.memory, core.cases
     creating = Creating(
         creator=cases.creator,
-        reader=cases.reader,
+        submitter=Submitter(cases.creator, cases.reader, cases.engine),
+        explainer=cases.explainer,
         queue=memory.queue,
         clock=core.clock,
         config=config,

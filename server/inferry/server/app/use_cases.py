@@ -64,13 +64,6 @@ def new_use_cases(
     creator = Creator(
         committer=committer, ledger=memory.ledger, allocator=memory.allocator, rules=rules
     )
-    engine = Engine(
-        committer=committer,
-        ledger=memory.ledger,
-        clock=clock,
-        rules=rules,
-        random=Random(),  # noqa: S311  # jitter
-    )
     board = Board(memory.queue)
     reader = Reader(store, memory.signals, board)
     explainer = Explainer(
@@ -79,6 +72,14 @@ def new_use_cases(
         fleet=memory.fleet,
         clock=clock,
         catch_up=memory.catch_up,
+    )
+    engine = Engine(
+        committer=committer,
+        ledger=memory.ledger,
+        clock=clock,
+        rules=rules,
+        random=Random(),  # noqa: S311  # jitter
+        look=explainer.outlook,
     )
     servers = ServerLedger(memory.fleet)
     departures = Departures(

@@ -13,7 +13,8 @@ class TaskSettings(BaseModel):
     """What counts for a task whose creator does not say, and for all of them."""
 
     sync_timeout_ms: Timeout = Field(
-        default=30_000, description="Attempt timeout of a task that its creator waits for."
+        default=30_000,
+        description="How long a task may take that its creator waits for, and an attempt of it.",
     )
     async_timeout_ms: Timeout = Field(
         default=300_000, description="Attempt timeout of an asynchronous task."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inferry.server.engine.queue_view import QueueView
-from inferry.server.engine.signals import Signal
+from inferry.server.engine.signals import Place, Signal
 from inferry.server.loop import Loop
 from inferry.server.task.record import TaskRecord
 
@@ -16,7 +16,7 @@ _WOKEN_AT_ONCE = 50
 
 
 class Board(Loop):
-    """Wakes a watcher when its task's place has changed, and nobody else."""
+    """Wakes a watcher when its task's place has changed, or what it may hope; nobody else."""
 
     def __init__(self, queue: QueueView) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Board(Loop):
         moved: list[Signal] = []
         for signal, record in self._watching.items():
             place, before = places.get(record.spec.id), signal.place
-            if place is None or before is None or place.position != before.position:
+            if place is None or before is None or _differs(place, before):
                 signal.place = place
                 moved += [signal] if place is not None else []
         for first in range(0, len(moved), _WOKEN_AT_ONCE):
@@ -66,3 +66,8 @@ class Board(Loop):
         self._watching.pop(signal, None)
         if not self._watching:
             self._watched.clear()
+
+
+def _differs(place: Place, before: Place) -> bool:
+    """Whether it is another place, or when the task starts can or cannot be told any more."""
+    return place.position != before.position or bool(place.starts_ms) != bool(before.starts_ms)

@@ -96,18 +96,16 @@ class Committer:
         Returns:
             For each its result, or the error that refused it; the others go on.
         """
-        if len(self._waiting) + len(orders) > WAITING_LIMIT:
-            refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
-            for _, settle in orders:
-                settle(refusal)
-            return [refusal] * len(orders)
         if not orders:
             return []
-        group = _Group(len(orders))
-        self._waiting.extend((operation, settle, group) for operation, settle in orders)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="committer")
+        group = self._give(orders)
+        if isinstance(group, UnavailableError):
+            return [group] * len(orders)
         return await group.future
+
+    def order(self, operation: Operation, settle: Settle) -> None:
+        """Has one operation committed for whose result nobody waits."""
+        self._give([(operation, settle)])
 
     @property
     def idle(self) -> bool:
@@ -127,6 +125,19 @@ class Committer:
         """Waits until everything that waits is committed."""
         if self._runner is not None:
             await self._runner
+
+    def _give(self, orders: Sequence[Order]) -> _Group | UnavailableError:
+        """Takes orders; gives the group whose results are to come, or why none is taken."""
+        if len(self._waiting) + len(orders) > WAITING_LIMIT:
+            refusal = UnavailableError("the store is behind; try again", retry_after_s=RETRY_S)
+            for _, settle in orders:
+                settle(refusal)
+            return refusal
+        group = _Group(len(orders))
+        self._waiting.extend((operation, settle, group) for operation, settle in orders)
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run(), name="committer")
+        return group
 
     async def _run(self) -> None:
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inferry.server.clock import Clock
 from inferry.server.engine.catch_up import CatchUp
 from inferry.server.engine.signals import Place
+from inferry.server.fleet.fleet import Fleet
 from inferry.server.queue.backlog import Backlog
 from inferry.server.queue.missing import pair_of
 from inferry.server.queue.pauses import PausedTypes
@@ -15,7 +16,7 @@ from inferry.server.queue.type_counts import TypeCount
 from inferry.server.store import Store
 from inferry.server.task.pause import PausedType
 from inferry.server.task.record import TaskRecord
-from inferry.server.task.route import type_of
+from inferry.server.task.route import route_of, type_of
 
 #: Tenants of a type that are told, those with the most tasks.
 _TENANTS = 20
@@ -70,6 +71,7 @@ class QueueView:
         store: Counts what is not in memory.
         clock: Tells the time.
         weights: Turns of a tenant for each one of another; 1 if it is not named.
+        fleet: The servers: without one that is there nobody can tell when a task starts.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class QueueView:
         clock: Clock,
         catch_up: CatchUp,
         weights: Mapping[str, float],
+        fleet: Fleet,
     ) -> None:
+        self._fleet = fleet
         self._weights = weights
         self._backlog = backlog
         self._store = store
@@ -98,9 +102,13 @@ class QueueView:
         """Tells where tasks stand in the queue, by id: of those that wait for their turn."""
         now = self._clock.now_ms()
         places: dict[str, Place] = {}
+        reached: dict[str, bool] = {}
         going = [record for record in records if record.spec.type not in self._pauses]
         for record, position, exact in self._backlog.positions_of(going, now):
-            wait_ms = self._backlog.eta_ms(record, position)
+            route = route_of(record.spec.type, record.spec.capabilities)
+            if route not in reached:
+                reached[route] = self._fleet.reaches(route)
+            wait_ms = self._backlog.eta_ms(record, position) if reached[route] else None
             starts_ms = 0 if wait_ms is None else now + wait_ms
             places[record.spec.id] = Place(position, starts_ms, exact)
         return places

@@ -65,7 +65,7 @@ class Sweeper(Loop):
         self._postponed = True
         now = self._clock.now_ms()
         expired = await self._store.expired(now, STEP_LIMIT)
-        await asyncio.gather(*(self._engine.expire(task_id) for task_id in expired))
+        await self._engine.expire_all(expired)
         if now >= self._purge_due_ms:
             purged = await self._engine.purge(STEP_LIMIT, self._tombstone_ms)
             if purged < STEP_LIMIT:

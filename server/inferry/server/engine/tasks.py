@@ -6,7 +6,7 @@ the ledger, which keeps slots, queue and watchers in step and hands claimed atte
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -16,6 +16,7 @@ import structlog
 from inferry.server.clock import Clock
 from inferry.server.engine.announcer import note_postponed, note_purged
 from inferry.server.engine.committer import Committer, Order, Settle
+from inferry.server.engine.decisions import Decide, Look, abandoned, ended_by_time, reported
 from inferry.server.engine.ledger import Ledger
 from inferry.server.errors import (
     InferryError,
@@ -25,12 +26,11 @@ from inferry.server.errors import (
 )
 from inferry.server.fleet.lease import AttemptKey
 from inferry.server.store.operations import Change, ClaimTasks, Postpone, Purge
-from inferry.server.task.deadlines import expiry
 from inferry.server.task.failure import Failure, plan
-from inferry.server.task.inputs import Cancel, Claim, Hold, Input, Misreport, Retry
+from inferry.server.task.inputs import Cancel, Claim, Input, Retry
 from inferry.server.task.lifecycle import apply
 from inferry.server.task.record import AttemptOutcome, Status, TaskRecord
-from inferry.server.task.reports import Report, interpret
+from inferry.server.task.reports import Report
 from inferry.server.task.rules import TaskRules
 from inferry.server.task.steps import Transition
 
@@ -38,9 +38,6 @@ _log = structlog.get_logger(__name__)
 
 #: Deadlines put off in one transaction.
 POSTPONED_AT_ONCE = 500
-
-#: What is to happen to a task as it is found; None changes nothing.
-Decide = Callable[[TaskRecord], Input | Failure | None]
 
 
 class Engine:
@@ -54,7 +51,9 @@ class Engine:
         clock: Clock,
         rules: TaskRules,
         random: Random,
+        look: Look,
     ) -> None:
+        self._look = look
         self._committer = committer
         self._ledger = ledger
         self._clock = clock
@@ -88,7 +87,7 @@ class Engine:
             StaleAttemptError: The attempt has ended, or is another server's.
             IllegalTransitionError: The task has ended otherwise.
         """
-        decide = _reported(attempt, report, server_id)
+        decide = reported(attempt, report, server_id)
         return await self._change(task_id, decide, self._ledger.reported, tenant)
 
     async def report_all(
@@ -105,7 +104,7 @@ class Engine:
         """
         orders: list[Order] = []
         for (task_id, attempt), report in reports:
-            decide = _reported(attempt, report, server_id)
+            decide = reported(attempt, report, server_id)
             orders.append((self._operation(task_id, decide, None), self._ledger.reported))
         results = await self._committer.do_all(orders)
         return [one.record if isinstance(one, Transition) else one for one in results]
@@ -119,7 +118,7 @@ class Engine:
         server_id: str | None = None,
     ) -> None:
         """Keeps why a report was refused on the attempt that it was about, if that is open."""
-        decide = _reported(attempt, reason, server_id)
+        decide = reported(attempt, reason, server_id)
         # Of no task of ours there is nothing to tell: its id is whatever its caller made up.
         with suppress(InferryError):
             await self._change(task_id, decide, self._ledger.reported, tenant)
@@ -149,6 +148,15 @@ class Engine:
 
         return await self._change(task_id, decide, self._ledger.changed, tenant)
 
+    def abandon(self, task_id: str) -> None:
+        """Ends a task whose creator has hung up if it waits; one that a server has goes on.
+
+        Args:
+            task_id: The task; its creation may have been refused.
+        """
+        # Who is told to stop cannot wait; what the store does not write is left to its timeouts.
+        self._committer.order(self._operation(task_id, abandoned, None), self._ledger.changed)
+
     async def retry(self, task_id: str, tenant: str | None) -> TaskRecord:
         """Starts a FAILED, TIMEOUT or CANCELLED task again.
 
@@ -165,16 +173,20 @@ class Engine:
 
         The queue clock of a paused type begins anew instead.
         """
+        await self._expire(task_id, self._ended_by_time())
 
-        def decide(record: TaskRecord) -> Input | None:
-            now = self._clock.now_ms()
-            if not 0 < record.deadline_ms <= now:
-                return None
-            paused = record.waiting and self._ledger.paused_now(record.spec.type)
-            if paused and now < record.total_deadline_ms:
-                return Hold("the type is paused")
-            return expiry(record, now)
+    async def expire_all(self, task_ids: Sequence[str]) -> None:
+        """Does so with many."""
+        if task_ids:
+            decide = self._ended_by_time()
+            await asyncio.gather(*(self._expire(task_id, decide) for task_id in task_ids))
 
+    def _ended_by_time(self) -> Decide:
+        # The look is taken here, on the loop: a decision is made where the store is written.
+        paused, outlook = self._ledger.paused_now, self._look()
+        return ended_by_time(self._clock, self._rules, paused, outlook)
+
+    async def _expire(self, task_id: str, decide: Decide) -> None:
         try:
             await self._change(task_id, decide, self._ledger.changed)
         except (TaskNotFoundError, PurgedError):
@@ -235,16 +247,3 @@ class Engine:
             return None if cause is None else apply(record, cause, now, self._rules)
 
         return Change(task_id, change, tenant)
-
-
-def _reported(attempt: int | None, report: Report | str, server_id: str | None) -> Decide:
-    """Tells what a report does to a task as it is found, or why one was refused that came."""
-
-    def decide(record: TaskRecord) -> Input | Failure | None:
-        if isinstance(report, Report):
-            return interpret(record, attempt, report, server_id)
-        theirs = server_id in (None, record.server_id)
-        concerned = record.running and attempt in (None, record.attempt) and theirs
-        return Misreport(report) if concerned and record.flaw != report else None
-
-    return decide

@@ -7,7 +7,7 @@ import yarl
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.notes import notes
 from inferry.server.fleet.record import Identity, ServerRecord
-from inferry.server.fleet.routing import serves
+from inferry.server.fleet.routing import REACHABLE, Rule, hindrance, serves
 
 #: Routes whose servers are remembered.
 ROUTES_KEPT = 1_000
@@ -63,6 +63,14 @@ class Roster:
             capable = [member for member in self if serves(member.record, route)]
             self._capable[route] = capable
         return capable
+
+    def reaches(self, route: str) -> bool:
+        """Whether a server takes a route's tasks, or does as soon as it has room for another."""
+        return any(hindrance(member) in REACHABLE for member in self.capable(route))
+
+    def hindrances(self) -> list[tuple[ServerRecord, Rule]]:
+        """Tells of each server what keeps it from any task now."""
+        return [(member.record, hindrance(member)) for member in self]
 
     def _enter(self, member: Member) -> None:
         """Puts a server on the list, or takes up what its registration says by now."""

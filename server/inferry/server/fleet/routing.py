@@ -35,6 +35,10 @@ class Rule(IntEnum):
     ELSEWHERE = 12
 
 
+#: Those of a server that is there: it takes tasks, or does as soon as it has room for another one.
+REACHABLE = frozenset({Rule.ELIGIBLE, Rule.ELSEWHERE, Rule.FULL, Rule.NO_CREDIT, Rule.RESTING})
+
+
 class Standing(Protocol):
     """What routing looks at; a ``fleet.Member`` has it, and a ``Candidate`` is a copy of it."""
 

@@ -7,7 +7,7 @@ for the name of a header.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import aiohttp
@@ -15,7 +15,7 @@ from aiohttp.typedefs import LooseHeaders
 
 from inferry.server.outbound.addresses import AddressRule, allow_private
 from inferry.server.outbound.codings import CodingError, coding_of, unpack
-from inferry.server.outbound.connector import BackendConnector
+from inferry.server.outbound.connector import CONNECTED, BackendConnector
 from inferry.server.outbound.errors import AnswerTooLargeError, ConnectError, telling
 from inferry.server.outbound.limits import time_limits
 from inferry.server.outbound.protocol import MAX_HEADER_BYTES, MAX_HEADERS
@@ -77,10 +77,11 @@ class Outbound:
         timeout_s: float,
         private_allowed: bool,
         headers: Mapping[str, str] | None = None,
+        connected: Callable[[], object] | None = None,
     ) -> Answer:
         """Posts a JSON text and reads the whole answer, all of it within ``timeout_s``.
 
-        ``headers`` are further ones.
+        ``headers`` are further ones; ``connected`` is told when it is about to be sent.
 
         Raises:
             ConnectError: Nothing was sent.
@@ -93,7 +94,13 @@ class Outbound:
         data = body if len(body) <= _ONE_PIECE_BYTES else io.BytesIO(body)
         session = self._sessions[private_allowed]
         all_headers = {**_POST_HEADERS, **headers} if headers else _POST_HEADERS
-        return await self._exchange(session, "POST", url, timeout_s, data, all_headers)
+        if connected is None:
+            return await self._exchange(session, "POST", url, timeout_s, data, all_headers)
+        mark = CONNECTED.set(connected)
+        try:
+            return await self._exchange(session, "POST", url, timeout_s, data, all_headers)
+        finally:
+            CONNECTED.reset(mark)
 
     async def get(
         self,

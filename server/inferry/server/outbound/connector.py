@@ -5,6 +5,8 @@ What aiohttp does not promise: that ``_factory`` makes the protocol of each conn
 
 import select
 import socket
+from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from weakref import WeakSet
 
@@ -20,6 +22,10 @@ from inferry.server.outbound.protocol import BackendProtocol
 #: Idle connections are younger than any common backend lets them grow (gunicorn: 2 s), so that one
 #: that is taken again is not about to be closed.
 KEEPALIVE_S = 1.5
+
+
+#: Told in the context of a request that it has its connection.
+CONNECTED: ContextVar[Callable[[], object] | None] = ContextVar("connected", default=None)
 
 
 class AddressNotAllowedError(OSError):
@@ -60,6 +66,18 @@ class BackendConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as aiohttp calls it
     ) -> Connection:
         """Gives a new connection, or an idle one that is alive."""
+        connection = await self._living(req, traces, timeout)
+        connected = CONNECTED.get()
+        if connected is not None:
+            connected()
+        return connection
+
+    async def _living(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as aiohttp calls it
+    ) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol

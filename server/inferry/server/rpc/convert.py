@@ -30,12 +30,15 @@ def timestamp(ms: int) -> Any:
     return {"seconds": seconds, "nanos": rest * 1_000_000}
 
 
-def task_to_proto(record: TaskRecord, place: Place | None = None) -> task_pb2.Task:
+def task_to_proto(
+    record: TaskRecord, place: Place | None = None, unserved: str = ""
+) -> task_pb2.Task:
     """Converts a task without its payload and what it ended with.
 
     Args:
         record: The task.
         place: Where it stands in the queue; None when it does not.
+        unserved: Why it waits in vain; empty when it does not.
     """
     spec = record.spec
     return task_pb2.Task(
@@ -69,6 +72,7 @@ def task_to_proto(record: TaskRecord, place: Place | None = None) -> task_pb2.Ta
         estimated_start_at=None if place is None else timestamp(place.starts_ms),
         queue_position_at_least=None if place is None or place.exact else True,
         trace_id=trace_id(spec),
+        unserved=unserved,
     )
 
 

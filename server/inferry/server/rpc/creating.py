@@ -1,13 +1,17 @@
 """How TaskService creates tasks: one, whose end may be waited for, or many."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
+
+import grpc.aio
 
 from inferry.server.clock import Clock
 from inferry.server.config import Config
 from inferry.server.engine.creator import Creator, NewTask
+from inferry.server.engine.explain import Explainer
 from inferry.server.engine.queue_view import QueueView
-from inferry.server.engine.reader import Reader
-from inferry.server.engine.submit import submit
+from inferry.server.engine.submit import Submitter
 from inferry.server.engine.tracing import Tracing
 from inferry.server.errors import InferryError, InvalidPayloadError, PayloadTooLargeError
 from inferry.server.rpc.admission import caller
@@ -19,7 +23,11 @@ from inferry.server.store.operations import Replayed
 from inferry.server.task.record import TaskRecord
 from inferry.server.telemetry.trace import Trace
 from inferry.v1 import task_service_pb2 as pb
+from inferry.wire.early import TASK_ID
 from inferry.wire.limits import BATCH_BYTES, ENVELOPE_BYTES, MESSAGE_BYTES
+
+#: Sends metadata before the answer.
+Announce = Callable[[tuple[tuple[str, str], ...]], Awaitable[None]]
 
 
 class Creating:
@@ -29,7 +37,8 @@ class Creating:
         self,
         *,
         creator: Creator,
-        reader: Reader,
+        submitter: Submitter,
+        explainer: Explainer,
         queue: QueueView,
         clock: Clock,
         config: Config,
@@ -37,21 +46,38 @@ class Creating:
     ) -> None:
         self._tracing = tracing
         self._creator = creator
-        self._reader = reader
+        self._submitter = submitter
+        self._explainer = explainer
         self._queue = queue
         self._clock = clock
         self._config = config
 
-    async def one(self, request: pb.CreateTaskRequest, trace: Trace) -> pb.CreateTaskResponse:
-        """Creates a task in a trace; waits for its end unless it is asynchronous."""
+    async def one(
+        self, request: pb.CreateTaskRequest, trace: Trace, announce: Announce
+    ) -> pb.CreateTaskResponse:
+        """Creates a task in a trace; waits for its end unless it is asynchronous.
+
+        Args:
+            request: What to create.
+            trace: Where it belongs.
+            announce: Tells the caller something before the answer.
+        """
         begin = partial(self._tracing.begin, given=trace)
         new = new_task(request, caller().tenant, self._clock.now_ms(), self._config, begin)
         value_format = request.value_format
         # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
         del request
-        done = await submit(self._creator, self._reader, new)
+
+        async def created(record: TaskRecord) -> None:
+            # Whoever hung up meanwhile is not to be told; the wait ends by itself then.
+            with suppress(grpc.aio.InternalError):
+                await announce(((TASK_ID, record.spec.id),))
+
+        done = await self._submitter.submit(new, created)
         place = self._queue.place_of(done.record) if done.replayed else None
         task = task_to_proto(done.record, place)
+        if done.record.waiting:
+            task.unserved = await self._explainer.unserved(done.record)
         add_values(task, value_format, None, done.outcome, self._config.message_limit_bytes)
         return pb.CreateTaskResponse(task=task, replayed=done.replayed)
 
@@ -67,9 +93,13 @@ class Creating:
         many = [self._new(one, tenant, now_ms, begin) for one in request.requests]
         del request
         answers = await self._creator.create_all(many)
+        records = [one.record if isinstance(one, Replayed) else one for one in answers]
+        unserved = await self._explainer.unserved_of(
+            [one for one in records if isinstance(one, TaskRecord)]
+        )
         response = pb.BatchCreateTasksResponse()
         for answer in answers:
-            self._add(response, answer)
+            self._add(response, answer, unserved)
         if response.ByteSize() > MESSAGE_BYTES - ENVELOPE_BYTES:
             # Only what the requests did not bring can be too much: words on tasks of before.
             for result in response.results:
@@ -91,14 +121,18 @@ class Creating:
         return new
 
     def _add(
-        self, response: pb.BatchCreateTasksResponse, answer: TaskRecord | Replayed | InferryError
+        self,
+        response: pb.BatchCreateTasksResponse,
+        answer: TaskRecord | Replayed | InferryError,
+        unserved: Mapping[str, str],
     ) -> None:
         """Makes an answer where it is to be: a message that is put into another one is copied."""
         results = response.results
         if isinstance(answer, InferryError):
             results.add(refusal=to_refusal(answer))
         elif isinstance(answer, Replayed):
-            record = answer.record
-            results.add(task=task_to_proto(record, self._queue.place_of(record)), replayed=True)
+            record, place = answer.record, self._queue.place_of(answer.record)
+            why = unserved.get(record.spec.id, "")
+            results.add(task=task_to_proto(record, place, why), replayed=True)
         else:
-            results.add(task=task_to_proto(answer))
+            results.add(task=task_to_proto(answer, None, unserved.get(answer.spec.id, "")))

@@ -53,7 +53,7 @@ def new_task(
         PayloadTooLargeError: The payload is.
     """
     asynchronous = request.asynchronous if request.HasField("asynchronous") else True
-    usual = _defaults(config, asynchronous=asynchronous)
+    usual = _defaults(request, config, asynchronous=asynchronous)
     said: dict[str, Any] = {
         name: getattr(request, name) if request.HasField(name) else value  # type: ignore[arg-type]
         for name, value in usual.items()
@@ -99,15 +99,35 @@ def _payload(request: task_service_pb2.CreateTaskRequest, config: Config) -> byt
     )
 
 
-def _defaults(config: Config, *, asynchronous: bool) -> Mapping[str, int]:
+def _defaults(
+    request: task_service_pb2.CreateTaskRequest, config: Config, *, asynchronous: bool
+) -> Mapping[str, int]:
     """Lists what holds for a task whose creator says nothing of it."""
-    return {
-        "timeout_ms": config.async_timeout_ms if asynchronous else config.sync_timeout_ms,
+    usual = {
+        "timeout_ms": config.async_timeout_ms,
         "queue_timeout_ms": config.queue_timeout_ms,
         "silence_timeout_ms": config.silence_timeout_ms,
         "total_timeout_ms": config.total_timeout_ms,
         "result_ttl_ms": 0,
         "max_attempts": config.max_attempts,
+    }
+    return usual if asynchronous else {**usual, **_patience(request, config)}
+
+
+def _patience(request: task_service_pb2.CreateTaskRequest, config: Config) -> Mapping[str, int]:
+    """Tells how long a creator waits who says nothing of it: as long as an attempt may take.
+
+    That is for the queue and the attempt together. Beyond it there is only the time of grace in
+    which a server may say itself that its time is over.
+    """
+    timeout_ms = request.timeout_ms if request.HasField("timeout_ms") else config.sync_timeout_ms
+    usual_ms = min(timeout_ms + config.grace_ms, config.total_timeout_ms)
+    total_ms = request.total_timeout_ms if request.HasField("total_timeout_ms") else usual_ms
+    wait_ms = min(timeout_ms, total_ms) if total_ms == usual_ms else total_ms
+    return {
+        "timeout_ms": config.sync_timeout_ms,
+        "queue_timeout_ms": min(wait_ms, config.queue_timeout_ms),
+        "total_timeout_ms": usual_ms,
     }
 
 

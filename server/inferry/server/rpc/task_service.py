@@ -66,7 +66,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        creating = self._creating.one(request, read_trace(context.invocation_metadata()))
+        trace = read_trace(context.invocation_metadata())
+        creating = self._creating.one(request, trace, context.send_initial_metadata)
         # It is not to be held for as long as that takes.
         del request
         return await creating
@@ -100,9 +101,12 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         size = request.page_size or PAGE_DEFAULT
         wanted, sieve = list_of(request, visible_tenant())
         found = await self._reader.lists.page(wanted, sieve, read_cursor(request.page_token), size)
-        places = self._queue.places_of([record for _, record in found.tasks])
+        records = [record for _, record in found.tasks]
+        unserved = await self._explainer.unserved_of(records)
+        places = self._queue.places_of(records)
         tasks = fitting(
-            task_to_proto(record, places.get(record.spec.id)) for _, record in found.tasks
+            task_to_proto(one, places.get(one.spec.id), unserved.get(one.spec.id, ""))
+            for one in records
         )
         cut = len(tasks) < len(found.tasks)
         before = found.tasks[len(tasks) - 1][0] if cut else found.before
@@ -234,7 +238,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         limit: int = 0,
     ) -> task_pb2.Task:
         record, outcome = await self._reader.ended(record)
-        task = task_to_proto(record, self._queue.place_of(record))
+        unserved = await self._explainer.unserved(record)
+        task = task_to_proto(record, self._queue.place_of(record), unserved)
         payload, outcome = leave_out(task, payload, outcome, limit)
         return add_values(task, value_format, payload, outcome, self._largest)
 

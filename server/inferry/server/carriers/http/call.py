@@ -1,6 +1,6 @@
 """One call of a server: what it is asked, and what the end of the call says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -70,9 +70,19 @@ class ServerCalls:
         self._rules = rules
 
     async def ask(
-        self, server: ServerRecord, record: TaskRecord, payload: bytes
+        self,
+        server: ServerRecord,
+        record: TaskRecord,
+        payload: bytes,
+        connected: Callable[[], object] | None = None,
     ) -> tuple[CallEnd | None, Input | Failure | None]:
         """Asks a server to run a task's open attempt.
+
+        Args:
+            server: The server.
+            record: The task.
+            payload: A JSON object.
+            connected: Told when the server is reached, and about to be asked.
 
         Returns:
             What the end of the call says of the server, None if nothing; and what comes of the
@@ -87,6 +97,7 @@ class ServerCalls:
                 self._body(record, payload, timeout_ms),
                 (timeout_ms + self._rules.grace_ms) / 1000,
                 self._tracing.onward(record).headers,
+                connected,
             )
         except ConnectError as error:
             return CallEnd.UNREACHABLE, Failure(AttemptOutcome.REFUSED, str(error))

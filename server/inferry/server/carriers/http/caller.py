@@ -1,6 +1,6 @@
 """Calls servers: each at its URL, and by a token that tells it who calls."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from inferry.server.access.backend_tokens import BackendTokens
 from inferry.server.fleet.record import ServerRecord
@@ -22,13 +22,14 @@ class Caller:
         self._outbound = outbound
         self._tokens = tokens
 
-    async def post(
+    async def post(  # noqa: PLR0913 - what is sent, where, and how long it may take
         self,
         server: ServerRecord,
         path: str,
         body: bytes,
         timeout_s: float,
         headers: Mapping[str, str] | None = None,
+        connected: Callable[[], object] | None = None,
     ) -> Answer:
         """Posts a JSON text to a path of a server; see ``Outbound.post``."""
         own = self._headers(server)
@@ -38,6 +39,7 @@ class Caller:
             timeout_s=timeout_s,
             private_allowed=server.private_allowed,
             headers={**own, **headers} if own and headers else own or headers,
+            connected=connected,
         )
 
     async def get(self, server: ServerRecord, path: str, timeout_s: float) -> Answer:

@@ -9,19 +9,22 @@ from inferry.server.carriers.http.call import ServerCalls
 from inferry.server.carriers.http.cancel import Stopper
 from inferry.server.clock import Clock
 from inferry.server.engine.tasks import Engine
-from inferry.server.errors import UnavailableError
+from inferry.server.errors import InferryError, UnavailableError
 from inferry.server.fleet.breaker import CallEnd
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.lease import AttemptKey
+from inferry.server.fleet.record import ServerRecord
 from inferry.server.replica.tenure import Tenure
 from inferry.server.task.failure import Failure
-from inferry.server.task.inputs import Input
+from inferry.server.task.inputs import Accept, Input
 from inferry.server.task.record import Attempt, AttemptOutcome, TaskRecord
 
 #: What comes of a call that the gateway itself stumbled over.
 _BROKEN = Failure(
     AttemptOutcome.AMBIGUOUS, "the gateway failed at the call or its answer: see its log"
 )
+#: A synchronous call that lasts so long has begun to work: what ends sooner costs no commit more.
+SOON_S = 0.5
 #: Between two tries to write down the outcome of a call.
 _AGAIN_S = 1.0
 
@@ -57,6 +60,8 @@ class Dispatcher:
         self._stopper = stopper
         self._tenure = tenure
         self._calls: dict[AttemptKey, tuple[TaskRecord, asyncio.Task[None]]] = {}
+        #: Those that are being written down as taken.
+        self._taking: set[asyncio.Task[None]] = set()
         #: Those whose answer is being written, too.
         self._running: dict[AttemptKey, asyncio.Task[None]] = {}
 
@@ -108,7 +113,7 @@ class Dispatcher:
         left = list(self._running.values())
         for call in left:
             call.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*left, *self._taking, return_exceptions=True)
         await self._stopper.close()
         return cut
 
@@ -139,9 +144,40 @@ class Dispatcher:
         if not self._tenure.holds:
             # It stood still, or lost sight of the store: another replica may call by now.
             return Failure(AttemptOutcome.REFUSED, "the replica's lease was over before the call")
-        end, answer = await self._server_calls.ask(member.record, record, payload)
+        end, answer = await self._ask(member.record, record, payload)
         self._note(record, end, answer.retry_after_ms if isinstance(answer, Failure) else None)
         return answer
+
+    async def _ask(
+        self, server: ServerRecord, record: TaskRecord, payload: bytes
+    ) -> tuple[CallEnd | None, Input | Failure | None]:
+        """Asks a server; a task that it says nothing of but its answer soon counts as taken."""
+        if record.spec.asynchronous:
+            return await self._server_calls.ask(server, record, payload)
+        timer: asyncio.TimerHandle | None = None
+
+        def connected() -> None:
+            nonlocal timer
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(SOON_S, self._take, record)
+
+        try:
+            return await self._server_calls.ask(server, record, payload, connected)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _take(self, record: TaskRecord) -> None:
+        taking = asyncio.create_task(self._accept(record), name=f"{record.spec.id} taken")
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+
+    async def _accept(self, record: TaskRecord) -> None:
+        try:
+            await self._engine.answer(record.spec.id, record.attempt, Accept())
+        except InferryError as error:
+            # It reads PENDING then, and nothing else comes of it.
+            _log.info("an acceptance was not kept", task_id=record.spec.id, error=error.message)
 
     async def _write_down(self, record: TaskRecord, answer: Input | Failure | None) -> None:
         """Has the outcome of a call written down, as soon as the store can write."""
