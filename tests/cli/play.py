@@ -61,6 +61,17 @@ class Play:
         assert isinstance(request, _kind)
         return request
 
+    def answer_late(
+        self, method: MethodDescriptor, response: Any, _kind: type[Request], **told: str
+    ) -> Request:
+        """Answers a call that tells something, as initial metadata, before it is answered."""
+        _, request, rpc = self._take(self._channel.take_unary_stream, method)
+        rpc.send_initial_metadata(tuple(told.items()))
+        rpc.send_response(response)
+        rpc.terminate((), grpc.StatusCode.OK, "")
+        assert isinstance(request, _kind)
+        return request
+
     def refuse(self, method: MethodDescriptor, code: grpc.StatusCode, reason: str | None) -> None:
         _, _, rpc = self._take(self._channel.take_unary_unary, method)
         rpc.terminate(None, _details(code, reason), code, "no")

@@ -32,11 +32,20 @@ class Inferry:
             "INFERRY_TOKEN": gateway.token,
         }
 
-    async def start(self, *arguments: str) -> Process:
+    async def start(self, *arguments: str, stdin: bytes | None = None) -> Process:
         """Starts a command in a process; it may go on while others run."""
-        return await asyncio.create_subprocess_exec(
-            INFERRY, *arguments, stdout=PIPE, stderr=PIPE, env=self._environment
+        process = await asyncio.create_subprocess_exec(
+            INFERRY,
+            *arguments,
+            stdin=None if stdin is None else PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=self._environment,
         )
+        if process.stdin is not None:
+            process.stdin.write(stdin or b"")
+            process.stdin.close()
+        return process
 
     async def run(self, *arguments: str) -> Ran:
         """Runs a command to its end, in this process: Python need not start for each."""

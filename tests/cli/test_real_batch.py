@@ -130,6 +130,7 @@ async def test_a_queue_that_is_full_is_waited_for(
     submitting = await inferry.start("submit", TYPE, "--from", file)
     assert submitting.stderr is not None
     async with asyncio.timeout(WITHIN_S):
+        assert b"no server is registered" in await submitting.stderr.readline()
         assert b"the queue is full: 100 tasks wait" in await submitting.stderr.readline()
     mock = await start_mock(gateway_process)
     try:
@@ -148,4 +149,4 @@ async def test_top_shows_servers_and_queue_once_in_a_pipe(
     assert (ran.status, ran.err) == (0, "")
     rows = [line.split("\t") for line in ran.out.splitlines()]
     assert ["servers", "1 of 1 take tasks"] in rows
-    assert [TYPE, "1", "0", "yes: new model"] in rows
+    assert [TYPE, "1", "0", "paused: new model"] in rows

@@ -62,14 +62,33 @@ def test_submit_says_that_an_earlier_request_created_the_task(play: Play) -> Non
 def test_submit_sync_prints_the_result_alone(play: Play) -> None:
     result = b'{"n": 9223372036854775808, "b": 1e400}'
     play.run("submit", "t", "--sync")
-    request = play.answer(
+    request = play.answer_late(
         rpc("CreateTask"),
         CreateTaskResponse(task=ended(Task.COMPLETED, result_json=result)),
         CreateTaskRequest,
+        **{"inferry-task-id": "task_1"},
     )
     assert not request.asynchronous
     assert play.result().exit_code == 0
-    assert play.result().stdout == f"{result.decode()}\n"
+    assert (play.result().stdout, play.result().stderr) == (f"{result.decode()}\n", "task_1\n")
+
+
+def test_submit_sync_works_with_a_gateway_that_does_not_tell_the_task_before(play: Play) -> None:
+    task = ended(Task.COMPLETED, result_json=b"1")
+    play.run("submit", "t", "--sync")
+    play.answer_late(rpc("CreateTask"), CreateTaskResponse(task=task), CreateTaskRequest)
+    assert (play.result().stdout, play.result().stderr) == ("1\n", "")
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_submit_says_that_no_server_takes_the_task(play: Play, how: tuple[str, ...]) -> None:
+    why = "no server is registered; register a server with: t\x1b[2J"
+    play.run("submit", "t", *how)
+    task = Task(id="task_1", type="t", status=Task.PENDING, unserved=why)
+    play.answer(rpc("CreateTask"), CreateTaskResponse(task=task), CreateTaskRequest)
+    assert play.result().exit_code == 0
+    assert play.result().stdout.startswith('{\n  "id": "task_1"' if how else "task_1\n")
+    assert play.result().stderr == f"PENDING: {why.replace(chr(27), ' ')}\n"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +99,7 @@ def test_a_task_that_did_not_complete_is_told_on_standard_error_and_by_the_exit_
 ) -> None:
     task = ended(status, error="out of paint\x1b[2J", code="RESOURCE_LIMIT")
     play.run("submit", "t", "--sync")
-    play.answer(rpc("CreateTask"), CreateTaskResponse(task=task), CreateTaskRequest)
+    play.answer_late(rpc("CreateTask"), CreateTaskResponse(task=task), CreateTaskRequest)
     assert play.result().exit_code == exit_code
     assert play.result().stdout == ""
     assert f"{Task.Status.Name(status)}: out of paint" in play.result().stderr
@@ -106,6 +125,7 @@ def test_submit_follow_shows_each_event_and_prints_the_result(play: Play) -> Non
     assert play.result().exit_code == 0
     assert play.result().stdout == '"done"\n'
     assert play.result().stderr.splitlines() == [
+        "task_1",
         "1 CREATED PENDING 0%",
         "2 PROGRESSED PROCESSING 45% frames",
         "3 FINISHED COMPLETED 45%",

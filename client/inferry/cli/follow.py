@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from inferry.cli.output import percent, place, plain
 from inferry.cli.session import Session, say_away
 from inferry.cli.terminal import say
+from inferry.cli.waiting import waiting_for
 from inferry.client.sync.watching import events_of
 from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest
@@ -17,12 +18,18 @@ from inferry.v1.task_service_pb2 import GetTaskRequest
 Draw = Callable[[TaskEvent], None]
 
 
-def follow(session: Session, task_id: str) -> Task:
-    """Draws a task's way to its end on standard error, and gives the task as it is then."""
+def follow(session: Session, task_id: str, new: Task | None = None) -> Task:
+    """Draws a task's way to its end on standard error, and gives the task as it is then.
+
+    Args:
+        session: The way to the gateway.
+        task_id: The task.
+        new: The same, if it was just created.
+    """
     console = Console(stderr=True)
     drawing = _bar(console, task_id) if console.is_terminal else _lines()
     last = TaskEvent()
-    with drawing as draw:
+    with waiting_for(session, task_id, new), drawing as draw:
         for last in events_of(session.calls, task_id, 0, say_away):
             draw(last)
     if last.HasField("task"):

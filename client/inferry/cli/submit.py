@@ -7,9 +7,11 @@ import typer
 from inferry.cli import arguments, output
 from inferry.cli.batch.command import submit_lines
 from inferry.cli.follow import follow
-from inferry.cli.session import CALL_TIMEOUT_S, connected
+from inferry.cli.session import connected
+from inferry.cli.synchronous import create_and_wait
 from inferry.cli.tasks import AsJson, end
 from inferry.cli.terminal import say
+from inferry.cli.waiting import say_held_up
 from inferry.v1.task_pb2 import JSON_TEXT
 from inferry.v1.task_service_pb2 import CreateTaskRequest
 
@@ -126,17 +128,19 @@ def _submit(
 ) -> None:
     sync = not request.asynchronous
     with connected(context) as session:
-        # A synchronous task takes as long as the gateway's own timeouts allow.
-        limit_s = None if sync else CALL_TIMEOUT_S
-        created = session.call(session.tasks.CreateTask, request, limit_s)
+        if sync:
+            created = create_and_wait(session, request)
+        else:
+            created = session.call(session.tasks.CreateTask, request)
         task = created.task
         if created.replayed:
             say(f"an earlier request {request.request_id} created {task.id}: replayed", err=True)
         if to_follow:
-            task = follow(session, task.id)
+            task = follow(session, task.id, task)
     if sync or to_follow:
         end(task, as_json=as_json)
-    elif as_json:
+    if as_json:
         output.print_json(output.document(task))
     else:
         say(task.id)
+    say_held_up(task)

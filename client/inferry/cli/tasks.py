@@ -1,5 +1,6 @@
 """The commands on tasks."""
 
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from inferry.cli import arguments, exit_codes, output, tables
 from inferry.cli.moments import ago
 from inferry.cli.names import server_names
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
+from inferry.cli.waiting import waiting_for
 from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
 from inferry.v1.task_service_pb2 import (
@@ -67,7 +69,8 @@ def get(
     """Show a task."""
     with connected(context) as session:
         request = GetTaskRequest(id=task_id, wait_seconds=wait, value_format=JSON_TEXT)
-        task = session.call(session.tasks.GetTask, request, CALL_TIMEOUT_S + wait).task
+        with waiting_for(session, task_id) if wait else nullcontext():
+            task = session.call(session.tasks.GetTask, request, CALL_TIMEOUT_S + wait).task
     show(task, as_json=as_json)
 
 

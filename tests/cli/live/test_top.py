@@ -67,8 +67,20 @@ def test_a_look_tells_servers_slots_queue_and_rates() -> None:
     assert cells["gpu-1"] == ["active", "http", "3/4", "98%", "71%", "-"]
     assert cells["cpu"][:5] == ["offline", "http", "0/8", "-", "-"]
     assert cells["worker-1"] == ["loading", "grpc", "0/2", "-", "-", "-"]
-    assert cells["speech"] == ["4", "0", "yes:", "new", "model"]
+    assert cells["speech"] == ["4", "0", "paused:", "new", "model"]
     assert cells["video"] == ["5", "3", "-"]
+
+
+def test_a_look_tells_of_which_types_no_server_takes_tasks() -> None:
+    servers = [
+        Server(name="a", status=Server.RESTING, capabilities=["video"]),
+        Server(name="b", status=Server.OFFLINE, capabilities=["speech"]),
+        Server(name="c", status=Server.DRAINING),
+    ]
+    queue = GetQueueResponse(types=[TypeQueue(type=name) for name in ("speech", "video")])
+    lines = {line.split()[0]: line for line in drawn(Look(servers, queue)) if line}
+    assert lines["speech"].endswith("no server takes it")
+    assert lines["video"].endswith("-")
 
 
 def test_what_a_backend_says_moves_neither_terminal_nor_columns() -> None:
@@ -109,7 +121,7 @@ async def test_in_a_pipe_it_is_one_look_as_lines_with_tabs(
     assert ["servers", "1 of 3 take tasks"] in lines
     assert ["left in the last minute", "90"] in lines
     assert ["gpu-1", "active", "http", "3/4", "98%", "71%", "-"] in lines
-    assert ["speech", "4", "0", "yes: new model"] in lines
+    assert ["speech", "4", "0", "paused: new model"] in lines
 
 
 async def read_until(terminal: int, words: str, drawn: str = "") -> str:

@@ -20,6 +20,8 @@ from inferry.v1.task_service_pb2 import TaskRefusal
 
 #: Without a terminal, where it stands is said no more often.
 _EVERY_S = 5.0
+#: Reasons why tasks wait that are said.
+_REASONS = 10
 
 Paint = Callable[[], None]
 
@@ -46,6 +48,8 @@ class Report:
         #: How many lines there are, if that is known.
         self._total: int | None = None
         self._ends: Counter[str] = Counter()
+        #: Why tasks wait, each as it was said.
+        self._held_up_by: set[str] = set()
         #: Tasks that were created, by this run or an earlier one of the same name.
         self.created = 0
         self._replayed = 0
@@ -84,6 +88,7 @@ class Report:
                 print_json_line({"line": line, "task": document(task)})
             else:
                 say(task.id)
+            self._note_held_up(line, task)
 
     def refuse(self, line: int, why: str, refusal: TaskRefusal | None = None) -> None:
         """Takes a line of which there will be no task."""
@@ -94,6 +99,13 @@ class Report:
             if self._as_json:
                 told = refusal or TaskRefusal(code="INVALID_PAYLOAD", error=why)
                 print_json_line({"line": line, "refusal": document(told)})
+
+    def _note_held_up(self, line: int, task: Task) -> None:
+        """Says why a task waits in vain, once for all that do so for the same reason."""
+        why = task.unserved
+        if why and why not in self._held_up_by and len(self._held_up_by) < _REASONS:
+            self._held_up_by.add(why)
+            say(plain(f"line {line}, and all like it: PENDING: {why}"), err=True)
 
     def end(self, task: Task) -> None:
         """Takes a task that ended."""

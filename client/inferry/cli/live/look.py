@@ -1,5 +1,6 @@
 """One look at servers and queue."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -15,7 +16,7 @@ from inferry.v1.queue_service_pb2 import GetQueueResponse
 from inferry.v1.server_pb2 import Server
 
 _SERVERS = {"SERVER": 24, "STATUS": 12, "VIA": 4, "SLOTS": 13, "GOOD": 4, "CPU": 4, "LAST ERROR": 0}
-_TYPES = {"TYPE": 32, "WAITING": 9, "DELAYED": 9, "PAUSED": 0}
+_TYPES = {"TYPE": 32, "WAITING": 9, "DELAYED": 9, "HELD UP": 0}
 
 #: Servers of these states get tasks.
 _TAKING = frozenset({Server.ACTIVE, Server.DEGRADED})
@@ -44,7 +45,7 @@ def print_look(look: Look) -> None:
         print_rows(list(_SERVERS), [_server(one) for one in look.servers])
     if look.queue.types:
         say()
-        print_rows(list(_TYPES), [_type(one) for one in look.queue.types])
+        print_rows(list(_TYPES), [_type(one, look.servers) for one in look.queue.types])
 
 
 def picture(look: Look, height: int) -> Group:
@@ -63,7 +64,7 @@ def picture(look: Look, height: int) -> Group:
     shown_types = min(len(types), max(room // 2, room - len(look.servers)))
     for head, rows, limit in (
         (_SERVERS, [_server(one) for one in look.servers], room - shown_types),
-        (_TYPES, [list(_type(one)) for one in types], shown_types),
+        (_TYPES, [list(_type(one, look.servers)) for one in types], shown_types),
     ):
         if rows:
             parts += [Text(), table(head, rows[:limit])]
@@ -115,6 +116,16 @@ def _server(server: Server) -> list[str | Text]:
     return [server.name, state, via.lower(), slots, good, cpu, error]
 
 
-def _type(one: TypeQueue) -> list[str]:
-    paused = f"yes: {one.pause_reason}" if one.pause_reason else "yes"
-    return [one.type, f"{one.waiting:,}", f"{one.delayed:,}", paused if one.paused else NOTHING]
+def _type(one: TypeQueue, servers: Iterable[Server]) -> list[str]:
+    held_up = NOTHING
+    if one.paused:
+        held_up = f"paused: {one.pause_reason}" if one.pause_reason else "paused"
+    elif not any(_reaches(server, one.type) for server in servers):
+        held_up = "no server takes it"
+    return [one.type, f"{one.waiting:,}", f"{one.delayed:,}", held_up]
+
+
+def _reaches(server: Server, task_type: str) -> bool:
+    """Whether a server takes tasks of a type, or does once it has rested."""
+    there = _takes(server) or server.status == Server.RESTING
+    return there and (not server.capabilities or task_type in server.capabilities)

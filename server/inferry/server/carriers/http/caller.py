@@ -22,7 +22,7 @@ class Caller:
         self._outbound = outbound
         self._tokens = tokens
 
-    async def post(  # noqa: PLR0913 - what is sent, where, and how long it may take
+    async def post(
         self,
         server: ServerRecord,
         path: str,
