@@ -20,20 +20,17 @@ from inferry.client.errors import (
     Unavailable,
     WaitTimedOut,
 )
+from inferry.client.fleet_records import Load, Queue, Server, TypeQueue
 from inferry.client.records import (
     Attempt,
     Changes,
     Count,
     Explanation,
-    Load,
-    Queue,
-    Server,
     ServerVerdict,
     Status,
     StreamUrl,
     TaskEvent,
     TaskState,
-    TypeQueue,
 )
 from inferry.client.requests import Filters, Options, Webhook
 from inferry.client.sync.client import Client

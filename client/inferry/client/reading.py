@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inferry.client import records
+from inferry.client import fleet_records, records
 from inferry.client.payloads import value_of
 from inferry.wire.plain import plain_struct
 
@@ -24,10 +24,10 @@ _KINDS: Mapping[str, type] = {
     "inferry.v1.Attempt": records.Attempt,
     "inferry.v1.ServerVerdict": records.ServerVerdict,
     "inferry.v1.ExplainTaskResponse": records.Explanation,
-    "inferry.v1.Load": records.Load,
-    "inferry.v1.Server": records.Server,
-    "inferry.v1.TypeQueue": records.TypeQueue,
-    "inferry.v1.GetQueueResponse": records.Queue,
+    "inferry.v1.Load": fleet_records.Load,
+    "inferry.v1.Server": fleet_records.Server,
+    "inferry.v1.TypeQueue": fleet_records.TypeQueue,
+    "inferry.v1.GetQueueResponse": fleet_records.Queue,
 }
 #: Of fields of both forms, the JSON text is the one that is asked for.
 _SUFFIXES: tuple[tuple[str, _Read], ...] = (

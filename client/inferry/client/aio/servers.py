@@ -1,9 +1,9 @@
 """What a client does with servers and the queue."""
 
 from inferry.client.aio.calls import Calls
+from inferry.client.fleet_records import Queue, Server, TypeQueue
 from inferry.client.paging import Pages
 from inferry.client.reading import read
-from inferry.client.records import Queue, Server, TypeQueue
 from inferry.v1 import queue_service_pb2, server_service_pb2
 
 #: Servers a page, at most.

@@ -1,9 +1,9 @@
 # Made of client/inferry/client/aio/servers.py by tools/unasync.py.
 """What a client does with servers and the queue."""
 
+from inferry.client.fleet_records import Queue, Server, TypeQueue
 from inferry.client.paging import Pages
 from inferry.client.reading import read
-from inferry.client.records import Queue, Server, TypeQueue
 from inferry.client.sync.calls import Calls
 from inferry.v1 import queue_service_pb2, server_service_pb2
 
