@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc import StatusCode
@@ -21,6 +21,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _ULID_CHARS = 26
 #: What the bridge asks for itself: the call that it asks about has a line.
 _OWN_CALLS = frozenset({"/inferry.v1.AccessService/CheckAccess"})
+
+
+class _Subject(NamedTuple):
+    """What a request was about."""
+
+    id: str
 
 
 class CallLines:
@@ -98,13 +104,19 @@ class CallLog:
         if say is not None:
             say("call ended", **self._facts(code, response))
 
-    async def fail(self, error: Exception, context: Context) -> None:
+    def read(self, raw: bytes, parse: Callable[[bytes], Any]) -> Any:
+        """Parses what was asked, and keeps no more of it than what it is about: it may be large."""
+        request = parse(raw)
+        self.about = _Subject(getattr(request, "id", ""))
+        return request
+
+    async def fail(self, error: Exception) -> None:
         """Logs and counts a call that failed and aborts it, always.
 
         Raises:
             grpc.aio.AbortError: As ``context.abort_with_status`` does.
         """
-        log = self._lines.log
+        log, context = self._lines.log, self._context
         match error:
             case grpc.aio.AbortError():
                 log.info("call failed", **self._facts(context.code()))

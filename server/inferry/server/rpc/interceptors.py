@@ -7,7 +7,7 @@ once; what is left for each call is a token's look-up and two context variables.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import structlog
@@ -28,12 +28,6 @@ UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
 _END = object()
-
-
-class _Subject(NamedTuple):
-    """What a request was about."""
-
-    id: str
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
@@ -127,8 +121,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             return self._bounded(method, self.guard(method, handler))
 
         async def refuse(_messages: Any, context: Context) -> None:
-            call = CallLog(self._lines, method, context, figures=self._figures)
-            await call.fail(refusal, context)
+            await CallLog(self._lines, method, context, figures=self._figures).fail(refusal)
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
@@ -156,7 +149,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             call = CallLog(self._lines, method, context, None if parse else request, figures)
             try:
                 if parse is not None:
-                    request = _parsed(request, parse, call)
+                    request = call.read(request, parse)
                 call.caller = found = caller_of(context)
                 mark = CALLER.set(found)
                 named = REQUEST_ID.set(request_id_of(context.invocation_metadata()))
@@ -173,7 +166,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:  # noqa: BLE001  # nothing may leak
                 request = None  # noqa: F841  # nor live on in what gRPC keeps of an aborted call
-                await call.fail(error, context)
+                await call.fail(error)
             call.ended(StatusCode.OK, response)
             return response
 
@@ -195,7 +188,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             opened(method, 1)
             try:
                 if parse is not None:
-                    request = _parsed(request, parse, call)
+                    request = call.read(request, parse)
                 call.caller = found = caller_of(context)
                 async with aclosing(behaviour(request, context)) as responses:
                     while (response := await _step(responses, found)) is not _END:
@@ -204,7 +197,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 call.ended(StatusCode.CANCELLED)
                 raise
             except Exception as error:  # noqa: BLE001  # nothing may leak
-                await call.fail(error, context)
+                await call.fail(error)
             finally:
                 opened(method, -1)
             call.ended(StatusCode.OK)
@@ -214,13 +207,6 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
 def _unseen(_method: str, _count: int) -> None:
     """Counts no streams."""
-
-
-def _parsed(raw: bytes, parse: Parse, call: CallLog) -> Any:
-    request = parse(raw)
-    # Of the request no more than that: it may be large.
-    call.about = _Subject(getattr(request, "id", ""))
-    return request
 
 
 async def _step(responses: AsyncGenerator[Any, None], found: Caller) -> Any:

@@ -37,8 +37,15 @@ _READER_PRAGMAS: Mapping[str, str | int] = {"temp_store": "memory", "cache_size"
 
 
 def create_file(path: str) -> FileId:
-    """Makes an empty file if there is none; SQLite gives the files beside it the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Makes an empty file if there is none; SQLite gives the files beside it the same mode.
+
+    Raises:
+        StoreError: It cannot be made, or is none.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{error.strerror}") from error
     return identify(path)
 
 

@@ -94,8 +94,7 @@ class SqliteStore(SqliteReads):
             self._connect()
         except (apsw.Error, OSError, StoreError) as error:
             self._disconnect()
-            why = error.strerror if isinstance(error, OSError) else error  # without the path
-            raise StoreError(f"cannot open the store {self._path}: {why}") from error
+            raise StoreError(f"cannot open the store {self._path}: {error}") from error
         self._failure = ""
         self.addressees.know(await self.hooks(None))
 
