@@ -132,9 +132,10 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    data_dir: Path, clock: SteadyClock | None = None, path: str = "", **settings: Any
+    data_dir: Path, clock: SteadyClock | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
-    """Runs a gateway until the block ends, whose REST is known by a path behind its address."""
+    """Runs a gateway until the block ends; with a ``path``, REST is known by that, too."""
+    path = settings.pop("path", "")
     store = await stores.url(data_dir)
     given = {"port": 0, "grpc_port": 0, "store": store and SecretStr(store), **settings}
     config = Config(data_dir=data_dir, jwt_secret=SecretStr(SECRET), **given)

@@ -2,6 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from secrets import token_bytes
 
 import aiohttp
 import pytest
@@ -14,7 +15,7 @@ from inferry.cli.check.http_checks import check
 from inferry.cli.check.work import Patience, Work
 from tests.cli.check.scripted import BAD, LONG, QUICK, ScriptedBackend
 
-SECRET = b"the secret of a gateway that is checked"
+SECRET = token_bytes(48)
 #: The long work takes 0.4 s.
 PATIENCE = Patience(task_s=10, short_s=0.1, grace_s=1, repeated_s=10, listened_s=1)
 WORK = Work(QUICK, LONG, BAD, PATIENCE)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from secrets import token_bytes
 from typing import Any
 
 import jwt
@@ -11,7 +12,7 @@ import pytest
 from inferry.server.access.backend_tokens import RENEWED_MS, TOKEN_S, BackendTokens
 from tests.server.fleets import START_MS, HandClock
 
-SECRET = b"0123456789abcdefghijklmnopqrstuvwxyz"
+SECRET = token_bytes(48)
 ISSUER, URL = "https://gateway.example.com/inferry", "http://10.0.0.7:8080"
 
 

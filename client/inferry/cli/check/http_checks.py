@@ -185,6 +185,8 @@ async def _caller(backend: Backend, work: Work) -> str:
     task = work.payload, work.patience.task_s
     if (await backend.stranger(*task, {})).status not in _REFUSALS:
         return "takes work of everybody who reaches it: it verifies no tokens"
+    if (await backend.health()).status in _REFUSALS | {_UNAVAILABLE}:
+        raise SkippedError(backend.how_to_be_known())
     for what, headers in backend.forged():
         answer = await backend.stranger(*task, headers)
         if answer.status not in _REFUSALS | {_UNAVAILABLE}:
