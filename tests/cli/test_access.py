@@ -159,7 +159,7 @@ def test_a_command_speaks_tls_with_an_authority_of_its_own(tmp_path: Path) -> No
     with encrypted(tmp_path) as (address, authority):
         given = ["servers", "--json", "--address", address, "--token", "secret"]
         trusting = CliRunner().invoke(app, [*given, "--ca", str(authority)], env=UNSET)
-        assert (trusting.exit_code, trusting.stdout) == (0, "[]\n")
+        assert (trusting.exit_code, trusting.stdout) == (0, '{\n  "servers": []\n}\n')
         # The machine's own roots do not know it, and without TLS nobody understands it.
         for flags in (["--tls"], []):
             assert CliRunner().invoke(app, [*given, *flags], env=UNSET).exit_code == 4

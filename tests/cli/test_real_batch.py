@@ -102,7 +102,7 @@ async def test_all_tasks_of_a_label_are_watched_and_cancelled(
     watching.send_signal(2)
     assert (await ended(watching)).status == 130
     assert (await inferry.json("get", other))["status"] == "PENDING"
-    listed = await inferry.json("list", "--label", "run=7")
+    listed = (await inferry.json("list", "--label", "run=7"))["tasks"]
     assert {task["status"] for task in listed} == {"CANCELLED"}
 
 

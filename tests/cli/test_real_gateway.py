@@ -59,7 +59,9 @@ async def test_a_task_that_hangs_can_be_cancelled_and_retried(
     assert (await ended(watching)).status == 3
     assert (await inferry.run("cancel", task_id)).status == 0
     assert (await inferry.json("retry", task_id))["status"] in {"PENDING", "PROCESSING"}
-    assert [task["id"] for task in await inferry.json("list", "--type", TYPE)] == [task_id]
+    assert [task["id"] for task in (await inferry.json("list", "--type", TYPE))["tasks"]] == [
+        task_id
+    ]
     await inferry.run("cancel", task_id)
 
 
@@ -70,7 +72,7 @@ async def test_a_failed_task_can_be_retried_and_has_its_attempts_listed(
     assert (task["status"], task["code"]) == ("FAILED", "INVALID_FORMAT")
     await inferry.run("retry", task["id"])
     await inferry.run("watch", task["id"])
-    attempts = await inferry.json("attempts", task["id"])
+    attempts = (await inferry.json("attempts", task["id"]))["attempts"]
     assert [attempt["number"] for attempt in attempts] == [1, 2]
     assert {attempt["serverId"] for attempt in attempts} == {mock_process.id}
 
@@ -97,7 +99,7 @@ async def test_a_drained_server_gets_no_tasks_until_it_is_resumed(
     assert (await inferry.json("get", task_id))["status"] == "PENDING"
     assert (await inferry.run("resume", mock_process.id)).status == 0
     assert (await inferry.json("get", task_id, "--wait", "20"))["status"] == "COMPLETED"
-    (server,) = await inferry.json("servers")
+    (server,) = (await inferry.json("servers"))["servers"]
     assert (server["id"], server["status"]) == (mock_process.id, "active")
 
 

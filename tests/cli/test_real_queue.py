@@ -59,7 +59,7 @@ async def test_explain_names_what_holds_a_task_up(
         assert [server["rule"] for server in explained["servers"]] == ["FULL"]
         third = await submit(inferry, TYPE)
         assert await reason(inferry, third) == "BEHIND_OTHERS"
-        listed = await inferry.json("list", "--status", "PENDING")
+        listed = (await inferry.json("list", "--status", "PENDING"))["tasks"]
         assert [(task["id"], task["queuePosition"]) for task in listed] == [(third, 2), (second, 1)]
 
         await inferry.run("drain", mock.id)
@@ -114,7 +114,7 @@ async def test_the_same_request_again_creates_no_second_task(
     other = await inferry.run("submit", TYPE, '{"a": 1}', "--request-id", "order-66")
     assert other.status == 5
     assert "REQUEST_ID_REUSED" in other.err
-    assert len(await inferry.json("list")) == 1
+    assert len((await inferry.json("list"))["tasks"]) == 1
 
 
 async def test_all_failed_tasks_can_be_started_again_at_once(
@@ -143,7 +143,7 @@ async def test_what_failed_is_seen_in_groups_and_one_group_is_started_again(
     shown = (await inferry.run("failures")).out.splitlines()
     assert [line.split("\t")[4] for line in shown[1:]] == [full["fingerprint"], slow["fingerprint"]]
     group = ("--fingerprint", slow["fingerprint"], "--finished-since", "1h")
-    assert {task["code"] for task in await inferry.json("list", *group)} == {"SLOW"}
+    assert {task["code"] for task in (await inferry.json("list", *group))["tasks"]} == {"SLOW"}
     await inferry.run("pause", TYPE)
     assert (await inferry.json("retry", "--all", *group))["retried"] == 2
     stats = await inferry.json("stats", "--type", TYPE)
@@ -165,7 +165,7 @@ async def test_deregistering_a_server_frees_its_tasks_by_the_rules(
     task_id = await submit(inferry, TYPE, HANGS, *given)
     await started(inferry, task_id)
     assert (await inferry.run("deregister", mock_process.id, "--grace", "0")).status == 0
-    assert await inferry.json("servers") == []
+    assert await inferry.json("servers") == {"servers": []}
     task = await inferry.json("get", task_id)
     assert (task["status"], task.get("details", {}).get("reason")) == (status, why)
 
@@ -176,7 +176,7 @@ async def test_a_server_that_cannot_be_reached_shows_its_open_breaker(
     await mock_process.kill()
     task_id = await submit(inferry, TYPE)
     async with asyncio.timeout(WITHIN_S):
-        while (await inferry.json("servers"))[0]["breaker"] != "OPEN":  # noqa: ASYNC110
+        while (await inferry.json("servers"))["servers"][0]["breaker"] != "OPEN":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     shown = (await inferry.run("servers")).out
     assert "open until" in shown

@@ -77,7 +77,7 @@ async def test_a_task_is_told_to_a_listener_that_verifies_and_prints(
         assert told["path"] == "/hook"
         assert json.loads(told["body"])["data"]["id"] == task_id
         assert told["id"].startswith(task_id)
-        (one,) = await inferry.json("webhooks", "deliveries", task_id)
+        (one,) = (await inferry.json("webhooks", "deliveries", task_id))["deliveries"]
         assert (one["messageId"], one["webhookId"]) == (told["id"], hook["id"])
         table = await inferry.run("webhooks", "deliveries", task_id)
         assert hook["id"] in table.out
@@ -107,7 +107,7 @@ async def test_a_listener_without_a_secret_says_that_it_verifies_nothing(inferry
 async def test_a_webhook_is_listed_changed_and_removed(inferry: Inferry) -> None:
     made = await inferry.json("webhooks", "create", "https://example.com/", "--ed25519")
     assert (await inferry.run("webhooks", "key")).out.strip() == made["publicKey"]
-    (listed,) = await inferry.json("webhooks", "list")
+    (listed,) = (await inferry.json("webhooks", "list"))["webhooks"]
     assert "secret" not in listed
     assert made["id"] in (await inferry.run("webhooks", "list")).out
     changed = await inferry.json(

@@ -27,7 +27,7 @@ def test_servers_are_listed_with_their_status_as_rest_says_it(play: Play) -> Non
         object,
     )
     play.answer(rpc("ListServers"), ListServersResponse(), object)
-    (shown,) = json.loads(play.result().stdout)
+    (shown,) = json.loads(play.result().stdout)["servers"]
     assert (shown["id"], shown["status"], shown["maxConcurrent"]) == ("srv_1", "active", 10)
 
 

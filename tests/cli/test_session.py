@@ -36,7 +36,7 @@ async def test_address_and_token_come_from_the_settings_file_too(
 ) -> None:
     written(file, f'address = "127.0.0.1:{scripted.port}"\ntoken = "of-file"\n')
     ran = await asyncio.to_thread(servers, file)
-    assert (ran.exit_code, ran.stdout) == (0, "[]\n")
+    assert (ran.exit_code, ran.stdout) == (0, '{\n  "servers": []\n}\n')
     assert scripted.tokens == ["Bearer of-file"]
 
 

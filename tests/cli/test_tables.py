@@ -194,7 +194,7 @@ def test_no_names_are_asked_for_in_a_pipe_or_as_json(play: Play) -> None:
 def test_json_on_a_terminal_asks_for_no_names(play: Play) -> None:
     play.run("list", "--json")
     play.answer(rpc("ListTasks"), ListTasksResponse(tasks=TASKS), ListTasksRequest)
-    assert json.loads(play.result().stdout)[0]["serverId"] == SERVER_ID
+    assert json.loads(play.result().stdout)["tasks"][0]["serverId"] == SERVER_ID
 
 
 @pytest.mark.usefixtures("terminal")

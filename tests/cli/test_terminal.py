@@ -49,8 +49,8 @@ async def test_what_a_terminal_cannot_show_is_escaped_and_json_stays_json(
         ran = await run(encoding, "submit", TYPE, payload, "--label", f"who={SHOWN}", how, **where)
         assert (ran.status, json.loads(ran.out)) == (0, SHOWN), ran.err
     listed = await run(encoding, "list", "--json", **where)
-    assert json.loads(listed.out)[0]["labels"] == {"who": SHOWN}
-    task_id = json.loads(listed.out)[0]["id"]
+    assert json.loads(listed.out)["tasks"][0]["labels"] == {"who": SHOWN}
+    task_id = json.loads(listed.out)["tasks"][0]["id"]
     shown = (await run(encoding, "get", task_id, **where)).out
     assert (SHOWN if encoding == "utf-8" else ascii_only[-12:]) in shown
 

@@ -15,6 +15,7 @@ from inferry.v1.server_service_pb2 import (
     DeregisterServerRequest,
     DrainServerRequest,
     ListServersRequest,
+    ListServersResponse,
     ResumeServerRequest,
 )
 
@@ -29,7 +30,7 @@ def list_servers(context: typer.Context, *, as_json: AsJson = False) -> None:
     with connected(context) as session:
         found = all_servers(session)
     if as_json:
-        output.print_json([output.document(server) for server in found])
+        output.print_json(output.document(ListServersResponse(servers=found)))
     else:
         tables.print_servers(found)
         for server in found:

@@ -17,6 +17,7 @@ from inferry.v1.task_service_pb2 import (
     GetTaskRequest,
     ListAttemptsRequest,
     ListTasksRequest,
+    ListTasksResponse,
 )
 
 #: Tasks a page, at most.
@@ -104,37 +105,38 @@ def list_tasks(  # noqa: PLR0913 - an option each
         labels=arguments.labels(label or ()),
     )
     with connected(context) as session:
-        tasks = _pages(session, request, limit)
-        ids = () if as_json else (task.server_id for task in tasks)
+        found = _pages(session, request, limit)
+        ids = () if as_json else (task.server_id for task in found.tasks)
         names = server_names(session, ids)
     if as_json:
-        output.print_json([output.document(task) for task in tasks])
+        output.print_json(output.document(found))
     else:
-        tables.print_tasks(tasks, names)
+        tables.print_tasks(found.tasks, names)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
     """List a task's attempts, oldest first."""
     with connected(context) as session:
         request = ListAttemptsRequest(id=task_id)
-        found = session.call(session.tasks.ListAttempts, request).attempts
-        ids = () if as_json else (attempt.server_id for attempt in found)
+        found = session.call(session.tasks.ListAttempts, request)
+        ids = () if as_json else (attempt.server_id for attempt in found.attempts)
         names = server_names(session, ids)
     if as_json:
-        output.print_json([output.document(attempt) for attempt in found])
+        output.print_json(output.document(found))
     else:
-        tables.print_attempts(found, names)
+        tables.print_attempts(found.attempts, names)
 
 
-def _pages(session: Session, request: ListTasksRequest, limit: int) -> list[Task]:
-    tasks: list[Task] = []
+def _pages(session: Session, request: ListTasksRequest, limit: int) -> ListTasksResponse:
+    found = ListTasksResponse()
     pages, more = Pages(), True
-    while more and len(tasks) < limit:
-        request.page_size = min(_PAGE, limit - len(tasks))
+    while more and len(found.tasks) < limit:
+        request.page_size = min(_PAGE, limit - len(found.tasks))
         page = session.call(session.tasks.ListTasks, request)
-        tasks.extend(page.tasks)
         more = pages.turn(request, page.next_page_token)
-    return tasks
+        found.tasks.extend(page.tasks)
+        found.next_page_token = page.next_page_token
+    return found
 
 
 def show(task: Task, *, as_json: bool) -> None:

@@ -130,11 +130,11 @@ def update(  # noqa: PLR0913 - an option each
 def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List the webhooks, oldest first."""
     with connected(context) as session:
-        found = session.call(session.webhooks.ListWebhooks, ListWebhooksRequest()).webhooks
+        found = session.call(session.webhooks.ListWebhooks, ListWebhooksRequest())
     if as_json:
-        output.print_json([output.document(one) for one in found])
+        output.print_json(output.document(found))
     else:
-        print_webhooks(found)
+        print_webhooks(found.webhooks)
 
 
 @webhooks.command("get")

@@ -23,11 +23,11 @@ def deliveries(context: typer.Context, task_id: TaskId, *, as_json: AsJson = Fal
     """List what was, or is to be, told of a task."""
     with connected(context) as session:
         request = ListDeliveriesRequest(id=task_id)
-        found = session.call(session.webhooks.ListDeliveries, request).deliveries
+        found = session.call(session.webhooks.ListDeliveries, request)
     if as_json:
-        output.print_json([output.document(one) for one in found])
+        output.print_json(output.document(found))
     else:
-        print_deliveries(found)
+        print_deliveries(found.deliveries)
 
 
 def redeliver(
