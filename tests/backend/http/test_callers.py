@@ -105,6 +105,30 @@ async def test_a_token_that_says_something_else_is_refused_with_what_is_wrong(
 
 
 @pytest.mark.parametrize(
+    ("ours", "registered", "same"),
+    [
+        ("http://127.0.0.1:8080", "http://localhost:8080", True),
+        ("http://127.0.0.1:8080/", "http://[::1]:8080", True),
+        ("http://Backend.example:80/", "http://backend.example", True),
+        ("http://127.0.0.1:8080", "http://localhost:8081", False),
+        ("http://127.0.0.1:8080", "https://localhost:8080", False),
+        ("http://127.0.0.1:8080", "http://localhost:8080/x", False),
+        ("http://10.0.0.7:8080", "http://localhost:8080", False),
+    ],
+)
+async def test_a_url_may_be_written_in_more_than_one_way(
+    door: Door, ours: str, registered: str, *, same: bool
+) -> None:
+    callers = Callers(door.keys, lambda: ours, door.wall)
+    authorization = door.gateway.headers(aud=registered)["Authorization"]
+    if same:
+        assert await callers.issuer(authorization) == door.gateway.url
+    else:
+        with pytest.raises(UnknownCallerError, match=f"is for {registered}"):
+            await callers.issuer(authorization)
+
+
+@pytest.mark.parametrize(
     ("payload", "says"),
     [
         ({"aud": URL, "exp": 2**40}, "no claim 'iss'"),

@@ -8,6 +8,7 @@ import jwt
 import yarl
 
 from inferry.backend.http.keys import OLD_S, PAUSE_S, GatewayKeys
+from inferry.wire.hosts import is_loopback
 
 #: How far the gateway's clock and this one may be apart, besides what a token has left.
 LEEWAY_S = 60.0
@@ -107,8 +108,8 @@ class Callers:
 
     def _read(self, claims: dict[str, Any]) -> _Verified:
         issuer, audience, expires_s = claims["iss"], claims["aud"], claims["exp"]
-        ours = _plain(self._url())
-        if audience != ours:
+        ours = self._url().rstrip("/")
+        if not isinstance(audience, str) or _plain(audience) != _plain(ours):
             raise UnknownCallerError(f"the token is for {audience}; the URL here is {ours}")
         if not isinstance(issuer, str) or type(expires_s) not in (int, float):
             raise UnknownCallerError("the token's iss is no text, or its exp no time")
@@ -116,5 +117,8 @@ class Callers:
 
 
 def _plain(url: str) -> str:
-    """Writes a URL as the gateway does when it is registered."""
-    return str(yarl.URL(url)).rstrip("/")
+    """Writes a URL as the gateway does when it is registered; this machine has one name."""
+    plain = yarl.URL(url)
+    if is_loopback(plain.host or ""):
+        plain = plain.with_host("localhost")
+    return str(plain).rstrip("/")
