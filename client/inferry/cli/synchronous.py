@@ -27,7 +27,7 @@ def create_and_wait(session: Session, request: CreateTaskRequest) -> CreateTaskR
         _METHOD, CreateTaskRequest.SerializeToString, CreateTaskResponse.FromString
     )
     # It takes as long as the gateway's own timeouts allow.
-    call = create(request, metadata=connection.metadata())
+    call = create(request, metadata=(*connection.metadata(), (TASK_ID, "wanted")))
     try:
         task_id = str(dict(call.initial_metadata() or ()).get(TASK_ID, ""))
         if not task_id:

@@ -77,8 +77,8 @@ class CreateTaskRequest(_message.Message):
     payload_json: _builtins.bytes
     """The same as a JSON text, which reaches the server byte for byte."""
     asynchronous: _builtins.bool
-    """False waits for the end of the task in this call; over gRPC the initial metadata
-    `inferry-task-id` tells which it is, before that. Default: true.
+    """False waits for the end of the task in this call. Over gRPC, who sends metadata named
+    `inferry-task-id` is told by initial metadata of that name which it is, before. Default: true.
     """
     timeout_ms: _builtins.int
     """How long one attempt may run: 1 ms to 24 h. Default: 300,000, or 30,000 when not asynchronous."""

@@ -150,11 +150,13 @@ async def test_one_whose_request_has_a_name_waits_for_who_asks_again(
 async def test_the_id_is_told_before_the_end(gateway: Running) -> None:
     # As a stream of one answer: only there gRPC tells what comes before it.
     with grpc.insecure_channel(gateway.gateway.grpc_address) as channel:
-        call = channel.unary_stream(
+        create = channel.unary_stream(
             "/inferry.v1.TaskService/CreateTask",
             CreateTaskRequest.SerializeToString,
             CreateTaskResponse.FromString,
-        )(CreateTaskRequest(type="echo", asynchronous=False), metadata=ADMIN)
+        )
+        wanted = (*ADMIN, ("inferry-task-id", "wanted"))
+        call = create(CreateTaskRequest(type="echo", asynchronous=False), metadata=wanted)
         told = dict(await asyncio.to_thread(call.initial_metadata))
         task_id = str(told["inferry-task-id"])
         assert (await gateway.task(task_id))["status"] == "PENDING"

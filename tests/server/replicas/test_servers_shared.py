@@ -41,6 +41,17 @@ async def backends(stack: AsyncExitStack, count: int) -> list[Backend]:
     return [await stack.enter_async_context(running_backend(ACCEPTED)) for _ in range(count)]
 
 
+async def test_nobody_is_told_that_no_server_takes_a_task_that_one_of_another_replica_takes(
+    many: Crowd, notify: bool
+) -> None:
+    a, b = [await many.join(store_notify=notify) for _ in range(2)]
+    assert (await a.create())["unserved"].startswith("no server is registered")
+    async with running_backend(ACCEPTED) as backend:
+        # Nothing has told the other one of it by itself yet.
+        await a.register(backend)
+        assert "unserved" not in await b.create()
+
+
 async def test_a_task_is_created_here_runs_there_reports_elsewhere_and_is_seen_everywhere(
     many: Crowd, notify: bool
 ) -> None:

@@ -53,14 +53,14 @@ class Creating:
         self._config = config
 
     async def one(
-        self, request: pb.CreateTaskRequest, trace: Trace, announce: Announce
+        self, request: pb.CreateTaskRequest, trace: Trace, announce: Announce | None
     ) -> pb.CreateTaskResponse:
         """Creates a task in a trace; waits for its end unless it is asynchronous.
 
         Args:
             request: What to create.
             trace: Where it belongs.
-            announce: Tells the caller something before the answer.
+            announce: Tells the caller before the end which task it waits for, if it wants to know.
         """
         begin = partial(self._tracing.begin, given=trace)
         new = new_task(request, caller().tenant, self._clock.now_ms(), self._config, begin)
@@ -71,7 +71,8 @@ class Creating:
         async def created(record: TaskRecord) -> None:
             # Whoever hung up meanwhile is not to be told; the wait ends by itself then.
             with suppress(grpc.aio.InternalError):
-                await announce(((TASK_ID, record.spec.id),))
+                if announce is not None:
+                    await announce(((TASK_ID, record.spec.id),))
 
         done = await self._submitter.submit(new, created)
         place = self._queue.place_of(done.record) if done.replayed else None
