@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import grpc.aio
 
@@ -28,6 +29,15 @@ from inferry.wire.limits import BATCH_BYTES, ENVELOPE_BYTES, MESSAGE_BYTES
 
 #: Sends metadata before the answer.
 Announce = Callable[[tuple[tuple[str, str], ...]], Awaitable[None]]
+
+
+def announcing(context: Any) -> Announce | None:
+    """Gives what tells a caller which task it waits for; None if it does not ask for that.
+
+    Nobody else is to pay for a message more.
+    """
+    asks = any(name == TASK_ID for name, _ in context.invocation_metadata())
+    return context.send_initial_metadata if asks else None
 
 
 class Creating:

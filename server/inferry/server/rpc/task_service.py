@@ -19,7 +19,7 @@ from inferry.server.rpc.convert import (
     task_to_proto,
     timestamp,
 )
-from inferry.server.rpc.creating import Creating
+from inferry.server.rpc.creating import Creating, announcing
 from inferry.server.rpc.explanation import explanation_to_proto
 from inferry.server.rpc.pages import PAGE_DEFAULT, fitting, read_cursor, write_cursor
 from inferry.server.rpc.report_door import ReportDoor
@@ -30,7 +30,6 @@ from inferry.server.task.record import TaskRecord
 from inferry.server.telemetry.trace import read_trace
 from inferry.v1 import task_pb2, task_service_pb2_grpc
 from inferry.v1 import task_service_pb2 as pb
-from inferry.wire.early import TASK_ID
 
 #: What grpc.aio and the in-process channel pass; the generated stubs name no common type.
 Context = Any
@@ -67,11 +66,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.CreateTaskRequest, context: Context
     ) -> pb.CreateTaskResponse:
         """Creates a task; waits for its end unless it is asynchronous."""
-        metadata = context.invocation_metadata()
-        # Nobody else is to pay for a message more.
-        asks = any(name == TASK_ID for name, _ in metadata)
-        announce = context.send_initial_metadata if asks else None
-        creating = self._creating.one(request, read_trace(metadata), announce)
+        trace = read_trace(context.invocation_metadata())
+        creating = self._creating.one(request, trace, announcing(context))
         # It is not to be held for as long as that takes.
         del request
         return await creating
