@@ -29,6 +29,9 @@ from inferry.server.rpc.watches import Watches
 from inferry.server.rpc.worker_service import WorkerServicer
 from inferry.server.telemetry.meters import Meters
 
+#: Read from what is installed once: that takes as long as opening the store.
+_VERSION = version("inferry")
+
 
 def new_servicers(
     core: Core,
@@ -112,7 +115,7 @@ def _metrics(core: Core, webhooks: Webhooks) -> MetricsServicer:
         disabled=lambda: webhooks.addressing.disabled,
         clock=core.clock,
     )
-    build = version("inferry"), "sqlite" if core.store.shared is None else "postgres"
+    build = _VERSION, "sqlite" if core.store.shared is None else "postgres"
     return MetricsServicer(meters, memory.counting, standing, build)
 
 

@@ -5,6 +5,7 @@ entirely or not at all.
 """
 
 from contextlib import closing
+from functools import cache
 
 import apsw
 
@@ -48,17 +49,23 @@ def migrate(db: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
 
 def _released(db: apsw.Connection, migrations: tuple[Migration, ...]) -> bool:
     """Whether a database has what the migrations make; it may have more tables."""
-    with closing(apsw.Connection(":memory:")) as fresh:
-        for step in migrations:
-            fresh.execute(step.sql)
-        wanted = _columns(fresh)
+    wanted = _made_by(migrations)
     names = {name for _, name, *_ in wanted}
     return {row for row in _columns(db) if row[1] in names} == wanted
 
 
-def _columns(db: apsw.Connection) -> set[tuple[object, ...]]:
+@cache
+def _made_by(migrations: tuple[Migration, ...]) -> frozenset[tuple[object, ...]]:
+    """Lists what migrations make; a process that opens many stores has them run for that once."""
+    with closing(apsw.Connection(":memory:")) as fresh:
+        for step in migrations:
+            fresh.execute(step.sql)
+        return _columns(fresh)
+
+
+def _columns(db: apsw.Connection) -> frozenset[tuple[object, ...]]:
     """Lists the tables and indexes with their columns, but for those of SQLite's own."""
-    return set(
+    return frozenset(
         db.execute(
             "SELECT kept.type, kept.name, part.name, part.type FROM sqlite_schema AS kept "
             "LEFT JOIN pragma_table_xinfo(kept.name) AS part WHERE kept.name NOT LIKE 'sqlite%'"
