@@ -26,8 +26,8 @@ def dig(path: Path) -> None:
 
 
 def graves(db: apsw.Connection) -> int:
-    """Counts the tasks that were purged."""
-    return len(db.execute(f"SELECT rowid FROM {KEPT}tasks").fetchall())
+    """Counts the tasks that were purged: their rows are numbered, and none ever goes."""
+    return db.execute(f"SELECT ifnull(max(rowid), 0) FROM {KEPT}tasks").get  # type: ignore[no-any-return]
 
 
 def _copy(db: apsw.Connection, table: str) -> str:
