@@ -80,6 +80,8 @@ class Crew:
         #: When time was last let pass; 0 before.
         self._ticked_ms = 0
         self._emptied = asyncio.Event()
+        #: Set while there is a worker or a stream: without, no time has to pass.
+        self.present = asyncio.Event()
         self._closing = False
 
     def find(self, server_id: str) -> Worker | None:
@@ -90,6 +92,10 @@ class Crew:
         """Finds a worker, or makes one that has nothing."""
         worker = self._workers.get(server_id)
         if worker is None:
+            if not self.present.is_set():
+                # Nobody has waited for anything until now.
+                self._ticked_ms = self._clock.now_ms()
+                self.present.set()
             worker = Worker(server_id, self._rules, self._lines, self._deeds)
             self._workers[server_id] = worker
         return worker
@@ -201,6 +207,8 @@ class Crew:
         for session, give_up in list(self._streams.items()):
             if session.over and self._ending.setdefault(session, now + _LAST_WORDS_MS) <= now:
                 give_up()
+        if not self._workers and not self._streams:
+            self.present.clear()
 
     async def close(self) -> None:
         """Has all workers go and open another stream: what they have stays open meanwhile."""

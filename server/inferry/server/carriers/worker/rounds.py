@@ -33,6 +33,7 @@ class WorkerRounds(Loop):
         self._crew.tick()
 
     async def pause(self) -> None:
-        """Waits for the next round, or until a server turned."""
+        """Waits for the next round, or until a server turned; for as long as nobody is there."""
         await asyncio.sleep(_STEP_S)
+        await self._crew.present.wait()
         await wait_for(self._fleet.turned, self._round_s)
