@@ -126,11 +126,9 @@ def print_next_steps() -> None:
     # The guide's own lines, on the guide's own ports.
     steps = f"""\
   inferry=.venv/bin/inferry
-  $inferry mock &                      # a backend on http://localhost:8080; or your own:
+  $inferry mock &                            # registers itself, as http://localhost:8080
+  $inferry register http://localhost:9000    # a backend of your own
   TOKEN=$($inferry token)
-  curl -X POST http://localhost:8787/api/servers/register \\
-    -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-    -d '{{"url": "http://localhost:8080", "name": "test-backend", "capabilities": ["{TYPE}"]}}'
   curl -X POST http://localhost:8787/api/tasks \\
     -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
     -d '{{"type": "{TYPE}", "async": false, "payload": {{"test": "data"}}}}'

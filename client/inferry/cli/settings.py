@@ -24,7 +24,7 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 #: What may stand in the file.
 _NAMES = Config.model_fields.keys() | BridgeConfig.model_fields.keys() | FILE_SETTINGS
 #: What has a variable, too: the file itself, and the secret that ``inferry webhook`` checks with.
-_OTHERS = {"config", "webhook_secret"}
+_OTHERS = {"ca", "config", "tls", "webhook_secret"}
 
 
 class SettingsError(Exception):
