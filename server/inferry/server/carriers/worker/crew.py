@@ -77,7 +77,7 @@ class Crew:
         self._streams: dict[Session, Callable[[], object]] = {}
         #: When the streams are given up that are to end.
         self._ending: dict[Session, int] = {}
-        #: When time was last let pass; 0 before.
+        #: When time was last let pass; 0 before, and while nobody is there.
         self._ticked_ms = 0
         self._emptied = asyncio.Event()
         #: Set while there is a worker or a stream: without, no time has to pass.
@@ -92,12 +92,9 @@ class Crew:
         """Finds a worker, or makes one that has nothing."""
         worker = self._workers.get(server_id)
         if worker is None:
-            if not self.present.is_set():
-                # Nobody has waited for anything until now.
-                self._ticked_ms = self._clock.now_ms()
-                self.present.set()
             worker = Worker(server_id, self._rules, self._lines, self._deeds)
             self._workers[server_id] = worker
+            self.present.set()
         return worker
 
     def adopt(self, records: Iterable[TaskRecord]) -> None:
@@ -209,6 +206,7 @@ class Crew:
                 give_up()
         if not self._workers and not self._streams:
             self.present.clear()
+            self._ticked_ms = 0
 
     async def close(self) -> None:
         """Has all workers go and open another stream: what they have stays open meanwhile."""
