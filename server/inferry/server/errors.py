@@ -155,6 +155,16 @@ class StaleAttemptError(InferryError):
     code = "STALE_ATTEMPT"
 
 
+class NotTheirsError(StaleAttemptError):
+    """The attempt is another server's, or none: in words that fit where there is no such task."""
+
+    def __init__(self, task_id: str, attempt: int | None) -> None:
+        super().__init__(
+            f"task {task_id}: attempt {attempt} is not, or no longer, of who reports on it;"
+            " only reports of the open attempt count"
+        )
+
+
 class UnsupportedProtocolError(InferryError):
     """The worker speaks a version of the protocol that this gateway does not."""
 

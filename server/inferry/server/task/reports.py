@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 import orjson
 
-from inferry.server.errors import InvalidPayloadError, PayloadTooLargeError, StaleAttemptError
+from inferry.server.errors import (
+    InvalidPayloadError,
+    NotTheirsError,
+    PayloadTooLargeError,
+    StaleAttemptError,
+)
 from inferry.server.task.failure import LOSSES, Failure, Loss
 from inferry.server.task.inputs import Cancel, Expire, Input, Progress, Succeed
 from inferry.server.task.lifecycle import STOPPED
@@ -230,8 +235,9 @@ def _unsaid(loss: Loss | None) -> str:
 
 
 def _fence(record: TaskRecord, attempt: int | None, server_id: str | None) -> None:
-    theirs = server_id in (None, record.server_id)
-    if not record.waiting and attempt in (None, record.attempt) and theirs:
+    if server_id not in (None, record.server_id):
+        raise NotTheirsError(record.spec.id, attempt)
+    if not record.waiting and attempt in (None, record.attempt):
         return
     what = "no attempt is open" if attempt is None else f"attempt {attempt} has ended"
     raise StaleAttemptError(

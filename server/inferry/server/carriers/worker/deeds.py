@@ -11,7 +11,11 @@ from inferry.server.engine.tasks import Engine
 from inferry.server.errors import (
     InferryError,
     InvalidPayloadError,
+    NotTheirsError,
     PayloadTooLargeError,
+    PurgedError,
+    StaleAttemptError,
+    TaskNotFoundError,
     UnavailableError,
 )
 from inferry.server.fleet.lease import AttemptKey
@@ -119,6 +123,8 @@ class Writer:
                 task_id, attempt = word.attempt
                 _log.warning("report refused", task_id=task_id, attempt=attempt, error=said.message)
                 acks.append(refusal(word.number, said))
+            elif isinstance(result, TaskNotFoundError | PurgedError):
+                acks.append(refusal(word.number, NotTheirsError(*word.attempt)))
             elif isinstance(result, InferryError):
                 acks.append(refusal(word.number, result))
             else:
@@ -168,7 +174,8 @@ class Writer:
 def refusal(number: int, error: InferryError) -> ReportAck:
     """Tells a worker why a report was refused, and whether it is to be sent again."""
     again = isinstance(error, UnavailableError)
-    ack = ReportAck(number=number, code=error.code, error=error.message, again=again)
+    stop = isinstance(error, StaleAttemptError)
+    ack = ReportAck(number=number, code=error.code, error=error.message, again=again, stop=stop)
     status = error.details.get("status")
     if status in Task.Status.keys():  # noqa: SIM118  # no mapping
         ack.status = Task.Status.Value(status)
