@@ -163,12 +163,16 @@ async def test_an_error_after_an_event_is_an_event(client: Client) -> None:
 
 
 async def test_a_silent_stream_is_kept_open_by_comments() -> None:
-    async with running_bridge(sse_keepalive_ms=10) as client:
+    async with running_bridge(sse_keepalive_ms=10) as client, client.http.get(PATH) as response:
+        comment = b": keep-alive\n\n"
+        # Before its first event, and after it.
+        assert await response.content.readuntil(b"\n\n") == comment
         client.upstream.events.put_nowait(event(1, TaskEvent.CREATED))
-        async with client.http.get(PATH) as response:
-            await response.content.readuntil(b"\n\n")
-            assert await response.content.readuntil(b"\n\n") == b": keep-alive\n\n"
-            assert await response.content.readuntil(b"\n\n") == b": keep-alive\n\n"
+        while (block := await response.content.readuntil(b"\n\n")) == comment:
+            pass
+        assert block.startswith(b"id: 1\n")
+        assert await response.content.readuntil(b"\n\n") == comment
+        assert await response.content.readuntil(b"\n\n") == comment
 
 
 @pytest.mark.parametrize("events", [0, 1])
