@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from grpc_status import rpc_status
 
 from inferry.server.app import gateway as gateways
+from inferry.server.carriers.worker import crew
 from inferry.server.engine.committer import Committer
 from inferry.server.store.operations import Insert, Operation, Result
 from inferry.server.store.sqlite.store import SqliteStore
@@ -209,6 +210,14 @@ def told_to_go(worker: ModelWorker) -> bool:
     return last.draining and last.HasField("reconnect")
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets last words take as long as they do on a busy machine."""
+    monkeypatch.setattr(gateways, "LAST_WORDS_S", LONG_MS / 1_000)
+    monkeypatch.setattr(crew, "_CLOSE_S", LONG_MS / 1_000)
+
+
+@pytest.mark.usefixtures("unhurried")
 async def test_a_worker_reports_in_the_grace_and_is_then_told_to_come_again(
     tmp_path: Path,
 ) -> None:
@@ -253,6 +262,7 @@ async def test_a_task_that_waits_for_a_worker_starts_and_ends_in_the_grace(tmp_p
                     assert (status, task["status"]) == (200, "COMPLETED")
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_worker_that_does_not_end_in_the_grace_is_told_to_come_again_after_it(
     tmp_path: Path,
 ) -> None:

@@ -31,8 +31,9 @@ from inferry.v1.worker_pb2 import GatewayMessage, WorkerHello
 
 #: How long a stream may take to end that is to end.
 _LAST_WORDS_MS = 2_000
-#: How long streams may take to end when the gateway stops.
-_CLOSE_S = 0.5
+#: How long streams may take to end when the gateway stops: on a busy machine, too, a worker is told
+#: to come again, and not cut off.
+_CLOSE_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
