@@ -67,6 +67,7 @@ def test_a_document_is_in_the_order_of_its_proto_and_has_the_words_of_rest() -> 
         "breaker",
         "labels",
         "workerIdleWithBacklogMs",
+        "notes",
     ]
     assert (shown["status"], shown["breaker"]) == ("draining", "OPEN")
 

@@ -20,7 +20,7 @@ def rows(ran: Ran) -> dict[str, str]:
 
 
 async def listed(inferry: Inferry) -> list[str]:
-    return [one["name"] for one in await inferry.json("servers")]
+    return [one["name"] for one in (await inferry.json("servers"))["servers"]]
 
 
 @asynccontextmanager
