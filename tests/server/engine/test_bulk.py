@@ -223,6 +223,18 @@ async def test_only_what_matches_is_dropped_page_by_page(
     assert (first["purged"], rest["purged"], await listed(gateway)) == (2, 1, [])
 
 
+@pytest.mark.parametrize(
+    "before", ["1970-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]
+)
+async def test_no_task_ended_before_the_first_time_there_is(
+    gateway: Running, backend: Backend, before: str
+) -> None:
+    failed = await fail(gateway, backend, 1)
+    for dry_run in (True, False):
+        assert (await purge(gateway, finishedBefore=before, dryRun=dry_run))["matched"] == 0
+    assert await listed(gateway) == failed
+
+
 async def test_another_tenants_tasks_are_not_dropped(gateway: Running, backend: Backend) -> None:
     failed = await fail(gateway, backend, 1)
     other = token(Role.CLIENT, tenant="other")

@@ -91,6 +91,9 @@ async def test_tasks_are_found_by_when_they_were_created_and_ended(
     since = (await gateway.task(second))["createdAt"]
     assert await listed(gateway, f"createdSince={since}") == [second]
     assert await listed(gateway, f"finishedSince={since}") == [second]
+    # What has not ended has not ended since any time.
+    for earliest in ("1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"):
+        assert await listed(gateway, f"finishedSince={earliest}") == [second, first]
     await gateway.call("DELETE", f"/api/tasks/{waits['id']}")
     assert await listed(gateway, f"finishedSince={since}") == [second, waits["id"]]
     assert await listed(gateway, f"createdSince={waits['createdAt']}") == [

@@ -22,7 +22,7 @@ _Page = list[tuple[int, TaskRecord]]
 #: Lists tasks below a number, so many at most.
 _Pages = Callable[[int | None, int], Awaitable[_Page]]
 #: Does with some tasks what is to be done with all; gives what became of each.
-_Do = Callable[[list[str]], Awaitable[Sequence[object]]]
+_Do = Callable[[list[TaskRecord]], Awaitable[Sequence[object]]]
 #: The ends of tasks.
 _ENDS = tuple(status for status in Status if status.final)
 
@@ -100,9 +100,9 @@ async def purge_many(
         before: Goes on below this number; None begins with the newest.
     """
 
-    async def drop(ids: list[str]) -> list[str]:
-        dropped = len(ids) if purger is None else await purger.drop(ids, sieve.finished_before_ms)
-        return ids[:dropped]
+    async def drop(tasks: list[TaskRecord]) -> list[TaskRecord]:
+        dropped = len(tasks) if purger is None else await purger.drop(tasks)
+        return tasks[:dropped]
 
     return await _for_each(_pages_of(reader, wanted, _ENDS), drop, sieve, limit, before)
 
@@ -122,7 +122,9 @@ def _pages_of(reader: Reader, wanted: TaskFilter, statuses: Sequence[Status]) ->
 
 def _each(do: Callable[[str], Awaitable[TaskRecord]]) -> _Do:
     """Does with some tasks what does it with one; what is raised is what became of that one."""
-    return lambda ids: asyncio.gather(*map(do, ids), return_exceptions=True)
+    return lambda tasks: asyncio.gather(
+        *(do(task.spec.id) for task in tasks), return_exceptions=True
+    )
 
 
 async def _for_each(pages: _Pages, do: _Do, sieve: Sieve, limit: int, before: int | None) -> Done:
@@ -132,8 +134,7 @@ async def _for_each(pages: _Pages, do: _Do, sieve: Sieve, limit: int, before: in
         if not page:
             return Done(count, None)
         scanned += len(page)
-        ids = [record.spec.id for _, record in page if sieve.passes(record)]
-        results = await do(ids)
+        results = await do([record for _, record in page if sieve.passes(record)])
         count += sum(not isinstance(result, BaseException) for result in results)
         for result in results:
             if isinstance(result, QueueFullError):

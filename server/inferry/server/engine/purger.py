@@ -7,6 +7,7 @@ from inferry.server.engine.announcer import note_purged
 from inferry.server.engine.committer import Committer
 from inferry.server.errors import InferryError
 from inferry.server.store.operations import EndRetention, Purge, Result
+from inferry.server.task.record import TaskRecord
 
 
 class Purger:
@@ -23,23 +24,21 @@ class Purger:
         self._clock = clock
         self._tombstone_ms = tombstone_ms
 
-    async def drop(self, task_ids: Sequence[str], ended_before_ms: int) -> int:
+    async def drop(self, tasks: Sequence[TaskRecord]) -> int:
         """Drops final tasks in one go; returns how many.
 
         Args:
-            task_ids: The tasks; those that are not final any more stay.
-            ended_before_ms: Those that ended later stay, too; 0 for no such time.
+            tasks: The tasks as they were seen; those that were started again since then stay,
+                whatever they are by now.
 
         Raises:
             InferryError: The store cannot do it.
         """
-        if not task_ids:
+        if not tasks:
             return 0
-        now = self._clock.now_ms()
-        # What has just ended has ended.
-        end = EndRetention(task_ids, ended_before_ms or now + 1)
+        end = EndRetention([(task.spec.id, task.seq) for task in tasks])
         # They are the first of all that it drops.
-        purge = Purge(now, len(task_ids), self._tombstone_ms)
+        purge = Purge(self._clock.now_ms(), len(tasks), self._tombstone_ms)
         ended, dropped = await self._committer.do_all([(end, _nothing), (purge, note_purged)])
         for result in (ended, dropped):
             if isinstance(result, InferryError):

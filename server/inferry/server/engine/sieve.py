@@ -20,21 +20,24 @@ _BAD_ENDS = frozenset({Status.FAILED, Status.TIMEOUT})
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """Which of the tasks that a list has are meant; 0 and "" let all pass."""
+    """Which of the tasks that a list has are meant; 0, None and "" let all pass."""
 
     created_since_ms: int = 0
-    finished_since_ms: int = 0
+    #: No task that has not ended, whatever the time.
+    finished_since_ms: int | None = None
     #: What failures have in common: see ``figures.failures``.
     fingerprint: str = ""
-    finished_before_ms: int = 0
+    #: Before the first there is no task: that is another wish than none.
+    finished_before_ms: int | None = None
 
     def passes(self, record: TaskRecord) -> bool:
         """Whether a task is one of them."""
         if record.spec.created_ms < self.created_since_ms:
             return False
-        if self.finished_since_ms and record.finished_ms < self.finished_since_ms:
+        since, before = self.finished_since_ms, self.finished_before_ms
+        if since is not None and record.finished_ms < max(since, 1):
             return False
-        if self.finished_before_ms and record.finished_ms >= self.finished_before_ms:
+        if before is not None and record.finished_ms >= before:
             return False
         return not self.fingerprint or (
             record.status in _BAD_ENDS

@@ -60,7 +60,7 @@ def cancels_of(request: pb.CancelTasksRequest, tenant: str | None) -> tuple[Want
         PermissionDeniedError: They are another tenant's.
     """
     wanted = filter_of(request, tenant, status_of(request.status))
-    sieve = Sieve(created_since_ms=_ms_of(request, "created_since"))
+    sieve = Sieve(created_since_ms=_ms_of(request, "created_since") or 0)
     return Wanted(wanted, sieve), request.limit or BULK_LIMIT
 
 
@@ -100,12 +100,15 @@ def filter_of(request: _Narrowing, tenant: str | None, status: Status | None) ->
 
 
 def _with_sieve(request: _Sifting, wanted: TaskFilter) -> Wanted:
-    times = _ms_of(request, "created_since"), _ms_of(request, "finished_since")
-    return Wanted(wanted, Sieve(*times, request.fingerprint))
+    created_since_ms = _ms_of(request, "created_since") or 0
+    finished_since_ms = _ms_of(request, "finished_since")
+    return Wanted(wanted, Sieve(created_since_ms, finished_since_ms, request.fingerprint))
 
 
-def _ms_of(request: Message, field: str) -> int:
-    """Reads a time in milliseconds, rounded up; 0 if it is unset."""
+def _ms_of(request: Message, field: str) -> int | None:
+    """Reads a time in milliseconds, rounded up; None if it is unset."""
+    if not request.HasField(field):
+        return None
     time: Timestamp = getattr(request, field)
     return 1_000 * time.seconds - (-time.nanos // 1_000_000)
 

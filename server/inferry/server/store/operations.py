@@ -179,11 +179,11 @@ class Purge:
 class EndRetention:
     """Lets the retention of final tasks be over: a purge drops them before others.
 
-    Result: how many of those that are named are final and ended before ``finished_before_ms``.
+    Result: how many of those that are named are final, and nothing has happened to them since.
     """
 
-    task_ids: Sequence[str]
-    finished_before_ms: int
+    #: Tasks as they were seen: the id, and the number of its last event.
+    seen: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tests.server.store.samples import (
     change,
     dispatched,
     do,
+    record_of,
     waiting,
 )
 
@@ -72,7 +73,7 @@ class PurgeConformance:
         await do(store, *map(waiting, tasks), *(change(task, Cancel()) for task in tasks[:3]))
         late = NOW + RULES.keep_done_ms
         # The open one stays, whoever names it; so does one that nobody names.
-        ended = EndRetention(["task_2", "task_1", "task_3", "task_none"], NOW + 1)
+        ended = EndRetention([("task_2", 2), ("task_1", 2), ("task_3", 1), ("task_none", 1)])
         assert await store.commit([ended, ended]) == [2, 0]
         assert await store.commit([Purge(late, 2, 1_000)]) == [2]
         listed = await store.tasks(TaskFilter(), None, 10)
@@ -80,12 +81,15 @@ class PurgeConformance:
         with pytest.raises(PurgedError):
             await store.task("task_1")
 
-    async def test_what_ended_later_or_was_started_again_keeps_its_time(self, store: Store) -> None:
-        tasks = ["task_1", "task_2"]
+    async def test_what_was_started_again_since_it_was_seen_keeps_its_time(
+        self, store: Store
+    ) -> None:
+        tasks = ["task_1", "task_2", "task_3"]
         await do(store, *map(waiting, tasks), *(change(task, Cancel()) for task in tasks))
-        assert await store.commit([EndRetention(tasks, NOW)]) == [0]
-        again, ended = change("task_1", Retry()), EndRetention(tasks, NOW + 1)
-        assert (await store.commit([again, ended]))[1] == 1
+        ended = EndRetention([(task, (await record_of(store, task)).seq) for task in tasks])
+        again = change("task_1", Retry()), change("task_2", Retry()), change("task_2", Cancel())
+        # The second has ended again by now: nobody has seen how.
+        assert (await store.commit([*again, ended]))[-1] == 1
         assert await store.commit([Purge(NOW, 10, 1_000)]) == [1]
         listed = await store.tasks(TaskFilter(), None, 10)
-        assert [record.spec.id for _, record in listed] == ["task_1"]
+        assert [record.spec.id for _, record in listed] == ["task_2", "task_1"]

@@ -18,8 +18,9 @@ async def sweep(db: Connection, operation: Sweep) -> int:
             await db.execute(QUERIES["forget_codes"], now_ms, limit)
             await db.execute(QUERIES["forget_counts"])
             return int(await db.fetchval(QUERIES["purge"], now_ms, limit, now_ms + tombstone_ms))
-        case EndRetention(task_ids, finished_before_ms):
-            return int(await db.fetchval(QUERIES["end_retention"], [*task_ids], finished_before_ms))
+        case EndRetention(seen):
+            ids, seqs = [one for one, _ in seen], [seq for _, seq in seen]
+            return int(await db.fetchval(QUERIES["end_retention"], ids, seqs))
         case Postpone(until_ms, limit):
             await db.execute(QUERIES["postpone_queue"], until_ms)
             moved = int(await db.fetchval(QUERIES["postpone_running"], until_ms, limit))

@@ -44,13 +44,7 @@ def purge(cursor: apsw.Cursor, operation: Purge) -> int:
 def end_retention(cursor: apsw.Cursor, operation: EndRetention) -> int:
     """Lets tasks be the first that a purge drops; returns how many."""
     before = cursor.connection.total_changes()
-    cursor.executemany(
-        QUERIES["end_retention"],
-        (
-            {"id": task_id, "finished_before_ms": operation.finished_before_ms}
-            for task_id in operation.task_ids
-        ),
-    )
+    cursor.executemany(QUERIES["end_retention"], operation.seen)
     return cursor.connection.total_changes() - before
 
 

@@ -273,11 +273,12 @@ DELETE FROM tombstones WHERE ctid = ANY(ARRAY(
 ));
 
 -- name: end_retention
--- Of a list of ids those of final tasks: the time to drop them is the first there is. What somebody
--- changes now is left alone: it may be started again.
+-- Of a list of ids those of final tasks that are as they were seen: the time to drop them is the
+-- first there is. What somebody changes now is left alone: it may be started again.
 WITH due AS (
     SELECT task_number FROM tasks
-    WHERE id = ANY($1::text[]) AND purge_ms > 1 AND finished_ms < $2
+    WHERE id = ANY($1::text[]) AND purge_ms > 1
+    AND (id, seq) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE tasks SET purge_ms = 1 WHERE task_number = ANY(ARRAY(SELECT task_number FROM due))

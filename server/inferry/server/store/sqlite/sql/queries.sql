@@ -108,9 +108,8 @@ DELETE FROM servers WHERE id = ?;
 SELECT {server} FROM servers;
 
 -- name: end_retention
--- If it is final: the time to drop it is the first there is.
-UPDATE tasks SET purge_ms = 1
-WHERE id = :id AND purge_ms > 1 AND finished_ms < :finished_before_ms;
+-- If it is final, and as it was seen: the time to drop it is the first there is.
+UPDATE tasks SET purge_ms = 1 WHERE id = ? AND seq = ? AND purge_ms > 1;
 
 -- name: bury
 -- The first step of a purge: keeps the ids until :until_ms. All steps name the same tasks.
