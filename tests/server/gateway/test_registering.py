@@ -148,6 +148,12 @@ async def test_one_place_under_two_names_is_told_where_it_is_registered_in_the_l
             ],
         ),
         (
+            ["a"],
+            # JSON spells what is no text; one backend's words are in the list that all read.
+            ["a", "\ud800"],
+            ["its health check names ?, which it did not register: it gets no such tasks"],
+        ),
+        (
             [],
             [f"t{number}" for number in range(7)],
             [

@@ -134,3 +134,13 @@ def test_no_answer_breaks_the_reader(status: int, body: bytes) -> None:
 def test_what_is_no_capability_is_passed_over(given: object, claims: set[str]) -> None:
     body = orjson.dumps({"status": "healthy", "capabilities": given})
     assert read_health(200, body) == HealthAnswer(None, "", frozenset(claims))
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_an_answer_says_can_be_passed_on_whatever_text_it_is(status: int) -> None:
+    half = b'{"status":"\\udc00","error":"\\ud800 broke","capabilities":["\\ud800","a"]}'
+    _, complaint, claims = read_health(status, half)
+    assert claims == {"?", "a"}
+    assert complaint.encode()
+    if status == 500:
+        assert complaint == "the health check answered 500: ? broke"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from inferry.server.fleet.record import Load, load_of
+from inferry.wire.errors import writable
 
 #: What says more is not read.
 LIMIT_BYTES = 64 * 1024
@@ -69,7 +70,7 @@ def _read_claims(given: object) -> frozenset[str]:
     """Reads what a server says that it is capable of; what is no name is passed over."""
     if not isinstance(given, list):
         return frozenset()
-    names = (one for one in given[:_CLAIMS] if isinstance(one, str))
+    names = (writable(one) for one in given[:_CLAIMS] if isinstance(one, str))
     return frozenset(name for name in names if 0 < len(name) <= _CLAIM_CHARACTERS)
 
 
@@ -90,7 +91,7 @@ def _reason(answer: object) -> str:
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, str) or not error:
         return ""
-    return f": {error if len(error) <= _REASON else f'{error[:_REASON]}…'}"
+    return f": {writable(error if len(error) <= _REASON else f'{error[:_REASON]}…')}"
 
 
 def _complaint(word: object) -> str:
