@@ -60,6 +60,8 @@ NEVER_INSIDE = [
     "64:ff9b:1:a9fe:a9:fe00::",
     "2002:a9fe:a9fe::1",
     "::a9fe:a9fe",
+    "::ffff:0:a9fe:a9fe",
+    "::ffff:0:7f00:1",
     "::7f00:1",
     "::2",
     "2001:0:a9fe:a9fe::1",

@@ -20,9 +20,9 @@ _METADATA = frozenset(
     )
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
-# Other networks with IPv4 addresses inside, where nobody can tell which: IPv4-compatible ones,
-# NAT64 of local use, Teredo.
-_IPV4_HIDDEN = tuple(map(IPv6Network, ("::/96", "64:ff9b:1::/48", "2001::/32")))
+# Other networks with IPv4 addresses inside, where nobody can tell which: IPv4-compatible and
+# IPv4-translated ones, NAT64 of local use, Teredo.
+_IPV4_HIDDEN = tuple(map(IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32")))
 _IPV6_LOOPBACK = IPv6Address("::1")
 _IPV6_PUBLIC = IPv6Network("2000::/3")
 
