@@ -67,6 +67,46 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_right_one(tmp_p
         load_settings(Config, file, {})
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"port = {'9' * 5_000}", "is no TOML: Exceeds the limit"),
+        (f"a = {'[' * 3_000}{']' * 3_000}", "nests too deeply"),
+        (f"a = {'{a=' * 3_000}", "nests too deeply"),
+        ("port = 1\nport = 2", "is no TOML: Cannot overwrite a value"),
+    ],
+)
+def test_a_file_that_nobody_can_read_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(SettingsError, match=f"^{file} {why}"):
+        load_settings(Config, file, {})
+
+
+def test_a_variable_that_nests_too_deeply_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INFERRY_TENANT_WEIGHTS", "[" * 20_000)
+    with pytest.raises(SettingsError, match=r"^a variable INFERRY_… holds JSON that nests too"):
+        load_settings(Config, None, {})
+
+
+def test_the_line_that_is_blamed_is_the_one_that_an_editor_shows(tmp_path: Path) -> None:
+    file = written(tmp_path, "# \u2028 \x85 \n\nmax_attemps = 3")
+    with pytest.raises(SettingsError, match="line 3: no setting is called max_attemps"):
+        load_settings(Config, file, {})
+
+
+async def test_what_keeps_a_gateway_from_starting_moves_no_cursor(tmp_path: Path) -> None:
+    file = written(tmp_path, '"\\u001b[31mport" = 1\nprot = 2')
+    log = tmp_path / "gateway.log"
+    with pytest.raises(AssertionError):
+        await start(log, "serve", "--config", file)
+    told = log.read_text().splitlines()
+    assert [r"\u001b[31mport" in told[0], "called prot" in told[1], len(told)] == [True, True, 2]
+
+
 def test_an_error_names_what_says_the_setting_and_what_came(tmp_path: Path) -> None:
     file = written(tmp_path, "[tenant_weights]\nport = 2\n")
     with pytest.raises(SettingsError) as caught:

@@ -115,6 +115,17 @@ def test_a_gateway_behind_a_certificate_is_called_with_tls(tmp_path: Path) -> No
         Client(tls="/nowhere.pem")
 
 
+@pytest.mark.parametrize("text", ["a = " + "[" * 3_000, f"a = {'9' * 5_000}", "a = "])
+def test_a_file_that_nobody_can_read_is_an_invalid_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    file = tmp_path / "inferry.toml"
+    file.write_text(text)
+    monkeypatch.setenv("INFERRY_CONFIG", str(file))
+    with pytest.raises(InvalidRequest, match=f"cannot read the settings file {file}"):
+        settings()
+
+
 @pytest.mark.parametrize("options", [CHANNEL_OPTIONS, WORKER_OPTIONS], ids=["client", "worker"])
 def test_a_dead_connection_is_noticed_by_no_more_pings_than_a_gateway_allows(
     options: tuple[tuple[str, int], ...], tmp_path: Path

@@ -57,7 +57,8 @@ def variable_of(name: str) -> str:
 def line_of(path: Path, name: str) -> int:
     """Finds the line of a TOML file on which a name stands at the top; 0 if it is not there."""
     begins = re.compile(rf"""\s*\[?\s*(["']?){re.escape(name)}\1\s*[=.\]]""")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # Not at what else ends a line for Python: editors count as TOML does.
+    lines = path.read_text(encoding="utf-8").split("\n")
     return next((at for at, line in enumerate(lines, 1) if begins.match(line)), 0)
 
 

@@ -55,6 +55,8 @@ def load_settings(kind: type[Settings], file: Path | None, flags: Mapping[str, A
         return kind(**given)
     except UnreadableVariable as error:
         raise SettingsError(_explain_no_json(kind, error)) from None
+    except RecursionError:
+        raise SettingsError(f"a variable {PREFIX}… holds JSON that nests too deeply") from None
     except ValidationError as error:
         raise SettingsError(_explain(kind, error, places)) from None
     except RuntimeError:
@@ -101,8 +103,11 @@ def read_file(places: Places) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
+        # An integer of thousands of digits is one of Python's own errors.
         raise SettingsError(f"{path} is no TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path} nests too deeply for settings") from None
     unknown = [
         f"{path}, line {line_of(path, name)}: no setting is called {name}; "
         f"the nearest is {_nearest(name)}"

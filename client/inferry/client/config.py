@@ -105,7 +105,7 @@ def _read_file(name: str | None) -> Mapping[str, Any]:
         return {}
     try:
         return tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"cannot read the settings file {name}: {error}") from None
 
 
