@@ -8,6 +8,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from inferry.wire.limits import RESULT_BYTES
+
 #: Payloads.
 QUICK, LONG, BAD = b"{}", b'{"steps":4}', b'{"bad":true}'
 
@@ -64,7 +66,9 @@ class ScriptedBackend:
         if url is None:
             if "no result" in self._faults:
                 return web.json_response({"status": "accepted"})
-            return web.json_response({"status": "success", "result": {"ok": True}})
+            # In its quotes it is the largest that there may be.
+            result = "x" * (RESULT_BYTES - 2) if "large" in self._faults else {"ok": True}
+            return web.json_response({"status": "success", "result": result})
         if job["id"] in self._running and "runs twice" not in self._faults:
             return web.json_response({"status": "accepted"})
         self._runs += 1

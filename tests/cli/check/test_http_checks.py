@@ -58,6 +58,10 @@ async def test_a_backend_that_keeps_its_contract_passes_every_check() -> None:
     ]
 
 
+async def test_an_answer_in_many_parts_is_read_whole() -> None:
+    assert odd(await findings({"large"})) == {}
+
+
 @pytest.mark.parametrize(
     ("fault", "lines"),
     [

@@ -14,9 +14,10 @@ from inferry.cli.check.finding import BrokenContractError
 from inferry.server.carriers.http.answer import read_answer
 from inferry.server.task.failure import Failure
 from inferry.server.task.inputs import Input
+from inferry.wire.limits import ENVELOPE_BYTES
 
 #: Bytes of an answer that are read.
-_ANSWER_BYTES = RULES.largest + 1
+_ANSWER_BYTES = RULES.largest + ENVELOPE_BYTES
 #: Where nobody listens.
 _ELSEWHERE = "http://127.0.0.1:9/api/tasks/task_check"
 #: How long a call may take that is no work: a cancel, a health check.
@@ -158,7 +159,7 @@ class Backend:
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as answer:
-                return Answer(answer.status, await answer.content.read(_ANSWER_BYTES))
+                return Answer(answer.status, await _read(answer.content))
         except TimeoutError:
             raise BrokenContractError(
                 f"{verb} {path} brought no answer within {timeout_s:g} s",
@@ -169,6 +170,14 @@ class Backend:
                 f"{verb} {path} failed: {error or type(error).__name__}",
                 f"is the backend running, and reachable at {self._url}?",
             ) from None
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Reads an answer, in however many parts it comes; no more of it than a gateway does."""
+    body = bytearray()
+    while len(body) < _ANSWER_BYTES and (part := await content.read(_ANSWER_BYTES - len(body))):
+        body += part
+    return bytes(body)
 
 
 def _new_id() -> str:
