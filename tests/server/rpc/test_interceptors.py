@@ -102,6 +102,16 @@ async def test_a_mistake_of_ours_is_logged_and_never_shown(
     assert line["exc_info"] is wired.servicer.error
 
 
+@pytest.mark.parametrize("made_up", [f"task_{'é' * 26}", f"task_{'A' * 25}", "task_\x1b[31m"])
+async def test_what_is_no_id_of_ours_is_no_text_of_the_log(
+    wired: Wired, logged: list[EventDict], made_up: str
+) -> None:
+    wired.servicer.error = NotFoundError("no such task")
+    await failure(wired.stub.GetTask(pb.GetTaskRequest(id=made_up), metadata=CLIENT))
+    assert made_up not in repr(logged)
+    assert "task_id" not in logged[0]
+
+
 async def test_a_store_that_fails_is_unavailable(wired: Wired, logged: list[EventDict]) -> None:
     wired.servicer.error = StoreError("/var/lib/inferry: disk full")
     code, message, details = await failure(

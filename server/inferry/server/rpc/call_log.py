@@ -163,4 +163,4 @@ class CallLog:
 
 def _is_id(name: str, prefix: str) -> bool:
     ulid = name.removeprefix(prefix)
-    return ulid != name and len(ulid) == _ULID_CHARS and ulid.isalnum()
+    return ulid != name and len(ulid) == _ULID_CHARS and ulid.isascii() and ulid.isalnum()
