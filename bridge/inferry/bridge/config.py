@@ -75,7 +75,9 @@ class BridgeConfig(BaseSettings):
         30_000, description="From the end of the headers to the end of the body."
     )
     keepalive_timeout_ms: Wait = Field(
-        75_000, description="How long a connection may be idle between two requests."
+        75_000,
+        description="How long a connection may be idle between two requests, and a client take "
+        "nothing of its answer.",
     )
     sse_keepalive_ms: Wait = Field(
         15_000, description="Between two comments that keep a stream of events open."

@@ -1,7 +1,7 @@
 """HTTP connections with the timers that aiohttp does not have.
 
 aiohttp waits for ever for the end of a request's headers; a client that sends them byte by byte
-would hold its connection as long as it likes.
+would hold its connection as long as it likes. So would one that reads nothing (``unread``).
 
 Names of aiohttp that it does not promise, which a test looks for:
 
@@ -26,6 +26,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from inferry.bridge.config import BridgeConfig
 from inferry.bridge.errors import BridgeError
+from inferry.bridge.unread import UnreadTimer
 
 #: How long the rest of what was refused is read: a connection that is closed at once may lose the
 #: answer on its way.
@@ -45,12 +46,13 @@ class Connection(web.RequestHandler):
     """One client's connection."""
 
     def __init__(
-        self, server: "ConnectionServer", *, header_timeout_s: float, **settings: Any
+        self, server: "ConnectionServer", header_timeout_s: float, unread_s: float, **settings: Any
     ) -> None:
         super().__init__(server, **settings)
         self._server = server
         self._header_timeout_s = header_timeout_s
         self._header_timer: asyncio.TimerHandle | None = None
+        self._unread = UnreadTimer(unread_s)
         #: Ends with the connection: see ``Exchange.end_with_client``.
         self.abandoned_with: asyncio.Task[Any] | None = None
         #: The body of the last request, which may still be coming.
@@ -89,11 +91,23 @@ class Connection(web.RequestHandler):
             self._server.note_end()
         else:
             working.add_done_callback(lambda _: self._server.note_end())
+        self._unread.stop()
         if self._header_timer is not None:
             self._header_timer.cancel()
         if self.abandoned_with is not None:
             self.abandoned_with.cancel()
         self._lost.set()
+
+    def pause_writing(self) -> None:
+        """Has the answer wait for a client that does not keep up."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._unread.start(self.transport)
+
+    def resume_writing(self) -> None:
+        """Has the answer go on."""
+        super().resume_writing()
+        self._unread.stop()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -192,6 +206,7 @@ class ConnectionServer(web.Server):
         return Connection(
             self,
             header_timeout_s=config.header_timeout_ms / 1_000,
+            unread_s=config.keepalive_timeout_ms / 1_000,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=config.keepalive_timeout_ms / 1_000,
             max_line_size=config.header_limit_bytes,
