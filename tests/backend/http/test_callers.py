@@ -92,7 +92,11 @@ async def test_the_keys_are_asked_for_once_though_many_call_at_once(door: Door) 
         ({"exp": None}, "no claim 'exp'"),
         ({"exp": "never"}, "its exp no time"),
         ({"exp": True}, "its exp no time"),
-        ({"exp": float("nan")}, "has expired"),
+        *(({"exp": beyond}, "its exp no time") for beyond in (float("nan"), float("inf"), 10**400)),
+        ({"aud": "http://["}, "is for http://[; the URL"),
+        ({"aud": "http://10.0.0.7:99999"}, "is for http://10.0.0.7:99999; the URL"),
+        ({"aud": "http://xn--/"}, "is for http://xn--/; the URL"),
+        ({"aud": "\ud800"}, "is for ?; the URL"),
         ({"exp": 0}, "has expired"),
     ],
 )

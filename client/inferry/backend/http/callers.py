@@ -8,12 +8,15 @@ import jwt
 import yarl
 
 from inferry.backend.http.keys import OLD_S, PAUSE_S, GatewayKeys
+from inferry.wire.errors import writable
 from inferry.wire.hosts import is_loopback
 
 #: How far the gateway's clock and this one may be apart, besides what a token has left.
 LEEWAY_S = 60.0
 #: Characters of a token; those of a gateway have a few hundred, and the URLs in them.
 TOKEN_LIMIT = 8_192
+#: In seconds since 1970: no time is later, and a float holds each before it.
+_NO_TIME_S = 2**43
 #: Tokens that are remembered: a gateway makes one a minute.
 _REMEMBERED = 64
 #: Times are checked by the clock that is passed in, the audience in words of our own.
@@ -109,11 +112,21 @@ class Callers:
     def _read(self, claims: dict[str, Any]) -> _Verified:
         issuer, audience, expires_s = claims["iss"], claims["aud"], claims["exp"]
         ours = self._url().rstrip("/")
-        if not isinstance(audience, str) or _plain(audience) != _plain(ours):
-            raise UnknownCallerError(f"the token is for {audience}; the URL here is {ours}")
-        if not isinstance(issuer, str) or type(expires_s) not in (int, float):
+        if not isinstance(audience, str) or not _is_same(audience, ours):
+            said = writable(str(audience))
+            raise UnknownCallerError(f"the token is for {said}; the URL here is {ours}")
+        is_time = type(expires_s) in (int, float) and expires_s < _NO_TIME_S
+        if not isinstance(issuer, str) or not is_time:
             raise UnknownCallerError("the token's iss is no text, or its exp no time")
         return _Verified(issuer, expires_s)
+
+
+def _is_same(audience: str, ours: str) -> bool:
+    try:
+        return _plain(audience) == _plain(ours)
+    except ValueError:
+        # It is no URL.
+        return False
 
 
 def _plain(url: str) -> str:
