@@ -65,6 +65,16 @@ def test_a_file_that_is_no_report_is_left_alone(
     assert (tmp_path / "1.report").exists()
 
 
+def test_what_another_process_delivered_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    # It is seen in the folder, and gone when it is read.
+    (tmp_path / "1.report").symlink_to(tmp_path / "delivered")
+    outbox = Outbox(tmp_path)
+    assert outbox.reports() == []
+    kept = report(outbox, "a")
+    outbox.add(kept)
+    assert Outbox(tmp_path).reports() == [kept]
+
+
 def test_the_proof_of_who_the_worker_is_outlives_it(tmp_path: Path) -> None:
     spool = Outbox(tmp_path).spool
     assert spool is not None

@@ -32,6 +32,9 @@ class Spool:
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             try:
                 reports.append(_read(path.read_bytes()))
+            except FileNotFoundError:
+                # Delivered meanwhile, by a process that ends.
+                continue
             except (ValueError, KeyError, TypeError) as error:
                 _log.warning("left alone: no report, %s: %s", path, error)
         return sorted(reports, key=lambda report: report.number)

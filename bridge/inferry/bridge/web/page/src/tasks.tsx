@@ -124,7 +124,12 @@ export function useServerNames(): Map<string, string> {
 function FilterBar({ text, list }: { text: string; list: TaskList }) {
   tick.value;
   const [typed, type] = useState(text);
-  useEffect(() => type(text), [text]);
+  const shown = useRef(text);
+  if (shown.current !== text) {
+    // At once: an effect would come after the first key that was typed.
+    shown.current = text;
+    type(text);
+  }
   const to = (filter: string) => go(href("tasks", "", filter ? { filter } : {}));
   const { unknown } = parse(text);
   return (
