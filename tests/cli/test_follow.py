@@ -1,7 +1,9 @@
 from collections.abc import AsyncIterator
+from io import StringIO
 
 import grpc
 import pytest
+from rich.console import Console
 
 from inferry.cli.follow import line
 from inferry.v1.task_pb2 import Task, TaskEvent
@@ -15,6 +17,24 @@ QUEUED = TaskEvent(seq=1, kind=TaskEvent.QUEUED, status=Task.PENDING, queue_posi
 def test_a_line_tells_the_place_in_the_queue() -> None:
     assert line(QUEUED, 0) == "1 QUEUED PENDING 0% place 3 in the queue"
     assert line(CREATED, 0) == "1 CREATED PENDING 0%"
+
+
+@pytest.mark.parametrize("status", [Task.TIMEOUT, Task.CANCELLED, Task.FAILED])
+async def test_a_long_message_never_cuts_how_the_task_ended(
+    scripted: Gateway, monkeypatch: pytest.MonkeyPatch, status: Task.Status.ValueType
+) -> None:
+    async def events(_: WatchTaskRequest, __: Context) -> AsyncIterator[WatchTaskResponse]:
+        last = finished("task_1")
+        last.status = last.task.status = status
+        last.message = "no server took the task within 300000 ms: " + "none can take it; " * 9
+        yield WatchTaskResponse(event=last)
+
+    scripted.tasks.events = events
+    shown = StringIO()
+    console = Console(file=shown, width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr("inferry.cli.follow.Console", lambda **_: console)
+    await scripted.run("watch", "task_1")
+    assert f"{Task.Status.Name(status)} " in shown.getvalue()
 
 
 async def test_a_watch_says_that_the_gateway_went_away_and_goes_on(scripted: Gateway) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from inferry.cli.output import percent, place, plain
 from inferry.cli.session import Session, say_away
@@ -16,6 +17,9 @@ from inferry.v1.task_pb2 import JSON_TEXT, Task, TaskEvent
 from inferry.v1.task_service_pb2 import GetTaskRequest
 
 Draw = Callable[[TaskEvent], None]
+
+#: Cells of the longest status.
+_STATUS = max(map(len, Task.Status.keys()[1:]))
 
 
 def follow(session: Session, task_id: str, new: Task | None = None) -> Task:
@@ -41,8 +45,9 @@ def follow(session: Session, task_id: str, new: Task | None = None) -> Task:
 
 @contextmanager
 def _bar(console: Console, task_id: str) -> Iterator[Draw]:
+    # What is said is cut where a line is full; how it stands never is.
     columns = (
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[status]}", table_column=Column(no_wrap=True, min_width=_STATUS)),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
