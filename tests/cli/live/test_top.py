@@ -61,14 +61,22 @@ def drawn(look: Look, height: int = 24) -> list[str]:
 def test_a_look_tells_servers_slots_queue_and_rates() -> None:
     lines = drawn(Look(SERVERS, QUEUE, Flow(12.34, 11.0, 0.021)))
     stock, rates = lines[:2]
-    assert stock.startswith("servers 1 of 3 take tasks  slots 3/4  queue 12 of 10,000  left in")
-    assert rates == "created 12.3/s  ended 11.0/s  failed 2.1% (in 10 s)"
+    assert stock == "servers 1 of 3 take tasks  slots 3/4  queue 12 of 10,000"
+    assert rates == "created 12.3/s  ended 11.0/s  failed 2.1% (in 10 s)  left 90 in 1 min"
     cells = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert cells["gpu-1"] == ["active", "http", "3/4", "98%", "71%", "-"]
     assert cells["cpu"][:5] == ["offline", "http", "0/8", "-", "-"]
     assert cells["worker-1"] == ["loading", "grpc", "0/2", "-", "-", "-"]
     assert cells["speech"] == ["4", "0", "paused:", "new", "model"]
     assert cells["video"] == ["5", "3", "-"]
+
+
+def test_the_figures_of_a_busy_gateway_fit_80_columns() -> None:
+    queue = GetQueueResponse(waiting=100_000, limit=100_000, left_last_minute=50_000)
+    busy = Server(status=Server.ACTIVE, active=100, max_concurrent=100)
+    stock, rates = drawn(Look([busy] * 100, queue, Flow(999.9, 999.9, 0.999)))[:2]
+    assert stock.endswith("queue 100,000 of 100,000")
+    assert rates.endswith("left 50,000 in 1 min")
 
 
 def test_a_look_tells_of_which_types_no_server_takes_tasks() -> None:

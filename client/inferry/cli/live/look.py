@@ -39,7 +39,8 @@ class Look:
 
 def print_look(look: Look) -> None:
     """Prints a look as lines with tabs."""
-    print_fields(_stock(look))
+    left = {"left in the last minute": f"{look.queue.left_last_minute:,}"}
+    print_fields(_stock(look) | left)
     if look.servers:
         say()
         print_rows(list(_SERVERS), [_server(one) for one in look.servers])
@@ -56,8 +57,8 @@ def picture(look: Look, height: int) -> Group:
         height: Lines that there are.
     """
     parts: list[RenderableType] = [_line(_stock(look))]
-    if look.flow is not None:
-        parts.append(_line(_rates(look.flow)))
+    rates = {} if look.flow is None else _rates(look.flow)
+    parts.append(_line(rates | {"left": f"{look.queue.left_last_minute:,} in 1 min"}))
     types = list(look.queue.types)
     # Each gets what the other leaves, and half in any case.
     room = max(2, height - _AROUND)
@@ -81,7 +82,6 @@ def _stock(look: Look) -> dict[str, str]:
         "servers": f"{len(taking):,} of {len(look.servers):,} take tasks",
         "slots": f"{active:,}/{slots:,}",
         "queue": f"{look.queue.waiting:,} of {look.queue.limit:,}",
-        "left in the last minute": f"{look.queue.left_last_minute:,}",
     }
 
 
