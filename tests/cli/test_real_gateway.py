@@ -65,6 +65,17 @@ async def test_a_task_that_hangs_can_be_cancelled_and_retried(
     await inferry.run("cancel", task_id)
 
 
+async def test_a_list_that_its_limit_cut_says_so(inferry: Inferry) -> None:
+    ids = [(await inferry.run("submit", "painting", "{}")).out.strip() for _ in range(3)]
+    some = await inferry.run("list", "--type", "painting", "--limit", "2")
+    assert some.err == "these are the newest 2; --limit shows more\n"
+    every = await inferry.run("list", "--type", "painting", "--limit", "3")
+    assert (len(every.out.splitlines()), every.err) == (4, "")
+    assert "newest" not in (await inferry.run("list", "--limit", "1", "--json")).err
+    for task_id in ids:
+        await inferry.run("cancel", task_id)
+
+
 async def test_a_failed_task_can_be_retried_and_has_its_attempts_listed(
     inferry: Inferry, mock_process: MockProcess
 ) -> None:

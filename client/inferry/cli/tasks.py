@@ -10,6 +10,7 @@ from inferry.cli import arguments, exit_codes, output, tables
 from inferry.cli.moments import ago
 from inferry.cli.names import server_names
 from inferry.cli.session import CALL_TIMEOUT_S, Session, connected
+from inferry.cli.terminal import say
 from inferry.cli.waiting import waiting_for
 from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
@@ -112,6 +113,8 @@ def list_tasks(  # noqa: PLR0913 - an option each
         output.print_json(output.document(found))
     else:
         tables.print_tasks(found.tasks, names)
+        if found.next_page_token:
+            say(f"these are the newest {len(found.tasks):,}; --limit shows more", err=True)
 
 
 def attempts(context: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
