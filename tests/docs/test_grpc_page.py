@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from google.api import http_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from inferry.v1 import (
@@ -253,6 +254,17 @@ async def test_the_python_stubs_come_from_the_protos_of_the_page(folder: Path) -
     made = {path.name for path in (folder / "gen/inferry/v1").iterdir()}
     used = re.findall(r"from inferry\.v1\.(\w+) import", PYTHON)
     assert {f"{name}.py" for name in used} <= made
+
+
+async def test_protos_are_found_wherever_pip_put_their_package(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    user_site = tmp_path_factory.mktemp("user") / "site-packages"
+    user_site.mkdir()
+    installed = Path(http_pb2.__file__).parents[2]
+    (user_site / "google").symlink_to(installed / "google")
+    gather = GATHER.splitlines()[0] + '\necho "$site"'
+    assert await run(folder, "bash", "-c", gather, PYTHONPATH=str(user_site)) == [str(user_site)]
 
 
 def test_where_google_api_is_said_to_be_it_is() -> None:
