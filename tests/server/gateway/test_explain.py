@@ -84,6 +84,15 @@ async def test_all_are_draining(gateway: Running, backend: Backend) -> None:
     assert found["servers"][0]["remedy"] == "resume it"
 
 
+async def test_who_creates_a_task_that_no_server_can_take_now_is_told_what_shows_why(
+    gateway: Running, backend: Backend
+) -> None:
+    server_id = await gateway.register(backend)
+    await gateway.call("POST", f"/api/servers/{server_id}/drain")
+    found = await explain(gateway, await gateway.create())
+    assert found["remedy"] == "register another, or see what each server says (inferry explain)"
+
+
 async def test_a_breaker_is_open(tmp_path: Path) -> None:
     # No probe comes in between that would let a trial through.
     async with running_gateway(tmp_path, probe_interval_ms=3_600_000) as gateway:

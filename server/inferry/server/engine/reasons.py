@@ -101,6 +101,10 @@ def _queued(record: TaskRecord, around: Surroundings) -> Explanation:
     return no_server(record, rules) or next_one
 
 
+#: No single thing helps: each server has a reason of its own.
+_LOOK = "register another, or see what each server says (inferry explain)"
+
+
 def no_server(record: TaskRecord, rules: Counter[Rule]) -> Explanation | None:
     """Tells why no server can take a task now; None if one can.
 
@@ -119,7 +123,7 @@ def no_server(record: TaskRecord, rules: Counter[Rule]) -> Explanation | None:
         return None
     hindered = ", ".join(f"{rules[rule]} {words}" for rule, words in _WORDS.items() if rules[rule])
     text = f"of {counted(capable, 'capable server')} none can take it now: {hindered}"
-    return Explanation(Reason.NO_FREE_SERVER, text, "see what each server says")
+    return Explanation(Reason.NO_FREE_SERVER, text, _LOOK)
 
 
 def paused(task_type: str, reason: str) -> Explanation:
