@@ -115,6 +115,21 @@ def test_an_error_names_what_says_the_setting_and_what_came(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("port", "abc", "integer"),
+        ("lease_ms", "1.5x", "integer"),
+        ("reflection", "no way", "boolean"),
+    ],
+)
+def test_what_is_no_value_of_a_setting_is_told_once(name: str, given: str, wanted: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Config, None, {name: given})
+    text = str(caught.value).partition(": ")[2]
+    assert text == f"expected a valid {wanted}, got '{given}'"
+
+
+@pytest.mark.parametrize(
     "written_as", ["tenant_weights = 3", "[tenant_weights]\nacme = 0", "'tenant_weights'.acme = 0"]
 )
 def test_a_line_of_the_file_is_found_however_the_setting_is_written(

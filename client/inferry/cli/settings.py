@@ -137,6 +137,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError, places: Places) -
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        text = text.partition(", unable to ")[0]
         if not problem["loc"]:
             lines.append(text)
             continue
