@@ -99,3 +99,11 @@ def test_the_command_alone_loads_no_grpc() -> None:
     code = "import sys; import inferry.cli.main; print('grpc' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "webhooks create"])
+def test_help_names_no_value_for_a_flag(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"})
+    assert shown.exit_code == 0
+    assert "--help" in shown.stdout
+    assert "bool" not in shown.stdout

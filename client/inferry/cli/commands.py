@@ -181,7 +181,28 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Gives the command that is to run, and the arguments that are left for it."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else read(name), rest
+        if name is not None:
+            command = read(name)
+            _name_no_value_of_flags(command, ctx)
+        return name, command, rest
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Gives the options that stand before the commands."""
+        return _without_value(super().get_params(ctx))
+
+
+def _name_no_value_of_flags(command: Any, context: Any) -> None:
+    """Keeps the help of a command, or of each of a group, from saying that a flag takes a value."""
+    _without_value(command.get_params(context))
+    for one in getattr(command, "commands", {}).values():
+        _name_no_value_of_flags(one, context)
+
+
+def _without_value(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return parameters
 
 
 def read(name: str) -> Any:
