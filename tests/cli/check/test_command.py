@@ -45,6 +45,21 @@ async def test_the_mock_backend_passes() -> None:
     assert out.splitlines()[-1] == "11 pass"
 
 
+async def test_a_check_that_was_not_made_is_not_to_be_mended() -> None:
+    mock = mock_backend("mock", ["t"], 4)
+    server = Server(mock, Place("127.0.0.1", 0, None), drain_timeout=0)
+    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(server.wait_ready, WITHIN_S)
+    try:
+        _, out, _ = await inferry("check", server.url, "--type", "t")
+    finally:
+        server.hurry()
+        await asyncio.to_thread(server.wait, WITHIN_S)
+    assert "skip  progress" in out
+    assert "to make it: give --long-payload" in out
+    assert "to mend" not in out
+
+
 async def test_a_backend_that_fails_gives_status_1_and_what_to_mend() -> None:
     status, out, _ = await inferry("check", "http://127.0.0.1:1")
     assert status == 1

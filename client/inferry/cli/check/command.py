@@ -166,4 +166,5 @@ def _show(finding: Finding) -> None:
     """Prints a line, and below it what to mend: at once, for the next check may take its time."""
     say(plain(f"{finding.verdict:4}  {finding.name:9}  {finding.text}"))
     if finding.remedy:
-        say(plain(f"{'':4}  {'':9}  to mend: {finding.remedy}"))
+        aim = "to make it" if finding.verdict == Verdict.SKIP else "to mend"
+        say(plain(f"{'':4}  {'':9}  {aim}: {finding.remedy}"))
