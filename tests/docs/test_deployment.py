@@ -33,12 +33,11 @@ async def call(
 
 
 @pytest.mark.file_store
-async def test_a_backup_of_a_running_gateway_is_a_gateway(
+async def test_a_backup_of_a_running_gateway_into_a_new_directory_is_a_gateway(
     gateway_process: GatewayProcess, tmp_path: Path
 ) -> None:
     task_id = await create(gateway_process)
     restored = tmp_path / "restored"
-    (restored / "data").mkdir(parents=True)
     places = {
         "INFERRY_DATA_DIR": str(gateway_process.data_dir),
         "BACKUP": str(restored / "data"),
