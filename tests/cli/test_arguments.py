@@ -85,6 +85,7 @@ def test_a_slash_at_the_end_of_a_url_is_left_out() -> None:
             "http://h:x",
             "http://h?a=1",
             "http://[::1",
+            "http://ada:secret@h",
             "http://\udcff",
         ),
     ],

@@ -38,6 +38,24 @@ def access(gateway: GatewayProcess) -> dict[str, str]:
     return {"INFERRY_ADDRESS": gateway.grpc, "INFERRY_TOKEN": gateway.token}
 
 
+@pytest.mark.parametrize(
+    "command", ["get", "cancel", "retry", "explain", "attempts", "stream-url", "drain", "resume"]
+)
+async def test_an_error_says_what_came_and_moves_no_cursor(
+    gateway_process: GatewayProcess, command: str
+) -> None:
+    ran = await run("utf-8", command, "x\x1b[31m\u202e", **access(gateway_process))
+    assert (ran.status, ran.out) == (5, "")
+    assert r"x\u001b[31m\u202e (NOT_FOUND)" in ran.err
+
+
+async def test_what_is_out_of_the_list_is_named_without_what_a_terminal_obeys(
+    gateway_process: GatewayProcess,
+) -> None:
+    ran = await run("utf-8", "deregister", "x\x1b[31m\n", **access(gateway_process))
+    assert (ran.status, ran.out) == (0, "x [31m  is out of the list\n"), ran.err
+
+
 @pytest.mark.parametrize("encoding", TERMINALS)
 async def test_what_a_terminal_cannot_show_is_escaped_and_json_stays_json(
     encoding: str, gateway_process: GatewayProcess, mock_process: MockProcess

@@ -82,7 +82,7 @@ def listen_address(text: str) -> str:
 
 
 def http_url(text: str) -> str:
-    """Reads where REST is: an http or https URL; a slash at its end is left out.
+    """Reads an http or https URL, without user and query; a slash at its end is left out.
 
     Raises:
         BadParameter: It is something else.
@@ -92,7 +92,7 @@ def http_url(text: str) -> str:
         right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         right = False
-    if not right or parts.query or parts.fragment or not is_text(text):
+    if not right or parts.query or parts.fragment or "@" in parts.netloc or not is_text(text):
         raise typer.BadParameter(f"expected a URL such as http://127.0.0.1:8787, got {text!r}")
     return text.rstrip("/")
 

@@ -14,7 +14,6 @@ from pydantic_settings import BaseSettings
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.settings import nearest_variables, service_links
 from inferry.cli.terminal import say
-from inferry.wire.controls import escape_controls
 from inferry.wire.hosts import with_port
 
 _log = structlog.get_logger(__name__)
@@ -42,9 +41,7 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 def failed(why: str, code: ExitCode) -> typer.Exit:
     """Says why a server cannot start; gives what to raise."""
-    # It quotes settings and names of files, and may have a line for each.
-    lines = map(escape_controls, f"inferry cannot start: {why}".split("\n"))
-    say("\n".join(lines), err=True)
+    say(f"inferry cannot start: {why}", err=True)
     return typer.Exit(code)
 
 

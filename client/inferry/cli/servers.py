@@ -92,7 +92,7 @@ def deregister(
     if as_json:
         output.print_json(output.document(answer))
     else:
-        say(f"{server_id} is out of the list")
+        say(plain(f"{server_id} is out of the list"))
 
 
 def _show(server: Server, *, as_json: bool) -> None:

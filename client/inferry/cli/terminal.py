@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from inferry.wire.controls import escape_controls
+
 _ESCAPE = "inferry.escape"
 
 
@@ -36,9 +38,14 @@ def escape_what_cannot_be_shown() -> None:
 def say(text: str = "", *, err: bool = False) -> None:
     """Writes a line, at once.
 
+    What goes to standard error is for a person, whatever it quotes: of what a terminal would obey
+    its line ends alone stay what they are.
+
     Typer's own ``echo`` writes UTF-8 where the encoding is ASCII.
     """
     stream = sys.stderr if err else sys.stdout
+    if err:
+        text = "\n".join(map(escape_controls, text.split("\n")))
     stream.write(f"{text}\n")
     stream.flush()
 

@@ -150,7 +150,7 @@ def delete(context: typer.Context, hook_id: HookId) -> None:
     """Remove a webhook; what waits for it is given up."""
     with connected(context) as session:
         session.call(session.webhooks.DeleteWebhook, DeleteWebhookRequest(id=hook_id))
-    say(f"{hook_id} is gone")
+    say(output.plain(f"{hook_id} is gone"))
 
 
 @webhooks.command("rotate")
