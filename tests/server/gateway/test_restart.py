@@ -59,8 +59,8 @@ async def test_a_restart_under_load_fails_no_call_and_loses_nothing(tmp_path: Pa
                     done_all_the_same += (await answer(http.get(path), 200))["tasks"]
     finally:
         await gateway.stop()
-    # Who called at the very end is told that there is no gateway any more, and nothing was done: over
-    # REST whoever was about to write on a connection that had just been closed. Others connect again.
+    # Who called at the very end is told that there is no gateway any more, and nothing was done:
+    # over REST whoever was about to write on a connection that had just been closed.
     at_the_end = ("CreateTask: ", "POST /api/tasks: ClientOSError(None, 'Can not write request")
     assert not [one for one in load.history.broken if not one.startswith(at_the_end)]
     assert not done_all_the_same
