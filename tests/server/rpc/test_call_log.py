@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from grpc import StatusCode
 from structlog.typing import EventDict
 
-from inferry.server.rpc.call_log import CallLines
+from inferry.server.rpc.call_log import CallLines, CallLog
 
 GET = "/inferry.v1.TaskService/GetTask"
 CHECK = "/inferry.v1.AccessService/CheckAccess"
@@ -39,6 +40,26 @@ def test_good_calls_have_so_many_lines_a_second_and_the_others_are_counted(
         ("info", "call ended"),
     ]
     assert logged[0]["calls"] == 2
+
+
+class Freed:
+    """A call of gRPC, which frees what it came with once it is over."""
+
+    over = False
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        assert not self.over, "read after it was freed"
+        return (("x-request-id", "order-7"),)
+
+
+def test_a_stream_that_ends_after_its_call_is_logged_by_what_the_call_came_with(
+    logged: list[EventDict],
+) -> None:
+    context: Any = Freed()
+    call = CallLog(CallLines(structlog.get_logger().bind(), 1), GET, context)
+    context.over = True
+    call.ended(StatusCode.CANCELLED)
+    assert (logged[0]["request_id"], logged[0]["code"]) == ("order-7", "CANCELLED")
 
 
 def test_what_the_bridge_asks_for_itself_takes_no_line_of_a_callers(

@@ -77,7 +77,16 @@ class CallLog:
     No token, payload or query is ever in its line: names, numbers and ids alone.
     """
 
-    __slots__ = ("_context", "_figures", "_lines", "_method", "_started", "about", "caller")
+    __slots__ = (
+        "_context",
+        "_figures",
+        "_lines",
+        "_method",
+        "_started",
+        "about",
+        "caller",
+        "request_id",
+    )
 
     def __init__(
         self,
@@ -92,6 +101,9 @@ class CallLog:
         self._context = context
         self._figures = figures
         self._started = perf_counter()
+        #: Read now: gRPC frees what a call came with when it is over, and who hung up on a stream
+        #: has it end later than that.
+        self.request_id = request_id_of(context.invocation_metadata())
         #: What has the id of the task or the server, if anything has.
         self.about = about
         #: Who calls, once that is known.
@@ -145,8 +157,8 @@ class CallLog:
         duration_ms = round((perf_counter() - self._started) * 1_000, 3)
         facts: dict[str, Any] = {"method": self._method, "code": code.name}
         facts["duration_ms"] = duration_ms
-        if request_id := request_id_of(self._context.invocation_metadata()):
-            facts["request_id"] = request_id
+        if self.request_id:
+            facts["request_id"] = self.request_id
         if isinstance(self.caller, Principal):
             facts |= {"by": self.caller.subject, "tenant": self.caller.tenant}
         # An id that a caller made up is no id of ours, and no text for our log.

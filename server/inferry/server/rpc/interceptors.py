@@ -22,7 +22,6 @@ from inferry.server.rpc.handlers import Handler, MaybeHandler, behaviour_of, lik
 from inferry.server.rpc.permissions import Right, is_open
 from inferry.server.rpc.requests import checking
 from inferry.server.rpc.unread import Parse, Vouching, bounded, parsing
-from inferry.wire.request_ids import request_id_of
 
 UnaryBehaviour = Callable[[Any, Context], Awaitable[Any]]
 StreamBehaviour = Callable[[Any, Context], AsyncGenerator[Any, None]]
@@ -152,7 +151,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                     request = call.read(request, parse)
                 call.caller = found = caller_of(context)
                 mark = CALLER.set(found)
-                named = REQUEST_ID.set(request_id_of(context.invocation_metadata()))
+                named = REQUEST_ID.set(call.request_id)
                 try:
                     answer = behaviour(request, context)
                     # It is the servicer's alone now: whoever waits for long may let go of it.
