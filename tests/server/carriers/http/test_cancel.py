@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from inferry.server.carriers.http.caller import Caller
 from inferry.server.carriers.http.cancel import Stopper
@@ -16,7 +17,7 @@ NUMBERS = (1, 2)
 
 
 async def test_an_attempt_whose_server_went_and_came_back_is_stopped_once() -> None:
-    broken: list[object] = []
+    broken: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
     fleet, outbound, stopped, both = new_fleet(), Outbound(1_000), set[int](), asyncio.Event()
 
@@ -41,4 +42,6 @@ async def test_an_attempt_whose_server_went_and_came_back_is_stopped_once() -> N
             await both.wait()
     await stopper.close()
     await outbound.close()
-    assert (stopper.stops(("task_1", 1)), broken) == (False, [])
+    # Streams that other tests left on this loop may be collected meanwhile.
+    own = [one for one in broken if "asynchronous generator" not in str(one.get("exception"))]
+    assert (stopper.stops(("task_1", 1)), own) == (False, [])
