@@ -6,18 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.bulk import in_pages, narrowed, said
 from inferry.cli.moments import ago
-from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, CreatedWithin, Labelled, TaskStatus, Tenant, show
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
-from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
-from inferry.v1.task_service_pb2 import CancelTaskRequest, CancelTasksRequest
-
-#: Tasks a call, at most.
-_PAGE = 1_000
+from inferry.v1.task_service_pb2 import (
+    CancelTaskRequest,
+    CancelTasksRequest,
+    CancelTasksResponse,
+)
 
 _MANY: Any = {"rich_help_panel": "Without an ID: many"}
 
@@ -74,36 +74,24 @@ def cancel(  # noqa: PLR0913 - an option each
 def _cancel_all(
     session: Session, request: CancelTasksRequest, limit: int | None, *, as_json: bool
 ) -> None:
-    done, pages, more = 0, Pages(), True
+    done = 0
+
+    def call(page: CancelTasksRequest) -> CancelTasksResponse:
+        return session.call(session.tasks.CancelTasks, page)
+
     try:
-        while more and (limit is None or done < limit):
-            request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
-            answer = session.call(session.tasks.CancelTasks, request)
+        for answer in in_pages(call, request, limit, lambda answer: answer.cancelled):
             done += answer.cancelled
-            more = pages.turn(request, answer.next_page_token)
     except InferryError:
-        say(_said(done), err=True)
+        say(said(done, "cancelled"), err=True)
         raise
     if as_json:
         output.print_json({"cancelled": done})
     else:
-        say(_said(done))
-
-
-def _said(done: int) -> str:
-    return f"{done:,} {'task was' if done == 1 else 'tasks were'} cancelled"
+        say(said(done, "cancelled"))
 
 
 def _question(request: CancelTasksRequest, limit: int | None) -> str:
-    words = [
-        f"the newest {limit:,}" if limit else "all",
-        f"{Task.Status.Name(request.status)} tasks" if request.status else "open tasks",
-        f"of type {request.type}" if request.type else "",
-        f"of server {request.server_id}" if request.server_id else "",
-        f"of tenant {request.tenant}" if request.tenant else "",
-        f"created since {time_of(request, 'created_since')}"
-        if request.HasField("created_since")
-        else "",
-        *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
-    ]
-    return f"Cancel {' '.join(word for word in words if word)}?"
+    which = f"the newest {limit:,}" if limit else "all"
+    status = Task.Status.Name(request.status) if request.status else "open"
+    return f"Cancel {which} {status} tasks{narrowed(request)}?"

@@ -7,18 +7,14 @@ from typing import Annotated, NamedTuple
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.bulk import in_pages, narrowed, said
 from inferry.cli.moments import ago
-from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import AsJson, Fingerprint, Labelled, Tenant
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
-from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import Task
-from inferry.v1.task_service_pb2 import PurgeTasksRequest
-
-#: Tasks a call, at most.
-_PAGE = 1_000
+from inferry.v1.task_service_pb2 import PurgeTasksRequest, PurgeTasksResponse
 
 
 class End(StrEnum):
@@ -94,28 +90,23 @@ def purge(  # noqa: PLR0913 - an option each
     if as_json:
         output.print_json(counted._asdict())
     else:
-        say(_would(counted.matched) if dry_run else _said(counted.purged))
+        say(_would(counted.matched) if dry_run else said(counted.purged, "dropped"))
 
 
 def _all_pages(session: Session, request: PurgeTasksRequest, limit: int | None) -> _Found:
     purged = matched = 0
-    pages, more = Pages(), True
-    request.page_token = ""
+
+    def call(page: PurgeTasksRequest) -> PurgeTasksResponse:
+        return session.call(session.tasks.PurgeTasks, page)
+
     try:
-        while more and (limit is None or matched < limit):
-            request.limit = _PAGE if limit is None else min(_PAGE, limit - matched)
-            answer = session.call(session.tasks.PurgeTasks, request)
+        for answer in in_pages(call, request, limit, lambda answer: answer.matched):
             purged, matched = purged + answer.purged, matched + answer.matched
-            more = pages.turn(request, answer.next_page_token)
     except InferryError:
         if not request.dry_run:
-            say(_said(purged), err=True)
+            say(said(purged, "dropped"), err=True)
         raise
     return _Found(purged, matched)
-
-
-def _said(done: int) -> str:
-    return f"{done:,} {'task was' if done == 1 else 'tasks were'} dropped"
 
 
 def _would(count: int) -> str:
@@ -123,18 +114,5 @@ def _would(count: int) -> str:
 
 
 def _question(request: PurgeTasksRequest, count: int) -> str:
-    words = [
-        f"{count:,}",
-        Task.Status.Name(request.status) if request.status else "final",
-        "task" if count == 1 else "tasks",
-        f"of type {request.type}" if request.type else "",
-        f"of server {request.server_id}" if request.server_id else "",
-        f"with code {request.code}" if request.code else "",
-        f"of tenant {request.tenant}" if request.tenant else "",
-        f"of the failures {request.fingerprint}" if request.fingerprint else "",
-        f"that ended before {time_of(request, 'finished_before')}"
-        if request.HasField("finished_before")
-        else "",
-        *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
-    ]
-    return f"Drop {' '.join(word for word in words if word)} for good?"
+    how = Task.Status.Name(request.status) if request.status else "final"
+    return f"Drop {count:,} {how} {'task' if count == 1 else 'tasks'}{narrowed(request)} for good?"

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from inferry.cli import arguments, output
+from inferry.cli.bulk import in_pages, narrowed, said
 from inferry.cli.exit_codes import ExitCode
 from inferry.cli.moments import ago
-from inferry.cli.output import time_of
 from inferry.cli.session import Session, connected
 from inferry.cli.tasks import (
     AsJson,
@@ -22,12 +22,12 @@ from inferry.cli.tasks import (
 )
 from inferry.cli.terminal import say
 from inferry.client.errors import InferryError
-from inferry.client.paging import Pages
 from inferry.v1.task_pb2 import JSON_TEXT, Task
-from inferry.v1.task_service_pb2 import RetryTaskRequest, RetryTasksRequest
-
-#: Tasks a call, at most.
-_PAGE = 1_000
+from inferry.v1.task_service_pb2 import (
+    RetryTaskRequest,
+    RetryTasksRequest,
+    RetryTasksResponse,
+)
 
 _WITH_ALL: Any = {"rich_help_panel": "With --all"}
 
@@ -101,45 +101,29 @@ def retry(  # noqa: PLR0913 - an option each
 def _retry_all(
     session: Session, request: RetryTasksRequest, limit: int | None, *, as_json: bool
 ) -> None:
-    done, full, pages, more = 0, False, Pages(), True
+    done, full = 0, False
+
+    def call(page: RetryTasksRequest) -> RetryTasksResponse:
+        return session.call(session.tasks.RetryTasks, page)
+
     try:
-        while more and (limit is None or done < limit):
-            request.limit = _PAGE if limit is None else min(_PAGE, limit - done)
-            answer = session.call(session.tasks.RetryTasks, request)
+        for answer in in_pages(call, request, limit, lambda answer: answer.retried):
             done += answer.retried
             full = answer.queue_full
-            more = not full and pages.turn(request, answer.next_page_token)
+            if full:
+                break
     except InferryError:
-        say(_said(done), err=True)
+        say(said(done, "started again"), err=True)
         raise
     if as_json:
         output.print_json({"retried": done, "queueFull": full})
     else:
-        say(_said(done))
+        say(said(done, "started again"))
     if full:
         say("stopped: the queue is full. Say the same later to go on with the rest", err=True)
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _said(done: int) -> str:
-    return f"{done:,} {'task was' if done == 1 else 'tasks were'} started again"
-
-
 def _question(request: RetryTasksRequest, limit: int | None) -> str:
-    words = [
-        f"the newest {limit:,}" if limit else "all",
-        f"{Task.Status.Name(request.status)} tasks",
-        f"of type {request.type}" if request.type else "",
-        f"of server {request.server_id}" if request.server_id else "",
-        f"with code {request.code}" if request.code else "",
-        f"of tenant {request.tenant}" if request.tenant else "",
-        f"of the failures {request.fingerprint}" if request.fingerprint else "",
-        f"created since {time_of(request, 'created_since')}"
-        if request.HasField("created_since")
-        else "",
-        f"ended since {time_of(request, 'finished_since')}"
-        if request.HasField("finished_since")
-        else "",
-        *(f"with {key}={value}" for key, value in sorted(request.labels.items())),
-    ]
-    return f"Start {' '.join(word for word in words if word)} again?"
+    which = f"the newest {limit:,}" if limit else "all"
+    return f"Start {which} {Task.Status.Name(request.status)} tasks{narrowed(request)} again?"
