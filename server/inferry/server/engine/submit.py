@@ -40,12 +40,12 @@ class Submitter:
         self._reader = reader
         self._engine = engine
 
-    async def submit(self, new: NewTask, created: Created) -> Submitted:
+    async def submit(self, new: NewTask, created: Created | None = None) -> Submitted:
         """Creates a task; unless it is asynchronous this returns when it has ended.
 
         Args:
             new: The task.
-            created: Is told of it if its end is waited for.
+            created: Is told of it if its end is waited for; None for nobody.
 
         Raises:
             InferryError: As ``Creator.create`` and ``Reader.wait`` do.
@@ -63,18 +63,20 @@ class Submitter:
                 self._engine.abandon(new.spec.id)
             raise
 
-    async def _see_through(self, new: NewTask, created: Created) -> Submitted:
+    async def _see_through(self, new: NewTask, created: Created | None) -> Submitted:
         spec, reader = new.spec, self._reader
         # Listening before the task exists: its end is never missed, and never looked up.
         with reader.listen(spec.id) as signal:
             made = await self._creator.create(new)
             if not isinstance(made, Replayed):
-                await created(made)
+                if created is not None:
+                    await created(made)
                 record = await signal.final(made)
                 if signal.outcome is not None:
                     return Submitted(record, signal.outcome)
                 # It ended at another replica, or with nothing.
                 return Submitted(*await reader.ended(record))
-        await created(made.record)
+        if created is not None:
+            await created(made.record)
         record = await reader.wait(made.record.spec.id, spec.tenant, None)
         return Submitted(*await reader.ended(record), replayed=True)

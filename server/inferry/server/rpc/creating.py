@@ -78,13 +78,7 @@ class Creating:
         # Parsed, a payload of small values takes many times its bytes: not for as long as it waits.
         del request
 
-        async def created(record: TaskRecord) -> None:
-            # Whoever hung up meanwhile is not to be told; the wait ends by itself then.
-            with suppress(grpc.aio.InternalError):
-                if announce is not None:
-                    await announce(((TASK_ID, record.spec.id),))
-
-        done = await self._submitter.submit(new, created)
+        done = await self._submitter.submit(new, announce and partial(_announced, announce))
         place = self._queue.place_of(done.record) if done.replayed else None
         task = task_to_proto(done.record, place)
         if done.record.waiting:
@@ -147,3 +141,9 @@ class Creating:
             results.add(task=task_to_proto(record, place, why), replayed=True)
         else:
             results.add(task=task_to_proto(answer, None, unserved.get(answer.spec.id, "")))
+
+
+async def _announced(announce: Announce, record: TaskRecord) -> None:
+    # Whoever hung up meanwhile is not to be told; the wait ends by itself then.
+    with suppress(grpc.aio.InternalError):
+        await announce(((TASK_ID, record.spec.id),))
