@@ -12,8 +12,14 @@ from inferry.server.logs import TRACE_IDS
 from inferry.server.task.inputs import Cancel, Claim
 from inferry.server.task.lifecycle import apply, create
 from inferry.server.task.record import TaskSpec
-from inferry.server.telemetry.spans import Span
-from inferry.server.telemetry.trace import NO_TRACE, Trace, read_traceparent
+from inferry.server.telemetry.spans import Made, Span
+from inferry.server.telemetry.trace import (
+    NO_TRACE,
+    Trace,
+    kept_sampled,
+    kept_trace_id,
+    read_traceparent,
+)
 from tests.server.fleets import START_MS, HandClock
 from tests.server.situations import RULES, SPEC
 
@@ -30,12 +36,14 @@ class Sink:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.events = 0
 
     def sample(self, trace_id: str) -> bool:
         return bool(trace_id)
 
-    def emit(self, span: Span) -> None:
-        self.spans.append(span)
+    def emit(self, made: Made) -> None:
+        self.events += 1
+        self.spans += made()
 
     async def close(self) -> None:
         """Has nothing to send."""
@@ -57,11 +65,9 @@ def test_without_spans_nothing_begins_and_what_was_given_goes_on() -> None:
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_trace_that_begins_here_has_the_creation_as_its_first_span(kept: bool) -> None:
     trace = Tracing(lambda _trace_id: kept).begin(SPEC.id, NO_TRACE)
-    found = sent_span(spec_in(trace))
-    assert found is not None
-    sent, parent = found
-    assert (sent.sampled, parent) == (kept, None)
-    assert read_traceparent(trace.traceparent) == sent
+    sent = sent_span(spec_in(trace))
+    assert (kept_sampled(sent), sent) == (kept, trace.traceparent)
+    assert read_traceparent(sent) == sent
 
 
 @pytest.mark.parametrize(
@@ -71,11 +77,11 @@ def test_a_trace_that_begins_here_has_the_creation_as_its_first_span(kept: bool)
 def test_only_a_first_attempt_that_comes_soon_is_a_child_of_the_creation(
     number: int, after_ms: int, child: bool
 ) -> None:
-    span = attempt_span(spec_in(GIVEN), number, START_MS + after_ms)
-    assert span is not None
-    assert span.child is child
-    assert (span.context.trace_id == span.sent.trace_id) is child
-    assert span.context.sampled
+    spec = spec_in(GIVEN)
+    traceparent, is_child = attempt_span(spec, number, START_MS + after_ms)
+    assert is_child is child
+    assert (kept_trace_id(traceparent) == kept_trace_id(sent_span(spec))) is child
+    assert kept_sampled(traceparent)
 
 
 def test_a_trace_that_is_not_kept_has_no_spans() -> None:
@@ -87,7 +93,7 @@ def test_a_trace_that_is_not_kept_has_no_spans() -> None:
         tally.changed(apply(record, Cancel("no"), START_MS, RULES))
         claimed = apply(record, Claim("srv_a"), START_MS, RULES).record
         tally.changed(apply(claimed, Cancel("no"), START_MS, RULES))
-    assert sink.spans == []
+    assert (sink.events, sink.spans) == (0, [])
 
 
 def test_lines_of_a_task_in_the_log_lead_to_its_trace() -> None:

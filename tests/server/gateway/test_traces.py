@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from inferry.server.store import StoreError
 from inferry.server.telemetry import otel
 from inferry.server.telemetry.spans import Operation
 from inferry.server.telemetry.spans import Span as ServerSpan
-from inferry.server.telemetry.trace import TraceContext
 from inferry.v1.task_service_pb2 import BatchCreateTasksRequest, CreateTaskRequest
 from inferry.v1.worker_pb2 import Assignment
 from tests.backends import ACCEPTED, Answer, Backend, Job, running_backend, say
@@ -389,17 +389,20 @@ async def test_a_collector_that_cannot_now_gets_the_spans_later(
     assert collector.refusals == 0
 
 
+def one_span(task_type: str) -> Iterator[ServerSpan]:
+    yield ServerSpan(Operation.SEND, task_type, "task", TRACEPARENT, 1, 2, (("n", 3),))
+
+
 async def test_more_spans_than_may_wait_are_dropped_and_the_log_says_so(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(otel, "_WAITING", 2)
     spans = otel.OtlpSpans()
-    context = TraceContext(TRACE, PARENT, 1)
     for number in range(5):
-        spans.emit(ServerSpan(Operation.SEND, f"type-{number}", "task", context, 1, 2, {}))
+        spans.emit(partial(one_span, f"type-{number}"))
     await spans.close()
     assert [span.name for span in collector.spans] == ["send type-0", "send type-1"]
-    assert "spans=3" in capsys.readouterr().out
+    assert "events=3" in capsys.readouterr().out
 
 
 async def test_variables_say_where_spans_go_and_what_goes_with_them(
@@ -409,8 +412,7 @@ async def test_variables_say_where_spans_go_and_what_goes_with_them(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=gateway,zone=a")
     spans = otel.OtlpSpans()
-    context = TraceContext(TRACE, PARENT, 1)
-    spans.emit(ServerSpan(Operation.SEND, "echo", "task", context, 1, 2, {"n": 3}))
+    spans.emit(partial(one_span, "echo"))
     await spans.close()
     assert collector.services == {"gateway"}
     assert (collector.headers["x-team"], collector.headers["x-more"]) == ("a b", "c")

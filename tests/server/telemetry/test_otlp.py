@@ -9,27 +9,23 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from inferry.server.telemetry.otlp import request_text, span_text
 from inferry.server.telemetry.spans import Operation, Span
-from inferry.server.telemetry.trace import TraceContext
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 TIMES = st.integers(0, 2**43)
-CONTEXTS = st.builds(
-    TraceContext,
-    st.binary(min_size=16, max_size=16).map(bytes.hex),
-    st.binary(min_size=8, max_size=8).map(bytes.hex),
-    st.integers(0, 3),
-)
+TRACEPARENTS = st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]", fullmatch=True)
 SPANS = st.builds(
     Span,
     st.sampled_from(Operation),
     TEXTS,
     TEXTS,
-    CONTEXTS,
+    TRACEPARENTS,
     TIMES,
     TIMES,
-    st.dictionaries(TEXTS, TEXTS | st.integers(-(2**63), 2**63 - 1), max_size=4),
-    st.none() | CONTEXTS,
-    st.none() | CONTEXTS,
+    st.dictionaries(TEXTS, TEXTS | st.integers(-(2**63), 2**63 - 1), max_size=4).map(
+        lambda attributes: tuple(attributes.items())
+    ),
+    st.just("") | TRACEPARENTS,
+    st.just("") | TRACEPARENTS,
     TEXTS,
 )
 KINDS = {
@@ -52,24 +48,24 @@ def generated(span: Span) -> trace_pb2.Span:
         "messaging.operation.type": name,
         "messaging.destination.name": span.type,
     }
+    _, trace_id, span_id, flags = span.traceparent.split("-")
     made = trace_pb2.Span(
-        trace_id=bytes.fromhex(span.context.trace_id),
-        span_id=bytes.fromhex(span.context.span_id),
-        flags=span.context.flags,
+        trace_id=bytes.fromhex(trace_id),
+        span_id=bytes.fromhex(span_id),
+        flags=int(flags),
         name=f"{name} {span.type}",
         kind=KINDS[span.operation],
         start_time_unix_nano=span.start_ms * 1_000_000,
         end_time_unix_nano=span.end_ms * 1_000_000,
         attributes=[attribute(*one) for one in attributes.items()],
     )
+    made.attributes.extend(attribute(*one) for one in span.attributes)
     made.attributes.append(attribute("messaging.message.id", span.task_id))
-    made.attributes.extend(attribute(*one) for one in span.attributes.items())
-    if span.parent is not None:
-        made.parent_span_id = bytes.fromhex(span.parent.span_id)
-    if span.link is not None:
-        made.links.add(
-            trace_id=bytes.fromhex(span.link.trace_id), span_id=bytes.fromhex(span.link.span_id)
-        )
+    if span.parent:
+        made.parent_span_id = bytes.fromhex(span.parent.split("-")[2])
+    if span.link:
+        _, trace_id, span_id, _ = span.link.split("-")
+        made.links.add(trace_id=bytes.fromhex(trace_id), span_id=bytes.fromhex(span_id))
     if span.error:
         made.status.code = trace_pb2.Status.STATUS_CODE_ERROR
         made.status.message = span.error

@@ -5,7 +5,12 @@ import pytest
 from inferry.server.telemetry.trace import (
     NO_TRACE,
     Trace,
-    TraceContext,
+    in_trace,
+    kept_flags,
+    kept_sampled,
+    kept_span_id,
+    kept_trace_id,
+    new_traceparent,
     read_trace,
     read_traceparent,
     span_id_of,
@@ -27,10 +32,10 @@ GOOD = f"00-{TRACE}-{SPAN}-01"
     ],
 )
 def test_a_traceparent_is_read(text: str, flags: int) -> None:
-    context = read_traceparent(text)
-    assert context == TraceContext(TRACE, SPAN, flags)
-    assert str(context) == f"00-{TRACE}-{SPAN}-{flags:02x}"
-    assert context.sampled is bool(flags & 1)
+    kept = read_traceparent(text)
+    assert kept == f"00-{TRACE}-{SPAN}-{flags:02x}"
+    assert (kept_trace_id(kept), kept_span_id(kept), kept_flags(kept)) == (TRACE, SPAN, flags)
+    assert kept_sampled(kept) is bool(flags & 1)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ def test_a_traceparent_is_read(text: str, flags: int) -> None:
     ],
 )
 def test_what_is_malformed_is_none(text: str) -> None:
-    assert read_traceparent(text) is None
+    assert read_traceparent(text) == ""
 
 
 def test_a_trace_is_read_from_metadata_with_its_state() -> None:
@@ -66,13 +71,24 @@ def test_two_traceparents_are_none_and_a_state_that_is_too_long_or_odd_is_left_o
         assert read_trace([("traceparent", GOOD), ("tracestate", state)]) == Trace(GOOD)
 
 
+def test_without_a_trace_there_is_no_id_and_nothing_is_kept() -> None:
+    assert (kept_trace_id(""), kept_span_id(""), kept_sampled("")) == ("", "", False)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_what_begins_here_goes_on_with_another_span(sampled: bool) -> None:
+    begun = new_traceparent(TRACE, SPAN, sampled=sampled)
+    assert (read_traceparent(begun), kept_sampled(begun)) == (begun, sampled)
+    other = in_trace(begun, SPAN[::-1])
+    assert other == begun.replace(SPAN, SPAN[::-1])
+
+
 def test_ids_are_always_the_same_for_the_same_and_well_formed() -> None:
-    ids = [
-        span_id_of("task_1", "send"),
-        span_id_of("task_1", "attempt 1"),
-        span_id_of("task_2", "send"),
-    ]
-    assert len({*ids}) == 3
-    assert ids[0] == span_id_of("task_1", "send")
-    for span_id in ids:
-        assert read_traceparent(str(TraceContext(trace_id_of("task_1", "send"), span_id, 1)))
+    for id_of in (span_id_of, trace_id_of):
+        asked = [(task_id, number) for task_id in ("task_1", "task_2") for number in range(1, 201)]
+        assert len({id_of(*one) for one in asked}) == 400
+        assert [id_of(*one) for one in asked] == [id_of(*one) for one in asked]
+    for number in (1, 16**6 - 1, 16**6 + 1):
+        ids = trace_id_of("task_1", number), span_id_of("task_1", number)
+        begun = new_traceparent(*ids, sampled=True)
+        assert read_traceparent(begun) == begun

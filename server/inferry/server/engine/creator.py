@@ -81,13 +81,14 @@ class Creator:
         if server_id is None:
             operation = Insert(record, new.payload, (created,), new.key, room, hook=new.hook)
             settle: Settle = self._ledger.created_waiting
+            note_trace(record)
         else:
             claim = apply(record, Claim(server_id), spec.created_ms, self._rules)
             operation = Insert(record, new.payload, (created,), new.key, room, claim, new.hook)
             self._ledger.take_slot(claim.record)
+            note_trace(claim.record)
             settle = partial(
                 self._ledger.created_claimed, claimed=claim.record, payload=new.payload
             )
-        note_trace(record)
         self._log.debug("task created", task_id=spec.id, type=spec.type, tenant=spec.tenant)
         return operation, settle

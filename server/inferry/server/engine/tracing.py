@@ -7,17 +7,16 @@ the creation, begins a trace of its own that is linked to it: nobody holds a tra
 """
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
 
 from inferry.server.logs import TRACE_IDS
-from inferry.server.task.record import TaskRecord, TaskSpec
+from inferry.server.task.record import Event, TaskRecord, TaskSpec
 from inferry.server.telemetry.trace import (
     NO_TRACE,
     Trace,
-    TraceContext,
-    kept_context,
+    in_trace,
+    kept_sampled,
     kept_trace_id,
+    new_traceparent,
     span_id_of,
     trace_id_of,
 )
@@ -27,20 +26,8 @@ LONG_MS = 300_000
 #: Decides whether a trace that begins here, by its id, is kept.
 Sample = Callable[[str], bool]
 
-_SEND = "send"
-_SAMPLED = 1
-#: Spans that are kept at hand.
-_KNOWN = 4_096
-
-
-class AttemptSpan(NamedTuple):
-    """The span of an attempt."""
-
-    context: TraceContext
-    #: The span of the task's creation.
-    sent: TraceContext
-    #: Whether that is its parent; else it is linked to it.
-    child: bool
+#: The number of a task's creation among its spans; then come attempts and ends, in turns.
+_SEND = 1
 
 
 class Tracing:
@@ -62,57 +49,48 @@ class Tracing:
         """
         if self._sample is None or given.traceparent:
             return given
-        trace_id = trace_id_of(task_id, _SEND)
-        flags = _SAMPLED if self._sample(trace_id) else 0
-        return Trace(str(TraceContext(trace_id, span_id_of(task_id, _SEND), flags)))
+        trace_id, span_id = trace_id_of(task_id, _SEND), span_id_of(task_id, _SEND)
+        return Trace(new_traceparent(trace_id, span_id, sampled=self._sample(trace_id)))
 
     def onward(self, record: TaskRecord) -> Trace:
         """Tells what goes with the open attempt of a task to its server."""
         spec = record.spec
         if not spec.traceparent:
             return NO_TRACE
-        span = None
-        if self._sample is not None:
-            span = attempt_span(spec, record.attempt, record.started_ms)
-        if span is None:
+        if self._sample is None:
             return Trace(spec.traceparent, spec.tracestate)
-        return Trace(str(span.context), spec.tracestate if span.child else "")
+        traceparent, child = attempt_span(spec, record.attempt, record.started_ms)
+        return Trace(traceparent, spec.tracestate if child else "")
 
 
-def sent_span(spec: TaskSpec) -> tuple[TraceContext, TraceContext | None] | None:
-    """Gives the span of a task's creation, and its parent if it has one; None without a trace."""
-    return _sent(spec.id, spec.traceparent)
+def sent_span(spec: TaskSpec) -> str:
+    """Gives the span of the creation of a task with a trace.
+
+    Its parent is what the task was created with; if that is the same, the trace began here.
+    """
+    return in_trace(spec.traceparent, span_id_of(spec.id, _SEND))
 
 
-def attempt_span(spec: TaskSpec, number: int, started_ms: int) -> AttemptSpan | None:
-    """Gives the span of an attempt; None without a trace."""
-    child = number == 1 and started_ms - spec.created_ms < LONG_MS
-    return _attempt(spec.id, spec.traceparent, number, child)
+def attempt_span(spec: TaskSpec, number: int, started_ms: int) -> tuple[str, bool]:
+    """Gives the span of an attempt of a task with a trace.
+
+    With it comes whether the span of the creation is its parent; else it is linked to it.
+    """
+    span_id = span_id_of(spec.id, 2 * number)
+    if number == 1 and started_ms - spec.created_ms < LONG_MS:
+        return in_trace(spec.traceparent, span_id), True
+    trace_id, sampled = trace_id_of(spec.id, 2 * number), kept_sampled(spec.traceparent)
+    return new_traceparent(trace_id, span_id, sampled=sampled), False
+
+
+def settled_span(parent: str, event: Event) -> str:
+    """Gives the span of a task's end."""
+    return in_trace(parent, span_id_of(event.task_id, 2 * event.seq + 1))
 
 
 def trace_id(spec: TaskSpec) -> str:
     """Gives the id of the trace that a task was created in; empty without one."""
     return kept_trace_id(spec.traceparent)
-
-
-# Each is asked for when an attempt begins and again when it ends, most often soon after.
-@lru_cache(_KNOWN)
-def _sent(task_id: str, traceparent: str) -> tuple[TraceContext, TraceContext | None] | None:
-    given = kept_context(traceparent)
-    if given is None:
-        return None
-    sent = TraceContext(given.trace_id, span_id_of(task_id, _SEND), given.flags)
-    return sent, None if sent == given else given
-
-
-@lru_cache(_KNOWN)
-def _attempt(task_id: str, traceparent: str, number: int, child: bool) -> AttemptSpan | None:  # noqa: FBT001
-    found = _sent(task_id, traceparent)
-    if found is None:
-        return None
-    sent, what = found[0], f"attempt {number}"
-    trace_id = sent.trace_id if child else trace_id_of(task_id, what)
-    return AttemptSpan(TraceContext(trace_id, span_id_of(task_id, what), sent.flags), sent, child)
 
 
 def note_trace(record: TaskRecord) -> None:

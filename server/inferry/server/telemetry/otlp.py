@@ -12,8 +12,8 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from inferry.server.telemetry.spans import Operation, Span
-from inferry.server.telemetry.trace import TraceContext
+from inferry.server.telemetry.spans import Attributes, Operation, Span
+from inferry.server.telemetry.trace import kept_flags, kept_span_id, kept_trace_id
 
 #: What the gateway is called in attributes.
 SYSTEM = "inferry"
@@ -23,12 +23,7 @@ _KINDS = {
     Operation.PROCESS: trace_pb2.Span.SPAN_KIND_CONSUMER,
     Operation.SETTLE: trace_pb2.Span.SPAN_KIND_CLIENT,
 }
-# Each field is led by its number and kind, and text by its length, too.
-#: trace_id = 1 and span_id = 2, of a span and of a link.
-_IDS = Struct("<2s16s2s8s")
-_TRACE_ID, _SPAN_ID = b"\x0a\x10", b"\x12\x08"
-_PARENT_ID = b"\x22\x08"
-_LINK = b"\x6a" + bytes([_IDS.size])
+# Each field is led by its number and kind, and what has no fixed length by its length, too.
 #: start_time_unix_nano = 7, end_time_unix_nano = 8, flags = 16.
 _TIMES = Struct("<BQBQ2sI")
 _START, _END, _FLAGS = 0x39, 0x41, b"\x85\x01"
@@ -39,20 +34,26 @@ _SEVEN_BITS = 0x7F
 
 def span_text(span: Span) -> bytes:
     """Writes a span."""
-    times = _TIMES.pack(
-        _START, span.start_ms * _MS_NS, _END, span.end_ms * _MS_NS, _FLAGS, span.context.flags
-    )
+    ids = _ids(span.traceparent)
+    if span.parent:
+        # Field 4 is parent_span_id.
+        ids += f"2208{kept_span_id(span.parent)}"
+    if span.link:
+        # Field 13 is links.
+        ids += f"6a1c{_ids(span.link)}"
+    start_ns, end_ns = span.start_ms * _MS_NS, span.end_ms * _MS_NS
+    times = _TIMES.pack(_START, start_ns, _END, end_ns, _FLAGS, kept_flags(span.traceparent))
+    task_id = span.task_id.encode()
     # Messages that stand one after the other are one.
-    parts = [_ids(span.context), times, _alike(span.operation, span.type), _message(span.task_id)]
-    parts += [_with(name, value) for name, value in span.attributes.items()]
-    if span.parent is not None:
-        parts += _PARENT_ID, bytes.fromhex(span.parent.span_id)
-    if span.link is not None:
-        parts += _LINK, _ids(span.link)
-    if span.error:
-        status = trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR, message=span.error)
-        parts.append(_span(status=status))
-    return b"".join(parts)
+    return b"".join(
+        (
+            bytes.fromhex(ids),
+            times,
+            _alike(span.operation, span.type, span.attributes, len(task_id)),
+            task_id,
+            _error(span.error) if span.error else b"",
+        )
+    )
 
 
 def request_text(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes:
@@ -63,7 +64,8 @@ def request_text(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes
         scope: A ``ScopeSpans`` without spans.
         spans: Those to send.
     """
-    whole = scope + b"".join([_field(_SPANS, text) for text in spans])
+    parts = [part for text in spans for part in (_SPANS, _length(len(text)), text)]
+    whole = b"".join((scope, *parts))
     return _field(_RESOURCE_SPANS, resource + _field(_SCOPE_SPANS, whole))
 
 
@@ -73,44 +75,30 @@ def attribute(name: str, value: str | int) -> dict[str, object]:
     return {"key": name, "value": {kind: value}}
 
 
-def _ids(context: TraceContext) -> bytes:
-    trace_id, span_id = bytes.fromhex(context.trace_id), bytes.fromhex(context.span_id)
-    return _IDS.pack(_TRACE_ID, trace_id, _SPAN_ID, span_id)
-
-
-def _message(task_id: str) -> bytes:
-    text = task_id.encode()
-    return _message_head(len(text)) + text
-
-
-@lru_cache(maxsize=64)
-def _message_head(length: int) -> bytes:
-    """Gives what comes before a task's id of so many bytes, which is the last of its attribute."""
-    whole = _span(attributes=[attribute("messaging.message.id", "x" * length)])
-    return whole[: len(whole) - length]
-
-
-@lru_cache(maxsize=1_000)
-def _alike(operation: Operation, task_type: str) -> bytes:
-    """Gives what all spans of an operation and a type have in common."""
-    name = operation.value
-    attributes = {
-        "messaging.system": SYSTEM,
-        "messaging.operation.name": name,
-        "messaging.operation.type": name,
-        "messaging.destination.name": task_type,
-    }
-    return _span(
-        name=f"{name} {task_type}",
-        kind=_KINDS[operation],
-        attributes=[attribute(*one) for one in attributes.items()],
-    )
+def _ids(traceparent: str) -> str:
+    """Gives trace_id = 1 and span_id = 2, of a span and of a link, in hex digits."""
+    return f"0a10{kept_trace_id(traceparent)}1208{kept_span_id(traceparent)}"
 
 
 @lru_cache(maxsize=4_096)
-def _with(name: str, value: str | int) -> bytes:
-    """Gives a span that has an attribute, and nothing else."""
-    return _span(attributes=[attribute(name, value)])
+def _alike(operation: Operation, task_type: str, more: Attributes, id_bytes: int) -> bytes:
+    """Gives what many spans have in common; a task's id of so many bytes is to follow."""
+    name = operation.value
+    attributes = (
+        ("messaging.system", SYSTEM),
+        ("messaging.operation.name", name),
+        ("messaging.operation.type", name),
+        ("messaging.destination.name", task_type),
+        *more,
+        ("messaging.message.id", "x" * id_bytes),
+    )
+    shared = _span(name=f"{name} {task_type}", kind=_KINDS[operation])
+    shared += _span(attributes=[attribute(*one) for one in attributes])
+    return shared[: len(shared) - id_bytes]
+
+
+def _error(message: str) -> bytes:
+    return _span(status=trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR, message=message))
 
 
 def _span(**fields: Any) -> bytes:
@@ -118,10 +106,16 @@ def _span(**fields: Any) -> bytes:
 
 
 def _field(lead: bytes, text: bytes) -> bytes:
-    """Writes a text with its lead and its length: seven bits a byte, the lowest first."""
-    number, length = len(text), bytearray()
+    """Writes a text with its lead and its length."""
+    return lead + _length(len(text)) + text
+
+
+@lru_cache(maxsize=1_000)
+def _length(number: int) -> bytes:
+    """Writes a length: seven bits a byte, the lowest first."""
+    written = bytearray()
     while number > _SEVEN_BITS:
-        length.append(number & _SEVEN_BITS | _SEVEN_BITS + 1)
+        written.append(number & _SEVEN_BITS | _SEVEN_BITS + 1)
         number >>= 7
-    length.append(number)
-    return lead + length + text
+    written.append(number)
+    return bytes(written)

@@ -1,10 +1,8 @@
 """A span as the gateway makes it: complete, once what it is of has ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple, Protocol
-
-from inferry.server.telemetry.trace import TraceContext
 
 
 class Operation(Enum):
@@ -15,23 +13,31 @@ class Operation(Enum):
     SETTLE = "settle"
 
 
+#: Names, and what they say.
+Attributes = tuple[tuple[str, str | int], ...]
+
+
 class Span(NamedTuple):
     """What was done with a task, which is a message to servers of its type."""
 
     operation: Operation
     type: str
     task_id: str
-    context: TraceContext
+    traceparent: str
     start_ms: int
     end_ms: int
     #: Beside what the conventions have.
-    attributes: Mapping[str, str | int]
-    #: None for the first of its trace.
-    parent: TraceContext | None = None
+    attributes: Attributes = ()
+    #: Empty for the first of its trace.
+    parent: str = ""
     #: What it is linked to.
-    link: TraceContext | None = None
+    link: str = ""
     #: Why it did not go well; empty if it did.
     error: str = ""
+
+
+#: Makes the spans of an event, when they are to be sent.
+Made = Callable[[], Iterable[Span]]
 
 
 class SpanSink(Protocol):
@@ -41,8 +47,8 @@ class SpanSink(Protocol):
         """Decides whether a trace that begins here is kept."""
         ...
 
-    def emit(self, span: Span) -> None:
-        """Takes a span; it never waits, and drops what is too much."""
+    def emit(self, made: Made) -> None:
+        """Takes the spans of an event; it never waits, and drops what is too much."""
         ...
 
     async def close(self) -> None:

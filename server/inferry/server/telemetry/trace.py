@@ -1,12 +1,13 @@
 """W3C Trace Context: whose trace a task belongs to, as text that goes on with it. Pure.
 
-What is malformed is no trace at all, and never an error. Ids of spans follow from the task and from
-what they are of: so any replica that sees the end of an attempt knows the id that was sent with its
-beginning, and nothing has to be kept for it.
+What is malformed is no trace at all, and never an error. Ids of spans follow from the task and a
+number that each of its spans has: so any replica that sees the end of an attempt knows the id that
+was sent with its beginning, and nothing has to be kept for it. A span is its ``traceparent``.
 """
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -19,28 +20,12 @@ _TRACEPARENT = re.compile(
 )
 _TRACESTATE = re.compile(r"[ -~\t]*", re.ASCII)
 _NO_TRACE, _NO_SPAN, _NO_VERSION = "0" * 32, "0" * 16, "ff"
-_SAMPLED = 1
 #: The flags that version 00 knows: sampled, random.
 _FLAGS = 3
-
-
-class TraceContext(NamedTuple):
-    """A span, as others know it."""
-
-    #: 32 hex digits.
-    trace_id: str
-    #: 16 hex digits.
-    span_id: str
-    flags: int
-
-    @property
-    def sampled(self) -> bool:
-        """Whether the trace is kept."""
-        return bool(self.flags & _SAMPLED)
-
-    def __str__(self) -> str:
-        """Writes it as a ``traceparent``."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+#: How a traceparent ends with those that say "sampled".
+_SAMPLED_ENDS = ("1", "3")
+#: Spans of a task that have ids of their own: as many as six hex digits tell apart.
+_NUMBERS = 16**6
 
 
 class Trace(NamedTuple):
@@ -52,34 +37,59 @@ class Trace(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """Gives those headers that there are."""
-        return {name: text for name, text in zip(self._fields, self, strict=True) if text}
+        if not self.traceparent:
+            return {}
+        state = {TRACESTATE: self.tracestate} if self.tracestate else {}
+        return {TRACEPARENT: self.traceparent, **state}
 
 
 NO_TRACE = Trace()
 
 
-def read_traceparent(text: str) -> TraceContext | None:
-    """Reads a ``traceparent``; None if it is none."""
+def read_traceparent(text: str) -> str:
+    """Reads a ``traceparent``; gives it in version 00, or nothing if it is none."""
     found = _TRACEPARENT.fullmatch(text)
     if found is None or found["version"] == _NO_VERSION:
-        return None
+        return ""
     if found["trace"] == _NO_TRACE or found["span"] == _NO_SPAN:
-        return None
+        return ""
     if found["more"] and found["version"] == "00":
-        return None
-    return TraceContext(found["trace"], found["span"], int(found["flags"], 16) & _FLAGS)
+        return ""
+    flags = int(found["flags"], 16) & _FLAGS
+    return f"00-{found['trace']}-{found['span']}-{flags:02x}"
+
+
+def new_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:
+    """Writes the ``traceparent`` of a span whose trace begins here."""
+    return f"00-{trace_id}-{span_id}-{sampled:02x}"
+
+
+# What is read below was written here: it is empty, or well formed.
 
 
 def kept_trace_id(traceparent: str) -> str:
-    """Gives the trace's id of one that was written here; empty without one."""
+    """Gives the trace's id; empty without a trace."""
     return traceparent[3:35]
 
 
-def kept_context(traceparent: str) -> TraceContext | None:
-    """Reads one that was written here: it is empty or well formed."""
-    if not traceparent:
-        return None
-    return TraceContext(kept_trace_id(traceparent), traceparent[36:52], int(traceparent[53:], 16))
+def kept_span_id(traceparent: str) -> str:
+    """Gives the span's id; empty without a trace."""
+    return traceparent[36:52]
+
+
+def kept_flags(traceparent: str) -> int:
+    """Gives the flags; there must be a trace."""
+    return int(traceparent[-1])
+
+
+def kept_sampled(traceparent: str) -> bool:
+    """Tells whether there is a trace that is kept."""
+    return traceparent[-1:] in _SAMPLED_ENDS
+
+
+def in_trace(traceparent: str, span_id: str) -> str:
+    """Writes another span of the same trace."""
+    return f"{traceparent[:36]}{span_id}{traceparent[52:]}"
 
 
 def read_trace(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
@@ -90,25 +100,29 @@ def read_trace(metadata: Iterable[tuple[str, str | bytes]] | None) -> Trace:
             parents.append(str(value).strip())
         elif key == TRACESTATE:
             states.append(str(value).strip())
-    context = read_traceparent(parents[0]) if len(parents) == 1 else None
-    if context is None:
+    parent = read_traceparent(parents[0]) if len(parents) == 1 else ""
+    if not parent:
         return NO_TRACE
     state = ",".join(states)
     good = len(state) <= STATE_LIMIT and _TRACESTATE.fullmatch(state)
-    return Trace(str(context), state if good else "")
+    return Trace(parent, state if good else "")
 
 
-def span_id_of(task_id: str, what: str) -> str:
-    """Gives the id of a span of a task: always the same for the same."""
-    return _digest(f"span {task_id} {what}", 8)
+def span_id_of(task_id: str, number: int) -> str:
+    """Gives the id of a span of a task: always the same for the same number, from 1 on."""
+    first, _, _ = _digits(task_id)
+    return f"{first}{number % _NUMBERS:06x}"
 
 
-def trace_id_of(task_id: str, what: str) -> str:
-    """Gives the id of a trace that begins with something of a task."""
-    return _digest(f"trace {task_id} {what}", 16)
+def trace_id_of(task_id: str, number: int) -> str:
+    """Gives the id of the trace that begins with that span."""
+    _, first, last = _digits(task_id)
+    return f"{first}{number % _NUMBERS:06x}{last}"
 
 
-def _digest(text: str, size: int) -> str:
-    found = blake2b(text.encode(), digest_size=size).hexdigest()
-    # All zeros are no id.
-    return found if found.strip("0") else "1" * (2 * size)
+# Asked for several times when a task begins, and when it ends.
+@lru_cache(256)
+def _digits(task_id: str) -> tuple[str, str, str]:
+    """Gives what ids of a task have in common: of a span, and of a trace before and after."""
+    digits = blake2b(task_id.encode(), digest_size=18).hexdigest()
+    return digits[:10], digits[10:20], digits[20:]
