@@ -95,5 +95,6 @@ def trace_id(spec: TaskSpec) -> str:
 
 def note_trace(record: TaskRecord) -> None:
     """Has each line of the log that names the task name its trace, too."""
-    if record.spec.traceparent:
-        TRACE_IDS.note(record.spec.id, trace_id(record.spec), held=record.running)
+    spec = record.spec
+    if spec.traceparent:
+        TRACE_IDS.note(spec.id, kept_trace_id(spec.traceparent), held=record.running)

@@ -83,16 +83,15 @@ def _ids(traceparent: str) -> str:
 @lru_cache(maxsize=4_096)
 def _alike(operation: Operation, task_type: str, more: Attributes, id_bytes: int) -> bytes:
     """Gives what many spans have in common; a task's id of so many bytes is to follow."""
-    name = operation.value
     attributes = (
         ("messaging.system", SYSTEM),
-        ("messaging.operation.name", name),
-        ("messaging.operation.type", name),
+        ("messaging.operation.name", operation),
+        ("messaging.operation.type", operation),
         ("messaging.destination.name", task_type),
         *more,
         ("messaging.message.id", "x" * id_bytes),
     )
-    shared = _span(name=f"{name} {task_type}", kind=_KINDS[operation])
+    shared = _span(name=f"{operation} {task_type}", kind=_KINDS[operation])
     shared += _span(attributes=[attribute(*one) for one in attributes])
     return shared[: len(shared) - id_bytes]
 

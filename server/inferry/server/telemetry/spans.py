@@ -1,11 +1,11 @@
 """A span as the gateway makes it: complete, once what it is of has ended."""
 
 from collections.abc import Callable, Iterable
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
-class Operation(Enum):
+class Operation(StrEnum):
     """What is done with a message, in OpenTelemetry's words."""
 
     SEND = "send"
