@@ -85,6 +85,16 @@ def test_a_narrow_terminal_gets_whole_ids(
     ]
 
 
+def test_a_table_without_rows_says_so_to_people_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_rows(("ID", "NAME"), [])
+    assert capsys.readouterr().out == "ID\tNAME\n"
+    monkeypatch.setattr(output, "OUT", Console(force_terminal=True, width=80, color_system=None))
+    print_rows(("ID", "NAME"), [])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == ["ID  NAME", "none"]
+
+
 ODD = '{\r\n\t"a" : "\x9b2J\x7f\u2028",\r"b":[\n1 ]}'
 SAME = json.loads(ODD)
 

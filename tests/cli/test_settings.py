@@ -61,6 +61,11 @@ def test_what_clients_read_may_stand_in_the_file_of_a_gateway(tmp_path: Path) ->
     assert load_settings(BridgeConfig, file, {}).port == 4711
 
 
+def test_a_file_may_begin_with_the_mark_of_its_encoding(tmp_path: Path) -> None:
+    file = written(tmp_path, "\ufeffport = 4711\n")
+    assert load_settings(Config, file, {}).port == 4711
+
+
 def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_right_one(tmp_path: Path) -> None:
     file = written(tmp_path, "max_attemps = 3")
     with pytest.raises(SettingsError, match=r"max_attemps; the nearest is max_attempts"):

@@ -79,6 +79,8 @@ def test_unknown_names_are_refused() -> None:
         ("log_level", "loud"),
         ("public_url", "gateway.example.com"),
         ("public_url", "https://gateway.example.com/?a=1"),
+        ("public_url", "http://\0"),
+        ("public_url", "http://gateway.example.com/a b"),
         ("public_url", "https://user@gateway.example.com"),
     ],
 )

@@ -95,7 +95,7 @@ def read_file(places: Places) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         way = Places({"config": places.file}).way("config")
         raise SettingsError(

@@ -104,7 +104,7 @@ def _read_file(name: str | None) -> Mapping[str, Any]:
     if not name:
         return {}
     try:
-        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(name).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"cannot read the settings file {name}: {error}") from None
 

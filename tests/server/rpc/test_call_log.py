@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import structlog
 from grpc import StatusCode
 from structlog.typing import EventDict
@@ -62,11 +63,10 @@ def test_a_stream_that_ends_after_its_call_is_logged_by_what_the_call_came_with(
     assert (logged[0]["request_id"], logged[0]["code"]) == ("order-7", "CANCELLED")
 
 
-def test_what_the_bridge_asks_for_itself_takes_no_line_of_a_callers(
-    logged: list[EventDict],
-) -> None:
+@pytest.mark.parametrize("method", [CHECK, "/inferry.v1.ServerService/Heartbeat"])
+def test_what_is_routine_takes_no_line_of_a_callers(logged: list[EventDict], method: str) -> None:
     lines = CallLines(structlog.get_logger().bind(), 1)
-    say(lines, CHECK)
+    say(lines, method)
     say(lines)
     assert [level for level, _ in told(logged)] == ["debug", "info"]
 

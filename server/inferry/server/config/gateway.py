@@ -48,6 +48,9 @@ class GatewaySettings(BaseModel):
     def _plain_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        # What urlsplit would leave out, or take for a host.
+        if not url.isprintable() or " " in url:
+            raise ValueError("expected a URL without spaces and control characters")
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("expected an http or https URL, such as https://gateway.example.com")

@@ -19,8 +19,11 @@ from inferry.wire.request_ids import request_id_of
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _ULID_CHARS = 26
-#: What the bridge asks for itself: the call that it asks about has a line.
-_OWN_CALLS = frozenset({"/inferry.v1.AccessService/CheckAccess"})
+#: What the bridge asks for itself, for the call that it asks about has a line; and what each server
+#: says every few seconds.
+_ROUTINE = frozenset(
+    {"/inferry.v1.AccessService/CheckAccess", "/inferry.v1.ServerService/Heartbeat"}
+)
 
 
 class _Subject(NamedTuple):
@@ -53,7 +56,7 @@ class CallLines:
 
     def good(self, method: str) -> Callable[..., object] | None:
         """Gives what logs a call of a method that went well; None if nothing does."""
-        if method not in _OWN_CALLS and self._has_room():
+        if method not in _ROUTINE and self._has_room():
             return self.log.info
         return self.log.debug if self.log.is_enabled_for(logging.DEBUG) else None
 
