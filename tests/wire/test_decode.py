@@ -98,6 +98,14 @@ def test_an_empty_object_is_there() -> None:
             'notBefore: expected an RFC 3339 time such as "2026-01-31T12:00:00Z", got "tomorrow"',
         ),
         ({"notBefore": 5}, 'notBefore: expected an RFC 3339 time such as "2026-01-31T12:00:00Z"'),
+        (
+            {"notBefore": "0001-01-01T01:00:00+21:00"},
+            'notBefore: expected an RFC 3339 time such as "2026-01-31T12:00:00Z", got "0001-',
+        ),
+        (
+            {"notBefore": "9999-12-31T23:59:59-01:00"},
+            'notBefore: expected an RFC 3339 time such as "2026-01-31T12:00:00Z", got "9999-',
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_what_came_and_what_is_right(

@@ -18,6 +18,9 @@ from inferry.wire.rules import LOWER_CASE_ENUMS
 Reader = Callable[[Any], Any]
 Printer = Callable[[Any], Any]
 
+#: What a ``Timestamp`` cannot hold begins before the year 1 in UTC, or ends after 9999.
+TIME = r"^(?!0001-01-01.*\+|9999-12-31.*-)"
+_TIME = re.compile(TIME)
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,2})?", re.ASCII)
 
@@ -154,7 +157,7 @@ def write_timestamp(target: Timestamp, value: Any) -> None:
         FieldError: It is not one.
     """
     right = 'an RFC 3339 time such as "2026-01-31T12:00:00Z"'
-    if type(value) is not str:
+    if type(value) is not str or not _TIME.match(value):
         raise expected(right, value)
     try:
         target.FromJsonString(value)

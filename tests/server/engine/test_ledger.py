@@ -215,6 +215,18 @@ def test_a_closed_ledger_gives_nothing_away_and_has_nobody_told_to_stop(
     assert (books.active, porter.told) == (0, ["carry task_1.1"])
 
 
+def test_who_waits_for_an_end_is_never_told_a_late_result_in_its_place(books: Books) -> None:
+    record = run(books, wait(books, fresh()))
+    ended = step(record, Expire("too slow", "TIMEOUT", b'{"phase":"run"}'))
+    late = step(ended.record, Succeed(b"1"))
+    with books.signals.listen(record.spec.id) as signal:
+        books.ledger.changed(ended)
+        assert (signal.record, signal.outcome) == (ended.record, ended.outcome)
+        # Both were in one transaction: the waiter has not looked yet.
+        books.ledger.changed(late)
+        assert (signal.record, signal.outcome) == (late.record, None)
+
+
 def test_a_paused_type_waits_and_has_no_place_until_it_is_resumed(books: Books) -> None:
     record = wait(books, fresh())
     paused = PausedType("echo", "a bad model", START_MS)

@@ -71,7 +71,8 @@ def taken_back(tasks: Mapping[str, Stored], books: Books) -> Counter[str]:
 def _may_be_taken_back(
     given: Given, attempt: Attempt, history: History, acknowledge_ms: int
 ) -> bool:
-    if given.excused or _restarted(given, history):
+    if given.excused or given.missed_ms is not None or _restarted(given, history):
+        # Of two processes with one name one may say so, and the other claim it afterwards.
         return True
     due_ms = given.left_ms + acknowledge_ms
     taken_ms = _taken_ms(given, attempt, _WRITTEN_MS)

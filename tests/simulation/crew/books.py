@@ -3,7 +3,7 @@
 A rule that only the end of a world can judge is judged by ``afterwards``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +31,12 @@ class Given:
     #: When it left, by the world's time and by the gateway's clock.
     left_s: float
     left_ms: int
+    #: The worker that it left for.
+    server_id: str
     #: When a gateway first heard that the worker has it, by its clock; None if it never did.
     taken_ms: int | None = None
+    #: When a gateway that had not heard so heard that the worker does not have it, by its clock.
+    missed_ms: int | None = None
     #: When the stream ended that it left on; None if it never did.
     ended_s: float | None = None
     #: The worker did with it what it must not, or gave it back.
@@ -73,7 +77,7 @@ class Books:
             self.look(*key, wire.life)
             if key in self.given:
                 self.world.violate(f"attempt {key[1]} of {key[0]} was given away twice")
-            self.given[key] = Given(now_s, wire.life.clock.now_ms())
+            self.given[key] = Given(now_s, wire.life.clock.now_ms(), wire.server_id)
             self.world.history.streamed.add(key)
             wire.given.append(key)
         wire.unwanted = wire.unwanted or message.HasField("reconnect")
@@ -133,6 +137,7 @@ class Books:
             for key in wire.given[: beat.received_total]:
                 if key not in held:
                     self._over(wire, key)
+            self._missed(wire, held.union(wire.given[beat.received_total :]))
 
     def _close(self, wire: "Wire", *, closed: bool) -> None:
         if not closed:
@@ -144,6 +149,13 @@ class Books:
         given = self.given.get(key)
         if given is not None and given.taken_ms is None:
             given.taken_ms = wire.life.clock.now_ms()
+
+    def _missed(self, wire: "Wire", others: Collection[Key]) -> None:
+        """The gateway hears that the worker does not have what left for it before."""
+        for key, given in self.given.items():
+            unheard = given.taken_ms is None and given.missed_ms is None
+            if unheard and given.server_id == wire.server_id and key not in others:
+                given.missed_ms = wire.life.clock.now_ms()
 
     def _over(self, wire: "Wire", key: Key) -> None:
         """The gateway knows from the worker that it does no more for an attempt."""

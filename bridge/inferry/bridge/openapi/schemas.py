@@ -12,11 +12,12 @@ from inferry.wire.checks import rules_between, rules_of
 from inferry.wire.encode import always_printed
 from inferry.wire.limits import MAX_INTEGER
 from inferry.wire.rules import TIMESTAMP, map_value, shown, text_field
+from inferry.wire.scalars import TIME
 
 _STRUCT = "google.protobuf.Struct"
 _VALUE = "google.protobuf.Value"
 _WELL_KNOWN: Final[Mapping[str, Schema]] = {
-    TIMESTAMP: {"type": "string", "format": "date-time"},
+    TIMESTAMP: {"type": "string", "format": "date-time", "pattern": TIME},
     _STRUCT: {"type": "object"},
     _VALUE: {"description": "Any JSON value."},
 }

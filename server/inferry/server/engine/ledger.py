@@ -158,7 +158,8 @@ class Ledger:
             self.leave(record, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
             self.enter(record)
-        self._announce(record, result.outcome)
+        # A late result is a part of what the task ended with; nobody is to take it for the whole.
+        self._announce(record, result.outcome if kind is EventKind.FINISHED else None)
 
     def reported(self, result: Result) -> None:
         """A server reported on a task: the task changed, or the report told nothing new."""
