@@ -108,6 +108,14 @@ async def test_a_last_event_that_is_none_is_refused_beside_one_that_is(client: C
     )
 
 
+async def test_a_wrong_after_is_refused_also_where_a_last_event_takes_its_place(
+    client: Client,
+) -> None:
+    last = {"Last-Event-ID": "7"}
+    status, body, _ = await client.call("GET", f"{PATH}?after=-1", headers=last)
+    assert (status, body["details"]) == (400, {"field": "after"})
+
+
 async def test_an_unknown_parameter_of_a_watch_is_refused(client: Client) -> None:
     assert (await client.call("GET", f"{PATH}?lastId=7"))[0] == 400
     assert (await client.call("GET", "/api/tasks/task_1?lastEventId=7"))[0] == 400

@@ -8,8 +8,9 @@ import orjson
 from aiohttp import web
 
 from inferry.bridge.contract import LAST_EVENT_PARAMETERS, UNNUMBERED_EVENTS
-from inferry.bridge.errors import invalid
-from inferry.wire.errors import show
+from inferry.bridge.errors import invalid, refusal
+from inferry.wire.checks import check
+from inferry.wire.errors import FieldError, show
 
 _LINE_END = re.compile(rb"\r\n?|\n")
 
@@ -41,6 +42,11 @@ def go_on(message: Any, request: web.BaseRequest, form: EventForm) -> None:
         if not form.name.fullmatch(last):
             raise invalid(f"{name}: expected {form.named}, got {show(last)}")
     if events:
+        # What it takes the place of is refused if it is wrong, as without it.
+        try:
+            check(message)
+        except FieldError as error:
+            raise refusal(error) from None
         form.resume(message, events[0][1])
 
 
