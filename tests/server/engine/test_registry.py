@@ -10,6 +10,7 @@ import pytest
 from inferry.server.engine.registry import server_url
 from inferry.server.errors import InvalidPayloadError, NotFoundError, UnavailableError
 from inferry.server.fleet.member import Member
+from inferry.server.fleet.owners import Owners
 from inferry.server.fleet.record import Load, ServerStatus
 from inferry.server.store.operations import DropServer
 from tests.server.registries import Servers
@@ -112,6 +113,21 @@ async def test_a_server_that_goes_drains_and_may_finish_what_it_has(servers: Reg
     async with asyncio.timeout(10):
         await leaving
     assert (await servers.stored(), servers.lost) == ([], [])
+
+
+async def test_a_server_that_changes_hands_goes_once_it_is_known_what_it_has(
+    servers: Registered,
+) -> None:
+    member = await servers.register()
+    member.arriving = True
+    leaving = await servers.leaving(member, 0)
+    await servers.departures.run_once()
+    assert (leaving.done(), await servers.stored()) == (False, [("a", False)])
+    servers.fleet.take_slot(member.record.id, *TASK)
+    Owners(servers.fleet).admit(member.record.id)
+    async with asyncio.timeout(10):
+        await leaving
+    assert servers.lost == [(member.record.id, {TASK})]
 
 
 async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Registered) -> None:

@@ -12,7 +12,7 @@ from inferry.server.clock import Clock
 from inferry.server.engine.committer import Committer
 from inferry.server.engine.server_ledger import ServerLedger
 from inferry.server.fleet.fleet import Fleet
-from inferry.server.fleet.member import Lose
+from inferry.server.fleet.member import Lose, Member
 from inferry.server.loop import Loop, wait_for
 from inferry.server.store.operations import DropServer
 from inferry.server.store.shared import Shared
@@ -61,9 +61,8 @@ class Departures(Loop):
         # Before looking: whatever changes after this makes another round.
         self._fleet.parting.clear()
         now = self._clock.now_ms()
-        for member in list(self._fleet.own_ones):
-            due = not member.active or member.leaves_ms <= now
-            if member.leaves_ms and due and not member.kept:
+        for member in self._leaving():
+            if not member.active or member.leaves_ms <= now:
                 server_id = member.record.id
                 settle = partial(self._ledger.dropped, server_id=server_id)
                 await self._committer.do(DropServer(server_id), settle)
@@ -76,7 +75,14 @@ class Departures(Loop):
 
     async def pause(self) -> None:
         """Waits until a server that is to go has nothing left, stays, or its time is over."""
-        own = self._fleet.own_ones
-        times = [one.leaves_ms for one in own if one.leaves_ms and not one.kept]
+        times = [member.leaves_ms for member in self._leaving()]
         wait_s = (min(times) - self._clock.now_ms()) / 1000 if times else None
         await wait_for(self._fleet.parting, wait_s)
+
+    def _leaving(self) -> list[Member]:
+        """Lists the own servers that are to go and may: what they have is known."""
+        return [
+            member
+            for member in self._fleet.own_ones
+            if member.leaves_ms and not member.kept and not member.arriving
+        ]

@@ -20,11 +20,13 @@ class Owners:
             self._fleet.put(replace(member.record, owner=owner))
 
     def admit(self, server_id: str) -> None:
-        """It is known what a server has that became this replica's: it may get more."""
+        """It is known what a server has that became this replica's: it may get more, or go."""
         member = self._fleet.get(server_id)
         if member is not None and member.arriving:
             member.arriving = False
             self._fleet.claimable.set()
+            if member.leaves_ms:
+                self._fleet.parting.set()
 
     def tell(self) -> dict[str, Told]:
         """Says how this replica's servers are."""
