@@ -47,8 +47,12 @@ async def test_it_does_not_seem_to_have_ended_with_nothing(tmp_path: Path) -> No
         assert outcome.result is not None
         clock.shift_ms += 1_000
         await cases.engine.purge(10, 60_000)
-        with pytest.raises(PurgedError):
-            await cases.reader.ended(ended)
+        for tombstone_ms in (60_000, 0):
+            # Also when nothing tells any more that it was there.
+            clock.shift_ms += 1_000
+            await cases.engine.purge(10, tombstone_ms)
+            with pytest.raises(PurgedError):
+                await cases.reader.ended(ended)
 
 
 async def test_its_timeouts_are_passed_over(tmp_path: Path) -> None:

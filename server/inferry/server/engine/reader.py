@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inferry.server.engine.board import Board
 from inferry.server.engine.listing import Lists
 from inferry.server.engine.signals import Place, Signal, Signals
-from inferry.server.errors import TaskNotFoundError, UnavailableError
+from inferry.server.errors import PurgedError, TaskNotFoundError, UnavailableError
 from inferry.server.loop import wait_for
 from inferry.server.store import Store, TaskFilter
 from inferry.server.task.record import Attempt, AttemptOutcome, Event, Outcome, Status, TaskRecord
@@ -99,6 +99,13 @@ class Reader:
             raise TaskNotFoundError(task_id)
         return record
 
+    async def _again(self, task_id: str) -> TaskRecord:
+        """Reads a task that was there before: if nothing tells of it any more it is gone."""
+        record = await self._store.task(task_id, None)
+        if record is None:
+            raise PurgedError(task_id)
+        return record
+
     async def wait(self, task_id: str, tenant: str | None, timeout_s: float | None) -> TaskRecord:
         """Reads a task once it is final, or when the time is over; None waits for ever.
 
@@ -144,7 +151,7 @@ class Reader:
             if record.status is Status.COMPLETED and outcome != _NOTHING:
                 # It stays so, unless it is gone: that is not to look like an end with nothing.
                 return record, outcome
-            now = await self.task(record.spec.id, None)
+            now = await self._again(record.spec.id)
             if now.seq == record.seq:
                 return record, outcome
             record = now
@@ -191,10 +198,10 @@ class Reader:
                     signal.changed = False
                     events = await self._store.events(task_id, after_seq, WATCH_STEP)
                     if events and events[0].seq > after_seq + 1:
-                        yield Step(events[0].seq - 1, None, await self.task(task_id, tenant))
+                        yield Step(events[0].seq - 1, None, await self._again(task_id))
                     for event in events:
                         after_seq, ended = event.seq, event.status.final
-                        final = await self.task(task_id, tenant) if ended else None
+                        final = await self._again(task_id) if ended else None
                         yield Step(after_seq, event, final)
                     if len(events) == WATCH_STEP:
                         signal.changed = True
@@ -206,7 +213,7 @@ class Reader:
                         return
                     if not events and after_seq < record.seq:
                         # Purged before this reader came to its end.
-                        record = await self.task(task_id, tenant)
+                        record = await self._again(task_id)
                     self._board.show(signal, record)
                 if signal.dismissed:
                     raise UnavailableError(
