@@ -108,6 +108,19 @@ def test_what_own_commits_did_meanwhile_is_newer_than_what_was_read_before(
     assert len(books.backlog) == 1
 
 
+def test_what_ended_here_while_it_waited_by_all_that_was_heard_leaves(
+    books: Books, hearing: Hearing
+) -> None:
+    record = wait(books, fresh())
+    claimed = step(record, Claim("srv_b"))
+    with books.ledger.reads.begin() as since:
+        page = logged(claimed)
+        # A report that came here ends it: what was read of it is older, and is passed over.
+        books.ledger.changed(step(claimed.record, Cancel()))
+        hearing.heard(page, since)
+    assert len(books.backlog) == 0
+
+
 def test_a_read_tells_apart_what_own_commits_changed_since_it_began(books: Books) -> None:
     record = wait(books, fresh())
     later = step(record, Cancel()).record

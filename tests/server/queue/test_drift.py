@@ -33,3 +33,9 @@ def test_after_an_answer_it_looks_anew(drift: Drift) -> None:
         drift.look({ECHO: 1})
     assert drift.look({ECHO: 1}) == {ECHO: 1}
     assert [drift.look({ECHO: 1}) for _ in range(5)] == [{}, {}, {}, {}, {ECHO: 1}]
+
+
+def test_each_is_looked_at_from_when_it_was_off(drift: Drift) -> None:
+    looks = [{ECHO: 1}, {ECHO: 1}, {ECHO: 1, DRAW: 2}, {ECHO: 1, DRAW: 2}, {ECHO: 1, DRAW: 2}]
+    assert [drift.look(one) for one in looks] == [{}, {}, {}, {}, {ECHO: 1}]
+    assert [drift.look({DRAW: 2}) for _ in range(2)] == [{}, {DRAW: 2}]

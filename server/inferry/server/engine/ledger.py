@@ -248,4 +248,7 @@ class Ledger:
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         if self.reads:
             self.reads.note(record.spec.id, record.seq)
+            if not record.waiting:
+                # What others did to it before comes too late from now on, and would be passed over.
+                self._backlog.hear(record, started=record.running)
         self._announcer.announce(record, outcome)

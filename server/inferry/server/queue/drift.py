@@ -15,26 +15,25 @@ class Drift:
     """
 
     def __init__(self) -> None:
-        self._looks = 0
-        #: Of each tenant and type that was off at all looks so far: the least and the most.
-        self._off: dict[Pair, tuple[int, int]] = {}
+        #: Of each tenant and type that is off: at how many looks in a row, and the least and the
+        #: most of it.
+        self._off: dict[Pair, tuple[int, int, int]] = {}
 
     def look(self, more: Mapping[Pair, int]) -> dict[Pair, int]:
         """Takes by how much the true counts were found to be more; less is below 0.
 
         Returns:
-            By how much they are in any case, after as many looks as it takes.
+            By how much those are in any case that were off at as many looks as it takes.
         """
-        if not self._looks:
-            self._off = {pair: (count, count) for pair, count in more.items() if count}
-        else:
-            self._off = {
-                pair: (min(least, more[pair]), max(most, more[pair]))
-                for pair, (least, most) in self._off.items()
-                if more.get(pair)
-            }
-        self._looks = (self._looks + 1) % _LOOKS
-        if self._looks:
-            return {}
-        sure = {pair: max(least, 0) or min(most, 0) for pair, (least, most) in self._off.items()}
-        return {pair: count for pair, count in sure.items() if count}
+        off, sure = {}, {}
+        for pair, count in more.items():
+            if not count:
+                continue
+            looks, least, most = self._off.get(pair, (0, count, count))
+            least, most = min(least, count), max(most, count)
+            if looks + 1 < _LOOKS:
+                off[pair] = looks + 1, least, most
+            elif by := max(least, 0) or min(most, 0):
+                sure[pair] = by
+        self._off = off
+        return sure
