@@ -33,8 +33,9 @@ _WAIT_LOOKS = 3
 _FOLLOW_LOOKS = 3
 #: How late others may take over from a gateway that is gone, and follow up all that it left.
 _TAKE_LATE_S = 4.0
-#: Until a gateway among others is sure of what it miscounted: they look each second, five times.
-_RECOUNT_LOOKS = 10
+#: Until a gateway among others is sure of what it miscounted: they look each second, five times,
+#: and as often again for what came to it meanwhile.
+_RECOUNT_LOOKS = 20
 _ROUTES = 6
 #: So much longer if memory has no room for a task of each of six routes, which then take turns.
 _TURNS_LOOKS = 3
@@ -196,13 +197,21 @@ class Observer:
         counted = {(tenant, name): tasks for tenant, name, tasks in self._rows(_COUNTED)}
         if counted != counts:
             self.world.violate(f"{dict(counts)} wait, and {counted} are counted")
+        self._look_at_memory(life, rows)
+
+    def _look_at_memory(self, life: Life, rows: Sequence[Row]) -> None:
+        """What waits is in memory, or known to be missing there."""
         backlog = life.gateway._memory.refill._backlog
         window, here = backlog.window, {*backlog._queue, *backlog._claims._claiming}
         missing = Counter((str(row[1]), str(row[2])) for row in rows if str(row[0]) not in here)
-        if missing != window.missed.pairs or len(here) + missing.total() != len(rows):
-            missed = f"memory misses {dict(window.missed.pairs)}, the queue {dict(missing)}"
-            looks = _RECOUNT_LOOKS if self.site.ground.lease_s else 0
-            self._note((life.number, "missing"), missed, looks)
+        looks = _RECOUNT_LOOKS if self.site.ground.lease_s else 0
+        for pair in missing.keys() | window.missed.pairs.keys():
+            if missing[pair] != window.missed.of(pair):
+                missed = f"memory misses {window.missed.of(pair)} of {pair}, not {missing[pair]}"
+                self._note((life.number, "missing", pair), missed, looks)
+        for task_id in here - {str(row[0]) for row in rows}:
+            waits = f"{task_id} is in memory, and does not wait"
+            self._note((life.number, "waits", task_id), waits, looks)
         outside: dict[LineId, Key] = {}
         for task_id, tenant, _, route, priority, queued_ms in rows:
             line, key = (route, tenant, priority), (queued_ms, task_id)

@@ -12,6 +12,7 @@ from inferry.server.errors import InvalidPayloadError, NotFoundError, Unavailabl
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.owners import Owners
 from inferry.server.fleet.record import Load, ServerStatus
+from inferry.server.loop import Loop
 from inferry.server.store.operations import DropServer
 from tests.server.registries import Servers
 from tests.server.store.opening import opened
@@ -130,6 +131,20 @@ async def test_a_server_that_changes_hands_goes_once_it_is_known_what_it_has(
     assert servers.lost == [(member.record.id, {TASK})]
 
 
+async def test_who_waits_for_a_server_to_go_is_told_that_the_gateway_stops(
+    servers: Registered,
+) -> None:
+    member = await servers.register()
+    servers.fleet.take_slot(member.record.id, *TASK)
+    leaving = await servers.leaving(member, LONG_MS)
+    await servers.departures.stop()
+    async with asyncio.timeout(10):
+        with pytest.raises(UnavailableError, match="the gateway stops while the server is to go"):
+            await leaving
+        with pytest.raises(UnavailableError):
+            await servers.registry.deregister(member.record.id, LONG_MS)
+
+
 async def test_what_it_still_has_after_the_time_of_grace_is_lost(servers: Registered) -> None:
     member = await servers.register()
     servers.fleet.take_slot(member.record.id, *TASK)
@@ -193,7 +208,7 @@ async def test_a_drain_does_not_keep_a_server_that_goes(servers: Registered) -> 
 
 
 async def test_what_could_not_be_lost_at_once_is_lost_later(servers: Registered) -> None:
-    await servers.departures.stop()
+    await Loop.stop(servers.departures)
     member = await servers.register()
     servers.fleet.take_slot(member.record.id, *TASK)
     leaving = await servers.leaving(member, 0)

@@ -9,8 +9,9 @@ import asyncio
 from functools import partial
 
 from inferry.server.clock import Clock
-from inferry.server.engine.committer import Committer
+from inferry.server.engine.committer import RETRY_S, Committer
 from inferry.server.engine.server_ledger import ServerLedger
+from inferry.server.errors import UnavailableError
 from inferry.server.fleet.fleet import Fleet
 from inferry.server.fleet.member import Lose, Member
 from inferry.server.loop import Loop, wait_for
@@ -36,12 +37,23 @@ class Departures(Loop):
         self._lose = lose
         #: Who waits for a server to be gone, or to stay.
         self._callers: dict[str, asyncio.Event] = {}
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Ends the loop: nobody here will see a server go."""
+        await super().stop()
+        self._stopped = True
+        for gone in self._callers.values():
+            gone.set()
 
     async def see_off(self, server_id: str, grace_ms: int) -> None:
         """Has a server go within ``grace_ms``, or earlier if that was said before.
 
         Returns:
             When it is gone, or stays: it registered again, or was resumed.
+
+        Raises:
+            UnavailableError: The gateway stops, or begins anew, before that.
         """
         member = self._fleet.get(server_id)
         if member is None:
@@ -54,7 +66,13 @@ class Departures(Loop):
         gone = self._callers.setdefault(server_id, asyncio.Event())
         # While the replicas were told it may have gone already.
         self._fleet.parting.set()
-        await gone.wait()
+        if not self._stopped:
+            await gone.wait()
+        if self._stopped and self._fleet.get(server_id) is member and member.leaves_ms:
+            raise UnavailableError(
+                "the gateway stops while the server is to go; have it go again",
+                retry_after_s=RETRY_S,
+            )
 
     async def run_once(self) -> None:
         """Drops the servers that can go, and ends what they left."""
