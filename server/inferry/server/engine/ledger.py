@@ -70,7 +70,6 @@ class Ledger:
         self._clock = clock
         self._tally: Tally = tally or NoTally()
         self._carrier: Carrier = NoCarrier()
-        #: What is known of servers that were to stop.
         self.stops = Stops(clock)
 
     async def load(self, store: Store) -> None:
@@ -118,10 +117,7 @@ class Ledger:
     def created_claimed(
         self, result: TaskRecord | Replayed | InferryError, claimed: TaskRecord, payload: bytes
     ) -> None:
-        """A task was to be added with its first attempt, and may have been added without it.
-
-        ``claimed`` is whose slot was taken for it.
-        """
+        """A task was added with its first attempt, whose slot ``claimed`` has, or without it."""
         if isinstance(result, TaskRecord) and result.running:
             self._tally.created(result)
             self._dispatch(result, payload)
@@ -158,7 +154,7 @@ class Ledger:
             self.leave(record, started=False)
         if kind in (EventKind.REQUEUED, EventKind.RETRIED):
             self.enter(record)
-        # A late result is a part of what the task ended with; nobody is to take it for the whole.
+        # A late result is a part of what the task ended with, and not to be taken for all of it.
         self._announce(record, result.outcome if kind is EventKind.FINISHED else None)
 
     def reported(self, result: Result) -> None:
@@ -247,8 +243,8 @@ class Ledger:
 
     def _announce(self, record: TaskRecord, outcome: Outcome | None = None) -> None:
         if self.reads:
+            # What others did before is passed over from now on, also that it waits no more.
             self.reads.note(record.spec.id, record.seq)
             if not record.waiting:
-                # What others did to it before comes too late from now on, and would be passed over.
-                self._backlog.hear(record, started=record.running)
+                    self._backlog.hear(record, started=record.running)
         self._announcer.announce(record, outcome)
