@@ -246,5 +246,5 @@ class Ledger:
             # What others did before is passed over from now on, also that it waits no more.
             self.reads.note(record.spec.id, record.seq)
             if not record.waiting:
-                    self._backlog.hear(record, started=record.running)
+                self._backlog.hear(record, started=record.running)
         self._announcer.announce(record, outcome)
