@@ -626,3 +626,17 @@ def test_after_a_start_what_a_worker_has_is_kept_for_a_lease() -> None:
     again.pass_time(1)
     assert again.ended == {"task_1": "LOST"}
     assert again.member.active == 0
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_what_a_worker_had_before_it_was_known_here_was_taken(claimed: bool) -> None:
+    there, here = Docks(), Docks()
+    taken(there, there.connect(), "task_1")
+    session = here.connect(held=(ONE,) if claimed else ())
+    here.said(session)
+    # Only now is it heard that another gateway gave it away.
+    here.open = dict(there.open)
+    here.fleet.take_slot(SERVER, "task_1", 1)
+    here.carrier.adopt(here.open["task_1"])
+    here.hear(session, heartbeat(listed=True))
+    assert here.deeds == ([("accept", ONE), ("lose", ONE)] if claimed else [("give back", ONE)])

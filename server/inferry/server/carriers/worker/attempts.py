@@ -38,9 +38,15 @@ class Attempts:
         self.session: Session | None = None
         #: When there is something to do by itself, or earlier.
         self.due_ms = 0
+        #: What the worker had when nobody here knew of it; the latest.
+        self._disowned: dict[AttemptKey, None] = {}
 
     def adopt(self, attempt: AttemptKey, *, taken: bool) -> None:
-        """Takes up an attempt that the worker has from a gateway that stopped."""
+        """Takes up an attempt that the worker has from another gateway, or one that stopped."""
+        if not taken and attempt in self._disowned:
+            taken = True
+            # Also for the gateway that it comes to next.
+            self._deeds.accept(attempt)
         self.holds.put(attempt, Phase.TAKEN if taken else Phase.UNSURE).number = 0
 
     def attach(self, session: Session, held: Iterable[AttemptKey]) -> None:
@@ -180,6 +186,9 @@ class Attempts:
 
         One that does not read is not told of more and more: its next list names what is left.
         """
+        self._disowned[attempt] = None
+        if len(self._disowned) > REFS_LIMIT:
+            del self._disowned[next(iter(self._disowned))]
         if self.session is not None and self.session.outbox.cancels < REFS_LIMIT:
             reason, text = AttemptCancel.NOT_YOURS, "the gateway does not know that you have it"
             self.session.outbox.cancel(
