@@ -117,8 +117,8 @@ def print_rows(
     head_line, *drawn = lines(columns, OUT.width, _EMPTY)
     if head:
         OUT.print(head_line)
-    if head and not rows:
-        OUT.print(Text("none", "dim"))
+        if not rows:
+            OUT.print(Text("none", "dim"))
     for line, row in zip(drawn, rows, strict=True):
         OUT.print(line)
         if last_below and str(row[-1]) not in _EMPTY:

@@ -88,11 +88,6 @@ def settled_span(parent: str, event: Event) -> str:
     return in_trace(parent, span_id_of(event.task_id, 2 * event.seq + 1))
 
 
-def trace_id(spec: TaskSpec) -> str:
-    """Gives the id of the trace that a task was created in; empty without one."""
-    return kept_trace_id(spec.traceparent)
-
-
 def note_trace(record: TaskRecord) -> None:
     """Has each line of the log that names the task name its trace, too."""
     spec = record.spec

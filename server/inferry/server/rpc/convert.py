@@ -6,11 +6,11 @@ from typing import Any, TypeAlias
 import orjson
 
 from inferry.server.engine.signals import Place
-from inferry.server.engine.tracing import trace_id
 from inferry.server.errors import UnfitValueError
 from inferry.server.fleet.member import Member
 from inferry.server.fleet.record import Load
 from inferry.server.task.record import NO_LABELS, Attempt, Event, Outcome, TaskRecord
+from inferry.server.telemetry.trace import kept_trace_id
 from inferry.v1 import server_pb2, task_pb2
 from inferry.wire.errors import FieldError
 from inferry.wire.structs import struct_of, value_of
@@ -71,7 +71,7 @@ def task_to_proto(
         queue_position=None if place is None else place.position,
         estimated_start_at=None if place is None else timestamp(place.starts_ms),
         queue_position_at_least=None if place is None or place.exact else True,
-        trace_id=trace_id(spec),
+        trace_id=kept_trace_id(spec.traceparent),
         unserved=unserved,
     )
 
